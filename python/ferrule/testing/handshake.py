@@ -1,0 +1,88 @@
+"""What a plugin settles before it serves: cookie, version, address, and the line that tells the host."""
+
+import base64
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from ferrule.testing import COOKIE_KEY, COOKIE_VALUE
+
+CORE_VERSION = 1
+
+COOKIE_REFUSAL = (
+    "This binary is a plugin. It serves another program and does nothing on its own.\n"
+    "Start the program that uses it; that program starts the plugin and talks to it.\n"
+    f"(The host announces itself with the environment variable {COOKIE_KEY}, which is missing or different here.)\n"
+)
+
+
+class Address(NamedTuple):
+    """Where the plugin listens, in the words of the handshake line."""
+
+    network: str
+    location: str
+
+
+def cookie_matches(environment: Mapping[str, str]) -> bool:
+    """Whether a host that knows this plugin started it."""
+    return environment.get(COOKIE_KEY) == COOKIE_VALUE
+
+
+def choose_version(own: Iterable[int], offered: str) -> tuple[int, list[str]]:
+    """Pick the application version as go-plugin's server does: the highest common one, else the lowest own one.
+
+    Announcing an own version without a match leaves the complaint to the host, which knows both lists.
+
+    Args:
+        own: Versions the plugin speaks, at least one.
+        offered: `PLUGIN_PROTOCOL_VERSIONS`, decimal numbers joined with commas; empty for none.
+
+    Returns:
+        The version, and the items of `offered` that are not integers.
+    """
+    items = offered.split(",") if offered else []
+    # Go's Atoi, which unlike int() takes no spaces and no underscores.
+    valid = {item for item in items if re.fullmatch(r"[+-]?\d+", item, re.ASCII)}
+    common = set(own) & {int(item) for item in valid}
+    return (max(common) if common else min(own)), [item for item in items if item not in valid]
+
+
+def candidate_addresses(environment: Mapping[str, str], tcp: bool) -> Iterator[Address]:
+    """Addresses to try in turn; a Unix socket has one, TCP every port of the host's range that is free.
+
+    Raises:
+        ValueError: The port range is reversed or not made of numbers.
+    """
+    if not tcp:
+        directory = environment.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.gettempdir()
+        yield Address("unix", os.path.join(directory, f"plugin{int.from_bytes(os.urandom(8))}"))
+        return
+    lowest, highest = (int(environment.get(name) or 0) for name in ("PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT"))
+    if lowest > highest:
+        raise ValueError(f"PLUGIN_MIN_PORT {lowest} is above PLUGIN_MAX_PORT {highest}; swap them")
+    for port in range(lowest, highest + 1):
+        # A plain socket asks first, because gRPC reports every port in use on stderr.
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            free = probe.getsockname()[1]
+        yield Address("tcp", f"127.0.0.1:{free}")
+
+
+def line(version: int, address: Address, certificate: bytes, multiplexing_asked: bool) -> str:
+    """The handshake line without its line break.
+
+    Args:
+        version: Application version chosen.
+        address: Where the plugin listens.
+        certificate: DER of the plugin's certificate; empty for plaintext.
+        multiplexing_asked: Whether the host set `PLUGIN_MULTIPLEX_GRPC`; the answer `false` makes it fail clearly.
+    """
+    encoded = base64.b64encode(certificate).decode().rstrip("=")
+    multiplexing = "|false" if multiplexing_asked else ""
+    return f"{CORE_VERSION}|{version}|{address.network}|{address.location}|grpc|{encoded}{multiplexing}"

@@ -1,0 +1,58 @@
+//! Settings to the environment of the child.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use crate::settings::{Security, Settings};
+
+/// PEM of the host's certificate; its presence turns AutoMTLS on in the plugin.
+pub const CLIENT_CERT: &str = "PLUGIN_CLIENT_CERT";
+/// Directory in which the plugin makes its sockets.
+pub const UNIX_SOCKET_DIR: &str = "PLUGIN_UNIX_SOCKET_DIR";
+
+/// go-plugin's fixed names. A host that is itself a plugin has inherited them, and handing them on would switch TLS or
+/// multiplexing on in a plugin that was not asked for it.
+const RESERVED: [&str; 7] = [
+    "PLUGIN_MIN_PORT",
+    "PLUGIN_MAX_PORT",
+    "PLUGIN_PROTOCOL_VERSIONS",
+    "PLUGIN_MULTIPLEX_GRPC",
+    CLIENT_CERT,
+    "PLUGIN_UNIX_SOCKET_GROUP",
+    UNIX_SOCKET_DIR,
+];
+
+/// The child's environment: ours over the caller's over the host's, the host's without go-plugin's own names.
+#[must_use]
+pub fn child_environment(
+    settings: &Settings,
+    client_certificate: Option<&str>,
+    socket_directory: &Path,
+) -> BTreeMap<OsString, OsString> {
+    let inherited = settings.host_environment.iter().filter(|(name, _)| !is_reserved(name));
+    let mut environment: BTreeMap<_, _> = inherited.chain(&settings.environment).cloned().collect();
+
+    let mut set = |name: &str, value: OsString| environment.insert(name.into(), value);
+    let (cookie, value) = &settings.cookie;
+    set(cookie, value.into());
+    set("PLUGIN_MIN_PORT", settings.ports.0.to_string().into());
+    set("PLUGIN_MAX_PORT", settings.ports.1.to_string().into());
+    set("PLUGIN_PROTOCOL_VERSIONS", versions_list(&settings.protocol_versions).into());
+    set(UNIX_SOCKET_DIR, socket_directory.into());
+    match (&settings.security, client_certificate) {
+        (Security::AutoMtls(_), Some(pem)) => drop(set(CLIENT_CERT, pem.into())),
+        // A caller's own value would make the plugin serve TLS that this host is not going to speak.
+        _ => drop(environment.remove(OsStr::new(CLIENT_CERT))),
+    }
+    environment
+}
+
+fn is_reserved(name: &OsStr) -> bool {
+    RESERVED.iter().any(|reserved| name == *reserved)
+}
+
+/// Decimal numbers joined by commas, no spaces: a space makes an item invalid for Go's parser.
+fn versions_list(versions: &[u32]) -> String {
+    versions.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,187 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::certificate::Identity;
+use crate::settings::Curve;
+
+fn expected() -> Expectations {
+    Expectations { protocol_versions: vec![5, 6], transports: Transports { unix: true, tcp: true }, multiplex: false }
+}
+
+fn parse(line: &str) -> Result<Handshake, Error> {
+    Handshake::parse(line.as_bytes(), &expected())
+}
+
+fn certificate() -> (CertificateDer<'static>, String) {
+    let der = Identity::generate(Curve::P256).unwrap().certified_key().cert[0].clone();
+    let text = base64::engine::general_purpose::STANDARD_NO_PAD.encode(&der);
+    (der, text)
+}
+
+#[test]
+fn four_to_seven_fields_and_more() {
+    let (der, text) = certificate();
+    let bare = Handshake {
+        protocol_version: 6,
+        address: Address::Unix("/tmp/plugin1".into()),
+        certificate: None,
+        multiplex: false,
+    };
+    let locked = Handshake { certificate: Some(der), ..bare.clone() };
+    for (line, handshake) in [
+        ("1|6|unix|/tmp/plugin1|grpc".to_owned(), &bare),
+        ("1|6|unix|/tmp/plugin1|grpc|".to_owned(), &bare),
+        (" \t1|6|unix|/tmp/plugin1|grpc|short text\r".to_owned(), &bare),
+        ("+1|006|unix|/tmp/plugin1|grpc||yes|anything|else".to_owned(), &bare),
+        (format!("1|6|unix|/tmp/plugin1|grpc|{text}"), &locked),
+        (format!("1|6|unix|/tmp/plugin1|grpc|{text}|true"), &locked),
+    ] {
+        assert_eq!(&parse(&line).unwrap(), handshake, "{line}");
+    }
+    assert_eq!(parse("1|5|tcp|127.0.0.1:1234|grpc|").unwrap().address, Address::Tcp("127.0.0.1:1234".parse().unwrap()));
+    assert_eq!(parse("1|5|tcp|[::1]:1234|grpc|").unwrap().address.location(), "[::1]:1234");
+}
+
+#[test]
+fn padded_base64_is_understood() {
+    let (der, text) = certificate();
+    let padded = format!("1|6|unix|/s|grpc|{text}{}", "=".repeat((4 - text.len() % 4) % 4));
+    assert_eq!(parse(&padded).unwrap().certificate, Some(der));
+}
+
+#[test]
+fn each_broken_rule_has_its_own_kind_and_shows_the_value() {
+    for (line, kind, shown) in [
+        ("", ErrorKind::HandshakeFields, "1 field(s)"),
+        ("1|6|unix", ErrorKind::HandshakeFields, "3 field(s)"),
+        ("x|6|unix|/s|grpc", ErrorKind::CoreVersionInvalid, "\"x\""),
+        ("1 |6|unix|/s|grpc", ErrorKind::CoreVersionInvalid, "\"1 \""),
+        ("2|6|unix|/s|grpc", ErrorKind::CoreVersionUnsupported, "core protocol 2"),
+        ("1|six|unix|/s|grpc", ErrorKind::AppVersionInvalid, "\"six\""),
+        ("1|9|unix|/s|grpc", ErrorKind::AppVersionUnsupported, "protocol 9, this host offered [5, 6]"),
+        ("1|-6|unix|/s|grpc", ErrorKind::AppVersionUnsupported, "protocol -6"),
+        ("1|6|UNIX|/s|grpc", ErrorKind::NetworkUnsupported, "\"UNIX\""),
+        ("1|6|unix||grpc", ErrorKind::AddressInvalid, "it is empty"),
+        ("1|6|unix|/a\0b|grpc", ErrorKind::AddressInvalid, "NUL"),
+        ("1|6|tcp|localhost:1|grpc", ErrorKind::AddressInvalid, "localhost:1"),
+        ("1|6|unix|/s", ErrorKind::ProtocolUnsupported, "net/rpc"),
+        ("1|6|unix|/s|netrpc", ErrorKind::ProtocolUnsupported, "net/rpc"),
+        ("1|6|unix|/s|", ErrorKind::ProtocolUnsupported, "\"\""),
+        ("1|6|unix|/s|http", ErrorKind::ProtocolUnsupported, "\"http\""),
+    ] {
+        let error = parse(line).unwrap_err();
+        assert_eq!(error.kind(), kind, "{line}: {error}");
+        assert!(error.message().contains(shown), "{line}: {error}");
+    }
+}
+
+#[test]
+fn first_fault_in_go_plugins_order_is_the_one_named() {
+    let bad = format!("1|6|unix|/s|grpc|{}", "!".repeat(60));
+    let faults = ["x|x|x|x|x", "2|x|x|x|x", "1|x|x|x|x", "1|9|x|x|x", "1|6|x|x|x", "1|6|unix|/s|x", &bad];
+    let kinds: Vec<_> = faults.iter().map(|line| parse(line).unwrap_err().kind()).collect();
+    let expected = [
+        ErrorKind::CoreVersionInvalid,
+        ErrorKind::CoreVersionUnsupported,
+        ErrorKind::AppVersionInvalid,
+        ErrorKind::AppVersionUnsupported,
+        ErrorKind::NetworkUnsupported,
+        ErrorKind::ProtocolUnsupported,
+        ErrorKind::CertificateInvalid,
+    ];
+    assert_eq!(kinds, expected);
+}
+
+#[test]
+fn certificate_field_must_be_one_certificate() {
+    let (der, _) = certificate();
+    let two = base64::engine::general_purpose::STANDARD_NO_PAD.encode([&der[..], &der[..]].concat());
+    for field in ["!".repeat(60), "QUJD".repeat(20), two] {
+        let error = parse(&format!("1|6|unix|/s|grpc|{field}")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CertificateInvalid, "{error}");
+        assert!(error.message().len() < 400);
+    }
+}
+
+#[test]
+fn excluded_transport_is_refused() {
+    let only_unix = Expectations { transports: Transports { unix: true, tcp: false }, ..expected() };
+    let error = Handshake::parse(b"1|6|tcp|127.0.0.1:1|grpc|", &only_unix).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NetworkUnsupported);
+}
+
+#[test]
+fn multiplexing_field_counts_only_when_asked_for() {
+    let asked = Expectations { multiplex: true, ..expected() };
+    let parse = |field: &str| Handshake::parse(format!("1|6|unix|/s|grpc|{field}").as_bytes(), &asked);
+    assert!(parse("|true").unwrap().multiplex);
+    for (field, kind) in [
+        ("", ErrorKind::MultiplexUnsupported),
+        ("|false", ErrorKind::MultiplexUnsupported),
+        ("|yes", ErrorKind::MultiplexInvalid),
+    ] {
+        assert_eq!(parse(field).unwrap_err().kind(), kind, "{field}");
+    }
+}
+
+#[test]
+fn stray_lines_are_skipped_and_remembered() {
+    let mut finder = LineFinder::default();
+    assert_eq!(finder.feed(b"banner\r\n\n| a | b | c |\nWARN \xff\n1|6|un").unwrap(), None);
+    assert_eq!(finder.feed(b"ix|/s|grpc|\nmore").unwrap().unwrap(), b"1|6|unix|/s|grpc|");
+    assert_eq!(finder.stray_lines().collect::<Vec<_>>(), ["\"banner\"", "\"\"", "\"| a | b | c |\"", "\"WARN \u{fffd}\""]);
+}
+
+#[test]
+fn broken_handshake_is_not_taken_for_a_stray_line() {
+    for line in [&b"2|x|y|z\n"[..], b"x|6|unix|/s|grpc\n", b"1|\xff|unix|/s\n"] {
+        assert!(LineFinder::default().feed(line).unwrap().is_some(), "{line:?}");
+    }
+}
+
+#[test]
+fn bounds_hold_however_the_bytes_arrive() {
+    let lines = "noise\n".repeat(MAX_STRAY_LINES + 1);
+    assert_eq!(LineFinder::default().feed(lines.as_bytes()).unwrap_err().kind(), ErrorKind::HandshakeTooNoisy);
+    let long = vec![b'x'; 10_000_000];
+    assert_eq!(LineFinder::default().feed(&long).unwrap_err().kind(), ErrorKind::HandshakeTooLong);
+    let mut finder = LineFinder::default();
+    let error = long.chunks(1000).find_map(|chunk| finder.feed(chunk).err()).unwrap();
+    assert_eq!(error.kind(), ErrorKind::HandshakeTooLong);
+    assert!(error.message().contains("xxx") && error.message().len() < 600, "{error}");
+    assert!(finder.partial.capacity() <= 2 * MAX_BYTES);
+}
+
+#[test]
+fn last_line_needs_no_newline() {
+    let mut finder = LineFinder::default();
+    assert_eq!(finder.feed(b"1|6|unix|/s|grpc").unwrap(), None);
+    assert_eq!(finder.finish().unwrap(), b"1|6|unix|/s|grpc");
+    let mut finder = LineFinder::default();
+    finder.feed(b"usage: tool").unwrap();
+    assert_eq!(finder.finish(), None);
+    assert_eq!(finder.seen(), "its standard output began with \"usage: tool\"");
+}
+
+proptest! {
+    #[test]
+    fn no_line_makes_the_parser_panic(line in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Handshake::parse(&line, &expected());
+    }
+
+    #[test]
+    fn no_fields_make_the_parser_panic(fields in prop::collection::vec("(1|6|unix|tcp|grpc|[a-zA-Z0-9+/=]{0,80}|.{0,5})", 0..9)) {
+        let _ = Handshake::parse(fields.join("|").as_bytes(), &Expectations { multiplex: true, ..expected() });
+    }
+
+    #[test]
+    fn cutting_the_output_differently_changes_nothing(cut in 1_usize..40) {
+        let output = b"one\ntwo|three\n1|6|unix|/s|grpc|\nrest";
+        let mut finder = LineFinder::default();
+        let line = output.chunks(cut).find_map(|chunk| finder.feed(chunk).unwrap());
+        prop_assert_eq!(line.unwrap(), b"1|6|unix|/s|grpc|".to_vec());
+        prop_assert_eq!(finder.stray_lines().count(), 2);
+    }
+}

@@ -1,0 +1,196 @@
+//! What one plugin says, waiting for the host to read it: log lines, and synchronised output.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::process::log_line::{Classifier, Level};
+use crate::wake::Wake;
+
+/// Log lines that may wait, in bytes. Beyond it new lines are dropped and counted: a host that does not read must not
+/// stall its plugin, nor grow without bound.
+const LINES_LIMIT: usize = 4 << 20;
+/// Charged per line for its bookkeeping.
+const LINE_OVERHEAD: usize = 64;
+/// Synchronised output that may wait, in bytes. Beyond it the plugin waits: output is never lost.
+const OUTPUT_LIMIT: usize = 1 << 20;
+
+/// Which of the plugin's two synchronised outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What waited.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Lines of standard error at or above the wanted level, oldest first.
+    pub lines: Vec<(Level, Vec<u8>)>,
+    /// How many lines were dropped since the last batch because nobody read.
+    pub dropped: u64,
+    /// Synchronised output in order of arrival.
+    pub output: Vec<(Output, Bytes)>,
+}
+
+#[derive(Default)]
+struct State {
+    classifier: Classifier,
+    lines: VecDeque<(Level, Vec<u8>)>,
+    lines_bytes: usize,
+    dropped: u64,
+    output: Vec<(Output, Bytes)>,
+    output_bytes: usize,
+    woken: bool,
+}
+
+/// Filled by the I/O thread, emptied by the consumer.
+pub struct Inbox {
+    state: Mutex<State>,
+    room: Notify,
+    wake: Arc<dyn Wake>,
+}
+
+impl Inbox {
+    /// An empty inbox that wakes its consumer when something arrives.
+    pub fn new(wake: Arc<dyn Wake>) -> Self {
+        Self { state: Mutex::default(), room: Notify::new(), wake }
+    }
+
+    /// Adds a line; never waits.
+    pub fn push_line(&self, line: Vec<u8>) {
+        let mut state = self.lock();
+        let level = state.classifier.level(&line);
+        self.add_line(state, level, line);
+    }
+
+    /// Adds a remark of the host's own about the plugin.
+    pub fn push_remark(&self, level: Level, text: String) {
+        self.add_line(self.lock(), level, text.into_bytes());
+    }
+
+    fn add_line(&self, mut state: MutexGuard<'_, State>, level: Level, line: Vec<u8>) {
+        let cost = line.len() + LINE_OVERHEAD;
+        if state.lines_bytes + cost > LINES_LIMIT {
+            state.dropped += 1;
+        } else {
+            state.lines_bytes += cost;
+            state.lines.push_back((level, line));
+        }
+        self.announce(state);
+    }
+
+    /// Adds synchronised output; waits while too much of it is unread.
+    pub async fn push_output(&self, channel: Output, data: Bytes) {
+        while self.lock().output_bytes > OUTPUT_LIMIT {
+            self.room.notified().await;
+        }
+        let mut state = self.lock();
+        state.output_bytes += data.len();
+        state.output.push((channel, data));
+        self.announce(state);
+    }
+
+    /// Hands over what waits; lines below `wanted` are forgotten.
+    pub fn take(&self, wanted: Option<Level>) -> Batch {
+        let mut state = self.lock();
+        state.woken = false;
+        state.lines_bytes = 0;
+        state.output_bytes = 0;
+        let lines = std::mem::take(&mut state.lines);
+        let batch = Batch {
+            lines: Vec::new(),
+            dropped: std::mem::take(&mut state.dropped),
+            output: std::mem::take(&mut state.output),
+        };
+        drop(state);
+        self.room.notify_one();
+        // Outside the lock: freeing thousands of lines takes a while.
+        let lines = lines.into_iter().filter(|(level, _)| wanted.is_some_and(|wanted| *level >= wanted)).collect();
+        Batch { lines, ..batch }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announce(&self, mut state: MutexGuard<'_, State>) {
+        let first = !std::mem::replace(&mut state.woken, true);
+        drop(state);
+        if first {
+            self.wake.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn inbox() -> (Inbox, Arc<AtomicUsize>) {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counter = wakes.clone();
+        (Inbox::new(Arc::new(move || drop(counter.fetch_add(1, Ordering::Relaxed)))), wakes)
+    }
+
+    #[test]
+    fn consumer_is_woken_once_until_it_looks() {
+        let (inbox, wakes) = inbox();
+        inbox.push_line(b"one".to_vec());
+        inbox.push_line(b"two".to_vec());
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        assert_eq!(inbox.take(Some(Level::Trace)).lines.len(), 2);
+        inbox.push_line(b"three".to_vec());
+        assert_eq!(wakes.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn only_wanted_levels_come_out() {
+        let (inbox, _) = inbox();
+        inbox.push_line(b"[DEBUG] no".to_vec());
+        inbox.push_line(b"[ERROR] yes".to_vec());
+        assert_eq!(inbox.take(Some(Level::Warn)).lines, [(Level::Error, b"[ERROR] yes".to_vec())]);
+        inbox.push_line(b"[ERROR] nobody listens".to_vec());
+        assert!(inbox.take(None).lines.is_empty());
+    }
+
+    #[test]
+    fn flood_is_bounded_and_counted() {
+        let (inbox, _) = inbox();
+        let line = vec![b'x'; 1000];
+        for _ in 0..10_000 {
+            inbox.push_line(line.clone());
+        }
+        let batch = inbox.take(Some(Level::Trace));
+        assert_eq!(batch.lines.len() as u64 + batch.dropped, 10_000);
+        assert!(batch.lines.len() * 1000 <= LINES_LIMIT);
+        inbox.push_line(line);
+        assert_eq!(inbox.take(Some(Level::Trace)).lines.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn output_waits_for_room_and_none_is_lost() {
+        let (inbox, _) = inbox();
+        let inbox = Arc::new(inbox);
+        let filler = inbox.clone();
+        let task = tokio::spawn(async move {
+            for _ in 0..100 {
+                filler.push_output(Output::Stdout, Bytes::from(vec![0; 100_000])).await;
+            }
+        });
+        let mut received = 0;
+        while received < 10_000_000 {
+            tokio::task::yield_now().await;
+            let bytes: usize = inbox.take(None).output.iter().map(|(_, data)| data.len()).sum();
+            assert!(bytes <= OUTPUT_LIMIT + 100_000);
+            received += bytes;
+        }
+        assert!(task.await.is_ok());
+    }
+}

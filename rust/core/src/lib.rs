@@ -1,0 +1,22 @@
+//! Host side of HashiCorp's go-plugin protocol.
+//!
+//! Launches a plugin, shakes hands, locks the connection with mutual TLS, checks that it answers, and stops it. Parsers
+//! and formats (`handshake`, `environment`, `certificate`, `grpc::framing`, `process::log_line`) take bytes and return
+//! values: no socket, clock or process. Everything else runs on one current-thread tokio runtime.
+
+pub mod certificate;
+pub mod environment;
+pub mod error;
+pub mod grpc;
+pub mod handshake;
+pub mod host;
+pub mod inbox;
+pub mod process;
+pub mod services;
+pub mod settings;
+pub mod tls;
+pub mod transport;
+pub mod wake;
+
+/// Version of this crate and of the distribution.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,139 @@
+//! Finds the program, and explains why it does not start: what users meet first.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::launch::SpawnError;
+use crate::error::{Error, ErrorKind};
+use crate::settings::Settings;
+
+/// Enough of a file to recognise its format and its interpreter line.
+const HEAD_BYTES: u64 = 4096;
+
+/// The file that the command names. As a shell does: a name with a slash is a path, any other is looked up.
+pub fn find_program(settings: &Settings) -> Result<PathBuf, Error> {
+    let program = Path::new(settings.command.first().map_or(OsStr::new(""), OsString::as_os_str));
+    if program.as_os_str().is_empty() {
+        return Err(Error::new(ErrorKind::ConfigInvalid, "the command is empty, expected a program and its arguments"));
+    }
+    if program.components().count() > 1 || program.is_absolute() {
+        let path = settings.working_directory.as_deref().unwrap_or(Path::new("")).join(program);
+        return if path.exists() { Ok(path) } else { Err(missing(&path)) };
+    }
+    let candidates = std::env::split_paths(&settings.search_path).map(|directory| directory.join(program));
+    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        let message = format!(
+            "the plugin {} was not found in PATH ({})",
+            program.display(),
+            settings.search_path.display()
+        );
+        Error::new(ErrorKind::LaunchNotFound, message)
+    })
+}
+
+fn missing(path: &Path) -> Error {
+    Error::new(ErrorKind::LaunchNotFound, format!("the plugin {} does not exist", path.display()))
+}
+
+/// Says why the operating system refused, with what there is to know about the file.
+#[must_use]
+pub fn explain(failure: &SpawnError, program: &Path, settings: &Settings) -> Error {
+    match failure {
+        SpawnError::Resources(cause) => {
+            let message = format!("the plugin {} could not be started: {cause}", program.display());
+            Error::new(ErrorKind::LaunchFailed, message)
+        }
+        SpawnError::Directory(cause) => {
+            let directory = settings.working_directory.as_deref().unwrap_or(Path::new(".")).display();
+            let message = format!("the working directory {directory} (setting cwd) cannot be entered: {cause}");
+            Error::new(ErrorKind::LaunchFailed, message)
+        }
+        SpawnError::Execute(cause) => {
+            let facts = describe(program);
+            let message = format!("the plugin {} cannot be executed: {cause} ({facts})", program.display());
+            Error::new(ErrorKind::LaunchRefused, message)
+        }
+    }
+}
+
+/// Mode, owner and format of a file, for error messages.
+#[must_use]
+pub fn describe(program: &Path) -> String {
+    let mut facts = Vec::new();
+    match program.metadata() {
+        Ok(metadata) if metadata.is_dir() => return "it is a directory".to_owned(),
+        Ok(metadata) => facts.extend(describe_access(&metadata)),
+        Err(error) => return error.to_string(),
+    }
+    match read_head(program) {
+        Ok(head) => facts.push(describe_format(&head)),
+        Err(error) => facts.push(format!("not readable: {error}")),
+    }
+    facts.join(", ")
+}
+
+fn read_head(program: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(program)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+#[cfg(unix)]
+fn describe_access(metadata: &Metadata) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mode = metadata.mode() & 0o7777;
+    let user = rustix::process::geteuid().as_raw();
+    let mut facts = vec![format!("mode {mode:04o}, owner {}:{}, this process runs as user {user}", metadata.uid(), metadata.gid())];
+    if mode & 0o111 == 0 {
+        facts.push("no execute permission, try chmod +x".to_owned());
+    }
+    facts
+}
+
+#[cfg(not(unix))]
+fn describe_access(_metadata: &Metadata) -> Vec<String> {
+    Vec::new()
+}
+
+fn describe_format(head: &[u8]) -> String {
+    if let Some(line) = head.strip_prefix(b"#!") {
+        let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
+        return format!("a script for {}", String::from_utf8_lossy(&line[..end]).trim());
+    }
+    let here = format!("this machine is {} {}", std::env::consts::ARCH, std::env::consts::OS);
+    match head {
+        [0x7f, b'E', b'L', b'F', _, order, ..] if head.len() > 19 => {
+            let number = [head[18], head[19]];
+            let machine = if *order == 1 { u16::from_le_bytes(number) } else { u16::from_be_bytes(number) };
+            let built_for = goblin::elf::header::machine_to_str(machine).to_ascii_lowercase();
+            format!("an ELF file built for {built_for}, {here}")
+        }
+        [b'M', b'Z', ..] => format!("built for Windows, {here}"),
+        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => format!("built for macOS, {here}"),
+        [] => "the file is empty".to_owned(),
+        _ => "no known executable format, a script needs a first line that begins with #!".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_named() {
+        let mut elf = vec![0; 64];
+        elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        elf[18] = 183;
+        for (head, expected) in [
+            (&b"#!/bin/nothing -x\nrest"[..], "a script for /bin/nothing -x"),
+            (&elf, "an ELF file built for aarch64, this machine is"),
+            (b"", "the file is empty"),
+            (b"hello", "no known executable format"),
+        ] {
+            let facts = describe_format(head);
+            assert!(facts.starts_with(expected), "{facts}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A running plugin: its output read for ever, its end noticed at once and reported once.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::{oneshot, watch};
+
+use super::launch::{Launch, SpawnError};
+use super::output::{LineSplitter, Tail};
+use super::{Child, ExitStatus};
+use crate::error::Error;
+use crate::handshake::LineFinder;
+use crate::inbox::Inbox;
+
+/// What came on standard output first.
+#[derive(Debug)]
+pub enum FirstLine {
+    /// A line that looks like a handshake.
+    Found(Vec<u8>),
+    /// The bounds on stray output were exceeded.
+    Refused(Error),
+    /// Standard output was closed.
+    Closed,
+}
+
+struct Announcement {
+    finder: LineFinder,
+    /// Gone once the handshake line was found: whatever follows is thrown away.
+    waiter: Option<oneshot::Sender<FirstLine>>,
+}
+
+/// A handle to the running process; the work is done by tasks that end with it.
+pub struct Process {
+    pid: Pid,
+    exit: watch::Receiver<Option<ExitStatus>>,
+    announcement: Arc<Mutex<Announcement>>,
+    tail: Arc<Mutex<Tail>>,
+}
+
+impl Process {
+    /// Starts the plugin; the second value receives what it prints first.
+    pub fn start(launch: &Launch<'_>, inbox: Arc<Inbox>) -> Result<(Self, oneshot::Receiver<FirstLine>), SpawnError> {
+        let mut child = Child::spawn(launch)?;
+        let (waiter, first_line) = oneshot::channel();
+        let (exit_sender, exit) = watch::channel(None);
+        let announcement = Arc::new(Mutex::new(Announcement { finder: LineFinder::default(), waiter: Some(waiter) }));
+        let process = Self { pid: child.pid(), exit, announcement, tail: Arc::default() };
+
+        let (ended, stdout_ended) = watch::channel(false);
+        let stderr_ended = stdout_ended.clone();
+        let stdout = read_stdout(child.stdout.take(), stdout_ended, process.announcement.clone());
+        let stderr = read_stderr(child.stderr.take(), stderr_ended, process.tail.clone(), inbox);
+        let readers = (tokio::spawn(stdout), tokio::spawn(stderr));
+        tokio::spawn(async move {
+            // An error could only mean that the descriptor cannot be watched; then reaping below waits instead.
+            let _ = child.ended().await;
+            // Nothing that the plugin started may outlive it. Before reaping, while the pid still names this group.
+            let _ = kill_process_group(child.pid(), Signal::KILL);
+            ended.send_replace(true);
+            let _ = tokio::join!(readers.0, readers.1);
+            exit_sender.send_replace(Some(child.reap()));
+        });
+        Ok((process, first_line))
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_pid()
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        *self.exit.borrow()
+    }
+
+    /// Returns when the process has ended and all it said has been read.
+    pub async fn exited(&self) -> ExitStatus {
+        let mut exit = self.exit.clone();
+        // The sender is dropped without a value only when the runtime goes down.
+        exit.wait_for(Option::is_some).await.map_or(ExitStatus::Unknown, |status| status.unwrap_or(ExitStatus::Unknown))
+    }
+
+    /// Signals the process and all it started. Only from the I/O thread: there nothing can be reaped in between.
+    pub fn signal(&self, signal: Signal) {
+        if self.exit_status().is_none() {
+            // The group may have ended this moment, which is what the signal wants.
+            let _ = kill_process_group(self.pid, signal);
+        }
+    }
+
+    /// The last lines of standard error, oldest first.
+    #[must_use]
+    pub fn stderr_tail(&self) -> Vec<String> {
+        lock(&self.tail).lines()
+    }
+
+    /// What standard output began with instead of a handshake, for an error message.
+    #[must_use]
+    pub fn stdout_seen(&self) -> String {
+        lock(&self.announcement).finder.seen()
+    }
+
+    /// Lines that came before the handshake.
+    #[must_use]
+    pub fn stray_lines(&self) -> Vec<String> {
+        lock(&self.announcement).finder.stray_lines().map(str::to_owned).collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn read_stdout(pipe: Option<OwnedFd>, ended: watch::Receiver<bool>, announcement: Arc<Mutex<Announcement>>) {
+    read_to_end(pipe, ended, |bytes| {
+        let mut announcement = lock(&announcement);
+        if announcement.waiter.is_none() {
+            return;
+        }
+        let found = match announcement.finder.feed(bytes) {
+            Ok(None) => return,
+            Ok(Some(line)) => FirstLine::Found(line),
+            Err(error) => FirstLine::Refused(error),
+        };
+        announcement.tell(found);
+    })
+    .await;
+    let mut announcement = lock(&announcement);
+    let last = announcement.finder.finish();
+    announcement.tell(last.map_or(FirstLine::Closed, FirstLine::Found));
+}
+
+impl Announcement {
+    fn tell(&mut self, first: FirstLine) {
+        if let Some(waiter) = self.waiter.take() {
+            // Nobody waits any more when the start was given up.
+            let _ = waiter.send(first);
+        }
+    }
+}
+
+async fn read_stderr(pipe: Option<OwnedFd>, ended: watch::Receiver<bool>, tail: Arc<Mutex<Tail>>, inbox: Arc<Inbox>) {
+    let mut splitter = LineSplitter::default();
+    let mut keep = |line: Vec<u8>| {
+        lock(&tail).push(&line);
+        inbox.push_line(line);
+    };
+    read_to_end(pipe, ended, |bytes| splitter.feed(bytes, &mut keep)).await;
+    splitter.finish(&mut keep);
+}
+
+/// Bytes of one read.
+const READ_BYTES: usize = 64 * 1024;
+/// Reads in a row before other tasks have their turn: a flood must not starve the calls of 499 other plugins.
+const READS_PER_TURN: usize = 16;
+/// Turns granted after the process has ended, while something that left its group may still hold and fill the pipe.
+const LAST_TURNS: usize = 64;
+
+thread_local! {
+    /// One buffer for all pipes: reads happen on the I/O thread only, and hundreds of idle plugins need no buffer each.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+}
+
+enum Turn {
+    Empty,
+    Busy,
+    Closed,
+}
+
+async fn read_to_end(pipe: Option<OwnedFd>, mut ended: watch::Receiver<bool>, mut take: impl FnMut(&[u8])) {
+    let Some(Ok(pipe)) = pipe.map(Receiver::from_owned_fd) else { return };
+    loop {
+        let readable = tokio::select! {
+            readable = pipe.readable() => readable.is_ok(),
+            _ = ended.wait_for(|ended| *ended) => break,
+        };
+        match if readable { turn(&pipe, &mut take) } else { Turn::Closed } {
+            Turn::Closed => return,
+            Turn::Busy => tokio::task::yield_now().await,
+            Turn::Empty => (),
+        }
+    }
+    for _ in 0..LAST_TURNS {
+        if !matches!(turn(&pipe, &mut take), Turn::Busy) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn turn(pipe: &Receiver, take: &mut impl FnMut(&[u8])) -> Turn {
+    BUFFER.with_borrow_mut(|buffer| {
+        for _ in 0..READS_PER_TURN {
+            match pipe.try_read(buffer) {
+                Ok(0) => return Turn::Closed,
+                Ok(count) => take(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Empty,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(_) => return Turn::Closed,
+            }
+        }
+        Turn::Busy
+    })
+}

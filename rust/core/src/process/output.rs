@@ -1,0 +1,125 @@
+//! Bytes of a pipe to lines, and the last of them for error messages. No I/O.
+
+use std::collections::VecDeque;
+
+/// A longer line is cut here; the rest of it is counted and dropped. Bounds what one line can cost.
+const MAX_LINE_BYTES: usize = 1024 * 1024;
+/// How many last lines an error message may show.
+const TAIL_LINES: usize = 40;
+/// A line in the tail is cut here.
+const TAIL_LINE_BYTES: usize = 500;
+
+/// Cuts output into lines without their line ends, whatever their length and however they arrive.
+#[derive(Debug, Default)]
+pub struct LineSplitter {
+    partial: Vec<u8>,
+    dropped: usize,
+}
+
+impl LineSplitter {
+    /// Takes what was read and passes on each complete line.
+    pub fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(Vec<u8>)) {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            self.extend(&bytes[..end]);
+            bytes = &bytes[end + 1..];
+            line(self.complete());
+        }
+        self.extend(bytes);
+    }
+
+    /// End of output: what is left is a line too.
+    pub fn finish(&mut self, mut line: impl FnMut(Vec<u8>)) {
+        if !self.partial.is_empty() {
+            line(self.complete());
+        }
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        let room = bytes.len().min(MAX_LINE_BYTES - self.partial.len());
+        self.partial.extend_from_slice(&bytes[..room]);
+        self.dropped += bytes.len() - room;
+    }
+
+    fn complete(&mut self) -> Vec<u8> {
+        let mut line = std::mem::take(&mut self.partial);
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            line.extend_from_slice(format!(" [{dropped} more bytes]").as_bytes());
+        }
+        line
+    }
+}
+
+/// The last lines of an output.
+#[derive(Debug, Default)]
+pub(super) struct Tail(VecDeque<Vec<u8>>);
+
+impl Tail {
+    pub(super) fn push(&mut self, line: &[u8]) {
+        // The oldest line's buffer is used again: a flood allocates nothing here.
+        let mut slot = if self.0.len() == TAIL_LINES { self.0.pop_front().unwrap_or_default() } else { Vec::new() };
+        slot.clear();
+        slot.extend_from_slice(&line[..line.len().min(TAIL_LINE_BYTES)]);
+        self.0.push_back(slot);
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.0.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(chunks: &[&[u8]]) -> Vec<String> {
+        let (mut splitter, mut lines) = (LineSplitter::default(), Vec::new());
+        let mut keep = |line: Vec<u8>| lines.push(String::from_utf8_lossy(&line).into_owned());
+        for chunk in chunks {
+            splitter.feed(chunk, &mut keep);
+        }
+        splitter.finish(&mut keep);
+        lines
+    }
+
+    #[test]
+    fn line_ends_are_removed_and_the_last_line_needs_none() {
+        assert_eq!(split(&[b"a\r\nb\n\nc"]), ["a", "b", "", "c"]);
+        assert!(split(&[b""]).is_empty());
+    }
+
+    #[test]
+    fn over_long_line_is_cut_and_says_so() {
+        let lines = split(&[&vec![b'x'; MAX_LINE_BYTES], b"yyy", b"yy\nnext\n"]);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].ends_with("x [5 more bytes]"));
+        assert_eq!(lines[1], "next");
+    }
+
+    #[test]
+    fn tail_keeps_the_last_lines_shortened() {
+        let mut tail = Tail::default();
+        for number in 0..100 {
+            tail.push(format!("{number}").as_bytes());
+        }
+        tail.push(&vec![b'z'; 100_000]);
+        let lines = tail.lines();
+        assert_eq!((lines.len(), lines[0].as_str(), lines[TAIL_LINES - 1].len()), (TAIL_LINES, "61", TAIL_LINE_BYTES));
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_the_input_differently_changes_nothing(
+            text in prop::collection::vec(prop::sample::select(b"ab\n\r".to_vec()), 0..200),
+            chunk in 1_usize..20,
+        ) {
+            let pieces: Vec<&[u8]> = text.chunks(chunk).collect();
+            prop_assert_eq!(split(&pieces), split(&[&text]));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The ladder down: ask, insist, force. Each rung waits for the event it wants, none sleeps.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::time::timeout;
+
+use super::{ExitStatus, Process};
+use crate::grpc::GrpcClient;
+use crate::services::controller;
+use crate::settings::Timeouts;
+
+/// How far down it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rung {
+    /// The process had ended before it was asked to.
+    Exited,
+    /// It ended when asked.
+    Shutdown,
+    /// It ended by SIGTERM.
+    Terminate,
+    /// It had to be killed.
+    Kill,
+}
+
+impl Rung {
+    /// The rung's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::Shutdown => "shutdown",
+            Self::Terminate => "sigterm",
+            Self::Kill => "sigkill",
+        }
+    }
+}
+
+/// What stopping took.
+#[derive(Debug, Clone)]
+pub struct StopReport {
+    /// The last rung needed.
+    pub rung: Rung,
+    /// How the process ended.
+    pub exit_status: ExitStatus,
+    /// Time spent on each rung that was tried.
+    pub steps: Vec<(Rung, Duration)>,
+}
+
+/// A process in an uninterruptible system call outlives SIGKILL; then its status stays unknown.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Ends the process: gRPC request, SIGTERM, SIGKILL, each with its limit.
+pub async fn stop(process: &Process, client: Option<&GrpcClient>, limits: &Timeouts) -> StopReport {
+    if let Some(exit_status) = process.exit_status() {
+        return StopReport { rung: Rung::Exited, exit_status, steps: Vec::new() };
+    }
+    let mut steps = Vec::new();
+    for rung in [Rung::Shutdown, Rung::Terminate, Rung::Kill] {
+        let begun = Instant::now();
+        let exit_status = match rung {
+            Rung::Shutdown => match client {
+                Some(client) => ask(process, client, limits.shutdown).await,
+                None => continue,
+            },
+            Rung::Terminate => signal(process, Signal::TERM, limits.kill).await,
+            _ => signal(process, Signal::KILL, KILL_LIMIT).await,
+        };
+        steps.push((rung, begun.elapsed()));
+        if let Some(exit_status) = exit_status {
+            return StopReport { rung, exit_status, steps };
+        }
+    }
+    StopReport { rung: Rung::Kill, exit_status: ExitStatus::Unknown, steps }
+}
+
+async fn ask(process: &Process, client: &GrpcClient, limit: Duration) -> Option<ExitStatus> {
+    let asking = async {
+        let request = async {
+            if controller::shutdown(client).await.is_ok() {
+                // Asked and not refused: only the end of the process is of interest now.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            exit_status = process.exited() => Some(exit_status),
+            // Refused, for example because the plugin has no controller: waiting would be in vain.
+            () = request => None,
+        }
+    };
+    timeout(limit, asking).await.ok().flatten()
+}
+
+async fn signal(process: &Process, signal: Signal, limit: Duration) -> Option<ExitStatus> {
+    process.signal(signal);
+    timeout(limit, process.exited()).await.ok()
+}

@@ -1,0 +1,9 @@
+//! The services of every go-plugin plugin that the host itself calls.
+
+pub mod controller;
+pub mod health;
+pub mod stdio;
+
+/// A message without fields.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Empty {}

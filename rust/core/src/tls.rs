@@ -1,0 +1,235 @@
+//! TLS configuration, and the verifiers that pin one certificate.
+//!
+//! go-plugin peers trust exactly the certificate that travelled in the handshake line or the environment. That
+//! certificate is public, so the pin alone proves nothing: the verifiers also have the peer's signature over this very TLS
+//! handshake checked, with the provider's algorithms. Stock verifiers refuse these certificates, which are self-signed
+//! authorities used as leaves.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::SingleCertAndKey;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+};
+
+use crate::certificate::{CertificateFacts, Identity, parse_pem_certificates};
+use crate::error::{Error, ErrorKind};
+
+/// The only application protocol of gRPC. Go's server drops a client that does not offer it.
+pub const ALPN_H2: &[u8] = b"h2";
+
+/// The process-wide cryptography: aws-lc-rs, which knows P-521.
+pub fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider()))
+}
+
+/// Whom to believe.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// Exactly this certificate.
+    Pinned(CertificateDer<'static>),
+    /// Certificates issued by, or equal to, one of these (PEM).
+    Authorities(Vec<u8>),
+}
+
+/// Configuration of the connecting side: TLS 1.2 or newer.
+pub fn client_config(trust: &Trust, identity: Option<&Identity>, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, Error> {
+    let builder = ClientConfig::builder_with_provider(provider().clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| tls_error(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(server_verifier(trust)?);
+    let mut config = match identity {
+        Some(identity) => {
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// Configuration of the accepting side: shows `identity` and admits only the holder of `peer`'s key.
+pub fn server_config(peer: CertificateDer<'static>, identity: &Identity) -> Result<Arc<ServerConfig>, Error> {
+    let mut config = ServerConfig::builder_with_provider(provider().clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| tls_error(&error))?
+        .with_client_cert_verifier(Arc::new(PinnedVerifier { pinned: peer }))
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())));
+    config.alpn_protocols = vec![ALPN_H2.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn server_verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    match trust {
+        Trust::Pinned(certificate) => Ok(Arc::new(PinnedVerifier { pinned: certificate.clone() })),
+        Trust::Authorities(pem) => Ok(Arc::new(AuthorityVerifier::new(parse_pem_certificates(pem, "ca")?)?)),
+    }
+}
+
+fn tls_error(cause: &rustls::Error) -> Error {
+    Error::new(ErrorKind::TlsFailed, format!("TLS could not be configured: {cause}"))
+}
+
+/// Admits one certificate: the same bytes, valid now, and the peer proves that it holds the key.
+#[derive(Debug)]
+struct PinnedVerifier {
+    pinned: CertificateDer<'static>,
+}
+
+impl PinnedVerifier {
+    fn check(&self, presented: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+        // Both are public, so constant time is not needed.
+        if presented != &self.pinned {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
+        check_validity(presented, now)
+    }
+}
+
+fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+    let facts = CertificateFacts::of(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if now < facts.not_before {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    if now > facts.not_after {
+        return Err(CertificateError::Expired.into());
+    }
+    Ok(())
+}
+
+/// The part of a verifier that proves possession of the key: the provider's own, never skipped.
+macro_rules! verify_signatures_with_provider {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            provider().signature_verification_algorithms.supported_schemes()
+        }
+    };
+}
+
+impl ServerCertVerifier for PinnedVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        // The pin is stronger than any name, so the name is not looked at.
+        self.check(end_entity, now).map(|()| ServerCertVerified::assertion())
+    }
+
+    verify_signatures_with_provider!();
+}
+
+impl ClientCertVerifier for PinnedVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.check(end_entity, now).map(|()| ClientCertVerified::assertion())
+    }
+
+    verify_signatures_with_provider!();
+}
+
+/// Stock verification by authority, and besides it what Go does: a leaf found in the pool is its own chain.
+#[derive(Debug)]
+struct AuthorityVerifier {
+    authorities: Vec<CertificateDer<'static>>,
+    by_issuer: Arc<WebPkiServerVerifier>,
+}
+
+impl AuthorityVerifier {
+    fn new(authorities: Vec<CertificateDer<'static>>) -> Result<Self, Error> {
+        let failed = |cause: &dyn std::fmt::Display| {
+            Error::new(ErrorKind::IdentityFailed, format!("the setting tls.ca cannot be used: {cause}"))
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in &authorities {
+            roots.add(certificate.clone()).map_err(|error| failed(&error))?;
+        }
+        let by_issuer = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider().clone())
+            .build()
+            .map_err(|error| failed(&error))?;
+        Ok(Self { authorities, by_issuer })
+    }
+}
+
+impl ServerCertVerifier for AuthorityVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if !self.authorities.iter().any(|authority| authority == end_entity) {
+            return self.by_issuer.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        }
+        verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+        check_validity(end_entity, now).map(|()| ServerCertVerified::assertion())
+    }
+
+    verify_signatures_with_provider!();
+}
+
+/// Says what a failed TLS handshake or a broken TLS stream was about, if it was about TLS.
+#[must_use]
+pub fn explain(error: &std::io::Error, peer: &str) -> Option<Error> {
+    let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let (kind, what) = match cause {
+        rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => (
+            ErrorKind::CertificateMismatch,
+            "it presented another certificate than it announced in its handshake line".to_owned(),
+        ),
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            (ErrorKind::CertificateExpired, "its certificate has expired".to_owned())
+        }
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+            (ErrorKind::CertificateExpired, "its certificate is not valid yet".to_owned())
+        }
+        rustls::Error::AlertReceived(alert) => (ErrorKind::TlsFailed, format!("it refused our side with the alert {alert:?}")),
+        rustls::Error::InvalidMessage(_) => (ErrorKind::TlsFailed, format!("it does not speak TLS ({cause})")),
+        _ => (ErrorKind::TlsFailed, cause.to_string()),
+    };
+    Some(Error::new(kind, format!("no TLS connection to {peer}: {what}")))
+}
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

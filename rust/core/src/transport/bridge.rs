@@ -1,0 +1,229 @@
+//! A local socket on which a stock gRPC library reaches the plugin: plaintext on this side, the dialer's rules on the other.
+//!
+//! Whoever passes here *is* the authenticated host to the plugin. Hence a path in a directory of mode 0700, and on accept
+//! the peer must be this very process: not another user, not another program of the same user, not a forked child.
+//!
+//! The library behind the socket would report every failure as "Socket closed". Two things make it say more: a connection
+//! that cannot be carried is answered in HTTP/2, each call with the reason as its status; and a connection that breaks is
+//! ended by a GOAWAY frame whose debug text is the reason.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{Dialer, Stream};
+use crate::error::{Error, ErrorKind};
+
+/// Size of the buffer of each direction, in bytes: at 8 KiB large messages cost twice as much.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Says why the plugin is gone, or that it merely closed the connection.
+pub type Epitaph = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+
+/// The listening socket and all it carries; closed when dropped.
+#[derive(Debug)]
+pub struct Bridge {
+    path: PathBuf,
+    accepting: JoinHandle<()>,
+}
+
+impl Bridge {
+    /// Listens on `path`, which must lie in a private directory.
+    pub fn listen(path: PathBuf, dialer: Arc<Dialer>, epitaph: Epitaph) -> Result<Self, Error> {
+        let listener = UnixListener::bind(&path).map_err(|error| {
+            Error::new(ErrorKind::LaunchFailed, format!("the local socket {} cannot be opened: {error}", path.display()))
+        })?;
+        Ok(Self { path, accepting: tokio::spawn(accept(listener, dialer, epitaph)) })
+    }
+
+    /// The path to dial.
+    #[must_use]
+    pub fn path(&self) -> &PathBuf {
+        &self.path
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: UnixListener, dialer: Arc<Dialer>, epitaph: Epitaph) {
+    // Owned by this task, so that all connections end with it.
+    let mut connections = JoinSet::new();
+    while let Ok((local, _)) = listener.accept().await {
+        if is_this_process(&local) {
+            connections.spawn(serve(local, dialer.clone(), epitaph.clone()));
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+fn is_this_process(peer: &UnixStream) -> bool {
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getpid().as_raw_pid());
+    peer.peer_cred().is_ok_and(|peer| (peer.uid(), peer.pid()) == (own.0, Some(own.1)))
+}
+
+async fn serve(local: UnixStream, dialer: Arc<Dialer>, epitaph: Epitaph) {
+    match dialer.dial().await {
+        Ok(remote) => carry(local, remote, &epitaph).await,
+        Err(error) => {
+            let reason = format!("{error}; {}", epitaph().await);
+            // The local side may be gone already: then nobody wants the reason.
+            let _ = refuse(local, &reason).await;
+        }
+    }
+}
+
+/// Copies both ways until one side ends.
+async fn carry(local: UnixStream, remote: Stream, epitaph: &Epitaph) {
+    let (mut local_read, mut local_write) = local.into_split();
+    let (mut remote_read, mut remote_write) = tokio::io::split(remote);
+    let upward = async {
+        let _ = copy(&mut local_read, &mut remote_write, |_| ()).await;
+        let _ = remote_write.shutdown().await;
+    };
+    let downward = async {
+        let mut position = FramePosition::default();
+        let written = copy(&mut remote_read, &mut local_write, |bytes| position.advance(bytes)).await;
+        if written.is_ok() && position.between_frames() {
+            let _ = local_write.write_all(&go_away(&epitaph().await)).await;
+        }
+    };
+    tokio::select! { () = upward => (), () = downward => () }
+}
+
+/// Copies until the source ends or fails; an error means that the destination failed.
+async fn copy<R, W>(source: &mut R, destination: &mut W, mut seen: impl FnMut(&[u8])) -> std::io::Result<()>
+where
+    R: AsyncReadExt + Unpin,
+    W: AsyncWriteExt + Unpin,
+{
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match source.read(&mut buffer).await {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(count) => {
+                seen(&buffer[..count]);
+                destination.write_all(&buffer[..count]).await?;
+                // TLS buffers records; without this the last one of a burst could wait.
+                destination.flush().await?;
+            }
+        }
+    }
+}
+
+/// Where in the sequence of HTTP/2 frames a stream of bytes stands. A frame is 9 bytes of header, the first three of them
+/// the length of what follows (RFC 9113, section 4.1).
+#[derive(Debug, Default)]
+struct FramePosition {
+    header: [u8; 9],
+    header_bytes: usize,
+    payload_left: usize,
+}
+
+impl FramePosition {
+    fn advance(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let skipped = self.payload_left.min(bytes.len());
+            self.payload_left -= skipped;
+            bytes = &bytes[skipped..];
+            let taken = (self.header.len() - self.header_bytes).min(bytes.len());
+            self.header[self.header_bytes..self.header_bytes + taken].copy_from_slice(&bytes[..taken]);
+            self.header_bytes += taken;
+            bytes = &bytes[taken..];
+            if self.header_bytes == self.header.len() {
+                self.header_bytes = 0;
+                let [high, middle, low, ..] = self.header;
+                self.payload_left = u32::from_be_bytes([0, high, middle, low]) as usize;
+            }
+        }
+    }
+
+    fn between_frames(&self) -> bool {
+        self.payload_left == 0 && self.header_bytes == 0
+    }
+}
+
+/// A GOAWAY frame (RFC 9113, section 6.8) that names no stream as lost; the closing of the connection does that.
+fn go_away(reason: &str) -> Vec<u8> {
+    const FRAME_TYPE: u8 = 7;
+    const LAST_STREAM: u32 = (1 << 31) - 1;
+    const NO_ERROR: u32 = 0;
+    let reason = &reason.as_bytes()[..reason.len().min(1024)];
+    #[allow(clippy::cast_possible_truncation)] // At most 1032.
+    let length = (8 + reason.len()) as u32;
+    let mut frame = length.to_be_bytes()[1..].to_vec();
+    frame.extend_from_slice(&[FRAME_TYPE, 0, 0, 0, 0, 0]);
+    frame.extend_from_slice(&LAST_STREAM.to_be_bytes());
+    frame.extend_from_slice(&NO_ERROR.to_be_bytes());
+    frame.extend_from_slice(reason);
+    frame
+}
+
+/// Answers calls with UNAVAILABLE and the reason, then has the library dial again for the next.
+async fn refuse(local: UnixStream, reason: &str) -> Result<(), h2::Error> {
+    let message = HeaderValue::from_str(&percent_encode(reason)).unwrap_or(HeaderValue::from_static("unavailable"));
+    let mut connection = h2::server::handshake(local).await?;
+    while let Some(call) = connection.accept().await {
+        let (_request, mut respond) = call?;
+        let mut answer: Response<()> = Response::new(());
+        *answer.status_mut() = StatusCode::OK;
+        let headers = answer.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from_static("14"));
+        headers.insert("grpc-message", message.clone());
+        let _: h2::SendStream<Bytes> = respond.send_response(answer, true)?;
+        connection.graceful_shutdown();
+    }
+    Ok(())
+}
+
+/// As the gRPC protocol has it: printable ASCII but for the percent sign stays.
+fn percent_encode(text: &str) -> String {
+    use std::fmt::Write;
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}"); // Writing to a String cannot fail.
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn position_is_between_frames_only_after_a_whole_one_however_it_arrives() {
+        let frames = [go_away("a reason"), go_away(""), vec![0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+        for chunk in 1..frames.len() {
+            let mut position = FramePosition::default();
+            let mut ends = Vec::new();
+            for (index, piece) in frames.chunks(chunk).enumerate() {
+                position.advance(piece);
+                if position.between_frames() {
+                    ends.push(index * chunk + piece.len());
+                }
+            }
+            assert_eq!(ends.last(), Some(&frames.len()), "chunks of {chunk}");
+            assert!(ends.iter().all(|end| [25, 42, 51].contains(end)), "chunks of {chunk}: {ends:?}");
+        }
+    }
+
+    #[test]
+    fn grpc_message_is_percent_encoded() {
+        assert_eq!(percent_encode("50% é\n"), "50%25 %C3%A9%0A");
+    }
+}
