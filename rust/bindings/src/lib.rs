@@ -1,1 +1,42 @@
+//! The extension module `ferrule._core`: the only place with `PyO3`. No logic lives here, only conversion.
 
+mod convert;
+mod errors;
+mod frames;
+mod host;
+mod io_thread;
+mod mailbox;
+mod outcome;
+mod settings;
+mod stream;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// What this build is: version, profile, target.
+#[pyfunction]
+fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let info = PyDict::new(py);
+    info.set_item("version", ferrule_core::VERSION)?;
+    info.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    info.set_item("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS))?;
+    Ok(info)
+}
+
+#[pymodule(gil_used = false)]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", ferrule_core::VERSION)?;
+    module.add_class::<mailbox::Mailbox>()?;
+    module.add_class::<host::Host>()?;
+    module.add_class::<outcome::Facts>()?;
+    module.add_class::<outcome::CertificateFacts>()?;
+    module.add_class::<outcome::StopReport>()?;
+    module.add_class::<frames::FrameDecoder>()?;
+    module.add_class::<stream::Stream>()?;
+    module.add_function(wrap_pyfunction!(build_info, module)?)?;
+    module.add_function(wrap_pyfunction!(errors::error_kinds, module)?)?;
+    module.add_function(wrap_pyfunction!(frames::encode_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::parse_handshake, module)?)?;
+    module.add_function(wrap_pyfunction!(host::live_plugins, module)?)?;
+    module.add_function(wrap_pyfunction!(host::end_all, module)?)
+}

@@ -1,0 +1,79 @@
+"""What a result depends on besides the code: machine, system, toolchains, versions, commit."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("ferrule", "grpcio", "protobuf", "pyvider-rpcplugin", "python-plugin", "grpclib")
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def commit() -> str:
+    """The commit that is checked out, with `-dirty` when files differ from it (the list of results excepted)."""
+    revision = _output("git", "rev-parse", "--short=12", "HEAD") or "unknown"
+    changed = _output("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!benches/RESULTS.md")
+    return f"{revision}-dirty" if changed else revision
+
+
+def cpu_model() -> str:
+    """The name of the processor as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # no /proc outside Linux
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """The number of cores this process may run on, which in a container is often fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def go_versions(program: Path) -> dict[str, str]:
+    """The Go toolchain and the go-plugin release a Go program was built with, read from the program itself."""
+    first, *lines = _output("go", "version", "-m", str(program)).splitlines() or [""]
+    versions = {"Go": first.rpartition(": ")[2] or "unknown", "go-plugin": "unknown"}
+    for line in lines:
+        fields = line.split()
+        if fields[:2] == ["dep", "github.com/hashicorp/go-plugin"]:
+            versions["go-plugin"] = fields[2]
+    return versions
+
+
+def package_versions() -> dict[str, str]:
+    """The installed version of each package that takes part; absent ones are left out."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def facts(plugin: Path) -> dict[str, str]:
+    """Gather everything a reader needs to judge a result, in the order in which it is shown."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": commit(),
+        "CPU": cpu_model(),
+        "cores": str(usable_cores()),
+        "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        **go_versions(plugin),
+        **package_versions(),
+    }

@@ -1,0 +1,219 @@
+"""ClientConnection: a reader and a writer with byte counters, and gRPC's framing on top."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Self
+
+from ferrule._core import FrameDecoder, encode_frame
+from ferrule.client.stream_transport import RustTransport, open_streams
+from ferrule.config import MAX_INT32
+from ferrule.tls import TLSConfig
+
+__all__ = ["ClientConnection"]
+
+_DEFAULT_RECEIVE_BYTES = 16384
+# One read while framing, in bytes: many small frames per wake-up, few wake-ups per large one.
+_FRAME_READ_BYTES = 256 * 1024
+
+_logger = logging.getLogger(__name__)
+
+
+class ClientConnection:
+    """A connection to one peer, counting its bytes.
+
+    Two connections are equal only if they are the same object. A connection that is collected without having been closed
+    logs a warning.
+
+    Args:
+        reader: An `asyncio.StreamReader`, or something with its `read`.
+        writer: An `asyncio.StreamWriter`, or something like it.
+        remote_addr: The peer's address, for messages.
+        bytes_sent: Where to start counting; default 0.
+        bytes_received: Where to start counting; default 0.
+        send_func: Used instead of the writer by `send_data`: an async function that takes bytes. It counts for itself
+            through `update_metrics`.
+        receive_func: Used instead of the reader by `receive_data`: an async function that takes a number of bytes.
+        max_frame_bytes: Largest message of `send_frame` and `receive_frame`, in bytes; default 2^31 - 1.
+
+    Example:
+        >>> import asyncio
+        >>> async def main():
+        ...     async def echo(reader, writer):
+        ...         writer.write(await reader.read(100))
+        ...         writer.close()
+        ...     server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        ...     port = server.sockets[0].getsockname()[1]
+        ...     connection = await ClientConnection.open(f"127.0.0.1:{port}")
+        ...     await connection.send_frame(b"hello")
+        ...     answer = await connection.receive_frame()
+        ...     await connection.close()
+        ...     server.close()
+        ...     return answer, connection.bytes_sent
+        >>> asyncio.run(main())
+        (b'hello', 10)
+    """
+
+    def __init__(
+        self,
+        reader: Any,
+        writer: Any,
+        remote_addr: str,
+        bytes_sent: int = 0,
+        bytes_received: int = 0,
+        send_func: Callable[[bytes], Awaitable[None]] | None = None,
+        receive_func: Callable[[int], Awaitable[bytes]] | None = None,
+        *,
+        max_frame_bytes: int = MAX_INT32,
+    ) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.remote_addr = remote_addr
+        self.bytes_sent = bytes_sent
+        self.bytes_received = bytes_received
+        self.send_func = send_func or self._default_send
+        self.receive_func = receive_func or self._default_receive
+        self.max_frame_bytes = max_frame_bytes
+        self._frames: deque[bytes] = deque()
+        self._decoder = FrameDecoder(max_frame_bytes)
+        self._transport: RustTransport | None = None
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls, address: str, tls: TLSConfig | Mapping[str, Any] | None = None, *, max_frame_bytes: int = MAX_INT32
+    ) -> Self:
+        """Connects to an address; the bytes are moved by the I/O thread.
+
+        Args:
+            address: `unix:PATH`, a path with a slash, or `HOST:PORT`.
+            tls: Certificates, a `TLSConfig` or a mapping of its settings; default None, plaintext.
+            max_frame_bytes: As for the constructor.
+
+        Raises:
+            ConfigError: The address or `tls` does not fit.
+            TransportError: The peer cannot be reached.
+            SecurityError: TLS failed.
+        """
+        config = TLSConfig(**tls) if isinstance(tls, Mapping) else tls
+        reader, writer, transport = await open_streams(address, config)
+        connection = cls(reader, writer, address, max_frame_bytes=max_frame_bytes)
+        connection._transport = transport
+        return connection
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "open"
+        counts = f"{self.bytes_sent} bytes sent, {self.bytes_received} received"
+        return f"<ClientConnection to {self.remote_addr}: {state}, {counts}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other if isinstance(other, ClientConnection) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((id(self), self.remote_addr))
+
+    def __del__(self) -> None:
+        # An __init__ that raised leaves an object without this attribute.
+        if not getattr(self, "_closed", True):
+            _logger.warning("connection to %s was never closed", self.remote_addr)
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.abandon()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close()` was called or the writer is closing."""
+        return self._closed or bool(self.writer.is_closing())
+
+    def update_metrics(self, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        """Adds to the counters."""
+        self.bytes_sent += bytes_sent
+        self.bytes_received += bytes_received
+
+    async def send_data(self, data: bytes) -> None:
+        """Sends bytes, and returns when the peer's slowness no longer asks to wait.
+
+        Raises:
+            ConnectionError: The connection is closed or broke.
+        """
+        self._check_open("send")
+        await self.send_func(data)
+
+    async def receive_data(self, size: int | None = None) -> bytes:
+        """Receives what there is, waiting until there is something.
+
+        Args:
+            size: At most so many bytes; default 16384.
+
+        Returns:
+            At least one byte; nothing when the peer has closed its side.
+
+        Raises:
+            ConnectionError: The connection is closed or broke.
+        """
+        self._check_open("receive")
+        return await self.receive_func(_DEFAULT_RECEIVE_BYTES if size is None else size)
+
+    async def send_frame(self, message: bytes) -> None:
+        """Sends one message behind gRPC's 5-byte prefix.
+
+        Raises:
+            ConnectionError: The connection is closed or broke.
+            ProtocolError: The message is larger than `max_frame_bytes`; nothing was sent.
+        """
+        await self.send_data(encode_frame(message, self.max_frame_bytes))
+
+    async def receive_frame(self) -> bytes | None:
+        """Receives one message.
+
+        Returns:
+            The message without its prefix; None when the peer has closed its side between two messages.
+
+        Raises:
+            ConnectionError: The connection is closed or broke.
+            ProtocolError: The prefix is invalid, the message is larger than `max_frame_bytes`, or the peer closed its
+                side inside a message.
+        """
+        # What one read brought is handed out without suspending.
+        while not self._frames:
+            data = await self.receive_data(_FRAME_READ_BYTES)
+            if not data:
+                self._decoder.finish()
+                return None
+            self._frames.extend(self._decoder.feed(data))
+        return self._frames.popleft()
+
+    async def close(self) -> None:
+        """Closes the connection, sending what is unsent; does nothing if it is closed. Never raises."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if not self.writer.is_closing():
+                self.writer.close()
+                await self.writer.wait_closed()
+        except OSError as error:
+            # The peer closed or broke it first.
+            _logger.debug("connection to %s ended with %s", self.remote_addr, error)
+
+    async def _default_send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+        self.update_metrics(bytes_sent=len(data))
+
+    async def _default_receive(self, size: int | None = None) -> bytes:
+        data: bytes = await self.reader.read(_DEFAULT_RECEIVE_BYTES if size is None else size)
+        self.update_metrics(bytes_received=len(data))
+        return data
+
+    def _check_open(self, verb: str) -> None:
+        if self.is_closed:
+            raise ConnectionError(f"cannot {verb}: the connection to {self.remote_addr} is closed")

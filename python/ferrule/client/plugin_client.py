@@ -1,0 +1,323 @@
+"""RPCPluginClient: one plugin, from launch to clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import warnings
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import grpc.aio
+
+from ferrule import _core
+from ferrule.client.launch import core_settings, der_to_pem, open_channel
+from ferrule.config import ClientConfig, check_command
+from ferrule.errors import RPCPluginError
+from ferrule.logs import PluginLog, output_sink, plugin_logger
+from ferrule.mailbox import mailbox, outcome
+
+__all__ = ["RPCPluginClient", "Traffic"]
+
+# Plugins that nobody closed must not outlive the interpreter. Seconds; far more than SIGKILL takes.
+atexit.register(_core.end_all, 5.0)
+
+
+class Traffic(NamedTuple):
+    """Bytes moved between this client and its plugin, all connections together, exact.
+
+    Attributes:
+        wire_sent: Bytes written to the plugin's socket, TLS records and all.
+        wire_received: Bytes read from it.
+        content_sent: Bytes of that which TLS carried; equal to `wire_sent` without TLS.
+        content_received: The same for reading.
+    """
+
+    wire_sent: int
+    wire_received: int
+    content_sent: int
+    content_received: int
+
+
+class RPCPluginClient:
+    """Launches a go-plugin plugin and talks to it over gRPC.
+
+    A client belongs to the event loop that starts it. As a context manager it starts on entry and on exit shuts the
+    plugin down and closes, also when the body raised.
+
+    Args:
+        command: The program and its arguments. A program without a slash is looked up on PATH.
+        config: Settings: a `ClientConfig`, a mapping with the same names, or None for the defaults, which are
+            Terraform's, so that any provider binary works.
+
+    Attributes:
+        command (tuple[str, ...]): The command line.
+        config (ClientConfig): The checked settings.
+        grpc_channel (grpc.aio.Channel | None): For stubs; None before `start()` and after `close()`.
+        stop_report: What `shutdown_plugin()` took: `rung` ("shutdown", "sigterm", "sigkill", or "exited" if the plugin
+            had ended before), `seconds`, `steps` (seconds by rung) and `exit_status`; None before.
+
+    Raises:
+        ConfigError: The command or a setting does not fit.
+
+    Example:
+        >>> import asyncio
+        >>> from ferrule.client import RPCPluginClient
+        >>> from ferrule.testing import KV_CONFIG, KVStub, kv_pb2, plugin_command
+        >>> async def main():
+        ...     async with RPCPluginClient(plugin_command(), KV_CONFIG) as client:
+        ...         stub = KVStub(client.grpc_channel)
+        ...         await stub.Put(kv_pb2.PutRequest(key="colour", value=b"green"))
+        ...         return (await stub.Get(kv_pb2.GetRequest(key="colour"))).value
+        >>> asyncio.run(main())
+        b'green'
+    """
+
+    def __init__(
+        self, command: Sequence[str | os.PathLike[str]], config: ClientConfig | Mapping[str, Any] | None = None
+    ) -> None:
+        self.command = check_command(command)
+        self.config = ClientConfig.of(config)
+        self.grpc_channel: grpc.aio.Channel | None = None
+        self.stop_report: _core.StopReport | None = None
+        self._log = PluginLog(plugin_logger(self.command[0], self.config.logger))
+        self._sinks = [target and output_sink(target) for target in (self.config.sync_stdout, self.config.sync_stderr)]
+        self._host: _core.Host | None = None
+        self._facts: _core.Facts | None = None
+        # Between the beginning of start() and the end of close(): something is to be given back.
+        self._open = False
+        self._closing: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = f"pid {self.pid}" if self.is_started else "open" if self._open else "not started"
+        return f"<RPCPluginClient {self.command[0]!r}: {state}>"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self.shutdown_plugin()
+        finally:
+            await self.close()
+
+    def __del__(self) -> None:
+        # An __init__ that raised leaves an object without this attribute.
+        if getattr(self, "_open", False) and self._host is not None:
+            warnings.warn(f"{self!r} was never closed: its plugin is killed now", ResourceWarning, source=self)
+            # In a forked child the plugin is the parent's.
+            with contextlib.suppress(RuntimeError):
+                self._host.abandon()
+
+    async def start(self) -> None:
+        """Launches the plugin and returns when calls work. Does nothing if it is started.
+
+        Covers launch, handshake, negotiation of version and transport, TLS, a health check of the service `plugin`, and
+        the subscription to its output. A start that failed or was cancelled has cleaned up after itself and may be
+        repeated; so may one after `close()`.
+
+        Raises:
+            RPCPluginError: One of its subclasses; see `ferrule.errors`.
+        """
+        if self.is_started:
+            return
+        if self._open:
+            raise RPCPluginError("start() is already running", "Wait for it, or call close() to give it up.")
+        self._open = True
+        try:
+            self._facts = await self._start_with_retries()
+            self.grpc_channel = open_channel(self._facts, self.config)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def shutdown_plugin(self) -> None:
+        """Ends the plugin and waits for its end; does nothing if it is not started.
+
+        Asks by `GRPCController.Shutdown` and waits up to `shutdown_timeout`; then SIGTERM, up to `kill_timeout`; then
+        SIGKILL for the plugin's whole process group. How far it went is in `stop_report`. All that the plugin wrote
+        before its end has been delivered when this returns.
+        """
+        if self._host is None or not self.is_started:
+            return
+        self.stop_report = await outcome(self._host.stop)
+        self._receive()
+
+    async def close(self) -> None:
+        """Gives everything back: channel, connections, sockets, directory; kills the plugin if it still runs.
+
+        May be called at any moment, also during `start()`, and as often as one likes; every call returns when all is
+        given back.
+        """
+        if self._closing is None:
+            if not self._open:
+                return
+            self._closing = asyncio.get_running_loop().create_task(self._close(), name="ferrule close")
+        # A caller that is cancelled must not stop the cleaning up.
+        await asyncio.shield(self._closing)
+
+    async def wait_exited(self) -> int | None:
+        """Waits until the plugin's process ends, for whatever reason; a crash is known at once.
+
+        Returns:
+            Its exit status as `subprocess` has it (negative: killed by that signal), None where unknown.
+
+        Raises:
+            RPCPluginError: The plugin was never started.
+        """
+        if self._host is None:
+            raise RPCPluginError("there is no plugin to wait for", "Call start() first.")
+        status: int | None = await outcome(self._host.exited)
+        self._receive()
+        return status
+
+    @property
+    def is_started(self) -> bool:
+        """Whether `start()` succeeded and `close()` was not called; a plugin that crashed since counts as started."""
+        return self._open and self._closing is None and self.grpc_channel is not None
+
+    @property
+    def target_endpoint(self) -> str | None:
+        """Where the plugin listens, as a gRPC target: `unix:PATH` or `IP:PORT`; None before the first start."""
+        if self._facts is None:
+            return None
+        return f"unix:{self._facts.address}" if self._facts.network == "unix" else self._facts.address
+
+    @property
+    def client_cert(self) -> str | None:
+        """The host's certificate as PEM; None without TLS or before the first start."""
+        return self._host and self._host.client_cert
+
+    @property
+    def client_key_pem(self) -> str | None:
+        """The host's private key as PEM. Never logged nor shown; handle it with care."""
+        return self._host and self._host.client_key_pem
+
+    @property
+    def server_cert(self) -> str | None:
+        """The plugin's certificate as PEM; None if it announced none."""
+        return self._facts and der_to_pem(self._facts.certificate)
+
+    @property
+    def certificate_facts(self) -> _core.CertificateFacts | None:
+        """Subject, kind of key and validity of the plugin's certificate."""
+        return self._facts and self._facts.certificate_facts
+
+    @property
+    def pid(self) -> int | None:
+        """The plugin's process id; None before the first start."""
+        return self._facts and self._facts.pid
+
+    @property
+    def protocol_version(self) -> int | None:
+        """The application protocol version that both sides agreed on."""
+        return self._facts and self._facts.protocol_version
+
+    @property
+    def transport(self) -> str | None:
+        """`unix` or `tcp`."""
+        return self._facts and self._facts.network
+
+    @property
+    def address(self) -> str | None:
+        """Path of the plugin's socket, or `IP:PORT`."""
+        return self._facts and self._facts.address
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds of each phase of the last start: `launch`, `handshake`, `connect`, `health`."""
+        return {} if self._facts is None else self._facts.timings
+
+    @property
+    def exit_status(self) -> int | None:
+        """Exit status as `subprocess` has it; None while the plugin runs."""
+        return self._host and self._host.exit_status
+
+    @property
+    def stderr_tail(self) -> tuple[str, ...]:
+        """The last lines of the plugin's standard error, at most 40, oldest first."""
+        return () if self._host is None else tuple(self._host.stderr_tail)
+
+    @property
+    def traffic(self) -> Traffic:
+        """Bytes moved since the last start, on the socket and inside TLS."""
+        return Traffic(0, 0, 0, 0) if self._host is None else Traffic(*self._host.traffic)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes written to the plugin's socket since the last start."""
+        return self.traffic.wire_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes read from the plugin's socket since the last start."""
+        return self.traffic.wire_received
+
+    async def _start_with_retries(self) -> _core.Facts:
+        retry = self.config.retry
+        pause = retry.backoff if retry else 0.0
+        for _ in range(retry.attempts - 1 if retry else 0):
+            try:
+                return await self._start_once()
+            except RPCPluginError as error:
+                if self._closing is not None:
+                    raise
+                self._log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * retry.backoff_multiplier, retry.max_backoff) if retry else pause
+        return await self._start_once()
+
+    async def _start_once(self) -> _core.Facts:
+        settings = core_settings(self.command, self.config)
+        host = self._host = _core.Host(settings, mailbox(), _weak(self._receive))
+        try:
+            facts: _core.Facts = await outcome(host.start)
+        except RPCPluginError:
+            # What the plugin said last belongs before the error.
+            self._receive()
+            host.forget_listener()
+            raise
+        return facts
+
+    async def _close(self) -> None:
+        try:
+            channel, self.grpc_channel = self.grpc_channel, None
+            if channel is not None:
+                await channel.close()
+            if self._host is not None:
+                await outcome(self._host.close)
+                self._receive()
+                self._host.forget_listener()
+        finally:
+            self._open = False
+            self._closing = None
+
+    def _receive(self) -> None:
+        """Passes on what the plugin said. Called on the loop's thread when there is something."""
+        if self._host is None:
+            return
+        lines, dropped, output = self._host.take(self._log.wanted_level())
+        self._log.emit(lines, dropped)
+        for is_stderr, data in output:
+            sink = self._sinks[is_stderr]
+            if sink:
+                sink(data)
+
+
+def _weak(method: Callable[[], None]) -> Callable[[], None]:
+    """Calls a method of an object without keeping the object: a forgotten client must be noticed."""
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        target = reference()
+        if target is not None:
+            target()
+
+    return call

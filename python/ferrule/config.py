@@ -1,0 +1,241 @@
+"""How a plugin is started and talked to: the settings of a client, checked when they are given."""
+
+import inspect
+import logging
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from ferrule import rules
+from ferrule.errors import ConfigError
+from ferrule.logs import OutputTarget
+from ferrule.tls import TLSConfig
+
+__all__ = ["ClientConfig", "KeepalivePolicy", "RetryPolicy", "TLSConfig", "check_command"]
+
+MAX_INT32 = 2**31 - 1
+"""gRPC's own limits are of this type."""
+
+CURVE_SPELLINGS = {
+    f"{prefix}{bits}{suffix}": f"P-{bits}"
+    for prefix, suffix in (("p-", ""), ("secp", "r1"))
+    for bits in (256, 384, 521)
+}
+"""Further names of the curves, lower case: NIST's own and those of SEC 2."""
+
+
+def _is_output(value: Any) -> bool:
+    write = getattr(value, "write", value)
+    # A coroutine function would be called, and nothing would run.
+    return callable(write) and not inspect.iscoroutinefunction(write)
+
+
+PORT = rules.whole_number(1, 65535)
+SIZE = rules.optional(rules.whole_number(1, MAX_INT32))
+SECONDS = rules.seconds()
+OUTPUT = rules.optional(rules.instance("a function that takes bytes (not async), or a file", _is_output))
+LOGGER = rules.optional(
+    rules.instance("a logging.Logger or the name of one", lambda value: isinstance(value, logging.Logger | str))
+)
+
+# Set by the absence of a choice; see ClientConfig.__post_init__.
+_UNSAID: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often a failing start is tried again.
+
+    Attributes:
+        attempts: Starts in all, the first included; 1 or more, default 3.
+        backoff: Seconds to wait before the second start; default 0.1.
+        backoff_multiplier: By how much each wait is longer than the one before; 1 or more, default 2.
+        max_backoff: Seconds that no wait exceeds; default 5.
+
+    Raises:
+        ConfigError: A value does not fit.
+    """
+
+    attempts: Annotated[int, rules.whole_number(1, MAX_INT32)] = 3
+    backoff: Annotated[float, SECONDS] = 0.1
+    backoff_multiplier: Annotated[float, rules.number("a number, 1 or more", lambda value: value >= 1)] = 2.0
+    max_backoff: Annotated[float, SECONDS] = 5.0
+
+    def __post_init__(self) -> None:
+        rules.check_fields(self, "retry.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepalivePolicy:
+    """Pings on an idle connection, to notice a plugin that hangs.
+
+    A server of grpc-go, which stock Go plugins are, closes the connection of a host that pings more often than once in
+    5 minutes; `time` should not be less unless the plugin allows it.
+
+    Attributes:
+        time: Seconds without traffic before a ping; default 330, half a minute more than grpc-go asks for.
+        timeout: Seconds to wait for the answer before the connection counts as lost; default 20.
+
+    Raises:
+        ConfigError: A value does not fit.
+    """
+
+    time: Annotated[float, SECONDS] = 330.0
+    timeout: Annotated[float, SECONDS] = 20.0
+
+    def __post_init__(self) -> None:
+        rules.check_fields(self, "keepalive.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """All settings of a client. Without any, they are Terraform's, and any provider binary starts.
+
+    The object cannot change, and shows no environment values, cookie value or key in its repr. Lists become tuples and
+    whole numbers of seconds become floats. `tls`, `retry` and `keepalive` may be mappings of their settings.
+
+    Attributes:
+        env: Variables for the plugin's environment, text to text; they win over the host's. Default none.
+        cwd: Working directory of the plugin; default None, the host's.
+        skip_host_env: Whether to keep the host's own environment from the plugin; default False. The plugin then gets
+            `env` and what the protocol needs: no PATH, HOME or TMPDIR.
+        magic_cookie_key: The variable by which the plugin recognises its host; default `TF_PLUGIN_MAGIC_COOKIE`.
+        magic_cookie_value: What that variable holds; default Terraform's.
+        protocol_versions: Application protocol versions that the caller's stubs speak, one or more, 0 or higher, in any
+            order; default `(5, 6)`. The plugin takes the highest that it knows.
+        auto_mtls: Whether to use mutual TLS with one-time certificates, pinned on both sides; default True, or False if
+            `tls` is given. False without `tls` is plaintext.
+        tls: The caller's own certificates instead, a `TLSConfig`; default None.
+        certificate_curve: Curve of the one-time key: `P-256` (default, the fastest), `P-384` or `P-521`. SEC 2 names
+            such as `secp256r1` and lower case are accepted.
+        transports: What the plugin may listen on: `unix`, `tcp` or both; default both.
+        min_port: Lowest TCP port for a plugin that listens on TCP, 1 to 65535; default 10000.
+        max_port: Highest TCP port; default 25000.
+        start_timeout: Seconds from the launch to the handshake line; default 60.
+        connect_timeout: Seconds from the handshake line to the first answered health check; default 10.
+        shutdown_timeout: Seconds that a plugin has to end after being asked to, before it is sent SIGTERM; default 2.
+        kill_timeout: Seconds from SIGTERM to SIGKILL; default 1.
+        retry: How often a failing start is tried again, a `RetryPolicy`; default None, never.
+        max_receive_bytes: Largest message accepted, in bytes; default None, no limit (Terraform's schemas exceed gRPC's
+            usual 4 MiB).
+        max_send_bytes: Largest message sent, in bytes; default None, no limit.
+        keepalive: Pings on an idle connection, a `KeepalivePolicy`; default None, none. Stock Go plugins tolerate at
+            most one ping in 5 minutes.
+        grpc_options: Further channel options, pairs of name and value as gRPC has them; default none.
+        channel: The gRPC implementation: `grpcio` (default), the only one there is.
+        sync_stdout: Where the plugin's own standard output goes after its handshake: a function that takes bytes, a
+            binary file, or a text file; default None, nowhere.
+        sync_stderr: The same for standard error as far as the plugin sends it along; default None. Log lines do not
+            come here.
+        logger: Logger for the plugin's log lines, or its name; default None, `ferrule.plugin.NAME` after the program.
+        die_with_host: Whether the plugin is killed when the host ends, however that happens; default True. Linux only;
+            elsewhere it has no effect.
+
+    Raises:
+        ConfigError: A value does not fit, or two contradict each other.
+
+    Example:
+        >>> config = ClientConfig(env={"TF_LOG": "DEBUG"}, start_timeout=5)
+        >>> config.env["TF_LOG"], config.start_timeout, config.auto_mtls
+        ('DEBUG', 5.0, True)
+    """
+
+    env: Annotated[Mapping[str, str], rules.environment()] = rules.Environment()
+    cwd: Annotated[str | os.PathLike[str] | None, rules.optional(rules.path("the path of a directory"))] = None
+    skip_host_env: Annotated[bool, rules.flag()] = False
+    magic_cookie_key: Annotated[str, rules.text("a variable's name", forbidden="=\0")] = "TF_PLUGIN_MAGIC_COOKIE"
+    magic_cookie_value: Annotated[str, rules.text("text that is not empty", secret=True)] = field(
+        # Terraform's, public: it tells a provider that its host knows what it is, and keeps nobody out.
+        default="d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2",
+        repr=False,
+    )
+    protocol_versions: Annotated[tuple[int, ...], rules.several(rules.whole_number(0, MAX_INT32))] = (5, 6)
+    auto_mtls: Annotated[bool, rules.flag()] = _UNSAID
+    tls: Annotated[TLSConfig | None, rules.optional(rules.nested(TLSConfig, "tls.", secret=True))] = None
+    certificate_curve: Annotated[str, rules.one_of("P-256", "P-384", "P-521", also=CURVE_SPELLINGS)] = "P-256"
+    transports: Annotated[tuple[str, ...], rules.several(rules.one_of("unix", "tcp"))] = ("unix", "tcp")
+    min_port: Annotated[int, PORT] = 10000
+    max_port: Annotated[int, PORT] = 25000
+    start_timeout: Annotated[float, SECONDS] = 60.0
+    connect_timeout: Annotated[float, SECONDS] = 10.0
+    shutdown_timeout: Annotated[float, SECONDS] = 2.0
+    kill_timeout: Annotated[float, SECONDS] = 1.0
+    retry: Annotated[RetryPolicy | None, rules.optional(rules.nested(RetryPolicy, "retry."))] = None
+    max_receive_bytes: Annotated[int | None, SIZE] = None
+    max_send_bytes: Annotated[int | None, SIZE] = None
+    keepalive: Annotated[KeepalivePolicy | None, rules.optional(rules.nested(KeepalivePolicy, "keepalive."))] = None
+    grpc_options: Annotated[tuple[tuple[str, Any], ...], rules.pairs()] = ()
+    channel: Annotated[Literal["grpcio"], rules.one_of("grpcio")] = "grpcio"
+    sync_stdout: Annotated[OutputTarget | None, OUTPUT] = None
+    sync_stderr: Annotated[OutputTarget | None, OUTPUT] = None
+    logger: Annotated[logging.Logger | str | None, LOGGER] = None
+    die_with_host: Annotated[bool, rules.flag()] = True
+
+    def __post_init__(self) -> None:
+        if self.auto_mtls is _UNSAID:
+            object.__setattr__(self, "auto_mtls", self.tls is None)
+        rules.check_fields(self)
+        if self.auto_mtls and self.tls is not None:
+            message = "settings auto_mtls and tls are both given, expected one way to protect the connection"
+            raise ConfigError(message, "Leave auto_mtls out, or set it to False, to use your certificates.", rules.CODE)
+        if self.min_port > self.max_port:
+            message = f"settings min_port and max_port are {self.min_port} and {self.max_port}, expected a range"
+            raise ConfigError(message, "Swap the two.", rules.CODE)
+
+    @classmethod
+    def of(cls, config: "ClientConfig | Mapping[str, Any] | None") -> "ClientConfig":
+        """A configuration from whatever form a caller has it in.
+
+        Args:
+            config: A configuration, a mapping of settings, or None for the defaults.
+
+        Returns:
+            The configuration, checked.
+
+        Raises:
+            ConfigError: A setting is unknown or does not fit.
+        """
+        expected = rules.optional(rules.nested(cls, ""))
+        hint = "Pass a dict of settings, a ClientConfig or nothing."
+        checked: ClientConfig | None = rules.check("config", config, expected, hint)
+        return cls() if checked is None else checked
+
+
+def check_command(command: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """The command line of a plugin as text.
+
+    Args:
+        command: The program and its arguments, one element each; a program without a slash is looked up on PATH.
+
+    Returns:
+        The same as a tuple of str.
+
+    Raises:
+        ConfigError: It is no list, has no program, or has an element that cannot be passed to a process.
+
+    Example:
+        >>> check_command(["terraform-provider-null", "-debug"])
+        ('terraform-provider-null', '-debug')
+    """
+    if isinstance(command, str):
+        message = f"the command is {rules.shown(command)} (str), expected a list of the program and its arguments"
+        raise ConfigError(message, _split_hint(command), rules.CODE)
+    hint = "Pass a list such as ['terraform-provider-null', '-debug']."
+    if not isinstance(command, Sequence) or isinstance(command, bytes | bytearray) or not command:
+        given = f"{rules.shown(command)} ({type(command).__name__})"
+        raise ConfigError(f"the command is {given}, expected a list with at least the program", hint, rules.CODE)
+    program = rules.path("the name or path of a program")
+    argument = rules.path("an argument: text or a path, without NUL", empty=True)
+    return tuple(
+        rules.check(f"command[{index}]", element, argument if index else program, hint)
+        for index, element in enumerate(command)
+    )
+
+
+def _split_hint(command: str) -> str:
+    try:
+        return f"Pass {shlex.split(command)!r}, which is shlex.split(command)."
+    except ValueError:
+        return "Pass a list; shlex.split(command) makes one of a command with correct quotes."

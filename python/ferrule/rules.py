@@ -1,0 +1,270 @@
+"""How settings are checked: each field is `Annotated` with its rule, and one function applies them all.
+
+A refusal names the setting, the value with its type, and what was expected. Values that may be secret are not shown.
+"""
+
+import dataclasses
+import difflib
+import math
+import operator
+import os
+import reprlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar, get_args
+
+from ferrule.errors import ConfigError
+
+CODE = "config.invalid"
+"""The `code` of every refused setting, by the core as well."""
+
+MAX_SECONDS = 1e9
+"""About thirty years; the core's clock arithmetic has an end somewhere."""
+
+ConfigClass = TypeVar("ConfigClass")
+
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = 120
+shown = _repr.repr
+"""A value as messages quote it: bounded."""
+
+
+class Rule(NamedTuple):
+    """What a setting accepts."""
+
+    expected: str
+    """Completes "setting x is 1 (int), expected ..."."""
+
+    accept: Callable[[Any], Any]
+    """Returns the value as it will be kept; raises ValueError, with a detail or without, for one that does not fit."""
+
+    secret: bool = False
+    """Whether messages must hide the value."""
+
+
+def check(name: str, value: Any, rule: Rule, hint: str | None = None) -> Any:
+    """The value as it will be kept.
+
+    Raises:
+        ConfigError: The value does not fit.
+    """
+    try:
+        return rule.accept(value)
+    except ConfigError:
+        # Of a nested setting, which has named itself.
+        raise
+    except ValueError as error:
+        quoted = "<hidden>" if rule.secret else shown(value)
+        detail = f": {error}" if str(error) else ""
+        message = f"setting {name} is {quoted} ({type(value).__name__}), expected {rule.expected}{detail}"
+        # Not chained: the cause may quote what must stay hidden.
+        raise ConfigError(message, hint, CODE) from None
+
+
+def check_fields(config: Any, prefix: str = "") -> None:
+    """Checks every field of a frozen dataclass under construction and puts its normal form in place."""
+    for field in dataclasses.fields(config):
+        value = check(prefix + field.name, getattr(config, field.name), _rule_of(field), _help(type(config)))
+        object.__setattr__(config, field.name, value)
+
+
+def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str = "") -> ConfigClass:
+    """A configuration from a mapping of its settings.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value does not fit.
+    """
+    rules: dict[str, Rule] = {}
+    required = []
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        rules[field.name] = _rule_of(field)
+        if field.default is dataclasses.MISSING:
+            required.append(field.name)
+    if unknown := [key for key in values if key not in rules]:
+        nearest = {key: difflib.get_close_matches(str(key), rules, n=1, cutoff=0)[0] for key in unknown}
+        named = ", ".join(f"{shown(f'{prefix}{key}')} (nearest: {prefix}{near})" for key, near in nearest.items())
+        raise ConfigError(f"unknown setting{'s' if len(unknown) > 1 else ''} {named}", _help(cls), CODE)
+    for name in required:
+        if name not in values:
+            raise ConfigError(f"setting {prefix}{name} is missing, expected {rules[name].expected}", _help(cls), CODE)
+    return cls(**values)
+
+
+def _help(cls: type[Any]) -> str:
+    return f"See help(ferrule.{cls.__name__}): it describes every setting."
+
+
+def flag() -> Rule:
+    """True or False, not merely something true or false."""
+
+    def accept(value: Any) -> bool:
+        _require(isinstance(value, bool))
+        return bool(value)
+
+    return Rule("True or False", accept)
+
+
+def text(expected: str, forbidden: str = "\0", secret: bool = False, empty: bool = False) -> Rule:
+    """Text with none of the forbidden characters, and not empty unless `empty`."""
+
+    def accept(value: Any) -> str:
+        _require(isinstance(value, str) and (empty or value != "") and not set(value) & set(forbidden))
+        return str(value)
+
+    return Rule(expected, accept, secret)
+
+
+def path(expected: str, empty: bool = False) -> Rule:
+    """A path, or text that need not be one; kept as text."""
+
+    def accept(value: Any) -> str:
+        return str(plain.accept(os.fspath(value) if isinstance(value, os.PathLike) else value))
+
+    plain = text(expected, empty=empty)
+    return Rule(expected, accept)
+
+
+def whole_number(low: int, high: int) -> Rule:
+    """An int of a range, both ends included."""
+
+    def accept(value: Any) -> int:
+        # Not int(): 5.9 and "5" are mistakes. numpy's integers are fine.
+        _require(hasattr(value, "__index__") and not isinstance(value, bool))
+        number = operator.index(value)
+        _require(low <= number <= high)
+        return number
+
+    return Rule(f"a whole number from {low} to {high}", accept)
+
+
+def number(expected: str, fits: Callable[[float], bool]) -> Rule:
+    """An int or a float that is finite and fits; kept as float."""
+
+    def accept(value: Any) -> float:
+        _require(isinstance(value, int | float) and not isinstance(value, bool))
+        # The comparison with infinity first: a huge int cannot become a float.
+        _require(-math.inf < value < math.inf and fits(value))
+        return float(value)
+
+    return Rule(expected, accept)
+
+
+def seconds() -> Rule:
+    """A time limit."""
+    return number(f"seconds: more than 0, at most {MAX_SECONDS:.0f}", lambda value: 0 < value <= MAX_SECONDS)
+
+
+def one_of(*words: str, also: Mapping[str, str] | None = None) -> Rule:
+    """One of these words; `also` maps further spellings to them."""
+    spellings = {**dict(zip(words, words, strict=True)), **(also or {})}
+
+    def accept(value: Any) -> str:
+        _require(isinstance(value, str) and value in spellings)
+        return spellings[value]
+
+    return Rule(" or ".join(map(repr, words)), accept)
+
+
+def several(element: Rule) -> Rule:
+    """One or more values of the same kind; kept as a tuple without repetitions."""
+
+    def accept(value: Any) -> tuple[Any, ...]:
+        _require(_is_list(value) and len(value) > 0)
+        return tuple(dict.fromkeys(element.accept(each) for each in value))
+
+    return Rule(f"a list of at least one, each {element.expected}", accept, element.secret)
+
+
+def optional(rule: Rule) -> Rule:
+    """The same or None."""
+    return Rule(f"{rule.expected}, or None", lambda value: None if value is None else rule.accept(value), rule.secret)
+
+
+def instance(expected: str, fits: Callable[[Any], bool]) -> Rule:
+    """Any object that fits; kept as it is."""
+
+    def accept(value: Any) -> Any:
+        _require(fits(value))
+        return value
+
+    return Rule(expected, accept)
+
+
+def nested(cls: type[Any], prefix: str, secret: bool = False) -> Rule:
+    """A configuration of its own, or a mapping of its settings."""
+
+    def accept(value: Any) -> Any:
+        _require(isinstance(value, cls | Mapping))
+        return value if isinstance(value, cls) else from_mapping(cls, value, prefix)
+
+    return Rule(f"a {cls.__name__} or a mapping of its settings", accept, secret)
+
+
+def pairs() -> Rule:
+    """Names with values of any kind; kept as a tuple of tuples."""
+
+    def accept(value: Any) -> tuple[tuple[str, Any], ...]:
+        _require(_is_list(value))
+        kept = tuple(tuple(pair) if _is_list(pair) else () for pair in value)
+        _require(all(len(pair) == 2 and isinstance(pair[0], str) and pair[0] for pair in kept))
+        return kept
+
+    return Rule("a list of pairs (name, value), each name text", accept)
+
+
+def environment() -> Rule:
+    """Variables for a process; kept as a copy that cannot change."""
+
+    def accept(value: Any) -> Environment:
+        _require(isinstance(value, Mapping))
+        for name, content in value.items():
+            if not isinstance(name, str) or not name or set(name) & set("=\0"):
+                raise ValueError(f"{shown(name)} cannot name a variable")
+            if not isinstance(content, str):
+                raise ValueError(
+                    f"the value of {name} is of type {type(content).__name__}, pass it as text: str(value)"
+                )
+            if "\0" in content:
+                raise ValueError(f"the value of {name} contains a NUL character")
+        return Environment(value)
+
+    return Rule("a mapping of variable names to text", accept, secret=True)
+
+
+class Environment(Mapping[str, str]):
+    """Environment variables that cannot change and whose repr shows only the names."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = dict(values or {})
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values.items()))
+
+    def __repr__(self) -> str:
+        return f"<variables: {', '.join(self._values) or 'none'}>"
+
+
+def _rule_of(field: dataclasses.Field[Any]) -> Rule:
+    """The rule in the field's annotation."""
+    (rule,) = get_args(field.type)[1:]
+    assert isinstance(rule, Rule)
+    return rule
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, str | bytes | bytearray | Mapping)
+
+
+def _require(fits: bool) -> None:
+    if not fits:
+        raise ValueError

@@ -1,0 +1,42 @@
+//! Plain values between Python and the core.
+
+use std::time::Duration;
+
+use ferrule_core::handshake::{Expectations, Handshake};
+use ferrule_core::settings::Transports;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::errors::to_py_err;
+
+/// Seconds to a duration; the Python face has checked the range.
+pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(format!("{seconds} s: {error}")))
+}
+
+/// The words of the setting `transports`.
+pub(crate) fn transports(words: &[String]) -> Transports {
+    let has = |wanted: &str| words.iter().any(|word| word == wanted);
+    Transports { unix: has("unix"), tcp: has("tcp") }
+}
+
+/// Protocol version, network, address, certificate (DER or None) of a handshake line.
+type Announcement<'py> = (u32, &'static str, String, Option<Bound<'py, PyBytes>>);
+
+/// Parses one handshake line, as it is done at each start.
+#[pyfunction]
+#[pyo3(signature = (line, protocol_versions, transports = vec!["unix".to_owned(), "tcp".to_owned()]))]
+#[allow(clippy::needless_pass_by_value)] // PyO3 hands over owned lists.
+pub(crate) fn parse_handshake<'py>(
+    py: Python<'py>,
+    line: &[u8],
+    protocol_versions: Vec<u32>,
+    transports: Vec<String>,
+) -> PyResult<Announcement<'py>> {
+    let transports = self::transports(&transports);
+    let expected = Expectations { protocol_versions, transports, multiplex: false };
+    let handshake = Handshake::parse(line, &expected).map_err(|error| to_py_err(&error))?;
+    let certificate = handshake.certificate.as_ref().map(|certificate| PyBytes::new(py, certificate));
+    Ok((handshake.protocol_version, handshake.address.network(), handshake.address.location(), certificate))
+}

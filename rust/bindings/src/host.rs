@@ -1,0 +1,199 @@
+//! One plugin for Python: each operation takes a future that it resolves through the mailbox.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
+
+use ferrule_core::host::Host as CoreHost;
+use ferrule_core::inbox::Output;
+use ferrule_core::process::ExitStatus;
+use ferrule_core::process::log_line::Level;
+use ferrule_core::settings::Settings;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::convert::duration;
+use crate::io_thread;
+use crate::mailbox::Mailbox;
+use crate::outcome::Outcome;
+use crate::settings::PassedSettings;
+
+/// Plugins that were started and not closed yet: what must be ended when the interpreter exits.
+static LIVE: LazyLock<Mutex<HashMap<u64, CoreHost>>> = LazyLock::new(Mutex::default);
+
+fn live() -> MutexGuard<'static, HashMap<u64, CoreHost>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Log lines as (level 0 to 4, text), dropped lines, output as (is it standard error, bytes).
+type Batch<'py> = (Vec<(u8, Bound<'py, PyBytes>)>, u64, Vec<(bool, Bound<'py, PyBytes>)>);
+
+/// One plugin, from launch to end. `listener` is called without arguments when [`Host::take`] has something.
+#[pyclass(frozen, module = "ferrule._core")]
+pub(crate) struct Host {
+    core: CoreHost,
+    id: u64,
+    mailbox: Py<Mailbox>,
+    listener: u64,
+}
+
+#[pymethods]
+impl Host {
+    #[new]
+    fn new(settings: PassedSettings, mailbox: Py<Mailbox>, listener: Py<PyAny>) -> PyResult<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let settings = Settings::try_from(settings)?;
+        let (listener, wake) = mailbox.get().listener(listener);
+        let core = CoreHost::new(settings, wake);
+        Ok(Self { core, id: NEXT.fetch_add(1, Ordering::Relaxed), mailbox, listener })
+    }
+
+    /// Launches the plugin; the future gets `Facts`.
+    fn start(&self, future: Py<PyAny>) -> PyResult<()> {
+        live().insert(self.id, self.core.clone());
+        let (core, id) = (self.core.clone(), self.id);
+        self.run(future, async move {
+            let result = core.start().await;
+            if result.is_err() {
+                live().remove(&id);
+            }
+            result.map(|facts| Outcome::Ready(Box::new(facts)))
+        })
+    }
+
+    /// Stops the plugin by the ladder; the future gets a `StopReport`.
+    fn stop(&self, future: Py<PyAny>) -> PyResult<()> {
+        let core = self.core.clone();
+        self.run(future, async move { Ok(Outcome::Stopped(core.stop().await)) })
+    }
+
+    /// Gives everything back, also during a start; the future gets None.
+    fn close(&self, future: Py<PyAny>) -> PyResult<()> {
+        let (core, id) = (self.core.clone(), self.id);
+        self.run(future, async move {
+            core.close().await;
+            live().remove(&id);
+            Ok(Outcome::Nothing)
+        })
+    }
+
+    /// The same without waiting for it: for a client that was forgotten.
+    fn abandon(&self) -> PyResult<()> {
+        self.forget_listener();
+        let (core, id) = (self.core.clone(), self.id);
+        io_thread::spawn(async move {
+            core.close().await;
+            live().remove(&id);
+        })
+    }
+
+    /// Waits for the plugin's end; the future gets its exit status, or None where unknown.
+    fn exited(&self, future: Py<PyAny>) -> PyResult<()> {
+        let core = self.core.clone();
+        self.run(future, async move { Ok(Outcome::Exited(core.exited().await)) })
+    }
+
+    /// No more calls of the listener.
+    fn forget_listener(&self) {
+        self.mailbox.get().remove_listener(self.listener);
+    }
+
+    /// Hands over waiting log lines at or above a level (0 trace to 4 error, None for none of them) and output.
+    fn take<'py>(&self, py: Python<'py>, wanted_level: Option<u8>) -> Batch<'py> {
+        let batch = self.core.inbox().take(wanted_level.map(level));
+        let lines = batch.lines.iter().map(|(level, line)| (*level as u8, PyBytes::new(py, line))).collect();
+        let output = batch.output.iter();
+        let output = output.map(|(channel, data)| (*channel == Output::Stderr, PyBytes::new(py, data))).collect();
+        (lines, batch.dropped, output)
+    }
+
+    /// Exit status as `subprocess` has it, or None.
+    #[getter]
+    fn exit_status(&self) -> Option<i32> {
+        self.core.exit_status().and_then(ExitStatus::return_code)
+    }
+
+    /// Whether the process has ended, however.
+    #[getter]
+    fn has_exited(&self) -> bool {
+        self.core.exit_status().is_some()
+    }
+
+    /// The last lines of standard error.
+    #[getter]
+    fn stderr_tail(&self) -> Vec<String> {
+        self.core.stderr_tail()
+    }
+
+    /// Bytes on the socket and inside TLS: (sent, received, content sent, content received).
+    #[getter]
+    fn traffic(&self) -> (u64, u64, u64, u64) {
+        let traffic = self.core.traffic();
+        (traffic.wire.sent(), traffic.wire.received(), traffic.content.sent(), traffic.content.received())
+    }
+
+    /// The host's certificate, PEM.
+    #[getter]
+    fn client_cert(&self) -> Option<&str> {
+        self.core.identity().map(|identity| identity.certificate_pem())
+    }
+
+    /// The host's private key, PEM. Leaves the core only when asked for by name.
+    #[getter]
+    fn client_key_pem(&self) -> Option<&str> {
+        self.core.identity().map(|identity| identity.key_pem())
+    }
+}
+
+impl Host {
+    fn run(
+        &self,
+        future: Py<PyAny>,
+        work: impl Future<Output = Result<Outcome, ferrule_core::error::Error>> + Send + 'static,
+    ) -> PyResult<()> {
+        let completion = self.mailbox.get().completion(future);
+        io_thread::spawn(async move { completion.post(work.await) })
+    }
+}
+
+fn level(number: u8) -> Level {
+    match number {
+        0 => Level::Trace,
+        1 => Level::Debug,
+        2 => Level::Info,
+        3 => Level::Warn,
+        _ => Level::Error,
+    }
+}
+
+/// How many plugins are started and not closed.
+#[pyfunction]
+pub(crate) fn live_plugins() -> usize {
+    live().len()
+}
+
+/// Kills and cleans up all plugins, waiting at most `limit` seconds. For the interpreter's exit.
+#[pyfunction]
+pub(crate) fn end_all(py: Python<'_>, limit: f64) -> PyResult<()> {
+    if io_thread::is_forked() {
+        // The plugins are the parent's.
+        return Ok(());
+    }
+    let hosts: Vec<CoreHost> = live().drain().map(|(_, host)| host).collect();
+    if hosts.is_empty() {
+        return Ok(());
+    }
+    let limit = duration(limit)?;
+    let (sender, receiver) = mpsc::channel::<()>();
+    for host in hosts {
+        let sender = sender.clone();
+        io_thread::spawn(async move {
+            host.close().await;
+            drop(sender);
+        })?;
+    }
+    drop(sender);
+    // Nothing is ever sent: the channel closes when the last host is done.
+    let _ = py.detach(move || receiver.recv_timeout(limit));
+    Ok(())
+}

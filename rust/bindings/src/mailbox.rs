@@ -1,0 +1,228 @@
+//! Outcomes from the I/O thread to futures and listeners on an event loop's thread.
+//!
+//! One mailbox per event loop. The I/O thread pushes plain Rust values and, if the mailbox was idle, rings a bell that the
+//! loop watches. The loop's callback drains the queue in one go: one wake-up for however many outcomes.
+
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ferrule_core::error::{Error, ErrorKind};
+use ferrule_core::wake::Wake;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::errors::to_exception;
+use crate::outcome::Outcome;
+
+/// Outcomes handled per wake-up; the rest waits for the loop's next turn, so that a flood cannot starve the loop.
+const BATCH: usize = 1024;
+
+type Id = u64;
+
+enum Letter {
+    /// The end of an operation: resolves a future.
+    Done(Id, Result<Outcome, Error>),
+    /// Something waits: calls a listener.
+    Wake(Id),
+}
+
+struct Shared {
+    queue: Mutex<Vec<Letter>>,
+    idle: AtomicBool,
+    bell: Bell,
+}
+
+impl Shared {
+    fn post(&self, letter: Letter) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+        // ORDERING: sequentially consistent together with `drain`, which sets the flag before it empties the queue. So
+        // either that emptying sees this letter, or this swap sees the flag and rings.
+        if self.idle.swap(false, Ordering::SeqCst) {
+            self.bell.ring();
+        }
+    }
+}
+
+/// Delivers outcomes to one event loop. Made once per loop; its methods are called on the loop's thread.
+#[pyclass(frozen, module = "ferrule._core")]
+pub(crate) struct Mailbox {
+    shared: Arc<Shared>,
+    receivers: Mutex<Receivers>,
+}
+
+#[derive(Default)]
+struct Receivers {
+    last: Id,
+    by_id: HashMap<Id, Py<PyAny>>,
+}
+
+#[pymethods]
+impl Mailbox {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let shared = Shared { queue: Mutex::default(), idle: AtomicBool::new(true), bell: Bell::new()? };
+        Ok(Self { shared: Arc::new(shared), receivers: Mutex::default() })
+    }
+
+    /// The descriptor that becomes readable when there is something to drain.
+    fn fileno(&self) -> i32 {
+        self.shared.bell.fileno()
+    }
+
+    /// Resolves futures and calls listeners for everything that has arrived.
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+        self.shared.bell.silence();
+        // ORDERING: see `Shared::post`; the other order loses a wake-up.
+        self.shared.idle.store(true, Ordering::SeqCst);
+        let mut letters = {
+            let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if queue.len() <= BATCH { std::mem::take(&mut *queue) } else { queue.drain(..BATCH).collect() }
+        };
+        if letters.len() == BATCH && self.shared.idle.swap(false, Ordering::SeqCst) {
+            self.shared.bell.ring();
+        }
+        // An exception of one receiver must not lose the others' letters: the last one is reported to the loop.
+        let mut result = Ok(());
+        for letter in letters.drain(..) {
+            if let Err(error) = self.deliver(py, letter) {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    /// Forgets a listener; what is still under way for it is dropped.
+    pub(crate) fn remove_listener(&self, id: Id) {
+        let listener = self.receivers().by_id.remove(&id);
+        // Outside the lock: dropping an object may run Python code.
+        drop(listener);
+    }
+
+    /// How many futures and listeners wait. For tests of leaks.
+    fn __len__(&self) -> usize {
+        self.receivers().by_id.len()
+    }
+}
+
+impl Mailbox {
+    /// Keeps `future` until its outcome is posted.
+    pub(crate) fn completion(&self, future: Py<PyAny>) -> Completion {
+        Completion { shared: self.shared.clone(), id: self.register(future), posted: false }
+    }
+
+    /// Keeps `listener`, called without arguments at each wake, until it is removed by the returned id.
+    pub(crate) fn listener(&self, listener: Py<PyAny>) -> (Id, Arc<dyn Wake>) {
+        let id = self.register(listener);
+        let shared = self.shared.clone();
+        (id, Arc::new(move || shared.post(Letter::Wake(id))))
+    }
+
+    fn register(&self, receiver: Py<PyAny>) -> Id {
+        let mut receivers = self.receivers();
+        receivers.last += 1;
+        let id = receivers.last;
+        receivers.by_id.insert(id, receiver);
+        id
+    }
+
+    fn receivers(&self) -> MutexGuard<'_, Receivers> {
+        self.receivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deliver(&self, py: Python<'_>, letter: Letter) -> PyResult<()> {
+        match letter {
+            Letter::Done(id, outcome) => {
+                let Some(future) = self.receivers().by_id.remove(&id) else { return Ok(()) };
+                let future = future.bind(py);
+                if future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                    return Ok(());
+                }
+                match outcome.map(|outcome| outcome.into_python(py)) {
+                    Ok(Ok(value)) => future.call_method1(intern!(py, "set_result"), (value,)),
+                    Ok(Err(error)) => future.call_method1(intern!(py, "set_exception"), (error,)),
+                    Err(error) => future.call_method1(intern!(py, "set_exception"), (to_exception(py, &error)?,)),
+                }
+                .map(drop)
+            }
+            Letter::Wake(id) => {
+                let listener = self.receivers().by_id.get(&id).map(|listener| listener.clone_ref(py));
+                listener.map_or(Ok(()), |listener| listener.call0(py).map(drop))
+            }
+        }
+    }
+}
+
+/// The promise of one outcome. Dropped without one, by a panic or the end of the runtime, it posts an error instead, so
+/// that no future waits for ever.
+pub(crate) struct Completion {
+    shared: Arc<Shared>,
+    id: Id,
+    posted: bool,
+}
+
+impl Completion {
+    pub(crate) fn post(mut self, outcome: Result<Outcome, Error>) {
+        self.posted = true;
+        self.shared.post(Letter::Done(self.id, outcome));
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        if !self.posted {
+            let error = Error::new(ErrorKind::Cancelled, "the operation was abandoned by the I/O thread; please report this");
+            self.shared.post(Letter::Done(self.id, Err(error)));
+        }
+    }
+}
+
+/// Wakes the loop through a descriptor: an eventfd, or a pipe where there is none.
+struct Bell {
+    reader: OwnedFd,
+    #[cfg(not(target_os = "linux"))]
+    writer: OwnedFd,
+}
+
+#[cfg(target_os = "linux")]
+impl Bell {
+    fn new() -> PyResult<Self> {
+        use rustix::event::{EventfdFlags, eventfd};
+        let reader = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(std::io::Error::from)?;
+        Ok(Self { reader })
+    }
+
+    fn ring(&self) {
+        // Can fail only if it is ringing 2^64 times already.
+        let _ = rustix::io::write(&self.reader, &1_u64.to_ne_bytes());
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Bell {
+    fn new() -> PyResult<Self> {
+        let (reader, writer) = rustix::pipe::pipe().map_err(std::io::Error::from)?;
+        for end in [&reader, &writer] {
+            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC).map_err(std::io::Error::from)?;
+            rustix::io::ioctl_fionbio(end, true).map_err(std::io::Error::from)?;
+        }
+        Ok(Self { reader, writer })
+    }
+
+    fn ring(&self) {
+        // A full pipe rings already.
+        let _ = rustix::io::write(&self.writer, &[1]);
+    }
+}
+
+impl Bell {
+    fn silence(&self) {
+        let mut buffer = [0; 64];
+        let _ = rustix::io::read(&self.reader, &mut buffer);
+    }
+
+    fn fileno(&self) -> i32 {
+        self.reader.as_raw_fd()
+    }
+}

@@ -1,0 +1,128 @@
+//! A connection driven by the I/O thread, for Python's asyncio transport on top of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferrule_core::certificate::Identity;
+use ferrule_core::error::{Error, ErrorKind};
+use ferrule_core::settings::TlsFiles;
+use ferrule_core::tls::{Trust, client_config};
+use ferrule_core::transport::duplex::{Duplex, drive};
+use ferrule_core::transport::{Address, Dialer, Tls, Traffic};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::errors::to_py_err;
+use crate::io_thread;
+use crate::mailbox::Mailbox;
+use crate::outcome::Outcome;
+use crate::settings::PassedTls;
+
+/// Received chunks, unsent bytes, end of input, ended, reason.
+type Arrivals<'py> = (Vec<Bound<'py, PyBytes>>, usize, bool, bool, Option<String>);
+
+/// One connection. `listener` is called without arguments when [`Stream::take`] has something.
+#[pyclass(frozen, module = "ferrule._core")]
+pub(crate) struct Stream {
+    duplex: Duplex,
+    traffic: Traffic,
+    dialer: Arc<Dialer>,
+    mailbox: Py<Mailbox>,
+    listener: u64,
+}
+
+#[pymethods]
+impl Stream {
+    /// A stream to (`unix`, path) or (`tcp`, `IP:PORT`), not connected yet.
+    #[new]
+    #[pyo3(signature = (network, address, tls, mailbox, listener))]
+    fn new(
+        network: &str,
+        address: &str,
+        tls: Option<PassedTls>,
+        mailbox: Py<Mailbox>,
+        listener: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let address = match network {
+            "unix" => Address::Unix(PathBuf::from(address)),
+            _ => Address::Tcp(address.parse::<SocketAddr>().map_err(|error| {
+                PyValueError::new_err(format!("address {address:?}: {error}, expected IP:PORT"))
+            })?),
+        };
+        let tls = tls.map(|tls| protection(&tls.into())).transpose().map_err(|error| to_py_err(&error))?;
+        let traffic = Traffic::default();
+        let dialer = Arc::new(Dialer::new(address, tls, traffic.clone()));
+        let (listener, wake) = mailbox.get().listener(listener);
+        Ok(Self { duplex: Duplex::new(wake), traffic, dialer, mailbox, listener })
+    }
+
+    /// Connects; the future gets None.
+    fn connect(&self, future: Py<PyAny>) -> PyResult<()> {
+        let completion = self.mailbox.get().completion(future);
+        let (duplex, dialer) = (self.duplex.clone(), self.dialer.clone());
+        io_thread::spawn(async move {
+            match dialer.dial().await {
+                Ok(stream) => {
+                    completion.post(Ok(Outcome::Nothing));
+                    drive(duplex, stream).await;
+                }
+                Err(error) => completion.post(Err(error)),
+            }
+        })
+    }
+
+    /// Queues bytes; returns how many are unsent.
+    fn write(&self, data: &[u8]) -> usize {
+        self.duplex.write(Bytes::copy_from_slice(data))
+    }
+
+    /// Closes the sending side once all is sent.
+    fn finish(&self) {
+        self.duplex.finish();
+    }
+
+    /// Stops or resumes reading.
+    fn pause(&self, paused: bool) {
+        self.duplex.pause(paused);
+    }
+
+    /// Ends the connection at once.
+    fn close(&self) {
+        self.mailbox.get().remove_listener(self.listener);
+        self.duplex.close();
+    }
+
+    /// Hands over what has arrived.
+    fn take<'py>(&self, py: Python<'py>) -> Arrivals<'py> {
+        let arrivals = self.duplex.take();
+        let chunks = arrivals.chunks.iter().map(|chunk| PyBytes::new(py, chunk)).collect();
+        let (ended, reason) = match arrivals.end {
+            None => (false, None),
+            Some(result) => (true, result.err()),
+        };
+        (chunks, arrivals.unsent, arrivals.end_of_input, ended, reason)
+    }
+
+    /// Bytes on the socket and inside TLS: (sent, received, content sent, content received).
+    #[getter]
+    fn traffic(&self) -> (u64, u64, u64, u64) {
+        let (wire, content) = (&self.traffic.wire, &self.traffic.content);
+        (wire.sent(), wire.received(), content.sent(), content.received())
+    }
+}
+
+fn protection(files: &TlsFiles) -> Result<Tls, Error> {
+    let identity = match (&files.certificate, &files.key) {
+        (Some(certificate), Some(key)) => Some(Identity::from_pem(certificate, key)?),
+        _ => None,
+    };
+    let server_name = files.server_name.clone().try_into().map_err(|_| {
+        let message = format!("tls.server_name is {:?}, expected a DNS name or an IP address", files.server_name);
+        Error::new(ErrorKind::ConfigInvalid, message)
+    })?;
+    let trust = Trust::Authorities(files.authorities.clone());
+    Ok(Tls { config: client_config(&trust, identity.as_ref(), &[])?, server_name })
+}
