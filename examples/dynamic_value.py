@@ -14,23 +14,23 @@ UNKNOWN = "(known after apply)"
 def pack(value: Any) -> bytes:
     """A value of None, bool, int, float, str, list and dict as MessagePack."""
     match value:
-        case None:
-            return b"\xc0"
-        case bool():
-            return b"\xc3" if value else b"\xc2"
+        case None | bool():
+            packed = {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[value]
         case int():
-            return b"\xd3" + struct.pack(">q", value)
+            packed = b"\xd3" + struct.pack(">q", value)
         case float():
-            return b"\xcb" + struct.pack(">d", value)
+            packed = b"\xcb" + struct.pack(">d", value)
         case str():
             text = value.encode()
-            return b"\xdb" + struct.pack(">I", len(text)) + text
+            packed = b"\xdb" + struct.pack(">I", len(text)) + text
         case list():
-            return b"\xdd" + struct.pack(">I", len(value)) + b"".join(map(pack, value))
+            packed = b"\xdd" + struct.pack(">I", len(value)) + b"".join(map(pack, value))
         case dict():
-            entries = (pack(key) + pack(item) for key, item in value.items())
-            return b"\xdf" + struct.pack(">I", len(value)) + b"".join(entries)
-    raise TypeError(f"{value!r} ({type(value).__name__}) has no MessagePack form here")
+            entries = b"".join(pack(key) + pack(item) for key, item in value.items())
+            packed = b"\xdf" + struct.pack(">I", len(value)) + entries
+        case _:
+            raise TypeError(f"{value!r} ({type(value).__name__}) has no MessagePack form here")
+    return packed
 
 
 def unpack(data: bytes) -> Any:
@@ -41,12 +41,9 @@ def unpack(data: bytes) -> Any:
 NUMBERS = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q"}
 NUMBERS |= {0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
 CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
-SIZED = {
-    **{0xC4: ("bytes", ">B"), 0xC5: ("bytes", ">H"), 0xC6: ("bytes", ">I")},
-    **{0xC7: ("ext", ">B"), 0xC8: ("ext", ">H"), 0xC9: ("ext", ">I")},
-    **{0xD9: ("str", ">B"), 0xDA: ("str", ">H"), 0xDB: ("str", ">I")},
-    **{0xDC: ("list", ">H"), 0xDD: ("list", ">I"), 0xDE: ("dict", ">H"), 0xDF: ("dict", ">I")},
-}
+KINDS = {"bytes": 0xC4, "ext": 0xC7, "str": 0xD9}
+SIZED = {first + step: (kind, form) for kind, first in KINDS.items() for step, form in enumerate((">B", ">H", ">I"))}
+SIZED |= {0xDC: ("list", ">H"), 0xDD: ("list", ">I"), 0xDE: ("dict", ">H"), 0xDF: ("dict", ">I")}
 
 
 class _Reader:
@@ -60,16 +57,18 @@ class _Reader:
             return CONSTANTS[code]
         if code in NUMBERS:
             return self._number(NUMBERS[code])
+        if code in SIZED:
+            kind, form = SIZED[code]
+            return self._sized(kind, self._number(form))
+        return self._short(code)
+
+    def _short(self, code: int) -> Any:
+        """A value whose number or length is part of its first byte."""
         if code < 0x80 or code >= 0xE0:
             return code if code < 0x80 else code - 0x100
         if code < 0xA0:
             return self._sized("dict" if code < 0x90 else "list", code & 0x0F)
-        if code < 0xC0:
-            return self._sized("str", code & 0x1F)
-        if 0xD4 <= code <= 0xD8:
-            return self._sized("ext", 1 << (code - 0xD4))
-        kind, form = SIZED[code]
-        return self._sized(kind, self._number(form))
+        return self._sized("str", code & 0x1F) if code < 0xC0 else self._sized("ext", 1 << (code - 0xD4))
 
     def _sized(self, kind: str, size: int) -> Any:
         match kind:

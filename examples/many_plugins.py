@@ -7,14 +7,13 @@ PATH is a Go plugin of the KV service; without it, Ferrule's own Python plugin i
 
 import argparse
 import asyncio
-import os
 import threading
 import time
 from pathlib import Path
 
 from ferrule.client import RPCPluginClient
 from ferrule.testing import KV_CONFIG, KVStub, plugin_command
-from ferrule.testing.kv_pb2 import EchoRequest, GetRequest, PutRequest
+from ferrule.testing.kv_pb2 import EchoRequest, EchoResponse, GetRequest, GetResponse, PutRequest
 
 CALLS_PER_PLUGIN = 20
 
@@ -22,7 +21,7 @@ CALLS_PER_PLUGIN = 20
 def thread_count() -> int:
     """Threads of this process, those of native code included where the system lists them."""
     tasks = Path("/proc/self/task")
-    return len(os.listdir(tasks)) if tasks.is_dir() else threading.active_count()
+    return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
 
 
 async def use(number: int, client: RPCPluginClient) -> int:
@@ -30,8 +29,10 @@ async def use(number: int, client: RPCPluginClient) -> int:
     kv = KVStub(client.grpc_channel)
     value = str(number).encode()
     await kv.Put(PutRequest(key="number", value=value))
-    answers = await asyncio.gather(*(kv.Echo(EchoRequest(payload=value)) for _ in range(CALLS_PER_PLUGIN)))
-    kept = await kv.Get(GetRequest(key="number"))
+    answers: list[EchoResponse] = await asyncio.gather(
+        *(kv.Echo(EchoRequest(payload=value)) for _ in range(CALLS_PER_PLUGIN))
+    )
+    kept: GetResponse = await kv.Get(GetRequest(key="number"))
     return sum(answer.payload == value for answer in answers) + (kept.value == value)
 
 

@@ -20,7 +20,7 @@ async def main() -> None:
         await kv.Put(PutRequest(key="colour", value=b"green"))
         response = await kv.Get(GetRequest(key="colour"))
         print(f"colour is {response.value.decode()}")
-    print(f"stopped by {client.stop_report.rung} in {1000 * client.stop_report.seconds:.1f} ms")
+    print(client.stop_report)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ class Provider:
     def __init__(self, client: RPCPluginClient) -> None:
         self.version = int(client.protocol_version or 0)
         self._service = f"tfplugin{self.version}.Provider"
-        self._reflection = ServerReflection(client.grpc_channel)  # type: ignore[arg-type]  # set once started
+        channel: Any = client.grpc_channel
+        self._reflection = ServerReflection(channel)
 
     async def call(self, method: str, **fields: Any) -> Any:
         """Call a method; its warnings and errors are printed, and an error ends the program."""

@@ -23,6 +23,7 @@ A method has `name`, `client_streaming`, `server_streaming`, `input_type` and `o
 import argparse
 import asyncio
 import dataclasses
+import datetime
 import hashlib
 import json
 import logging
@@ -260,10 +261,14 @@ def _tls(client: Any) -> dict[str, str] | None:
     return {
         "subject": certificate.subject,
         "key": certificate.key,
-        "not_before": certificate.not_before.isoformat(),
-        "not_after": certificate.not_after.isoformat(),
+        "not_before": _utc(certificate.not_before),
+        "not_after": _utc(certificate.not_after),
         "sha256": hashlib.sha256(ssl.PEM_cert_to_DER_cert(client.server_cert)).hexdigest(),
     }
+
+
+def _utc(timestamp: int) -> str:
+    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC).isoformat()
 
 
 def _text(facts: dict[str, Any]) -> Iterator[str]:

@@ -35,6 +35,8 @@ def _is_output(value: Any) -> bool:
 PORT = rules.whole_number(1, 65535)
 SIZE = rules.optional(rules.whole_number(1, MAX_INT32))
 SECONDS = rules.seconds()
+# gRPC takes milliseconds, as an int of 32 bits.
+GRPC_SECONDS = rules.seconds(MAX_INT32 // 1000)
 OUTPUT = rules.optional(rules.instance("a function that takes bytes (not async), or a file", _is_output))
 LOGGER = rules.optional(
     rules.instance("a logging.Logger or the name of one", lambda value: isinstance(value, logging.Logger | str))
@@ -82,8 +84,8 @@ class KeepalivePolicy:
         ConfigError: A value does not fit.
     """
 
-    time: Annotated[float, SECONDS] = 330.0
-    timeout: Annotated[float, SECONDS] = 20.0
+    time: Annotated[float, GRPC_SECONDS] = 330.0
+    timeout: Annotated[float, GRPC_SECONDS] = 20.0
 
     def __post_init__(self) -> None:
         rules.check_fields(self, "keepalive.")

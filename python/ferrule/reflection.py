@@ -172,10 +172,9 @@ class ServerReflection:
         wanted = {name: set(file.dependency) & files.keys() for name, file in files.items()}
         try:
             for name in graphlib.TopologicalSorter(wanted).static_order():
-                # Another task may have loaded a shared import meanwhile.
-                if name not in self._loaded:
-                    self._pool.AddSerializedFile(files[name].SerializeToString())
-                    self._loaded.add(name)
+                # Once more does no harm: another lookup may have brought a shared import meanwhile.
+                self._pool.AddSerializedFile(files[name].SerializeToString())
+                self._loaded.add(name)
             self._pool.FindFileContainingSymbol(symbol)
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(
@@ -243,7 +242,7 @@ class ServerReflection:
 
 
 def _checked(response: Any, asked: str) -> Any:
-    if response is grpc.aio.EOF:
+    if not isinstance(response, _Response):
         raise ProtocolError(f"the server ended the reflection stream instead of answering {asked}")
     if response.HasField("error_response"):
         failure = response.error_response

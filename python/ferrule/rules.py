@@ -148,9 +148,9 @@ def number(expected: str, fits: Callable[[float], bool]) -> Rule:
     return Rule(expected, accept)
 
 
-def seconds() -> Rule:
-    """A time limit."""
-    return number(f"seconds: more than 0, at most {MAX_SECONDS:.0f}", lambda value: 0 < value <= MAX_SECONDS)
+def seconds(limit: float = MAX_SECONDS) -> Rule:
+    """A span of time."""
+    return number(f"seconds: more than 0, at most {limit:.0f}", lambda value: 0 < value <= limit)
 
 
 def one_of(*words: str, also: Mapping[str, str] | None = None) -> Rule:

@@ -25,8 +25,6 @@ KV_OPTIONS = ["--cookie", f"{COOKIE_KEY}={COOKIE_VALUE}", "--protocol-versions",
 
 IDENTITY = certificate.generate()
 
-BEGIN = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
-
 
 class StubClient:
     """A client of a plugin that does not exist."""
@@ -37,7 +35,7 @@ class StubClient:
     address = "/run/plugin"
     server_cert: str | None = IDENTITY.certificate_pem.decode()
     certificate_facts: Any = SimpleNamespace(
-        subject="O=HashiCorp, CN=localhost", key="P-521", not_before=BEGIN, not_after=BEGIN.replace(year=2056)
+        subject="O=HashiCorp, CN=localhost", key="P-521", not_before=1767323045, not_after=2714007845
     )
     bytes_sent = 1234
     bytes_received = 5678

@@ -86,6 +86,7 @@ ACCEPTED: list[tuple[str, Any, Any]] = [
     ("max_receive_bytes", 1, 1),
     ("max_send_bytes", 2**31 - 1, 2**31 - 1),
     ("keepalive", {"time": 600}, KeepalivePolicy(time=600.0, timeout=20.0)),
+    ("keepalive", {"timeout": 2147483}, KeepalivePolicy(timeout=2147483.0)),
     ("grpc_options", [["grpc.x", 1], ("grpc.y", b"z")], (("grpc.x", 1), ("grpc.y", b"z"))),
     ("channel", "grpcio", "grpcio"),
     ("sync_stdout", print, print),
@@ -178,6 +179,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"retry": {"backoff": 0}}, "setting retry.backoff is 0 (int), expected seconds"),
     ({"retry": {"max_backoff": "5"}}, "setting retry.max_backoff is '5' (str), expected seconds"),
     ({"keepalive": {"timeout": -1}}, "setting keepalive.timeout is -1 (int), expected seconds"),
+    (
+        {"keepalive": {"time": 2147484}},
+        "setting keepalive.time is 2147484 (int), expected seconds: more than 0, at most 2147483",
+    ),
     ({"keepalive": {"tme": 1}}, "unknown setting 'keepalive.tme' (nearest: keepalive.time)"),
     ({"start_timout": 1}, "unknown setting 'start_timout' (nearest: start_timeout)"),
     (

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
+from ferrule import rules
 from ferrule._core import FrameDecoder, encode_frame
 from ferrule.client.stream_transport import RustTransport, open_streams
 from ferrule.config import MAX_INT32
@@ -98,7 +99,7 @@ class ClientConnection:
             TransportError: The peer cannot be reached.
             SecurityError: TLS failed.
         """
-        config = TLSConfig(**tls) if isinstance(tls, Mapping) else tls
+        config = None if tls is None else rules.check("tls", tls, rules.nested(TLSConfig, "tls.", secret=True))
         reader, writer, transport = await open_streams(address, config)
         connection = cls(reader, writer, address, max_frame_bytes=max_frame_bytes)
         connection._transport = transport

@@ -11,8 +11,9 @@ import grpc.aio
 
 from ferrule._core import Facts
 from ferrule.config import ClientConfig
+from ferrule.tls import TLSConfig
 
-__all__ = ["core_settings", "der_to_pem", "open_channel"]
+__all__ = ["core_settings", "der_to_pem", "open_channel", "tls_settings"]
 
 # A plugin has one socket on this machine: a long pause before the next attempt would help nobody.
 _RECONNECT_MS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200))
@@ -31,7 +32,7 @@ def core_settings(command: tuple[str, ...], config: ClientConfig) -> dict[str, A
         "protocol_versions": list(config.protocol_versions),
         "auto_mtls": config.auto_mtls,
         "curve": config.certificate_curve,
-        "tls": tls and {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key, "server_name": tls.server_name},
+        "tls": None if tls is None else tls_settings(tls),
         "transports": list(config.transports),
         "ports": (config.min_port, config.max_port),
         "start_timeout": config.start_timeout,
@@ -44,6 +45,11 @@ def core_settings(command: tuple[str, ...], config: ClientConfig) -> dict[str, A
         "sync_stderr": config.sync_stderr is not None,
         "bridge": config.channel == "grpcio",
     }
+
+
+def tls_settings(tls: TLSConfig) -> dict[str, Any]:
+    """Certificates as the core takes them."""
+    return {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key, "server_name": tls.server_name}
 
 
 def open_channel(facts: Facts, config: ClientConfig) -> grpc.aio.Channel:

@@ -85,7 +85,8 @@ class RPCPluginClient:
         self.grpc_channel: grpc.aio.Channel | None = None
         self.stop_report: _core.StopReport | None = None
         self._log = PluginLog(plugin_logger(self.command[0], self.config.logger))
-        self._sinks = [target and output_sink(target) for target in (self.config.sync_stdout, self.config.sync_stderr)]
+        outputs = (self.config.sync_stdout, self.config.sync_stderr)
+        self._sinks = [None if target is None else output_sink(target) for target in outputs]
         self._host: _core.Host | None = None
         self._facts: _core.Facts | None = None
         # Between the beginning of start() and the end of close(): something is to be given back.

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ferrule import _core
+from ferrule.client.launch import tls_settings
 from ferrule.errors import ConfigError
 from ferrule.mailbox import mailbox, outcome
 from ferrule.tls import TLSConfig
@@ -53,7 +54,7 @@ class RustTransport(asyncio.Transport):
 
     def __init__(self, network: str, location: str, tls: TLSConfig | None, protocol: asyncio.BaseProtocol) -> None:
         super().__init__({"peername": location})
-        passed = tls and {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key, "server_name": tls.server_name}
+        passed = None if tls is None else tls_settings(tls)
         self._loop = asyncio.get_running_loop()
         self._protocol: Any = protocol
         self._stream = _core.Stream(network, location, passed, mailbox(), self._receive)

@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::aws_lc_rs::{self, kx_group};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -30,6 +31,16 @@ pub fn provider() -> &'static Arc<CryptoProvider> {
     PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider()))
 }
 
+/// The same for connections that never leave the machine, without post-quantum key exchange: nobody can record them
+/// today to break them in twenty years, and Go's server would ask for a second round trip to have it.
+fn local_provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| {
+        let kx_groups = vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
+        Arc::new(CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() })
+    })
+}
+
 /// Whom to believe.
 #[derive(Debug, Clone)]
 pub enum Trust {
@@ -41,7 +52,8 @@ pub enum Trust {
 
 /// Configuration of the connecting side: TLS 1.2 or newer.
 pub fn client_config(trust: &Trust, identity: Option<&Identity>, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, Error> {
-    let builder = ClientConfig::builder_with_provider(provider().clone())
+    let provider = if matches!(trust, Trust::Pinned(_)) { local_provider() } else { provider() };
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| tls_error(&error))?
         .dangerous()
@@ -58,7 +70,7 @@ pub fn client_config(trust: &Trust, identity: Option<&Identity>, alpn: &[&[u8]])
 
 /// Configuration of the accepting side: shows `identity` and admits only the holder of `peer`'s key.
 pub fn server_config(peer: CertificateDer<'static>, identity: &Identity) -> Result<Arc<ServerConfig>, Error> {
-    let mut config = ServerConfig::builder_with_provider(provider().clone())
+    let mut config = ServerConfig::builder_with_provider(local_provider().clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| tls_error(&error))?
         .with_client_cert_verifier(Arc::new(PinnedVerifier { pinned: peer }))

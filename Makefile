@@ -1,0 +1,100 @@
+# Two commands are enough: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where Go is missing, what needs it skips loudly, and fails under CI=true.
+GO := $(shell command -v go 2>/dev/null)
+GO_PEERS := build/go
+# zig links against the symbols of an old glibc, so that the wheel runs on distributions back to manylinux2014.
+WHEEL_TAG ?= manylinux2014
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help env build go-peers demo test check lint format wheel install-wheel wheel-test bench soak fuzz proto lock clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.stamp: .ci/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes --requirement .ci/requirements.txt
+	touch $@
+
+env: $(VENV)/.stamp  ## Python environment with all tools, from the lock file
+
+build: env  ## Build the extension into the environment
+	$(BIN)/maturin develop --release --quiet
+
+go-peers:  ## Build the Go plugin, the Go host and the Terraform providers
+ifdef GO
+	$(MAKE) --no-print-directory -C tests/go_plugin OUT=$(CURDIR)/$(GO_PEERS)
+else
+	@echo "Go is not installed: peers written in Go are left out" >&2
+endif
+
+demo: build go-peers  ## Drive a real Go plugin and real Terraform providers, with timings
+ifdef GO
+	$(BIN)/python examples/demo.py --kv $(GO_PEERS)/kv \
+		--provider $(GO_PEERS)/terraform-provider-time --provider $(GO_PEERS)/terraform-provider-simple
+else
+	$(BIN)/python examples/demo.py
+endif
+
+test: build go-peers  ## Run the Python tests
+	$(BIN)/python -m pytest
+
+check: lint  ## Everything that CI runs
+	cargo test --workspace --locked
+	$(MAKE) --no-print-directory install-wheel go-peers
+	$(BIN)/python -m mypy.stubtest ferrule._core --concise --allowlist .ci/stubtest-allowlist
+	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory wheel-test
+
+lint: env  ## ruff, mypy, rustfmt, clippy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy python tests benches examples
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+format: env  ## Format everything
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cargo fmt --all
+
+wheel: env  ## Build the abi3 manylinux wheel into dist/
+	rm -rf dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --zig --compatibility $(WHEEL_TAG) --out dist
+
+install-wheel: wheel
+	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
+
+wheel-test: dist  ## Quick start on the wheel, in a clean environment without Rust
+	.ci/wheel-test
+
+dist:
+	$(MAKE) --no-print-directory wheel
+
+bench: build go-peers  ## Compare with other hosts; results are printed
+	$(PYTHON) -m venv build/bench-env
+	build/bench-env/bin/pip install --quiet --requirement benches/requirements.txt
+	build/bench-env/bin/pip install --quiet --no-deps --editable .
+	build/bench-env/bin/python benches/lifecycle.py
+
+soak: build go-peers  ## 1,000 starts and stops, 200 killed plugins: minutes, not part of the tests
+	FERRULE_CYCLES=1000 FERRULE_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_leaks.py --timeout 1800
+
+fuzz:  ## The parsers' property tests with many cases
+	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake framing output
+
+proto: env  ## Regenerate committed code from its sources
+	cd python && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. --grpc_python_out=. \
+		ferrule/testing/kv.proto
+	cd tests/go_plugin && PYTHON=$(CURDIR)/$(BIN)/python ./generate.sh
+
+lock: env  ## Renew .ci/requirements.txt from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --group all --universal --generate-hashes --no-header --quiet \
+		--output-file .ci/requirements.txt
+
+clean:  ## Remove everything that was built
+	rm -rf $(VENV) build dist target

@@ -1,0 +1,83 @@
+"""What every test gets: a watch on leaks, and on what the event loop could only log."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from ferrule import _core
+
+LIMIT = 20.0
+"""Seconds after which something that should happen counts as not happening."""
+
+
+def wait_until(condition: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
+    """Waits for something that has no event, such as the end of a process that is not a child."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: not within {limit} s")
+        os.sched_yield()
+
+
+def children() -> set[int]:
+    """Process ids of this process's children, zombies included."""
+    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
+def descriptors() -> dict[int, str]:
+    """Open descriptors and what they point to, without those that libraries keep for the life of the process."""
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found[int(entry.name)] = str(entry.readlink())
+        except FileNotFoundError:
+            continue
+    return found
+
+
+@pytest.fixture(autouse=True)
+def temporary_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory of the test's own for sockets, short enough for them; must be empty in the end."""
+    tmp_path_factory.getbasetemp()  # Before the directory below becomes the default, which would put it inside.
+    with tempfile.TemporaryDirectory(prefix="ft-", dir="/tmp") as name:  # noqa: S108
+        monkeypatch.setenv("TMPDIR", name)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+        left = sorted(str(path.relative_to(name)) for path in Path(name).rglob("*"))
+        assert left == [], "files left behind in the temporary directory"
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(temporary_directory: Path) -> Iterator[None]:
+    """Fails the test that leaves a child process, a plugin, or a thread behind."""
+    before, threads = children(), set(threading.enumerate())
+    yield
+    gc.collect()
+    assert _core.live_plugins() == 0, "plugins that were never closed"
+    assert children() - before == set(), "child processes left behind"
+    ours = [thread for thread in set(threading.enumerate()) - threads if thread.name.startswith("ferrule")]
+    assert ours == []
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def no_loop_errors() -> AsyncIterator[None]:
+    """Fails the test whose loop had to report an exception, or which left a task running."""
+    loop = asyncio.get_running_loop()
+    reported: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, context: reported.append(context))
+    before = asyncio.all_tasks()
+    yield
+    left = [task for task in asyncio.all_tasks() - before - {asyncio.current_task()} if not task.done()]
+    assert left == [], "tasks left behind"
+    assert reported == []

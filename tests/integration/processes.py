@@ -1,0 +1,56 @@
+"""Looking at processes from outside: whether they run, what they were given, and when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+LIMIT = 20.0
+"""Seconds after which something that should happen counts as not happening."""
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is no zombie, which an orphan can remain where nobody reaps it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """The variables that a process was started with."""
+    entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if entry)
+
+
+async def ended(pid: int, limit: float = LIMIT) -> None:
+    """Returns when a process has ended, whosever child it is.
+
+    Raises:
+        TimeoutError: It still runs after the limit, in seconds.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, over.set)
+    try:
+        await asyncio.wait_for(over.wait(), limit)
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+async def until(condition: Callable[[], object], limit: float = LIMIT) -> None:
+    """Returns when a condition that has no event of its own holds; other tasks go on meanwhile.
+
+    Raises:
+        TimeoutError: It does not hold after the limit, in seconds.
+    """
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0)

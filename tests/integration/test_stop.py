@@ -1,0 +1,109 @@
+"""The ladder down: asked, then SIGTERM, then SIGKILL, each with its limit, and nobody left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from integration.kv import GO, PYTHON, both_plugins, kv_client, started
+from integration.processes import ended, is_running
+from peers import Command, go_kv
+
+from ferrule.client import RPCPluginClient
+
+pytestmark = pytest.mark.timeout(60)
+
+SHUTDOWN, KILL = 0.2, 0.1
+"""Limits of the tests, in seconds."""
+
+SLACK = 1.0
+"""Seconds that a busy machine may add to a limit."""
+
+LADDER = [
+    ([], "shutdown", ["shutdown"], 0),
+    (["ignore-sigterm"], "shutdown", ["shutdown"], 0),
+    (["ignore-shutdown"], "sigterm", ["shutdown", "sigterm"], -15),
+    (["hang-shutdown"], "sigterm", ["shutdown", "sigterm"], -15),
+    (["ignore-shutdown", "ignore-sigterm"], "sigkill", ["shutdown", "sigterm", "sigkill"], -9),
+    (["hang-shutdown", "ignore-sigterm"], "sigkill", ["shutdown", "sigterm", "sigkill"], -9),
+]
+
+
+@both_plugins
+@pytest.mark.parametrize(("words", "rung", "steps", "status"), LADDER)
+async def test_each_rung(plugin: Command, words: list[str], rung: str, steps: list[str], status: int) -> None:
+    client = kv_client(plugin(*words), shutdown_timeout=SHUTDOWN, kill_timeout=KILL)
+    await client.start()
+    begun = time.monotonic()
+    await client.shutdown_plugin()
+    elapsed = time.monotonic() - begun
+    report = client.stop_report
+    assert report is not None
+    assert (report.rung, list(report.steps), report.exit_status, client.exit_status) == (rung, steps, status, status)
+    assert report.seconds == pytest.approx(sum(report.steps.values()))
+    assert report.seconds <= elapsed < report.seconds + SLACK
+    limits = {"shutdown": SHUTDOWN, "sigterm": KILL}
+    for step in steps[:-1]:
+        assert limits[step] <= report.steps[step] < limits[step] + SLACK
+    await client.close()
+
+
+@both_plugins
+async def test_well_behaved_plugin_is_not_waited_for(plugin: Command) -> None:
+    client = kv_client(plugin(), shutdown_timeout=30, kill_timeout=30)
+    await client.start()
+    async with asyncio.timeout(SLACK):
+        await client.shutdown_plugin()
+    await client.close()
+
+
+async def test_socket_directory_stays_until_close_and_no_longer() -> None:
+    plugin = PYTHON.values[0]
+    client = kv_client(plugin())
+    await client.start()
+    assert client.address is not None
+    await client.shutdown_plugin()
+    # Still open: the facts remain, and a second end does nothing.
+    assert client.is_started
+    await client.shutdown_plugin()
+    await client.close()
+    assert not client.is_started
+
+
+def grandchild_of(client: RPCPluginClient) -> int:
+    line = next(line for line in client.stderr_tail if line.startswith("grandchild pid "))
+    pid = int(line.split()[-1])
+    assert is_running(pid)
+    return pid
+
+
+@pytest.mark.go
+@pytest.mark.parametrize("asked", [True, False], ids=["after shutdown", "by close alone"])
+async def test_grandchild_dies_with_the_plugin(asked: bool) -> None:
+    client = kv_client(go_kv("grandchild"))
+    await client.start()
+    grandchild = grandchild_of(client)
+    async with asyncio.timeout(SLACK):
+        if asked:
+            await client.shutdown_plugin()
+        await client.close()
+    await ended(grandchild, SLACK)
+
+
+@pytest.mark.go
+async def test_grandchild_dies_after_a_failed_start() -> None:
+    client = kv_client(go_kv("grandchild", "hang"), start_timeout=0.3)
+    with pytest.raises(TimeoutError) as caught:
+        await client.start()
+    line = next(line for line in caught.value.stderr_tail if line.startswith("grandchild pid "))  # type: ignore[attr-defined]
+    await ended(int(line.split()[-1]), SLACK)
+
+
+@pytest.mark.parametrize(("plugin", "word"), [pytest.param(*GO.values, "ignore-sigterm", marks=GO.marks)])
+async def test_close_alone_kills(plugin: Command, word: str) -> None:
+    async with started(plugin(word), shutdown_timeout=30) as (client, _):
+        async with asyncio.timeout(SLACK):
+            await client.close()
+        assert client.exit_status == -9
+        assert client.stop_report is None
