@@ -53,8 +53,8 @@ def python_handshake(line: bytes) -> Handshake:
 
 def core_handshake(line: bytes) -> Handshake:
     """The same line through the Rust parser, read out field by field, as its caller has to."""
-    parsed = _core.parse_handshake(line)
-    return parsed.core_version, parsed.app_version, parsed.network, parsed.address, parsed.protocol, parsed.certificate
+    app, network, address, certificate = _core.parse_handshake(line, [1])
+    return 1, app, network, address, "grpc", certificate
 
 
 class PythonDecoder:

@@ -18,10 +18,20 @@ NETWORKS = ("unix", "tcp")
 
 @contextlib.asynccontextmanager
 async def serving(
-    handler: Handler, network: str, directory: Path, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    handler: Handler,
+    network: str,
+    directory: Path,
+    *,
+    host: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+    refuses: bool = False,
 ) -> AsyncIterator[str]:
-    """Serves while the body runs; gives the address, and afterwards waits for the handlers and raises their errors."""
+    """Serves while the body runs; gives the address, and afterwards waits for the handlers and raises their errors.
+
+    At least one connection is waited for, unless the peer is one that refuses them all.
+    """
     handlers: list[asyncio.Task[None]] = []
+    called = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -33,6 +43,7 @@ async def serving(
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handlers.append(asyncio.create_task(handle(reader, writer)))
+        called.set()
 
     path = directory / "peer.sock"
     if network == "unix":
@@ -45,6 +56,8 @@ async def serving(
     try:
         yield address
         async with asyncio.timeout(LIMIT):
+            if not refuses:
+                await called.wait()
             await asyncio.gather(*handlers)
     finally:
         for task in handlers:

@@ -78,7 +78,9 @@ async def test_plugin_on_grpcio_takes_p_384() -> None:
         await check_calls(kv)
 
 
-@pytest.mark.parametrize(("plugin", "curve"), [pytest.param(*GO.values, "P-521", marks=GO.marks), (*PYTHON.values, "P-256")])
+@pytest.mark.parametrize(
+    ("plugin", "curve"), [pytest.param(*GO.values, "P-521", marks=GO.marks), (*PYTHON.values, "P-256")]
+)
 async def test_certificates_and_key_are_real_and_belong_together(plugin: Command, curve: str) -> None:
     client = kv_client(plugin())
     async with client:

@@ -75,8 +75,8 @@ class ClientConnection:
         self.remote_addr = remote_addr
         self.bytes_sent = bytes_sent
         self.bytes_received = bytes_received
-        self.send_func = send_func or self._default_send
-        self.receive_func = receive_func or self._default_receive
+        self._send_func = send_func
+        self._receive_func = receive_func
         self.max_frame_bytes = max_frame_bytes
         self._frames: deque[bytes] = deque()
         self._decoder = FrameDecoder(max_frame_bytes)
@@ -133,6 +133,19 @@ class ClientConnection:
     def is_closed(self) -> bool:
         """Whether `close()` was called or the writer is closing."""
         return self._closed or bool(self.writer.is_closing())
+
+    # The two are not attributes that hold a bound method: an object that refers to itself is collected late, and its
+    # streams in any order.
+
+    @property
+    def send_func(self) -> Callable[[bytes], Awaitable[None]]:
+        """What `send_data` calls: the injected function, or the default one."""
+        return self._send_func or self._default_send
+
+    @property
+    def receive_func(self) -> Callable[[int], Awaitable[bytes]]:
+        """What `receive_data` calls: the injected function, or the default one."""
+        return self._receive_func or self._default_receive
 
     def update_metrics(self, bytes_sent: int = 0, bytes_received: int = 0) -> None:
         """Adds to the counters."""

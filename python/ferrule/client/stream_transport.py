@@ -45,8 +45,8 @@ async def _resolve(address: str) -> tuple[str, str]:
         raise ConfigError(message, "For example unix:/run/plugin.sock or 127.0.0.1:1234.")
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    ip, number = found[0][4][:2]
-    return "tcp", f"[{ip}]:{number}" if ":" in str(ip) else f"{ip}:{number}"
+    ip, number = str(found[0][4][0]), found[0][4][1]
+    return "tcp", f"[{ip}]:{number}" if ":" in ip else f"{ip}:{number}"
 
 
 class RustTransport(asyncio.Transport):

@@ -9,7 +9,11 @@ use crate::errors::to_py_err;
 /// Puts gRPC's 5-byte prefix before a message.
 #[pyfunction]
 #[pyo3(signature = (message, max_frame_bytes = usize::MAX))]
-pub(crate) fn encode_frame<'py>(py: Python<'py>, message: &[u8], max_frame_bytes: usize) -> PyResult<Bound<'py, PyBytes>> {
+pub(crate) fn encode_frame<'py>(
+    py: Python<'py>,
+    message: &[u8],
+    max_frame_bytes: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
     let frame = framing::encode(message, max_frame_bytes).map_err(|error| to_py_err(&error))?;
     Ok(PyBytes::new(py, &frame))
 }

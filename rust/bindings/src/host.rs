@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 
+use ferrule_core::certificate::Identity;
 use ferrule_core::host::Host as CoreHost;
 use ferrule_core::inbox::Output;
 use ferrule_core::process::ExitStatus;
@@ -135,13 +136,13 @@ impl Host {
     /// The host's certificate, PEM.
     #[getter]
     fn client_cert(&self) -> Option<&str> {
-        self.core.identity().map(|identity| identity.certificate_pem())
+        self.core.identity().map(Identity::certificate_pem)
     }
 
     /// The host's private key, PEM. Leaves the core only when asked for by name.
     #[getter]
     fn client_key_pem(&self) -> Option<&str> {
-        self.core.identity().map(|identity| identity.key_pem())
+        self.core.identity().map(Identity::key_pem)
     }
 }
 

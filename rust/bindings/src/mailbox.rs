@@ -172,7 +172,8 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if !self.posted {
-            let error = Error::new(ErrorKind::Cancelled, "the operation was abandoned by the I/O thread; please report this");
+            let error =
+                Error::new(ErrorKind::Cancelled, "the operation was abandoned by the I/O thread; please report this");
             self.shared.post(Letter::Done(self.id, Err(error)));
         }
     }

@@ -46,12 +46,13 @@ impl Stream {
         mailbox: Py<Mailbox>,
         listener: Py<PyAny>,
     ) -> PyResult<Self> {
-        let address = match network {
-            "unix" => Address::Unix(PathBuf::from(address)),
-            _ => Address::Tcp(address.parse::<SocketAddr>().map_err(|error| {
-                PyValueError::new_err(format!("address {address:?}: {error}, expected IP:PORT"))
-            })?),
-        };
+        let address =
+            match network {
+                "unix" => Address::Unix(PathBuf::from(address)),
+                _ => Address::Tcp(address.parse::<SocketAddr>().map_err(|error| {
+                    PyValueError::new_err(format!("address {address:?}: {error}, expected IP:PORT"))
+                })?),
+            };
         let tls = tls.map(|tls| protection(&tls.into())).transpose().map_err(|error| to_py_err(&error))?;
         let traffic = Traffic::default();
         let dialer = Arc::new(Dialer::new(address, tls, traffic.clone()));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, SerialNumber,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -157,7 +157,10 @@ impl CertificateFacts {
     /// Reads the facts of a DER certificate.
     pub fn of(certificate: &CertificateDer<'_>) -> Result<Self, Error> {
         let (_, parsed) = X509Certificate::from_der(certificate).map_err(|error| {
-            Error::new(ErrorKind::CertificateInvalid, format!("a certificate of {} bytes cannot be read: {error}", certificate.len()))
+            Error::new(
+                ErrorKind::CertificateInvalid,
+                format!("a certificate of {} bytes cannot be read: {error}", certificate.len()),
+            )
         })?;
         Ok(Self {
             subject: parsed.subject().to_string(),

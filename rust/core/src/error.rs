@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn excerpt_is_bounded_and_escaped() {
         assert_eq!(excerpt(b"a\0b\xff"), "\"a\\0b\u{fffd}\"");
-        let long = excerpt(&[b'x'; 10_000_000]);
+        let long = excerpt(&vec![b'x'; 10_000_000]);
         assert!(long.len() < 200, "{long}");
         assert!(long.ends_with("10000000 bytes in all"), "{long}");
     }

@@ -58,7 +58,8 @@ impl Handshake {
         // The line is trimmed as a whole, its fields are not: a blank inside is part of the value.
         let fields: Vec<&str> = text.trim().split('|').collect();
         let &[core, app, network, address, ..] = fields.as_slice() else {
-            let message = format!("the handshake line has {} field(s), expected at least 4: {}", fields.len(), excerpt(line));
+            let message =
+                format!("the handshake line has {} field(s), expected at least 4: {}", fields.len(), excerpt(line));
             return Err(Error::new(ErrorKind::HandshakeFields, message));
         };
         check_core_version(core)?;
@@ -240,7 +241,8 @@ impl LineFinder {
         } else {
             (ErrorKind::HandshakeTooNoisy, "output")
         };
-        let message = format!("the plugin printed {what} of more than {MAX_BYTES} bytes and no handshake; {}", self.seen());
+        let message =
+            format!("the plugin printed {what} of more than {MAX_BYTES} bytes and no handshake; {}", self.seen());
         Err(Error::new(kind, message))
     }
 

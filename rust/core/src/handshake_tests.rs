@@ -131,7 +131,10 @@ fn stray_lines_are_skipped_and_remembered() {
     let mut finder = LineFinder::default();
     assert_eq!(finder.feed(b"banner\r\n\n| a | b | c |\nWARN \xff\n1|6|un").unwrap(), None);
     assert_eq!(finder.feed(b"ix|/s|grpc|\nmore").unwrap().unwrap(), b"1|6|unix|/s|grpc|");
-    assert_eq!(finder.stray_lines().collect::<Vec<_>>(), ["\"banner\"", "\"\"", "\"| a | b | c |\"", "\"WARN \u{fffd}\""]);
+    assert_eq!(
+        finder.stray_lines().collect::<Vec<_>>(),
+        ["\"banner\"", "\"\"", "\"| a | b | c |\"", "\"WARN \u{fffd}\""]
+    );
 }
 
 #[test]

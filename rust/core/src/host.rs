@@ -3,7 +3,7 @@
 //! A host lives once: started, used, stopped, closed. All of its work happens on the I/O thread; the handle may be held
 //! anywhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ use crate::inbox::{Inbox, Output};
 use crate::process::log_line::Level;
 use crate::process::stop::{Rung, StopReport, stop};
 use crate::process::{ExitStatus, FirstLine, Launch, Process, diagnose};
-use crate::services::stdio::{self, StdioData};
 use crate::services::health;
+use crate::services::stdio::{self, StdioData};
 use crate::settings::{Security, Settings};
 use crate::tls::{ALPN_H2, Trust, client_config};
 use crate::transport::bridge::{Bridge, Epitaph};
@@ -69,6 +69,7 @@ struct Session {
     client: Option<GrpcClient>,
     stdio: Option<JoinHandle<()>>,
     bridge: Option<Bridge>,
+    address: Option<Address>,
     directory: PrivateDirectory,
 }
 
@@ -182,7 +183,7 @@ impl Host {
             },
             Security::Plaintext => None,
         };
-        let identity = identity.map(|identity| &*self.0.identity.get_or_init(|| identity));
+        let identity = identity.map(|identity| self.0.identity.get_or_init(|| identity));
         let environment = child_environment(settings, identity.map(Identity::certificate_pem), directory.path());
         let launch = Launch {
             program: &program,
@@ -195,18 +196,20 @@ impl Host {
             .map_err(|failure| diagnose::explain(&failure, &program, settings))?;
         let process = Arc::new(process);
         let _ = self.0.process.set(process.clone());
-        Ok((Session { process, client: None, stdio: None, bridge: None, directory }, first_line))
+        Ok((Session { process, client: None, stdio: None, bridge: None, address: None, directory }, first_line))
     }
 
     async fn bring_up(&self, session: &mut Session, first_line: oneshot::Receiver<FirstLine>) -> Result<Facts, Error> {
         let begun = Instant::now();
         let handshake = self.handshake(&session.process, first_line).await?;
         let shaken = begun.elapsed();
-        let dialer = Arc::new(Dialer::new(handshake.address.clone(), self.protection(&handshake)?, self.0.traffic.clone()));
+        session.address = Some(handshake.address.clone());
+        let dialer =
+            Arc::new(Dialer::new(handshake.address.clone(), self.protection(&handshake)?, self.0.traffic.clone()));
 
         let begun = Instant::now();
         let (client, connected) = self.connect(&session.process, &dialer).await?;
-        let checked = begun.elapsed() - connected;
+        let checked = begun.elapsed().saturating_sub(connected);
         session.stdio = self.subscribe(&client).await;
         session.client = Some(client);
         if self.0.settings.bridge {
@@ -274,7 +277,9 @@ impl Host {
                 let message = "mutual TLS was asked for, but the plugin announced no certificate";
                 return Err(Error::new(ErrorKind::CertificateMissing, message));
             }
-            (Security::Certificates(files), _) => (Trust::Authorities(files.authorities.clone()), files.server_name.as_str()),
+            (Security::Certificates(files), _) => {
+                (Trust::Authorities(files.authorities.clone()), files.server_name.as_str())
+            }
         };
         let server_name = ServerName::try_from(name.to_owned()).map_err(|_| {
             let message = format!("the setting tls.server_name is {name:?}, expected a DNS name or an IP address");
@@ -314,8 +319,10 @@ impl Host {
             }
             Ok(Err(error)) => Err(error),
             Err(_) => {
-                let why = dialer.last_error().map_or_else(|| "it does not answer".to_owned(), |error| error.to_string());
-                let message = format!("no connection to {} after {:.1} s: {why}", dialer.address(), limit.as_secs_f64());
+                let why =
+                    dialer.last_error().map_or_else(|| "it does not answer".to_owned(), |error| error.to_string());
+                let message =
+                    format!("no connection to {} after {:.1} s: {why}", dialer.address(), limit.as_secs_f64());
                 Err(Error::new(ErrorKind::ConnectTimeout, message))
             }
         }
@@ -376,6 +383,16 @@ fn epitaph(process: Arc<Process>) -> Epitaph {
     })
 }
 
+/// go-plugin before 1.5 does not know the private directory and puts its socket elsewhere. Go removes it at a clean end;
+/// after any other it stays.
+fn remove_socket(path: &Path) {
+    use std::os::unix::fs::FileTypeExt;
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        // Only litter: nothing depends on it.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 impl Session {
     /// Lets output that has already arrived reach the inbox. The stream ends with the connection, hence at once.
     async fn finish_stdio(&mut self) {
@@ -396,6 +413,9 @@ impl Session {
         self.client = None;
         self.process.signal(Signal::KILL);
         self.process.exited().await;
+        if let Some(Address::Unix(path)) = &self.address {
+            remove_socket(path);
+        }
         drop(self.directory);
     }
 }

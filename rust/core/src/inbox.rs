@@ -136,7 +136,12 @@ mod tests {
     fn inbox() -> (Inbox, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
         let counter = wakes.clone();
-        (Inbox::new(Arc::new(move || drop(counter.fetch_add(1, Ordering::Relaxed)))), wakes)
+        (
+            Inbox::new(Arc::new(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            })),
+            wakes,
+        )
     }
 
     #[test]

@@ -16,7 +16,8 @@ use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 
 use crate::certificate::{CertificateFacts, Identity, parse_pem_certificates};
@@ -59,9 +60,7 @@ pub fn client_config(trust: &Trust, identity: Option<&Identity>, alpn: &[&[u8]])
         .dangerous()
         .with_custom_certificate_verifier(server_verifier(trust)?);
     let mut config = match identity {
-        Some(identity) => {
-            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())))
-        }
+        Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key()))),
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
@@ -232,10 +231,12 @@ pub fn explain(error: &std::io::Error, peer: &str) -> Option<Error> {
         rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             (ErrorKind::CertificateExpired, "its certificate has expired".to_owned())
         }
-        rustls::Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
-            (ErrorKind::CertificateExpired, "its certificate is not valid yet".to_owned())
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => (ErrorKind::CertificateExpired, "its certificate is not valid yet".to_owned()),
+        rustls::Error::AlertReceived(alert) => {
+            (ErrorKind::TlsFailed, format!("it refused our side with the alert {alert:?}"))
         }
-        rustls::Error::AlertReceived(alert) => (ErrorKind::TlsFailed, format!("it refused our side with the alert {alert:?}")),
         rustls::Error::InvalidMessage(_) => (ErrorKind::TlsFailed, format!("it does not speak TLS ({cause})")),
         _ => (ErrorKind::TlsFailed, cause.to_string()),
     };

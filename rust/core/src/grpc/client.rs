@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
+use http::{Method, Request, StatusCode, Uri, Version};
 use prost::Message;
 use tokio::task::JoinHandle;
 
@@ -48,13 +48,21 @@ impl GrpcClient {
     }
 
     /// One request, any number of answers.
-    pub async fn server_streaming<A>(&self, path: &'static str, request: &impl Message) -> Result<MessageStream<A>, Status> {
+    pub async fn server_streaming<A>(
+        &self,
+        path: &'static str,
+        request: &impl Message,
+    ) -> Result<MessageStream<A>, Status> {
         let body = framing::encode(&request.encode_to_vec(), usize::MAX).map_err(Status::unavailable)?;
         let mut requests = self.requests.clone().ready().await.map_err(|error| status_of(&error))?;
         let (response, mut upload) = requests.send_request(post(path)?, false).map_err(|error| status_of(&error))?;
         // Small enough for the initial window; h2 queues it in any case.
         upload.send_data(body, true).map_err(|error| status_of(&error))?;
-        Ok(MessageStream { state: State::Waiting(response), decoder: FrameDecoder::new(MESSAGE_LIMIT), answer: std::marker::PhantomData })
+        Ok(MessageStream {
+            state: State::Waiting(response),
+            decoder: FrameDecoder::new(MESSAGE_LIMIT),
+            answer: std::marker::PhantomData,
+        })
     }
 
     /// Why the connection ended, once it has: the source of better messages than "broken pipe".
@@ -124,35 +132,34 @@ impl<A: Message + Default> MessageStream<A> {
                 State::Ended => return Ok(None),
                 State::Waiting(response) => {
                     let response = response.await.map_err(|error| status_of(&error))?;
-                    self.state = self.check_headers(&response)?.map_or(State::Ended, |()| State::Reading(response.into_body()));
+                    self.state =
+                        check_headers(&response)?.map_or(State::Ended, |()| State::Reading(response.into_body()));
                 }
-                State::Reading(body) => match body.data().await {
-                    Some(chunk) => {
+                State::Reading(body) => {
+                    if let Some(chunk) = body.data().await {
                         let chunk = chunk.map_err(|error| status_of(&error))?;
                         self.decoder.feed(&chunk);
                         body.flow_control().release_capacity(chunk.len()).map_err(|error| status_of(&error))?;
-                    }
-                    None => {
+                    } else {
                         let trailers = body.trailers().await.map_err(|error| status_of(&error))?.unwrap_or_default();
                         self.state = State::Ended;
                         check_status(Status::from_headers(&trailers))?;
                     }
-                },
+                }
             }
         }
     }
+}
 
-    /// `None` for an answer that consists of headers only and means success.
-    fn check_headers(&self, response: &http::Response<RecvStream>) -> Result<Option<()>, Status> {
-        if response.status() != StatusCode::OK {
-            return Err(Status::unavailable(format!("HTTP status {}", response.status())));
-        }
-        let headers: &HeaderMap = response.headers();
-        if !response.body().is_end_stream() {
-            return Ok(Some(()));
-        }
-        check_status(Status::from_headers(headers)).map(|()| None)
+/// `None` for an answer that consists of headers only and means success.
+fn check_headers(response: &http::Response<RecvStream>) -> Result<Option<()>, Status> {
+    if response.status() != StatusCode::OK {
+        return Err(Status::unavailable(format!("HTTP status {}", response.status())));
     }
+    if !response.body().is_end_stream() {
+        return Ok(Some(()));
+    }
+    check_status(Status::from_headers(response.headers())).map(|()| None)
 }
 
 fn check_status(status: Option<Status>) -> Result<(), Status> {

@@ -24,11 +24,8 @@ pub fn find_program(settings: &Settings) -> Result<PathBuf, Error> {
     }
     let candidates = std::env::split_paths(&settings.search_path).map(|directory| directory.join(program));
     candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        let message = format!(
-            "the plugin {} was not found in PATH ({})",
-            program.display(),
-            settings.search_path.display()
-        );
+        let message =
+            format!("the plugin {} was not found in PATH ({})", program.display(), settings.search_path.display());
         Error::new(ErrorKind::LaunchNotFound, message)
     })
 }
@@ -48,7 +45,7 @@ pub fn explain(failure: &SpawnError, program: &Path, settings: &Settings) -> Err
         SpawnError::Directory(cause) => {
             let directory = settings.working_directory.as_deref().unwrap_or(Path::new(".")).display();
             let message = format!("the working directory {directory} (setting cwd) cannot be entered: {cause}");
-            Error::new(ErrorKind::LaunchFailed, message)
+            Error::new(ErrorKind::LaunchFailed, message).with_hint("Correct the setting cwd, or leave it out.")
         }
         SpawnError::Execute(cause) => {
             let facts = describe(program);
@@ -85,7 +82,8 @@ fn describe_access(metadata: &Metadata) -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
     let mode = metadata.mode() & 0o7777;
     let user = rustix::process::geteuid().as_raw();
-    let mut facts = vec![format!("mode {mode:04o}, owner {}:{}, this process runs as user {user}", metadata.uid(), metadata.gid())];
+    let mut facts =
+        vec![format!("mode {mode:04o}, owner {}:{}, this process runs as user {user}", metadata.uid(), metadata.gid())];
     if mode & 0o111 == 0 {
         facts.push("no execute permission, try chmod +x".to_owned());
     }

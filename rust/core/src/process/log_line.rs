@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn stack_trace_of_a_panic_is_an_error_to_the_end() {
         let mut classifier = Classifier::default();
-        let lines = ["start", "panic: boom", "", "goroutine 1 [running]:", "[INFO] still prefixed", r#"{"@level":"info"}"#];
+        let lines =
+            ["start", "panic: boom", "", "goroutine 1 [running]:", "[INFO] still prefixed", r#"{"@level":"info"}"#];
         let levels: Vec<_> = lines.iter().map(|line| classifier.level(line.as_bytes())).collect();
         let expected = [Level::Debug, Level::Error, Level::Error, Level::Error, Level::Info, Level::Info];
         assert_eq!(levels, expected);

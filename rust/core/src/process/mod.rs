@@ -14,9 +14,9 @@ pub mod stop;
 
 use std::fmt;
 
+pub use launch::{Launch, SpawnError};
 pub use monitor::{FirstLine, Process};
 pub use output::LineSplitter;
-pub use launch::{Launch, SpawnError};
 pub use spawn::Child;
 
 /// How a process ended.

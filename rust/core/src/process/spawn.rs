@@ -252,4 +252,3 @@ fn errno() -> i32 {
     // SAFETY: always valid; in the child it is the suspended parent's, which nobody reads meanwhile.
     unsafe { *libc::__errno_location() }
 }
-

@@ -38,7 +38,10 @@ impl Bridge {
     /// Listens on `path`, which must lie in a private directory.
     pub fn listen(path: PathBuf, dialer: Arc<Dialer>, epitaph: Epitaph) -> Result<Self, Error> {
         let listener = UnixListener::bind(&path).map_err(|error| {
-            Error::new(ErrorKind::LaunchFailed, format!("the local socket {} cannot be opened: {error}", path.display()))
+            Error::new(
+                ErrorKind::LaunchFailed,
+                format!("the local socket {} cannot be opened: {error}", path.display()),
+            )
         })?;
         Ok(Self { path, accepting: tokio::spawn(accept(listener, dialer, epitaph)) })
     }

@@ -208,7 +208,9 @@ mod tests {
         });
         let dialer = Dialer::new(Address::Unix(path), None, Traffic::default());
         let (sender, mut woken) = mpsc::unbounded_channel();
-        let duplex = Duplex::new(Arc::new(move || drop(sender.send(()))));
+        let duplex = Duplex::new(Arc::new(move || {
+            let _ = sender.send(());
+        }));
         tokio::spawn(drive(duplex.clone(), dialer.dial().await.unwrap()));
         duplex.write(Bytes::from(vec![2; SIZE]));
         let mut received = 0;

@@ -42,7 +42,11 @@ impl PrivateDirectory {
 #[cfg(unix)]
 fn make(base: &Path) -> std::io::Result<TempDir> {
     use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new().prefix("ferrule-").rand_bytes(10).permissions(Permissions::from_mode(0o700)).tempdir_in(base)
+    tempfile::Builder::new()
+        .prefix("ferrule-")
+        .rand_bytes(10)
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(base)
 }
 
 #[cfg(not(unix))]

@@ -1,0 +1,305 @@
+"""Every way in which a start fails: which error, what it says, and that nothing is left."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import children
+from integration.kv import kv_client, kv_stub
+from peers import go_kv, go_peer, python_kv
+
+from ferrule import _core
+from ferrule.errors import (
+    ConnectTimeoutError,
+    HandshakeError,
+    LaunchError,
+    PluginExitedError,
+    ProtocolError,
+    RPCPluginError,
+    SecurityError,
+    StartTimeoutError,
+)
+from ferrule.testing.kv_pb2 import PutRequest
+
+pytestmark = pytest.mark.timeout(60)
+
+MakeCommand = Callable[[Path], list[str]]
+
+SOON = {"start_timeout": 0.3, "connect_timeout": 0.3}
+"""Limits for plugins that never get any further; the others must not come near their defaults."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One failing start. `says` are pieces of the error's text; `{tmp}` stands for the test's directory."""
+
+    command: MakeCommand
+    error: type[RPCPluginError]
+    code: str
+    says: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    exit_status: int | None = None
+    tail: str = ""
+
+
+def script(content: str, mode: int = 0o755) -> MakeCommand:
+    def make(directory: Path) -> list[str]:
+        path = directory / "plugin"
+        path.write_text(content)
+        path.chmod(mode)
+        return [str(path)]
+
+    return make
+
+
+def go(*words: str) -> MakeCommand:
+    return lambda directory: go_kv(*words)
+
+
+def python(*words: str) -> MakeCommand:
+    return lambda directory: python_kv(*words)
+
+
+def line(text: str) -> MakeCommand:
+    """A plugin whose handshake line is this text."""
+    return python(f"raw-line={text}")
+
+
+NOT_LAUNCHED = {
+    "missing file": Row(
+        lambda tmp: [str(tmp / "absent")], LaunchError, "launch.not-found", ("{tmp}/absent", "does not exist")
+    ),
+    "missing file by a relative path": Row(
+        lambda _: ["./absent"], LaunchError, "launch.not-found", ("absent", "does not exist")
+    ),
+    "missing in PATH": Row(
+        lambda _: ["absent"],
+        LaunchError,
+        "launch.not-found",
+        ("absent", "PATH (/nowhere)"),
+        {"env": {"PATH": "/nowhere"}},
+    ),
+    "directory": Row(lambda tmp: [str(tmp)], LaunchError, "launch.refused", ("{tmp}", "it is a directory")),
+    "not executable": Row(
+        script("#!/bin/sh\n", 0o644), LaunchError, "launch.refused", ("{tmp}/plugin", "mode 0644", "chmod +x")
+    ),
+    "empty file": Row(script(""), LaunchError, "launch.refused", ("{tmp}/plugin", "the file is empty")),
+    "text without an interpreter": Row(
+        script("exit 0\n"), LaunchError, "launch.refused", ("{tmp}/plugin", "no known executable format", "#!")
+    ),
+    "missing interpreter": Row(
+        script("#!/nowhere/sh -e\n"), LaunchError, "launch.refused", ("{tmp}/plugin", "a script for /nowhere/sh -e")
+    ),
+    "wrong architecture": Row(
+        lambda _: [go_peer("wrong-arch")],
+        LaunchError,
+        "launch.refused",
+        ("wrong-arch", "built for", f"this machine is {os.uname().machine}"),
+    ),
+    "missing working directory": Row(
+        go(), LaunchError, "launch.failed", ("/nowhere/at/all", "cwd"), {"cwd": "/nowhere/at/all"}
+    ),
+}
+
+ENDED = {
+    "wrong cookie, Go": Row(
+        go(),
+        PluginExitedError,
+        "handshake.exited",
+        ("exit status 1", "before its handshake"),
+        {"magic_cookie_value": "wrong"},
+        exit_status=1,
+        tail="This binary is a plugin",
+    ),
+    "wrong cookie, Python": Row(
+        python(),
+        PluginExitedError,
+        "handshake.exited",
+        ("exit status 1",),
+        {"magic_cookie_value": "wrong"},
+        exit_status=1,
+        tail="This binary is a plugin",
+    ),
+    "exits at once": Row(
+        go("exit=3"),
+        PluginExitedError,
+        "handshake.exited",
+        ("exit status 3",),
+        exit_status=3,
+        tail="ending with status 3 before the handshake",
+    ),
+    "exits silently": Row(
+        go("exit-zero-silent"),
+        PluginExitedError,
+        "handshake.exited",
+        ("exit status 0", "printed nothing"),
+        exit_status=0,
+    ),
+    "is killed": Row(
+        script("#!/bin/sh\necho hello >&2\nkill -9 $$\n"),
+        PluginExitedError,
+        "handshake.exited",
+        ("signal 9 (SIGKILL)",),
+        exit_status=-9,
+        tail="hello",
+    ),
+    "an unfinished line, then the end": Row(
+        go("noise-start=no-newline-exit"),
+        PluginExitedError,
+        "handshake.exited",
+        ("a line without an end",),
+        exit_status=0,
+    ),
+    "ends after its handshake": Row(
+        script("#!/bin/sh\necho '1|1|unix|/nowhere|grpc|'\nsleep 0.1\necho sorry >&2\nexit 5\n"),
+        PluginExitedError,
+        "connect.exited",
+        ("exit status 5", "after its handshake"),
+        {"auto_mtls": False},
+        exit_status=5,
+        tail="sorry",
+    ),
+    "closes its standard output": Row(
+        script("#!/bin/sh\nexec >&-\nexec sleep 600\n"),
+        HandshakeError,
+        "handshake.missing",
+        ("closed its standard output",),
+    ),
+}
+
+NO_HANDSHAKE = {
+    "hang": Row(go("hang"), StartTimeoutError, "handshake.timeout", ("0.3 s", "printed nothing"), SOON),
+    "garbage": Row(go("noise-start=garbage"), StartTimeoutError, "handshake.timeout", ("began with", r"\u{1b}"), SOON),
+    "not UTF-8": Row(go("noise-start=latin1"), StartTimeoutError, "handshake.timeout", ("marrage du greffon",), SOON),
+    "a line of 10 MB": Row(go("noise-start=long"), HandshakeError, "handshake.too-long", ("65536", "xxxxxxxx")),
+    "NUL bytes": Row(go("noise-start=nul"), HandshakeError, "handshake.address", (r"/tmp/\0plugin\0", "NUL")),
+    "more banner than the bound": Row(
+        go("banner=65"), HandshakeError, "handshake.too-noisy", ("65 lines", "a stray line before the handshake")
+    ),
+    "a flood of lines": Row(
+        script("#!/bin/sh\nexec yes\n"), HandshakeError, "handshake.too-noisy", ("65 lines", '"y"')
+    ),
+    "three fields": Row(
+        line("1|1|unix"), StartTimeoutError, "handshake.timeout", ('"1|1|unix"',), {"start_timeout": 1}
+    ),
+}
+
+UNUSABLE = {
+    "wrong versions": Row(
+        go("versions=3,7"),
+        HandshakeError,
+        "handshake.app-version",
+        ("protocol 3", "[5, 6]"),
+        {"protocol_versions": (5, 6)},
+        tail="plugin address",
+    ),
+    "app version no number": Row(line("1|z|unix|/x|grpc|"), HandshakeError, "handshake.app-version-invalid", ('"z"',)),
+    "core version": Row(line("2|1|unix|/x|grpc|"), HandshakeError, "handshake.core-version", ("core protocol 2",)),
+    "core version no number": Row(
+        line("x|1|unix|/x|grpc|"), HandshakeError, "handshake.core-version-invalid", ('"x"',)
+    ),
+    "unknown network": Row(line("1|1|udp|/x|grpc|"), HandshakeError, "handshake.network", ('"udp"', "unix", "tcp")),
+    "tcp address": Row(line("1|1|tcp|nohost|grpc|"), HandshakeError, "handshake.address", ('"nohost"', "IP:PORT")),
+    "no address": Row(line("1|1|unix||grpc|"), HandshakeError, "handshake.address", ('""', "empty")),
+    "tcp is excluded": Row(
+        go("tcp"), HandshakeError, "handshake.network", ('"tcp"', "transports"), {"transports": ("unix",)}
+    ),
+    "unix is excluded": Row(
+        go(), HandshakeError, "handshake.network", ('"unix"', "transports"), {"transports": ("tcp",)}
+    ),
+    "net/rpc": Row(go("netrpc"), ProtocolError, "handshake.protocol", ("net/rpc", "only gRPC")),
+    "net/rpc by an absent field": Row(line("1|1|unix|/x"), ProtocolError, "handshake.protocol", ("net/rpc",)),
+    "empty protocol": Row(line("1|1|unix|/x||"), ProtocolError, "handshake.protocol", ('""', '"grpc"')),
+}
+
+INSECURE = {
+    "no certificate, Go": Row(go("no-cert"), SecurityError, "handshake.certificate-missing", ("no certificate",)),
+    "no certificate, Python": Row(
+        python("no-cert"), SecurityError, "handshake.certificate-missing", ("no certificate",)
+    ),
+    "certificate not base64": Row(
+        line(f"1|1|unix|/x|grpc|{'!' * 60}"), SecurityError, "handshake.certificate", ("!!!!!!!!",)
+    ),
+    "certificate not DER": Row(
+        line(f"1|1|unix|/x|grpc|{'QUJD' * 20}"), SecurityError, "handshake.certificate", ("QUJDQUJD",)
+    ),
+    "another certificate": Row(
+        go("different-cert"), SecurityError, "tls.certificate-mismatch", ("another certificate", "unix:")
+    ),
+    "expired certificate": Row(go("expired-cert"), SecurityError, "tls.certificate-expired", ("expired", "unix:")),
+}
+
+UNREACHABLE = {
+    "nobody listens on the socket": Row(
+        line("1|1|unix|/nowhere/socket|grpc|"),
+        ConnectTimeoutError,
+        "connect.timeout",
+        ("unix:/nowhere/socket", "0.3 s", "No such file"),
+        {"connect_timeout": 0.3, "auto_mtls": False},
+    ),
+    "nobody listens on the port": Row(
+        line("1|1|tcp|127.0.0.1:1|grpc|"),
+        ConnectTimeoutError,
+        "connect.timeout",
+        ("127.0.0.1:1", "0.3 s", "refused"),
+        {"connect_timeout": 0.3, "auto_mtls": False},
+    ),
+    "socket path too long": Row(
+        line(f"1|1|unix|/{'x' * 200}|grpc|"),
+        ConnectTimeoutError,
+        "connect.timeout",
+        ("201 bytes",),
+        {"connect_timeout": 0.3, "auto_mtls": False},
+    ),
+}
+
+TABLE = NOT_LAUNCHED | ENDED | NO_HANDSHAKE | UNUSABLE | INSECURE | UNREACHABLE
+
+
+def check_evidence(error: RPCPluginError, row: Row, tmp: Path) -> None:
+    assert (type(error), error.code) == (row.error, row.code), error
+    for piece in row.says:
+        assert piece.replace("{tmp}", str(tmp)) in error.message
+    assert error.hint
+    assert error.hint in str(error)
+    assert error.exit_status == row.exit_status
+    if row.tail:
+        assert any(row.tail in text for text in error.stderr_tail)
+        assert row.tail in str(error)
+
+
+def check_copies(error: RPCPluginError) -> None:
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
+async def test_failing_start(row: Row, tmp_path: Path, temporary_directory: Path) -> None:
+    before = children()
+    client = kv_client(row.command(tmp_path), **row.settings)
+    # Twice: a failed start has cleaned up after itself and may be called again.
+    for _ in range(2):
+        with pytest.raises(RPCPluginError) as caught:
+            await client.start()
+        check_evidence(caught.value, row, tmp_path)
+        check_copies(caught.value)
+        assert not client.is_started
+        assert client.grpc_channel is None
+        # Without close(): a failed start needs none.
+        assert (children(), _core.live_plugins()) == (before, 0)
+        assert list(temporary_directory.iterdir()) == []
+    async with kv_client(python_kv()) as other:
+        await kv_stub(other).Put(PutRequest(key="k"))
+
+
+async def test_hint_for_a_missing_working_directory_names_the_setting() -> None:
+    with pytest.raises(LaunchError) as caught:
+        await kv_client(python_kv(), cwd="/nowhere/at/all").start()
+    assert "cwd" in str(caught.value.hint)
