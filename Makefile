@@ -46,7 +46,7 @@ test: build go-peers  ## Run the Python tests
 check: lint  ## Everything that CI runs
 	cargo test --workspace --locked
 	$(MAKE) --no-print-directory install-wheel go-peers
-	$(BIN)/python -m mypy.stubtest ferrule._core --concise --allowlist .ci/stubtest-allowlist
+	$(BIN)/python -m mypy.stubtest ferrule._core --concise
 	$(BIN)/python -m pytest
 	$(MAKE) --no-print-directory wheel-test
 

@@ -34,12 +34,17 @@ def mailbox() -> Mailbox:
     return made
 
 
-async def outcome(begin: Callable[[asyncio.Future[Any]], None]) -> Any:
+async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], None]) -> Any:
     """Begins an operation of the core and waits for its end.
 
     Args:
-        begin: Takes the future that the core resolves.
+        begin: Takes the running loop's mailbox and the future that the core resolves through it.
     """
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    begin(future)
+    try:
+        begin(mailbox(), future)
+    except BaseException:
+        # The core may still resolve it, and an error that nobody awaits would be reported.
+        future.cancel()
+        raise
     return await future

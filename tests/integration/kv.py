@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from peers import go_kv, kv_config, python_kv
 
 from ferrule.client import RPCPluginClient
 from ferrule.testing import KVStub
+from peers import go_kv, kv_config, python_kv
 
 GO = pytest.param(go_kv, id="go", marks=pytest.mark.go)
 PYTHON = pytest.param(python_kv, id="python")

@@ -52,5 +52,5 @@ async def until(condition: Callable[[], object], limit: float = LIMIT) -> None:
         TimeoutError: It does not hold after the limit, in seconds.
     """
     async with asyncio.timeout(limit):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - nobody would set an event.
             await asyncio.sleep(0)

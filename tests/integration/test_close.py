@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import children, descriptors
-from integration.kv import both_plugins, kv_client, kv_stub, started
-from integration.processes import is_running, until
-from peers import Command, go_kv, python_kv
 
+from conftest import children, descriptors
 from ferrule.client import RPCPluginClient
 from ferrule.errors import RPCPluginError, TransportError
 from ferrule.testing.kv_pb2 import EchoRequest, PutRequest
+from integration.kv import both_plugins, kv_client, kv_stub, started
+from integration.processes import is_running, until
+from peers import Command, go_kv, python_kv
 
 pytestmark = pytest.mark.timeout(60)
 

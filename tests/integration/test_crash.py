@@ -9,12 +9,12 @@ from typing import Any
 
 import grpc
 import pytest
-from integration.kv import both_plugins, kv_client, kv_stub, started
-from integration.processes import ended
-from peers import Command, go_kv
 
 from ferrule.client import RPCPluginClient
 from ferrule.testing.kv_pb2 import EchoRequest, ExitRequest, NoiseRequest, PutRequest
+from integration.kv import both_plugins, kv_client, kv_stub, started
+from integration.processes import ended
+from peers import Command, go_kv
 
 pytestmark = pytest.mark.timeout(60)
 

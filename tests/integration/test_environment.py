@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from integration.kv import both_plugins, kv_client, started
-from integration.processes import environment_of
-from peers import Command, go_kv
 
 from ferrule.client import RPCPluginClient
 from ferrule.errors import PluginExitedError
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE
 from ferrule.testing.kv_pb2 import PutRequest
+from integration.kv import both_plugins, kv_client, started
+from integration.processes import environment_of
+from peers import Command, go_kv
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -109,7 +109,7 @@ async def test_program_beside_a_relative_working_directory(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     async with started(["./plugin"], cwd="there") as (client, _):
         assert Path(f"/proc/{client.pid}/cwd").readlink() == tmp_path / "there"
-    async with started([Path(os.path.relpath(go_kv()[0], tmp_path / "there"))], cwd="there") as (client, _):
+    async with started([os.path.relpath(go_kv()[0], tmp_path / "there")], cwd="there") as (client, _):
         assert client.is_started
 
 
@@ -159,7 +159,7 @@ async def test_no_descriptor_of_the_host_is_inherited() -> None:
     read, write = os.pipe()
     try:
         os.set_inheritable(read, True)
-        name = os.readlink(f"/proc/self/fd/{read}")
+        name = str(Path(f"/proc/self/fd/{read}").readlink())
         listing = await last_words(["/bin/sh", "-c", "for fd in /proc/self/fd/*; do readlink $fd >&2; done; exit 1"])
         assert listing
         assert name not in listing

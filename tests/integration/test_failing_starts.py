@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import children
-from integration.kv import kv_client, kv_stub
-from peers import go_kv, go_peer, python_kv
 
+from conftest import children
 from ferrule import _core
 from ferrule.errors import (
     ConnectTimeoutError,
@@ -27,6 +25,8 @@ from ferrule.errors import (
     StartTimeoutError,
 )
 from ferrule.testing.kv_pb2 import PutRequest
+from integration.kv import kv_client, kv_stub
+from peers import go_kv, go_peer, python_kv
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
-from integration.kv import GO, PYTHON, both_plugins, kv_client, started
-from integration.processes import ended, is_running
-from peers import Command, go_kv
 
 from ferrule.client import RPCPluginClient
+from integration.kv import both_plugins, kv_client, started
+from integration.processes import ended, is_running
+from peers import Command, go_kv
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -58,17 +59,21 @@ async def test_well_behaved_plugin_is_not_waited_for(plugin: Command) -> None:
     await client.close()
 
 
-async def test_socket_directory_stays_until_close_and_no_longer() -> None:
-    plugin = PYTHON.values[0]
+@both_plugins
+async def test_socket_directory_stays_until_close_and_no_longer(plugin: Command) -> None:
     client = kv_client(plugin())
     await client.start()
     assert client.address is not None
+    directory = Path(client.address).parent
     await client.shutdown_plugin()
-    # Still open: the facts remain, and a second end does nothing.
-    assert client.is_started
+    assert (client.is_started, directory.is_dir()) == (True, True)
+    first = client.stop_report
     await client.shutdown_plugin()
+    assert first is not None
+    assert client.stop_report is not None
+    assert (first.rung, client.stop_report.rung) == ("shutdown", "exited")
     await client.close()
-    assert not client.is_started
+    assert (client.is_started, directory.exists()) == (False, False)
 
 
 def grandchild_of(client: RPCPluginClient) -> int:
@@ -100,9 +105,9 @@ async def test_grandchild_dies_after_a_failed_start() -> None:
     await ended(int(line.split()[-1]), SLACK)
 
 
-@pytest.mark.parametrize(("plugin", "word"), [pytest.param(*GO.values, "ignore-sigterm", marks=GO.marks)])
-async def test_close_alone_kills(plugin: Command, word: str) -> None:
-    async with started(plugin(word), shutdown_timeout=30) as (client, _):
+@both_plugins
+async def test_close_alone_kills_without_waiting(plugin: Command) -> None:
+    async with started(plugin("hang-shutdown", "ignore-sigterm"), shutdown_timeout=30, kill_timeout=30) as (client, _):
         async with asyncio.timeout(SLACK):
             await client.close()
         assert client.exit_status == -9

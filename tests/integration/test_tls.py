@@ -18,13 +18,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from integration.kv import kv_client, started
-from peers import go_kv, python_kv
 
 from ferrule.errors import RPCPluginError, SecurityError
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, KVStub
 from ferrule.testing.certificate import generate
 from ferrule.testing.kv_pb2 import PutRequest
+from integration.kv import kv_client, started
+from peers import go_kv, python_kv
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.go]
 

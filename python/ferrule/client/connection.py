@@ -196,7 +196,10 @@ class ClientConnection:
             ProtocolError: The prefix is invalid, the message is larger than `max_frame_bytes`, or the peer closed its
                 side inside a message.
         """
-        # What one read brought is handed out without suspending.
+        # What one read brought is handed out without suspending; then comes the error that stood behind it, if any, and
+        # only then the next read, which a peer that waits for an answer would leave waiting.
+        if not self._frames:
+            self._decoder.feed(b"")
         while not self._frames:
             data = await self.receive_data(_FRAME_READ_BYTES)
             if not data:

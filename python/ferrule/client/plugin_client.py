@@ -17,7 +17,7 @@ import grpc.aio
 from ferrule import _core
 from ferrule.client.launch import core_settings, der_to_pem, open_channel
 from ferrule.config import ClientConfig, check_command
-from ferrule.errors import RPCPluginError
+from ferrule.errors import RPCPluginError, TransportError
 from ferrule.logs import PluginLog, output_sink, plugin_logger
 from ferrule.mailbox import mailbox, outcome
 
@@ -91,7 +91,9 @@ class RPCPluginClient:
         self._facts: _core.Facts | None = None
         # Between the beginning of start() and the end of close(): something is to be given back.
         self._open = False
+        self._process_id = os.getpid()
         self._closing: asyncio.Task[None] | None = None
+        self._given_up = asyncio.Event()
 
     def __repr__(self) -> str:
         state = f"pid {self.pid}" if self.is_started else "open" if self._open else "not started"
@@ -127,11 +129,14 @@ class RPCPluginClient:
         Raises:
             RPCPluginError: One of its subclasses; see `ferrule.errors`.
         """
-        if self.is_started:
-            return
         if self._open:
+            self._check_process()
+            if self.is_started:
+                return
             raise RPCPluginError("start() is already running", "Wait for it, or call close() to give it up.")
         self._open = True
+        self._process_id = os.getpid()
+        self._given_up = asyncio.Event()
         try:
             self._facts = await self._start_with_retries()
             self.grpc_channel = open_channel(self._facts, self.config)
@@ -160,6 +165,7 @@ class RPCPluginClient:
         if self._closing is None:
             if not self._open:
                 return
+            self._check_process()
             self._closing = asyncio.get_running_loop().create_task(self._close(), name="ferrule close")
         # A caller that is cancelled must not stop the cleaning up.
         await asyncio.shield(self._closing)
@@ -268,10 +274,12 @@ class RPCPluginClient:
             try:
                 return await self._start_once()
             except RPCPluginError as error:
-                if self._closing is not None:
+                if self._given_up.is_set():
                     raise
                 self._log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._given_up.wait(), pause)
+                raise TransportError("the client was closed while it started", "Nothing to do.", "client.cancelled")
             pause = min(pause * retry.backoff_multiplier, retry.max_backoff) if retry else pause
         return await self._start_once()
 
@@ -288,6 +296,7 @@ class RPCPluginClient:
         return facts
 
     async def _close(self) -> None:
+        self._given_up.set()
         try:
             channel, self.grpc_channel = self.grpc_channel, None
             if channel is not None:
@@ -299,6 +308,14 @@ class RPCPluginClient:
         finally:
             self._open = False
             self._closing = None
+
+    def _check_process(self) -> None:
+        # The core would say the same, but closing the channel comes first, and in a fork would never end.
+        if self._process_id != os.getpid():
+            raise RuntimeError(
+                f"the plugin of {self!r} belongs to process {self._process_id}, of which this one is a fork. "
+                'Start plugins after the fork, or have multiprocessing use the start method "spawn".'
+            )
 
     def _receive(self) -> None:
         """Passes on what the plugin said. Called on the loop's thread when there is something."""

@@ -6,13 +6,14 @@ On top of it asyncio's own StreamReader and StreamWriter work unchanged.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ferrule import _core
 from ferrule.client.launch import tls_settings
-from ferrule.errors import ConfigError
+from ferrule.errors import ConfigError, TransportError
 from ferrule.mailbox import mailbox, outcome
 from ferrule.tls import TLSConfig
 
@@ -20,40 +21,69 @@ __all__ = ["RustTransport", "open_streams"]
 
 # asyncio's own default for streams, in bytes.
 _HIGH_WATER = 64 * 1024
+_MAX_PORT = 65535
+
+
+class _Place(NamedTuple):
+    """One way to a peer: for the core, and as asyncio names it."""
+
+    network: str
+    location: str
+    peer_name: Any
 
 
 async def open_streams(
     address: str, tls: TLSConfig | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, RustTransport]:
     """Connects and returns asyncio's stream pair together with the transport below it."""
-    network, location = await _resolve(address)
+    *others, last = await _resolve(address)
+    for place in others:
+        # A name can have several addresses, of which the peer listens on some.
+        with contextlib.suppress(TransportError):
+            return await _open(place, tls)
+    return await _open(last, tls)
+
+
+async def _open(
+    place: _Place, tls: TLSConfig | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, RustTransport]:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    transport = RustTransport(network, location, tls, protocol)
+    transport = RustTransport(place.network, place.location, place.peer_name, tls, protocol)
     await transport.connect()
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop), transport
 
 
-async def _resolve(address: str) -> tuple[str, str]:
-    """`unix:PATH`, a path, or `HOST:PORT` to what the core dials."""
+async def _resolve(address: str) -> list[_Place]:
+    """The places that `unix:PATH`, a path, or `HOST:PORT` stands for, at least one."""
     if address.startswith("unix:") or "/" in address:
-        return "unix", address.removeprefix("unix:")
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit():
+        path = address.removeprefix("unix:")
+        return [_Place("unix", path, path)]
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > _MAX_PORT:
         message = f"the address is {address!r}, expected unix:PATH, a path with a slash, or HOST:PORT"
         raise ConfigError(message, "For example unix:/run/plugin.sock or 127.0.0.1:1234.")
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    ip, number = str(found[0][4][0]), found[0][4][1]
-    return "tcp", f"[{ip}]:{number}" if ":" in ip else f"{ip}:{number}"
+    try:
+        found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except OSError as error:
+        message = f"the host {host!r} of the address {address!r} was not found: {error.strerror}"
+        raise TransportError(message, "Check the name, or give an IP address.", "connect.failed") from None
+    return [_Place("tcp", _location(*peer_name[:2]), peer_name) for *_, peer_name in found]
+
+
+def _location(ip: str, port: int) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 class RustTransport(asyncio.Transport):
     """One connection. Its methods are asyncio's; see `asyncio.Transport`."""
 
-    def __init__(self, network: str, location: str, tls: TLSConfig | None, protocol: asyncio.BaseProtocol) -> None:
-        super().__init__({"peername": location})
+    def __init__(
+        self, network: str, location: str, peer_name: Any, tls: TLSConfig | None, protocol: asyncio.BaseProtocol
+    ) -> None:
+        super().__init__({"peername": peer_name})
         passed = None if tls is None else tls_settings(tls)
         self._loop = asyncio.get_running_loop()
         self._protocol: Any = protocol
@@ -63,6 +93,7 @@ class RustTransport(asyncio.Transport):
         self._writing_paused = False
         self._reading = True
         self._input_ended = False
+        self._output_ended = False
         self._closing = False
         self._lost = False
 
@@ -83,6 +114,8 @@ class RustTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._closing:
             raise ConnectionResetError("write to a closed connection")
+        if self._output_ended:
+            raise RuntimeError("write after write_eof()")
         if data:
             self._unsent = self._stream.write(bytes(data))
             self._check_high_water()
@@ -91,6 +124,7 @@ class RustTransport(asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def write_eof(self) -> None:
+        self._output_ended = True
         self._stream.finish()
 
     def can_write_eof(self) -> bool:

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 
 use ferrule_core::certificate::Identity;
+use ferrule_core::error::Error;
 use ferrule_core::host::Host as CoreHost;
 use ferrule_core::inbox::Output;
 use ferrule_core::process::ExitStatus;
@@ -50,10 +51,10 @@ impl Host {
     }
 
     /// Launches the plugin; the future gets `Facts`.
-    fn start(&self, future: Py<PyAny>) -> PyResult<()> {
+    fn start(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         live().insert(self.id, self.core.clone());
         let (core, id) = (self.core.clone(), self.id);
-        self.run(future, async move {
+        run(mailbox, future, async move {
             let result = core.start().await;
             if result.is_err() {
                 live().remove(&id);
@@ -63,15 +64,15 @@ impl Host {
     }
 
     /// Stops the plugin by the ladder; the future gets a `StopReport`.
-    fn stop(&self, future: Py<PyAny>) -> PyResult<()> {
+    fn stop(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let core = self.core.clone();
-        self.run(future, async move { Ok(Outcome::Stopped(core.stop().await)) })
+        run(mailbox, future, async move { Ok(Outcome::Stopped(core.stop().await)) })
     }
 
     /// Gives everything back, also during a start; the future gets None.
-    fn close(&self, future: Py<PyAny>) -> PyResult<()> {
+    fn close(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let (core, id) = (self.core.clone(), self.id);
-        self.run(future, async move {
+        run(mailbox, future, async move {
             core.close().await;
             live().remove(&id);
             Ok(Outcome::Nothing)
@@ -89,9 +90,9 @@ impl Host {
     }
 
     /// Waits for the plugin's end; the future gets its exit status, or None where unknown.
-    fn exited(&self, future: Py<PyAny>) -> PyResult<()> {
+    fn exited(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let core = self.core.clone();
-        self.run(future, async move { Ok(Outcome::Exited(core.exited().await)) })
+        run(mailbox, future, async move { Ok(Outcome::Exited(core.exited().await)) })
     }
 
     /// No more calls of the listener.
@@ -146,15 +147,13 @@ impl Host {
     }
 }
 
-impl Host {
-    fn run(
-        &self,
-        future: Py<PyAny>,
-        work: impl Future<Output = Result<Outcome, ferrule_core::error::Error>> + Send + 'static,
-    ) -> PyResult<()> {
-        let completion = self.mailbox.get().completion(future);
-        io_thread::spawn(async move { completion.post(work.await) })
-    }
+fn run(
+    mailbox: &Mailbox,
+    future: Py<PyAny>,
+    work: impl Future<Output = Result<Outcome, Error>> + Send + 'static,
+) -> PyResult<()> {
+    let completion = mailbox.completion(future);
+    io_thread::spawn(async move { completion.post(work.await) })
 }
 
 fn level(number: u8) -> Level {

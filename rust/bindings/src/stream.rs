@@ -61,8 +61,8 @@ impl Stream {
     }
 
     /// Connects; the future gets None.
-    fn connect(&self, future: Py<PyAny>) -> PyResult<()> {
-        let completion = self.mailbox.get().completion(future);
+    fn connect(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
+        let completion = mailbox.completion(future);
         let (duplex, dialer) = (self.duplex.clone(), self.dialer.clone());
         io_thread::spawn(async move {
             match dialer.dial().await {

@@ -298,11 +298,14 @@ impl Host {
             let connected = begun.elapsed();
             match health::check(&client).await {
                 Ok(()) => Ok((client, connected)),
-                // A peer that refuses our certificate says so only after the TLS 1.3 handshake.
-                Err(status) => Err(client.closed(dialer).await.unwrap_or_else(|| {
-                    let message = format!("the health check of service \"plugin\" failed: {status}");
-                    Error::new(ErrorKind::HealthFailed, message)
-                })),
+                Err(status) => {
+                    // A peer that refuses our certificate says so only after the TLS 1.3 handshake.
+                    let reason = if status.disconnected { client.closed(dialer).await } else { None };
+                    Err(reason.unwrap_or_else(|| {
+                        let message = format!("the health check of service \"plugin\" failed: {status}");
+                        Error::new(ErrorKind::HealthFailed, message)
+                    }))
+                }
             }
         };
         let result = tokio::select! {

@@ -43,7 +43,7 @@ impl GrpcClient {
         let answer = stream.next().await?;
         match (answer, stream.next().await?) {
             (Some(answer), None) => Ok(answer),
-            _ => Err(Status { code: Code::Other(13), message: format!("{path} did not answer exactly one message") }),
+            _ => Err(Status::new(Code::Other(13), format!("{path} did not answer exactly one message"))),
         }
     }
 
@@ -105,7 +105,7 @@ fn status_of(error: &h2::Error) -> Status {
         Some(Reason::CANCEL) => Code::Cancelled,
         _ => Code::Unavailable,
     };
-    Status { code, message: error.to_string() }
+    Status { disconnected: error.is_io() || error.is_go_away(), ..Status::new(code, error) }
 }
 
 enum State {
@@ -166,6 +166,6 @@ fn check_status(status: Option<Status>) -> Result<(), Status> {
     match status {
         Some(status) if status.code == Code::Ok => Ok(()),
         Some(status) => Err(status),
-        None => Err(Status { code: Code::Other(2), message: "the call ended without a status".to_owned() }),
+        None => Err(Status::new(Code::Other(2), "the call ended without a status")),
     }
 }

@@ -41,19 +41,26 @@ pub struct Status {
     pub code: Code,
     /// The peer's explanation, or ours.
     pub message: String,
+    /// Whether the connection broke: then why it broke says more than this status.
+    pub disconnected: bool,
 }
 
 impl Status {
+    /// A status with this code.
+    pub fn new(code: Code, message: impl fmt::Display) -> Self {
+        Self { code, message: message.to_string(), disconnected: false }
+    }
+
     /// A status that the transport, not the peer, gave.
     pub fn unavailable(message: impl fmt::Display) -> Self {
-        Self { code: Code::Unavailable, message: message.to_string() }
+        Self::new(Code::Unavailable, message)
     }
 
     /// Reads trailers, or the headers of an answer that has nothing else.
     pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let code = headers.get("grpc-status")?.to_str().ok()?.parse::<u32>().map_or(Code::Other(2), Code::from);
         let message = headers.get("grpc-message").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        Some(Self { code, message: message.unwrap_or_default() })
+        Some(Self::new(code, message.unwrap_or_default()))
     }
 }
 
