@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 import pytest
-from ferrule import _core
 from pytest_benchmark.fixture import BenchmarkFixture
+
+from ferrule import _core
 
 # As long as the P-521 certificate of a Go plugin; neither parser looks inside.
 CERTIFICATE_DER = bytes(index % 251 for index in range(595))

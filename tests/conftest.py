@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import tempfile
@@ -32,7 +33,12 @@ def wait_until(condition: Callable[[], bool], what: str, limit: float = LIMIT) -
 
 def children() -> set[int]:
     """Process ids of this process's children, zombies included."""
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        # A thread may end while we look.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
 
 
 def descriptors() -> dict[int, str]:

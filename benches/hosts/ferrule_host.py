@@ -5,7 +5,6 @@ import sys
 import ferrule
 from ferrule.client import RPCPluginClient
 from ferrule.testing import kv_pb2, kv_pb2_grpc
-
 from hosts import cycle
 
 

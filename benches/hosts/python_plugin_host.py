@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ferrule.testing import kv_pb2
 from grpclib.client import Channel, UnaryUnaryMethod
 from pyplugin import Client, ClientConfig, HandshakeConfig, Plugin
 
+from ferrule.testing import kv_pb2
 from hosts import cycle
 
 

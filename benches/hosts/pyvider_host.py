@@ -6,9 +6,9 @@ import os
 # its CPU time, and its users can turn that off: the rival is measured at its best.
 os.environ.setdefault("PROVIDE_LOG_LEVEL", "CRITICAL")
 
-from ferrule.testing import kv_pb2, kv_pb2_grpc
 from pyvider.rpcplugin import RPCPluginClient, configure
 
+from ferrule.testing import kv_pb2, kv_pb2_grpc
 from hosts import cycle
 
 # It retries a channel that does not become ready three times. The default of 10 s turns a refused TLS handshake into a

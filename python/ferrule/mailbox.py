@@ -25,6 +25,9 @@ def mailbox() -> Mailbox:
     existing = _mailboxes.get(loop)
     if existing is not None:
         return existing
+    # A loop that was closed with operations under way is held by their futures.
+    for closed in [known for known in _mailboxes if known.is_closed()]:
+        del _mailboxes[closed]
     made = Mailbox()
     try:
         loop.add_reader(made.fileno(), made.drain)

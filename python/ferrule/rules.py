@@ -5,6 +5,7 @@ A refusal names the setting, the value with its type, and what was expected. Val
 
 import dataclasses
 import difflib
+import functools
 import math
 import operator
 import os
@@ -62,9 +63,10 @@ def check(name: str, value: Any, rule: Rule, hint: str | None = None) -> Any:
 
 def check_fields(config: Any, prefix: str = "") -> None:
     """Checks every field of a frozen dataclass under construction and puts its normal form in place."""
-    for field in dataclasses.fields(config):
-        value = check(prefix + field.name, getattr(config, field.name), _rule_of(field), _help(type(config)))
-        object.__setattr__(config, field.name, value)
+    cls = type(config)
+    for name, rule in _rules_of(cls).items():
+        value = check(prefix + name, getattr(config, name), rule, _help(cls))
+        object.__setattr__(config, name, value)
 
 
 def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str = "") -> ConfigClass:
@@ -73,18 +75,14 @@ def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str 
     Raises:
         ConfigError: A key is unknown or missing, or a value does not fit.
     """
-    rules: dict[str, Rule] = {}
-    required = []
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        rules[field.name] = _rule_of(field)
-        if field.default is dataclasses.MISSING:
-            required.append(field.name)
+    rules = _rules_of(cls)
     if unknown := [key for key in values if key not in rules]:
         nearest = {key: difflib.get_close_matches(str(key), rules, n=1, cutoff=0)[0] for key in unknown}
         named = ", ".join(f"{shown(f'{prefix}{key}')} (nearest: {prefix}{near})" for key, near in nearest.items())
         raise ConfigError(f"unknown setting{'s' if len(unknown) > 1 else ''} {named}", _help(cls), CODE)
-    for name in required:
-        if name not in values:
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        name = field.name
+        if field.default is dataclasses.MISSING and name not in values:
             raise ConfigError(f"setting {prefix}{name} is missing, expected {rules[name].expected}", _help(cls), CODE)
     return cls(**values)
 
@@ -254,11 +252,12 @@ class Environment(Mapping[str, str]):
         return f"<variables: {', '.join(self._values) or 'none'}>"
 
 
-def _rule_of(field: dataclasses.Field[Any]) -> Rule:
-    """The rule in the field's annotation."""
-    (rule,) = get_args(field.type)[1:]
-    assert isinstance(rule, Rule)
-    return rule
+@functools.cache
+def _rules_of(cls: Any) -> dict[str, Rule]:
+    """The rules in the annotations of a configuration's fields, by name."""
+    rules = {field.name: get_args(field.type)[1] for field in dataclasses.fields(cls)}
+    assert all(isinstance(rule, Rule) for rule in rules.values())
+    return rules
 
 
 def _is_list(value: Any) -> bool:

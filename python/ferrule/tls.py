@@ -76,7 +76,7 @@ class TLSConfig:
 
 def _certificates(name: str, data: bytes) -> list[Any]:
     # Only callers with their own certificates pay for this import, about 100 ms.
-    from cryptography import x509  # noqa: PLC0415
+    from cryptography import x509
 
     try:
         return list(x509.load_pem_x509_certificates(data))
@@ -96,8 +96,8 @@ def _check_pair(certificate: bytes, key: bytes) -> None:
 
 
 def _private_key(data: bytes) -> Any:
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
         return load_pem_private_key(data, password=None)

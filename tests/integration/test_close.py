@@ -6,6 +6,7 @@ That nothing is left - process, plugin, thread, task, file - is checked after ea
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,47 @@ async def test_given_up_start_may_be_repeated() -> None:
             await task
     async with client:
         await kv_stub(client).Put(PutRequest(key="k"))
+
+
+@pytest.mark.go
+async def test_close_that_overtakes_a_start_that_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = kv_client(go_kv())
+    genuine = client._start_once
+
+    async def overtaken() -> object:
+        facts = await genuine()
+        # The I/O thread is done; before the loop hears of it, close() has begun.
+        closing.append(asyncio.create_task(client.close()))
+        await until(lambda: client._given_up.is_set())
+        return facts
+
+    closing: list[asyncio.Task[None]] = []
+    monkeypatch.setattr(client, "_start_once", overtaken)
+    with pytest.raises(TransportError) as caught:
+        await client.start()
+    assert caught.value.code == "client.cancelled"
+    await closing[0]
+    assert client.grpc_channel is None
+
+
+async def test_close_while_a_failed_start_waits_for_its_next_attempt() -> None:
+    refused = asyncio.Event()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "next attempt" in record.getMessage():
+                refused.set()
+
+    logger = logging.Logger("retried")
+    logger.addHandler(Handler())
+    client = kv_client(python_kv("exit=3"), retry={"attempts": 3, "backoff": 30, "max_backoff": 30}, logger=logger)
+    task = asyncio.create_task(client.start())
+    async with asyncio.timeout(PROMPTLY):
+        await refused.wait()
+        await client.close()
+        with pytest.raises(TransportError) as caught:
+            await task
+    assert caught.value.code == "client.cancelled"
 
 
 @both_plugins

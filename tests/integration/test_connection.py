@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.stream_peers import LIMIT, NETWORKS, echo, serving, swallow
 
 from ferrule.client import ClientConnection
+from integration.stream_peers import LIMIT, NETWORKS, echo, serving, swallow
 
 LOGGER = "ferrule.client.connection"
 
@@ -237,7 +237,7 @@ def test_connection_forgotten_after_its_loop_warns_and_does_not_raise(
     with socket.socket(socket.AF_UNIX) as peer:
         peer.bind(str(path))
         peer.listen()
-        connection = asyncio.run(WAYS[way](f"unix:{path}"))  # type: ignore[arg-type]
+        connection: ClientConnection = asyncio.run(WAYS[way](f"unix:{path}"))  # type: ignore[arg-type]
         path.unlink()
         with caplog.at_level(logging.WARNING, LOGGER), contextlib.ExitStack() as stack:
             if way == "asyncio":

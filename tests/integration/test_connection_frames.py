@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
-from integration.stream_peers import LIMIT, echo, serving
 
 from ferrule.client import ClientConnection
 from ferrule.errors import ProtocolError
+from integration.stream_peers import LIMIT, echo, serving
 
 SEED = 20_261_122
 PREFIX_BYTES = 5
@@ -77,7 +78,7 @@ async def test_random_messages_cut_at_random_come_out_whole(temporary_directory:
     messages = [source.randbytes(source.choice([0, 1, 5, 300, 70_000])) for _ in range(200)]
     wire = b"".join(map(frame, messages))
     cuts = [0, *sorted(source.sample(range(1, len(wire)), 500)), len(wire)]
-    pieces = [wire[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [wire[begin:end] for begin, end in itertools.pairwise(cuts)]
     async with hearing(pieces, temporary_directory, max_frame_bytes=70_000) as connection:
         assert await all_frames(connection) == messages
         assert connection.bytes_received == len(wire)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from integration.certificates import Identity, issue, self_signed, server_context
-from integration.stream_peers import LIMIT, NETWORKS, echo, serving
 
 from ferrule.client import ClientConnection
 from ferrule.errors import ConfigError, SecurityError
 from ferrule.tls import TLSConfig
+from integration.certificates import Identity, issue, self_signed, server_context
+from integration.stream_peers import LIMIT, NETWORKS, echo, serving
 
 TOMORROW = -datetime.timedelta(days=1)
 LONG_AGO = datetime.timedelta(days=30)
@@ -115,7 +115,7 @@ async def test_client_shows_its_own_certificate(authority: Identity, temporary_d
     tls = {"ca": authority.certificate_pem, "certificate": client.certificate_pem, "key": client.key_pem}
     async with asyncio.timeout(LIMIT), serving(look, "tcp", temporary_directory, tls=server) as address:
         assert await exchange(address, tls) == b"secret"
-    assert ((("commonName", "client"),),) == shown[0]["subject"]
+    assert shown[0]["subject"] == ((("commonName", "client"),),)
 
 
 async def test_client_without_the_certificate_that_is_demanded_fails(
@@ -143,7 +143,9 @@ async def test_unusable_settings_are_refused_before_anything_is_opened(tls: Any)
 
 async def test_server_name_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="not a name"):
-        await ClientConnection.open("127.0.0.1:1", tls={"ca": self_signed().certificate_pem, "server_name": "not a name"})
+        await ClientConnection.open(
+            "127.0.0.1:1", tls={"ca": self_signed().certificate_pem, "server_name": "not a name"}
+        )
 
 
 async def test_encrypted_bytes_are_more_than_content_and_both_are_counted(temporary_directory: Path) -> None:

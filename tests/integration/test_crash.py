@@ -132,6 +132,18 @@ async def test_panic_is_what_a_failed_call_shows(plugin: Command) -> None:
         assert "panic: the sky is falling" in str(error.details())
 
 
+@pytest.mark.go
+async def test_panic_is_not_pushed_out_of_the_tail_by_its_own_stack_trace() -> None:
+    # A provider's handlers run deep below gRPC's: traces of more than 40 lines are the rule.
+    async with started(go_kv()) as (client, kv):
+        trace = ["panic: the sky is falling", "", *(f"frame {number}" for number in range(100))]
+        await kv.Noise(NoiseRequest(stderr_lines=trace))
+        await failure(kv.Exit(ExitRequest(code=2)))
+        await client.wait_exited()
+        assert "panic: the sky is falling" in client.stderr_tail
+        assert client.stderr_tail[-1] == "frame 99"
+
+
 @both_plugins
 async def test_killed_plugin(plugin: Command) -> None:
     async with started(plugin()) as (client, kv):

@@ -108,11 +108,12 @@ async def test_panic_is_an_error_to_its_last_line(plugin: Command, recorder: Rec
 
 
 @both_plugins
-async def test_stray_line_before_the_handshake_is_a_warning(plugin: Command, recorder: Recorder) -> None:
-    async with started(plugin("banner=3"), logger=recorder.logger):
+@pytest.mark.parametrize("count", [1, 64], ids=["one", "as many as there may be"])
+async def test_stray_line_before_the_handshake_is_a_warning(plugin: Command, count: int, recorder: Recorder) -> None:
+    async with started(plugin(f"banner={count}"), logger=recorder.logger):
         pass
     strays = [record for record in recorder.records if "stray line" in record.getMessage()]
-    assert [record.levelno for record in strays] == [logging.WARNING] * 3
+    assert [record.levelno for record in strays] == [logging.WARNING] * count
     assert all("before its handshake line" in record.getMessage() for record in strays)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,8 +25,8 @@ _logger = logging.getLogger(__name__)
 class ClientConnection:
     """A connection to one peer, counting its bytes.
 
-    Two connections are equal only if they are the same object. A connection that is collected without having been closed
-    logs a warning.
+    Two connections are equal only if they are the same object. A connection that is collected without having been
+    closed logs a warning.
 
     Args:
         reader: An `asyncio.StreamReader`, or something with its `read`.

@@ -7,8 +7,7 @@ import atexit
 import contextlib
 import os
 import warnings
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -16,9 +15,9 @@ import grpc.aio
 
 from ferrule import _core
 from ferrule.client.launch import core_settings, der_to_pem, open_channel
+from ferrule.client.relay import Relay
 from ferrule.config import ClientConfig, check_command
 from ferrule.errors import RPCPluginError, TransportError
-from ferrule.logs import PluginLog, output_sink, plugin_logger
 from ferrule.mailbox import mailbox, outcome
 
 __all__ = ["RPCPluginClient", "Traffic"]
@@ -84,9 +83,7 @@ class RPCPluginClient:
         self.config = ClientConfig.of(config)
         self.grpc_channel: grpc.aio.Channel | None = None
         self.stop_report: _core.StopReport | None = None
-        self._log = PluginLog(plugin_logger(self.command[0], self.config.logger))
-        outputs = (self.config.sync_stdout, self.config.sync_stderr)
-        self._sinks = [None if target is None else output_sink(target) for target in outputs]
+        self._relay = Relay(self.command, self.config)
         self._host: _core.Host | None = None
         self._facts: _core.Facts | None = None
         # Between the beginning of start() and the end of close(): something is to be given back.
@@ -112,12 +109,11 @@ class RPCPluginClient:
             await self.close()
 
     def __del__(self) -> None:
-        # An __init__ that raised leaves an object without this attribute.
-        if getattr(self, "_open", False) and self._host is not None:
-            warnings.warn(f"{self!r} was never closed: its plugin is killed now", ResourceWarning, source=self)
-            # In a forked child the plugin is the parent's.
-            with contextlib.suppress(RuntimeError):
-                self._host.abandon()
+        # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
+        if getattr(self, "_open", False) and self._host is not None and self._process_id == os.getpid():
+            message = f"{self!r} was never closed: its plugin is killed now"
+            warnings.warn(message, ResourceWarning, stacklevel=1, source=self)
+            self._host.abandon()
 
     async def start(self) -> None:
         """Launches the plugin and returns when calls work. Does nothing if it is started.
@@ -139,6 +135,9 @@ class RPCPluginClient:
         self._given_up = asyncio.Event()
         try:
             self._facts = await self._start_with_retries()
+            # close() may have begun after the core was done and before this task heard of it.
+            if self._given_up.is_set():
+                raise _closed_while_starting()
             self.grpc_channel = open_channel(self._facts, self.config)
         except BaseException:
             await self.close()
@@ -154,7 +153,7 @@ class RPCPluginClient:
         if self._host is None or not self.is_started:
             return
         self.stop_report = await outcome(self._host.stop)
-        self._receive()
+        self._relay.drain()
 
     async def close(self) -> None:
         """Gives everything back: channel, connections, sockets, directory; kills the plugin if it still runs.
@@ -182,7 +181,7 @@ class RPCPluginClient:
         if self._host is None:
             raise RPCPluginError("there is no plugin to wait for", "Call start() first.")
         status: int | None = await outcome(self._host.exited)
-        self._receive()
+        self._relay.drain()
         return status
 
     @property
@@ -276,21 +275,21 @@ class RPCPluginClient:
             except RPCPluginError as error:
                 if self._given_up.is_set():
                     raise
-                self._log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
+                self._relay.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._given_up.wait(), pause)
-                raise TransportError("the client was closed while it started", "Nothing to do.", "client.cancelled")
+                raise _closed_while_starting()
             pause = min(pause * retry.backoff_multiplier, retry.max_backoff) if retry else pause
         return await self._start_once()
 
     async def _start_once(self) -> _core.Facts:
         settings = core_settings(self.command, self.config)
-        host = self._host = _core.Host(settings, mailbox(), _weak(self._receive))
+        host = self._host = self._relay.host = _core.Host(settings, mailbox(), self._relay.receive)
         try:
             facts: _core.Facts = await outcome(host.start)
         except RPCPluginError:
             # What the plugin said last belongs before the error.
-            self._receive()
+            self._relay.drain()
             host.forget_listener()
             raise
         return facts
@@ -301,13 +300,16 @@ class RPCPluginClient:
             channel, self.grpc_channel = self.grpc_channel, None
             if channel is not None:
                 await channel.close()
-            if self._host is not None:
-                await outcome(self._host.close)
-                self._receive()
-                self._host.forget_listener()
         finally:
+            await self._close_host()
             self._open = False
             self._closing = None
+
+    async def _close_host(self) -> None:
+        if self._host is not None:
+            await outcome(self._host.close)
+            self._relay.drain()
+            self._host.forget_listener()
 
     def _check_process(self) -> None:
         # The core would say the same, but closing the channel comes first, and in a fork would never end.
@@ -317,25 +319,7 @@ class RPCPluginClient:
                 'Start plugins after the fork, or have multiprocessing use the start method "spawn".'
             )
 
-    def _receive(self) -> None:
-        """Passes on what the plugin said. Called on the loop's thread when there is something."""
-        if self._host is None:
-            return
-        lines, dropped, output = self._host.take(self._log.wanted_level())
-        self._log.emit(lines, dropped)
-        for is_stderr, data in output:
-            sink = self._sinks[is_stderr]
-            if sink:
-                sink(data)
 
-
-def _weak(method: Callable[[], None]) -> Callable[[], None]:
-    """Calls a method of an object without keeping the object: a forgotten client must be noticed."""
-    reference = weakref.WeakMethod(method)
-
-    def call() -> None:
-        target = reference()
-        if target is not None:
-            target()
-
-    return call
+def _closed_while_starting() -> TransportError:
+    """The error of the core's kind Cancelled, for the moments in which the core does not run."""
+    return TransportError("the client was closed while it started", "Nothing to do.", "client.cancelled")

@@ -1,5 +1,5 @@
-# Written by hand: grpcio-tools makes no stub for its service code. A stub's methods are Any, because the same class serves
-# a blocking channel and an asyncio one, whose calls have different types.
+# Written by hand: grpcio-tools makes no stub for its service code. A stub's methods are Any, because the same class
+# serves a blocking channel and an asyncio one, whose calls have different types.
 from collections.abc import Iterator
 from typing import Any
 

@@ -27,8 +27,11 @@ fn live() -> MutexGuard<'static, HashMap<u64, CoreHost>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Log lines as (level 0 to 4, text), dropped lines, output as (is it standard error, bytes).
-type Batch<'py> = (Vec<(u8, Bound<'py, PyBytes>)>, u64, Vec<(bool, Bound<'py, PyBytes>)>);
+/// Log lines as (level 0 to 4, text), dropped lines, output as (is it standard error, bytes), whether lines are left.
+type Batch<'py> = (Vec<(u8, Bound<'py, PyBytes>)>, u64, Vec<(bool, Bound<'py, PyBytes>)>, bool);
+
+/// Log lines per batch: handling one costs Python about 10 us, and an event loop should not be held longer than a few ms.
+const LINES_PER_BATCH: usize = 256;
 
 /// One plugin, from launch to end. `listener` is called without arguments when [`Host::take`] has something.
 #[pyclass(frozen, module = "ferrule._core")]
@@ -102,11 +105,11 @@ impl Host {
 
     /// Hands over waiting log lines at or above a level (0 trace to 4 error, None for none of them) and output.
     fn take<'py>(&self, py: Python<'py>, wanted_level: Option<u8>) -> Batch<'py> {
-        let batch = self.core.inbox().take(wanted_level.map(level));
+        let batch = self.core.inbox().take(wanted_level.map(level), LINES_PER_BATCH);
         let lines = batch.lines.iter().map(|(level, line)| (*level as u8, PyBytes::new(py, line))).collect();
         let output = batch.output.iter();
         let output = output.map(|(channel, data)| (*channel == Output::Stderr, PyBytes::new(py, data))).collect();
-        (lines, batch.dropped, output)
+        (lines, batch.dropped, output, batch.more)
     }
 
     /// Exit status as `subprocess` has it, or None.

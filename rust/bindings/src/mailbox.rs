@@ -94,8 +94,8 @@ impl Mailbox {
     }
 
     /// Forgets a listener; what is still under way for it is dropped.
-    pub(crate) fn remove_listener(&self, id: Id) {
-        let listener = self.receivers().by_id.remove(&id);
+    pub(crate) fn remove_listener(&self, listener: Id) {
+        let listener = self.receivers().by_id.remove(&listener);
         // Outside the lock: dropping an object may run Python code.
         drop(listener);
     }

@@ -21,7 +21,7 @@ use crate::grpc::{GrpcClient, MessageStream};
 use crate::handshake::{Expectations, Handshake};
 use crate::inbox::{Inbox, Output};
 use crate::process::log_line::Level;
-use crate::process::stop::{Rung, StopReport, stop};
+use crate::process::stop::{KILL_LIMIT, Rung, StopReport, stop};
 use crate::process::{ExitStatus, FirstLine, Launch, Process, diagnose};
 use crate::services::health;
 use crate::services::stdio::{self, StdioData};
@@ -229,7 +229,9 @@ impl Host {
     async fn handshake(&self, process: &Process, first_line: oneshot::Receiver<FirstLine>) -> Result<Handshake, Error> {
         let limit = self.0.settings.timeouts.start;
         let first = timeout(limit, first_line).await.map_err(|_| {
-            let message = format!("no handshake line after {:.1} s; {}", limit.as_secs_f64(), process.stdout_seen());
+            let (name, seen) = (self.name(), process.stdout_seen());
+            let message =
+                format!("the plugin {name} printed no handshake line within {:.1} s; {seen}", limit.as_secs_f64());
             Error::new(ErrorKind::HandshakeTimeout, message)
         })?;
         for line in process.stray_lines() {
@@ -246,18 +248,26 @@ impl Host {
     /// Standard output is closed: usually because the process has ended, which takes a moment to be known.
     async fn no_handshake(&self, process: &Process) -> Error {
         const MOMENT: Duration = Duration::from_secs(1);
-        let name = self.0.settings.command[0].display();
+        let name = self.name();
         let seen = process.stdout_seen();
         match timeout(MOMENT, process.exited()).await {
-            Ok(status) => Error::new(
-                ErrorKind::ExitedBeforeHandshake,
-                format!("the plugin {name} ended with {status} before its handshake; {seen}"),
-            ),
+            Ok(status) => {
+                let message = format!("the plugin {name} ended with {status} before its handshake; {seen}");
+                let error = Error::new(ErrorKind::ExitedBeforeHandshake, message);
+                if !process.stderr_tail().is_empty() {
+                    return error;
+                }
+                error.with_hint("It said nothing on standard error either. Run it by hand; a wrong magic cookie is the usual cause.")
+            }
             Err(_) => Error::new(
                 ErrorKind::HandshakeMissing,
                 format!("the plugin {name} closed its standard output without a handshake; {seen}"),
             ),
         }
+    }
+
+    fn name(&self) -> impl std::fmt::Display {
+        self.0.settings.command[0].display()
     }
 
     fn expectations(&self) -> Expectations {
@@ -274,7 +284,8 @@ impl Host {
             (Security::Plaintext, _) => return Ok(None),
             (Security::AutoMtls(_), Some(certificate)) => (Trust::Pinned(certificate.clone()), SERVER_NAME),
             (Security::AutoMtls(_), None) => {
-                let message = "mutual TLS was asked for, but the plugin announced no certificate";
+                let message =
+                    format!("mutual TLS was asked for, but the plugin {} announced no certificate", self.name());
                 return Err(Error::new(ErrorKind::CertificateMissing, message));
             }
             (Security::Certificates(files), _) => {
@@ -300,11 +311,11 @@ impl Host {
                 Ok(()) => Ok((client, connected)),
                 Err(status) => {
                     // A peer that refuses our certificate says so only after the TLS 1.3 handshake.
-                    let reason = if status.disconnected { client.closed(dialer).await } else { None };
-                    Err(reason.unwrap_or_else(|| {
-                        let message = format!("the health check of service \"plugin\" failed: {status}");
-                        Error::new(ErrorKind::HealthFailed, message)
-                    }))
+                    if status.disconnected {
+                        return Err(client.closed(dialer).await);
+                    }
+                    let message = format!("the health check of service \"plugin\" failed: {status}");
+                    Err(Error::new(ErrorKind::HealthFailed, message))
                 }
             }
         };
@@ -378,8 +389,7 @@ fn epitaph(process: Arc<Process>) -> Epitaph {
             let Ok(status) = timeout(MOMENT, process.exited()).await else {
                 return "the plugin closed the connection".to_owned();
             };
-            let tail = process.stderr_tail();
-            let last = tail.iter().rev().take(3).rev().map(String::as_str).collect::<Vec<_>>().join("\n");
+            let last = process.last_words();
             let said = if last.is_empty() { String::new() } else { format!("; its last output:\n{last}") };
             format!("the plugin ended with {status}{said}")
         })
@@ -415,7 +425,8 @@ impl Session {
         self.bridge = None;
         self.client = None;
         self.process.signal(Signal::KILL);
-        self.process.exited().await;
+        // A process in an uninterruptible system call outlives even that; it must not hold up its host.
+        let _ = timeout(KILL_LIMIT, self.process.exited()).await;
         if let Some(Address::Unix(path)) = &self.address {
             remove_socket(path);
         }

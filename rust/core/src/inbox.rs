@@ -35,6 +35,8 @@ pub struct Batch {
     pub dropped: u64,
     /// Synchronised output in order of arrival.
     pub output: Vec<(Output, Bytes)>,
+    /// Lines are left: the caller is expected to come back.
+    pub more: bool,
 }
 
 #[derive(Default)]
@@ -95,23 +97,26 @@ impl Inbox {
         self.announce(state);
     }
 
-    /// Hands over what waits; lines below `wanted` are forgotten.
-    pub fn take(&self, wanted: Option<Level>) -> Batch {
+    /// Hands over what waits, at most `limit` lines; those below `wanted` are forgotten.
+    pub fn take(&self, wanted: Option<Level>, limit: usize) -> Batch {
         let mut state = self.lock();
-        state.woken = false;
-        state.lines_bytes = 0;
+        let mut lines = Vec::new();
+        while lines.len() < limit {
+            let Some((level, line)) = state.lines.pop_front() else { break };
+            state.lines_bytes -= line.len() + LINE_OVERHEAD;
+            if wanted.is_some_and(|wanted| level >= wanted) {
+                lines.push((level, line));
+            }
+        }
+        let more = !state.lines.is_empty();
+        // Whoever is told that there is more comes back without being woken.
+        state.woken = more;
         state.output_bytes = 0;
-        let lines = std::mem::take(&mut state.lines);
-        let batch = Batch {
-            lines: Vec::new(),
-            dropped: std::mem::take(&mut state.dropped),
-            output: std::mem::take(&mut state.output),
-        };
+        let output = std::mem::take(&mut state.output);
+        let dropped = if more { 0 } else { std::mem::take(&mut state.dropped) };
         drop(state);
         self.room.notify_one();
-        // Outside the lock: freeing thousands of lines takes a while.
-        let lines = lines.into_iter().filter(|(level, _)| wanted.is_some_and(|wanted| *level >= wanted)).collect();
-        Batch { lines, ..batch }
+        Batch { lines, dropped, output, more }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,7 +155,7 @@ mod tests {
         inbox.push_line(b"one".to_vec());
         inbox.push_line(b"two".to_vec());
         assert_eq!(wakes.load(Ordering::Relaxed), 1);
-        assert_eq!(inbox.take(Some(Level::Trace)).lines.len(), 2);
+        assert_eq!(inbox.take(Some(Level::Trace), usize::MAX).lines.len(), 2);
         inbox.push_line(b"three".to_vec());
         assert_eq!(wakes.load(Ordering::Relaxed), 2);
     }
@@ -160,9 +165,25 @@ mod tests {
         let (inbox, _) = inbox();
         inbox.push_line(b"[DEBUG] no".to_vec());
         inbox.push_line(b"[ERROR] yes".to_vec());
-        assert_eq!(inbox.take(Some(Level::Warn)).lines, [(Level::Error, b"[ERROR] yes".to_vec())]);
+        assert_eq!(inbox.take(Some(Level::Warn), usize::MAX).lines, [(Level::Error, b"[ERROR] yes".to_vec())]);
         inbox.push_line(b"[ERROR] nobody listens".to_vec());
-        assert!(inbox.take(None).lines.is_empty());
+        assert!(inbox.take(None, usize::MAX).lines.is_empty());
+    }
+
+    #[test]
+    fn batch_is_bounded_and_says_that_there_is_more() {
+        let (inbox, wakes) = inbox();
+        for _ in 0..5 {
+            inbox.push_line(b"[INFO] x".to_vec());
+        }
+        let sizes: Vec<_> = std::iter::from_fn(|| Some(inbox.take(Some(Level::Info), 2)))
+            .map(|batch| (batch.lines.len(), batch.more))
+            .take(3)
+            .collect();
+        assert_eq!(sizes, [(2, true), (2, true), (1, false)]);
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        inbox.push_line(b"[INFO] y".to_vec());
+        assert_eq!(wakes.load(Ordering::Relaxed), 2);
     }
 
     #[test]
@@ -172,11 +193,11 @@ mod tests {
         for _ in 0..10_000 {
             inbox.push_line(line.clone());
         }
-        let batch = inbox.take(Some(Level::Trace));
+        let batch = inbox.take(Some(Level::Trace), usize::MAX);
         assert_eq!(batch.lines.len() as u64 + batch.dropped, 10_000);
         assert!(batch.lines.len() * 1000 <= LINES_LIMIT);
         inbox.push_line(line);
-        assert_eq!(inbox.take(Some(Level::Trace)).lines.len(), 1);
+        assert_eq!(inbox.take(Some(Level::Trace), usize::MAX).lines.len(), 1);
     }
 
     #[tokio::test]
@@ -192,7 +213,7 @@ mod tests {
         let mut received = 0;
         while received < 10_000_000 {
             tokio::task::yield_now().await;
-            let bytes: usize = inbox.take(None).output.iter().map(|(_, data)| data.len()).sum();
+            let bytes: usize = inbox.take(None, usize::MAX).output.iter().map(|(_, data)| data.len()).sum();
             assert!(bytes <= OUTPUT_LIMIT + 100_000);
             received += bytes;
         }

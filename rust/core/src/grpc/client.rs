@@ -66,10 +66,13 @@ impl GrpcClient {
     }
 
     /// Why the connection ended, once it has: the source of better messages than "broken pipe".
-    pub async fn closed(&mut self, dialer: &Dialer) -> Option<Error> {
+    pub async fn closed(&mut self, dialer: &Dialer) -> Error {
         match (&mut self.driver).await {
-            Ok(Err(error)) => Some(connection_error(dialer, &error)),
-            _ => None,
+            Ok(Err(error)) => connection_error(dialer, &error),
+            _ => dialer.last_error().unwrap_or_else(|| {
+                let message = format!("{} closed the connection before it answered", dialer.address());
+                Error::new(ErrorKind::Http2Failed, message)
+            }),
         }
     }
 }
@@ -94,6 +97,10 @@ fn post(path: &'static str) -> Result<Request<()>, Status> {
 }
 
 fn connection_error(dialer: &Dialer, error: &h2::Error) -> Error {
+    // What broke TLS says more than what h2 made of it.
+    if let Some(error) = dialer.last_error() {
+        return error;
+    }
     match error.get_io() {
         Some(cause) => dialer.explain(ErrorKind::Http2Failed, "the HTTP/2 connection was closed by", cause),
         None => Error::new(ErrorKind::Http2Failed, format!("no HTTP/2 with {}: {error}", dialer.address())),

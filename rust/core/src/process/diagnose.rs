@@ -20,14 +20,33 @@ pub fn find_program(settings: &Settings) -> Result<PathBuf, Error> {
     }
     if program.components().count() > 1 || program.is_absolute() {
         let path = settings.working_directory.as_deref().unwrap_or(Path::new("")).join(program);
-        return if path.exists() { Ok(path) } else { Err(missing(&path)) };
+        return if path.exists() { Ok(absolute(path)) } else { Err(missing(&path)) };
     }
-    let candidates = std::env::split_paths(&settings.search_path).map(|directory| directory.join(program));
-    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+    let directories = std::env::split_paths(&settings.search_path);
+    let candidates: Vec<PathBuf> = directories.map(|each| each.join(program)).filter(|path| path.is_file()).collect();
+    // One that cannot be executed is second choice: it makes a better message than none.
+    let found = candidates.iter().find(|path| is_executable(path)).or(candidates.first());
+    found.cloned().map(absolute).ok_or_else(|| {
         let message =
             format!("the plugin {} was not found in PATH ({})", program.display(), settings.search_path.display());
         Error::new(ErrorKind::LaunchNotFound, message)
     })
+}
+
+/// The child executes it after it has changed its directory.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+#[cfg(unix)]
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.metadata().is_ok_and(|metadata| metadata.mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(_path: &Path) -> bool {
+    true
 }
 
 fn missing(path: &Path) -> Error {

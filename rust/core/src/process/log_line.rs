@@ -5,6 +5,8 @@
 
 use memchr::memmem;
 
+use super::output::announces_panic;
+
 /// hclog's levels, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -36,7 +38,7 @@ impl Classifier {
         if let Some(level) = prefix_level(line) {
             return level;
         }
-        self.panicked |= line.starts_with(b"panic: ") || line.starts_with(b"fatal error: ");
+        self.panicked |= announces_panic(line);
         if self.panicked { Level::Error } else { Level::Debug }
     }
 }

@@ -100,6 +100,13 @@ impl Process {
         lock(&self.tail).lines()
     }
 
+    /// The few lines of standard error that say most about the end.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        const LINES: usize = 3;
+        lock(&self.tail).essence(LINES).join("\n")
+    }
+
     /// What standard output began with instead of a handshake, for an error message.
     #[must_use]
     pub fn stdout_seen(&self) -> String {

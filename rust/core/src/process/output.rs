@@ -53,21 +53,46 @@ impl LineSplitter {
     }
 }
 
-/// The last lines of an output.
+/// How the Go runtime begins its last words.
+pub(super) fn announces_panic(line: &[u8]) -> bool {
+    line.starts_with(b"panic: ") || line.starts_with(b"fatal error: ")
+}
+
+/// The last lines of an output, and the last line that announced a Go panic, however long its stack trace.
 #[derive(Debug, Default)]
-pub(super) struct Tail(VecDeque<Vec<u8>>);
+pub(super) struct Tail {
+    lines: VecDeque<Vec<u8>>,
+    /// The line and how many lines came after it.
+    panic: Option<(Vec<u8>, usize)>,
+}
 
 impl Tail {
     pub(super) fn push(&mut self, line: &[u8]) {
         // The oldest line's buffer is used again: a flood allocates nothing here.
-        let mut slot = if self.0.len() == TAIL_LINES { self.0.pop_front().unwrap_or_default() } else { Vec::new() };
+        let full = self.lines.len() == TAIL_LINES;
+        let mut slot = if full { self.lines.pop_front().unwrap_or_default() } else { Vec::new() };
         slot.clear();
         slot.extend_from_slice(&line[..line.len().min(TAIL_LINE_BYTES)]);
-        self.0.push_back(slot);
+        if announces_panic(&slot) {
+            self.panic = Some((slot.clone(), 0));
+        } else if let Some((_, since)) = &mut self.panic {
+            *since += 1;
+        }
+        self.lines.push_back(slot);
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
-        self.0.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+        let pushed_out = self.panic.as_ref().filter(|(_, since)| *since >= TAIL_LINES).map(|(line, _)| line);
+        let lines = pushed_out.into_iter().chain(self.lines.iter().skip(usize::from(pushed_out.is_some())));
+        lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+    }
+
+    /// The few lines that say most about an end: from the panic on, else the last ones.
+    pub(super) fn essence(&self, count: usize) -> Vec<String> {
+        let lines = self.lines();
+        let begin = lines.iter().rposition(|line| announces_panic(line.as_bytes()));
+        let begin = begin.unwrap_or(lines.len().saturating_sub(count));
+        lines.into_iter().skip(begin).take(count).collect()
     }
 }
 
@@ -110,6 +135,20 @@ mod tests {
         tail.push(&vec![b'z'; 100_000]);
         let lines = tail.lines();
         assert_eq!((lines.len(), lines[0].as_str(), lines[TAIL_LINES - 1].len()), (TAIL_LINES, "61", TAIL_LINE_BYTES));
+    }
+
+    #[test]
+    fn panic_stays_in_the_tail_and_is_its_essence() {
+        let mut tail = Tail::default();
+        for line in ["before", "panic: boom", "goroutine 1:"] {
+            tail.push(line.as_bytes());
+        }
+        assert_eq!(tail.essence(2), ["panic: boom", "goroutine 1:"]);
+        for _ in 0..100 {
+            tail.push(b"frame");
+        }
+        assert_eq!((tail.lines().len(), tail.lines()[0].as_str()), (TAIL_LINES, "panic: boom"));
+        assert_eq!(tail.essence(2), ["panic: boom", "frame"]);
     }
 
     proptest! {

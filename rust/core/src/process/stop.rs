@@ -48,7 +48,7 @@ pub struct StopReport {
 }
 
 /// A process in an uninterruptible system call outlives SIGKILL; then its status stays unknown.
-const KILL_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Ends the process: gRPC request, SIGTERM, SIGKILL, each with its limit.
 pub async fn stop(process: &Process, client: Option<&GrpcClient>, limits: &Timeouts) -> StopReport {

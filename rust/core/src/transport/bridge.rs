@@ -11,18 +11,23 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use super::{Dialer, Stream};
 use crate::error::{Error, ErrorKind};
 
 /// Size of the buffer of each direction, in bytes: at 8 KiB large messages cost twice as much.
 const BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a library may take to read why its connection ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Says why the plugin is gone, or that it merely closed the connection.
 pub type Epitaph = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
@@ -91,17 +96,25 @@ async fn carry(local: UnixStream, remote: Stream, epitaph: &Epitaph) {
     let (mut local_read, mut local_write) = local.into_split();
     let (mut remote_read, mut remote_write) = tokio::io::split(remote);
     let upward = async {
-        let _ = copy(&mut local_read, &mut remote_write, |_| ()).await;
+        if copy(&mut local_read, &mut remote_write, |_| ()).await.is_err() {
+            // The plugin is gone. Why, the other direction finds out.
+            std::future::pending::<()>().await;
+        }
         let _ = remote_write.shutdown().await;
     };
     let downward = async {
         let mut position = FramePosition::default();
         let written = copy(&mut remote_read, &mut local_write, |bytes| position.advance(bytes)).await;
-        if written.is_ok() && position.between_frames() {
-            let _ = local_write.write_all(&go_away(&epitaph().await)).await;
-        }
+        written.is_ok() && position.between_frames()
     };
-    tokio::select! { () = upward => (), () = downward => () }
+    let may_explain = tokio::select! { () = upward => false, between_frames = downward => between_frames };
+    if may_explain {
+        // Any failure here means that the library is gone too.
+        let _ = local_write.write_all(&go_away(&epitaph().await)).await;
+        let _ = local_write.shutdown().await;
+        // Were this end closed at once, a library that is writing would see a broken pipe before it sees the reason.
+        let _ = timeout(FAREWELL, copy(&mut local_read, &mut tokio::io::sink(), |_| ())).await;
+    }
 }
 
 /// Copies until the source ends or fails; an error means that the destination failed.

@@ -12,15 +12,10 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Address, Counted, Traffic};
+use super::stream::Watched;
+use super::{Address, Counted, Stream, Traffic};
 use crate::error::{Error, ErrorKind};
 use crate::tls::{self, ALPN_H2};
-
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
-
-/// A connected stream. One indirect call per read or write; what it carries costs far more.
-pub struct Stream(Box<dyn Duplex>);
 
 /// How to protect a connection.
 #[derive(Clone)]
@@ -36,14 +31,14 @@ pub struct Dialer {
     address: Address,
     tls: Option<Tls>,
     traffic: Traffic,
-    last_error: Mutex<Option<Error>>,
+    last_error: LastError,
 }
 
 impl Dialer {
     /// A dialer that adds what it moves to `traffic`.
     #[must_use]
     pub fn new(address: Address, tls: Option<Tls>, traffic: Traffic) -> Self {
-        Self { address, tls, traffic, last_error: Mutex::new(None) }
+        Self { address, tls, traffic, last_error: LastError::default() }
     }
 
     /// Where the peer listens.
@@ -55,16 +50,14 @@ impl Dialer {
     /// One attempt: socket, then TLS.
     pub async fn dial(&self) -> Result<Stream, Error> {
         let result = self.attempt().await;
-        if let Err(error) = &result {
-            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-        }
+        self.last_error.set(result.as_ref().err().cloned());
         result
     }
 
-    /// Why the latest failed attempt failed.
+    /// Why the latest attempt failed, or what broke TLS on the stream that it gave.
     #[must_use]
     pub fn last_error(&self) -> Option<Error> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_error.get()
     }
 
     /// Says what a broken stream of this dialer was about.
@@ -93,10 +86,10 @@ impl Dialer {
         Error::new(ErrorKind::ConnectFailed, format!("no connection to {}: {cause}", self.address))
     }
 
-    async fn protect(&self, socket: impl Duplex + 'static) -> Result<Stream, Error> {
+    async fn protect(&self, socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Stream, Error> {
         let wire = Counted::new(socket, self.traffic.wire.clone());
         let Some(tls) = &self.tls else {
-            return Ok(Stream(Box::new(Counted::new(wire, self.traffic.content.clone()))));
+            return Ok(Stream::new(Counted::new(wire, self.traffic.content.clone())));
         };
         let connector = TlsConnector::from(tls.config.clone());
         let stream = connector
@@ -108,7 +101,22 @@ impl Dialer {
             let message = format!("{} did not agree to speak HTTP/2 (no ALPN protocol \"h2\")", self.address);
             return Err(Error::new(ErrorKind::Http2Failed, message));
         }
-        Ok(Stream(Box::new(Counted::new(stream, self.traffic.content.clone()))))
+        let watched = Watched::new(stream, self.address.to_string(), self.last_error.clone());
+        Ok(Stream::new(Counted::new(watched, self.traffic.content.clone())))
+    }
+}
+
+/// Shared with the streams that the dialer gives out.
+#[derive(Clone, Default)]
+pub(super) struct LastError(Arc<Mutex<Option<Error>>>);
+
+impl LastError {
+    pub(super) fn set(&self, error: Option<Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    fn get(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -123,50 +131,4 @@ async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
     UnixStream::connect(path).await
-}
-
-mod stream {
-    use std::io::{self, IoSlice};
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-    use super::Stream;
-
-    impl AsyncRead for Stream {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-            buffer: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_read(context, buffer)
-        }
-    }
-
-    impl AsyncWrite for Stream {
-        fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.0).poll_write(context, bytes)
-        }
-
-        fn poll_write_vectored(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-            slices: &[IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.0).poll_write_vectored(context, slices)
-        }
-
-        fn is_write_vectored(&self) -> bool {
-            self.0.is_write_vectored()
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_flush(context)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_shutdown(context)
-        }
-    }
 }

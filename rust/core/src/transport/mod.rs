@@ -5,14 +5,16 @@ mod counted;
 mod dialer;
 pub mod duplex;
 mod private_directory;
+mod stream;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use counted::{Counted, Counters, Traffic};
-pub use dialer::{Dialer, Stream, Tls};
+pub use dialer::{Dialer, Tls};
 pub use private_directory::PrivateDirectory;
+pub use stream::Stream;
 
 /// Where a peer listens.
 #[derive(Debug, Clone, PartialEq, Eq)]

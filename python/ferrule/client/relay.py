@@ -1,0 +1,46 @@
+"""What a plugin says, on its way from the core to `logging` and to the caller's outputs."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ferrule import _core
+from ferrule.config import ClientConfig
+from ferrule.logs import PluginLog, output_sink, plugin_logger
+
+__all__ = ["Relay"]
+
+
+class Relay:
+    """Passes on log lines and output of one plugin after the other.
+
+    It does not know the client: the mailbox holds the relay, and a client that is forgotten must be noticed.
+    """
+
+    def __init__(self, command: tuple[str, ...], config: ClientConfig) -> None:
+        self.log = PluginLog(plugin_logger(command[0], config.logger))
+        self.host: _core.Host | None = None
+        outputs = (config.sync_stdout, config.sync_stderr)
+        self._sinks = [None if target is None else output_sink(target) for target in outputs]
+
+    def receive(self) -> None:
+        """Passes on one batch, and has the loop come back for the next: a flood must not hold it."""
+        if self._pass_on():
+            asyncio.get_running_loop().call_soon(self.receive)
+
+    def drain(self) -> None:
+        """Passes on everything there is."""
+        while self._pass_on():
+            pass
+
+    def _pass_on(self) -> bool:
+        """Whether there is more."""
+        if self.host is None:
+            return False
+        lines, dropped, output, more = self.host.take(self.log.wanted_level())
+        self.log.emit(lines, dropped)
+        for is_stderr, data in output:
+            sink = self._sinks[is_stderr]
+            if sink is not None:
+                sink(data)
+        return more
