@@ -63,7 +63,7 @@ def check(name: str, value: Any, rule: Rule, hint: str | None = None) -> Any:
 
 def check_fields(config: Any, prefix: str = "") -> None:
     """Checks every field of a frozen dataclass under construction and puts its normal form in place."""
-    cls = type(config)
+    cls: Any = type(config)
     for name, rule in _rules_of(cls).items():
         value = check(prefix + name, getattr(config, name), rule, _help(cls))
         object.__setattr__(config, name, value)
@@ -75,7 +75,7 @@ def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str 
     Raises:
         ConfigError: A key is unknown or missing, or a value does not fit.
     """
-    rules = _rules_of(cls)
+    rules: dict[str, Rule] = _rules_of(cls)  # type: ignore[arg-type]
     if unknown := [key for key in values if key not in rules]:
         nearest = {key: difflib.get_close_matches(str(key), rules, n=1, cutoff=0)[0] for key in unknown}
         named = ", ".join(f"{shown(f'{prefix}{key}')} (nearest: {prefix}{near})" for key, near in nearest.items())

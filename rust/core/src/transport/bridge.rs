@@ -96,29 +96,28 @@ async fn carry(local: UnixStream, remote: Stream, epitaph: &Epitaph) {
     let (mut local_read, mut local_write) = local.into_split();
     let (mut remote_read, mut remote_write) = tokio::io::split(remote);
     let upward = async {
-        if copy(&mut local_read, &mut remote_write, |_| ()).await.is_err() {
+        if copy(&mut local_read, &mut remote_write).await.is_err() {
             // The plugin is gone. Why, the other direction finds out.
             std::future::pending::<()>().await;
         }
         let _ = remote_write.shutdown().await;
     };
-    let downward = async {
-        let mut position = FramePosition::default();
-        let written = copy(&mut remote_read, &mut local_write, |bytes| position.advance(bytes)).await;
-        written.is_ok() && position.between_frames()
+    let downward = copy_frames(&mut remote_read, &mut local_write);
+    let may_explain = tokio::select! {
+        () = upward => false,
+        between_frames = downward => between_frames.unwrap_or(false),
     };
-    let may_explain = tokio::select! { () = upward => false, between_frames = downward => between_frames };
     if may_explain {
         // Any failure here means that the library is gone too.
         let _ = local_write.write_all(&go_away(&epitaph().await)).await;
         let _ = local_write.shutdown().await;
         // Were this end closed at once, a library that is writing would see a broken pipe before it sees the reason.
-        let _ = timeout(FAREWELL, copy(&mut local_read, &mut tokio::io::sink(), |_| ())).await;
+        let _ = timeout(FAREWELL, copy(&mut local_read, &mut tokio::io::sink())).await;
     }
 }
 
 /// Copies until the source ends or fails; an error means that the destination failed.
-async fn copy<R, W>(source: &mut R, destination: &mut W, mut seen: impl FnMut(&[u8])) -> std::io::Result<()>
+async fn copy<R, W>(source: &mut R, destination: &mut W) -> std::io::Result<()>
 where
     R: AsyncReadExt + Unpin,
     W: AsyncWriteExt + Unpin,
@@ -128,7 +127,6 @@ where
         match source.read(&mut buffer).await {
             Ok(0) | Err(_) => return Ok(()),
             Ok(count) => {
-                seen(&buffer[..count]);
                 destination.write_all(&buffer[..count]).await?;
                 // TLS buffers records; without this the last one of a burst could wait.
                 destination.flush().await?;
@@ -137,36 +135,58 @@ where
     }
 }
 
-/// Where in the sequence of HTTP/2 frames a stream of bytes stands. A frame is 9 bytes of header, the first three of them
-/// the length of what follows (RFC 9113, section 4.1).
-#[derive(Debug, Default)]
-struct FramePosition {
-    header: [u8; 9],
-    header_bytes: usize,
-    payload_left: usize,
+/// The same for HTTP/2 frames that fit into the buffer: only whole ones are passed on, so that a plugin that dies in the
+/// middle of one leaves room for a last word. Returns whether the copy ended between two frames.
+async fn copy_frames<R, W>(source: &mut R, destination: &mut W) -> std::io::Result<bool>
+where
+    R: AsyncReadExt + Unpin,
+    W: AsyncWriteExt + Unpin,
+{
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut held = 0;
+    let mut inside = 0; // Bytes that a frame larger than the buffer still lacks.
+    loop {
+        let count = match source.read(&mut buffer[held..]).await {
+            Ok(0) | Err(_) => return Ok(inside == 0),
+            Ok(count) => held + count,
+        };
+        let whole = whole_frames(&buffer[..count], inside);
+        // A frame that will never fit is passed on in pieces.
+        let pass = if whole == 0 && count == BUFFER_BYTES || inside >= count { count } else { whole };
+        inside = missing_after(&buffer[..pass], inside);
+        destination.write_all(&buffer[..pass]).await?;
+        buffer.copy_within(pass..count, 0);
+        held = count - pass;
+    }
 }
 
-impl FramePosition {
-    fn advance(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let skipped = self.payload_left.min(bytes.len());
-            self.payload_left -= skipped;
-            bytes = &bytes[skipped..];
-            let taken = (self.header.len() - self.header_bytes).min(bytes.len());
-            self.header[self.header_bytes..self.header_bytes + taken].copy_from_slice(&bytes[..taken]);
-            self.header_bytes += taken;
-            bytes = &bytes[taken..];
-            if self.header_bytes == self.header.len() {
-                self.header_bytes = 0;
-                let [high, middle, low, ..] = self.header;
-                self.payload_left = u32::from_be_bytes([0, high, middle, low]) as usize;
-            }
+/// Bytes of a frame's header; its first three are the length of what follows (RFC 9113, section 4.1).
+const HEADER_BYTES: usize = 9;
+
+/// How many of `bytes` end with a whole frame, the first `inside` belonging to one that began earlier.
+fn whole_frames(bytes: &[u8], inside: usize) -> usize {
+    let mut end = if inside <= bytes.len() { inside } else { return 0 };
+    loop {
+        match frame_end(bytes, end) {
+            Some(next) if next <= bytes.len() => end = next,
+            _ => return end,
         }
     }
+}
 
-    fn between_frames(&self) -> bool {
-        self.payload_left == 0 && self.header_bytes == 0
+/// How many bytes the last frame in `bytes` still lacks.
+fn missing_after(bytes: &[u8], inside: usize) -> usize {
+    let end = whole_frames(bytes, inside);
+    if inside > bytes.len() {
+        return inside - bytes.len();
     }
+    frame_end(bytes, end).map_or(0, |frame| frame - bytes.len())
+}
+
+/// Where the frame that begins at `begin` ends, if its header is there.
+fn frame_end(bytes: &[u8], begin: usize) -> Option<usize> {
+    let &[high, middle, low, ..] = bytes.get(begin..begin + HEADER_BYTES)? else { return None };
+    Some(begin + HEADER_BYTES + u32::from_be_bytes([0, high, middle, low]) as usize)
 }
 
 /// A GOAWAY frame (RFC 9113, section 6.8) that names no stream as lost; the closing of the connection does that.
@@ -219,23 +239,49 @@ fn percent_encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
-    #[test]
-    fn position_is_between_frames_only_after_a_whole_one_however_it_arrives() {
-        let frames = [go_away("a reason"), go_away(""), vec![0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
-        for chunk in 1..frames.len() {
-            let mut position = FramePosition::default();
-            let mut ends = Vec::new();
-            for (index, piece) in frames.chunks(chunk).enumerate() {
-                position.advance(piece);
-                if position.between_frames() {
-                    ends.push(index * chunk + piece.len());
-                }
+    /// Copies what arrives in `pieces`; returns what was passed on, and whether it ended between frames.
+    async fn copied(pieces: Vec<Vec<u8>>) -> (Vec<u8>, bool) {
+        let (mut plugin, mut source) = tokio::io::duplex(1 << 20);
+        let feeding = async move {
+            for piece in pieces {
+                plugin.write_all(&piece).await.unwrap();
+                tokio::task::yield_now().await;
             }
-            assert_eq!(ends.last(), Some(&frames.len()), "chunks of {chunk}");
-            assert!(ends.iter().all(|end| [25, 42, 51].contains(end)), "chunks of {chunk}: {ends:?}");
+        };
+        let mut passed = Vec::new();
+        let (between, ()) = tokio::join!(copy_frames(&mut source, &mut passed), feeding);
+        (passed, between.unwrap())
+    }
+
+    fn frame(length: usize) -> Vec<u8> {
+        [&u32::try_from(length).unwrap().to_be_bytes()[1..], &[0; 6], &vec![7; length]].concat()
+    }
+
+    #[tokio::test]
+    async fn only_whole_frames_are_passed_on_however_they_arrive() {
+        let whole = [frame(0), frame(5), frame(16_384), frame(70_000), frame(1)].concat();
+        for chunk in [1000, 4096, 65_536, 1 << 19] {
+            let pieces = [&whole[..], &frame(300)[..200]].concat().chunks(chunk).map(<[u8]>::to_vec).collect();
+            let (passed, between) = copied(pieces).await;
+            assert!(between, "chunks of {chunk}");
+            assert!(passed == whole, "chunks of {chunk}: {} bytes passed, expected {}", passed.len(), whole.len());
         }
+    }
+
+    #[tokio::test]
+    async fn header_in_two_pieces_is_held_back() {
+        let (passed, between) = copied(vec![frame(3), vec![0, 0]]).await;
+        assert_eq!((passed, between), (frame(3), true));
+    }
+
+    #[tokio::test]
+    async fn end_inside_a_frame_that_never_fits_is_noticed() {
+        let (passed, between) = copied(vec![frame(200_000)[..150_000].to_vec()]).await;
+        assert_eq!((passed.len(), between), (150_000, false));
     }
 
     #[test]
