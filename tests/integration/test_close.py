@@ -198,8 +198,8 @@ async def test_cancelled_close_still_closes() -> None:
 
 
 @pytest.mark.go
-async def test_close_waits_for_a_shutdown_that_is_under_way() -> None:
-    client = kv_client(go_kv("hang-shutdown"), shutdown_timeout=0.3)
+async def test_close_cuts_short_a_shutdown_that_is_under_way() -> None:
+    client = kv_client(go_kv("hang-shutdown"), shutdown_timeout=60)
     await client.start()
     stopping = asyncio.create_task(client.shutdown_plugin())
     await asyncio.sleep(0)
@@ -207,7 +207,7 @@ async def test_close_waits_for_a_shutdown_that_is_under_way() -> None:
         await client.close()
         await stopping
     assert client.stop_report is not None
-    assert client.stop_report.rung == "sigterm"
+    assert client.stop_report.rung == "sigkill"
 
 
 @both_plugins

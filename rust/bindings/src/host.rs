@@ -57,13 +57,17 @@ impl Host {
     fn start(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         live().insert(self.id, self.core.clone());
         let (core, id) = (self.core.clone(), self.id);
-        run(mailbox, future, async move {
+        let begun = run(mailbox, future, async move {
             let result = core.start().await;
             if result.is_err() {
                 live().remove(&id);
             }
             result.map(|facts| Outcome::Ready(Box::new(facts)))
-        })
+        });
+        if begun.is_err() {
+            live().remove(&self.id);
+        }
+        begun
     }
 
     /// Stops the plugin by the ladder; the future gets a `StopReport`.

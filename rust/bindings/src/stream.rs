@@ -65,7 +65,11 @@ impl Stream {
         let completion = mailbox.completion(future);
         let (duplex, dialer) = (self.duplex.clone(), self.dialer.clone());
         io_thread::spawn(async move {
-            match dialer.dial().await {
+            let dialled = tokio::select! {
+                dialled = dialer.dial() => dialled,
+                () = duplex.closed() => Err(Error::new(ErrorKind::Cancelled, "closed while it connected")),
+            };
+            match dialled {
                 Ok(stream) => {
                     completion.post(Ok(Outcome::Nothing));
                     drive(duplex, stream).await;

@@ -74,6 +74,13 @@ pub async fn stop(process: &Process, client: Option<&GrpcClient>, limits: &Timeo
     StopReport { rung: Rung::Kill, exit_status: ExitStatus::Unknown, steps }
 }
 
+/// The last rung alone.
+pub async fn kill(process: &Process) -> StopReport {
+    let begun = Instant::now();
+    let exit_status = signal(process, Signal::KILL, KILL_LIMIT).await.unwrap_or(ExitStatus::Unknown);
+    StopReport { rung: Rung::Kill, exit_status, steps: vec![(Rung::Kill, begun.elapsed())] }
+}
+
 async fn ask(process: &Process, client: &GrpcClient, limit: Duration) -> Option<ExitStatus> {
     let asking = async {
         let request = async {

@@ -83,6 +83,13 @@ impl Duplex {
         self.update(|state| state.closed = true);
     }
 
+    /// Returns once [`Duplex::close`] was called: for whoever still connects.
+    pub async fn closed(&self) {
+        while !self.lock().closed {
+            self.queued.notified().await;
+        }
+    }
+
     /// Hands over what waits.
     pub fn take(&self) -> Arrivals {
         let mut state = self.lock();

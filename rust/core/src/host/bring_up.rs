@@ -1,205 +1,35 @@
-//! One plugin from launch to end.
-//!
-//! A host lives once: started, used, stopped, closed. All of its work happens on the I/O thread; the handle may be held
-//! anywhere.
+//! From a running process to a plugin that answers: handshake, connection, health check, subscription.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::sync::{Mutex, oneshot};
+use rustls::pki_types::ServerName;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use crate::certificate::{Identity, SERVER_NAME};
-use crate::environment::child_environment;
-use crate::error::{Error, ErrorKind, Evidence};
+use super::session::Session;
+use super::{Facts, Host};
+use crate::certificate::SERVER_NAME;
+use crate::error::{Error, ErrorKind};
 use crate::grpc::{GrpcClient, MessageStream};
 use crate::handshake::{Expectations, Handshake};
-use crate::inbox::{Inbox, Output};
+use crate::inbox::Output;
 use crate::process::log_line::Level;
-use crate::process::stop::{KILL_LIMIT, Rung, StopReport, stop};
-use crate::process::{ExitStatus, FirstLine, Launch, Process, diagnose};
+use crate::process::{ExitStatus, FirstLine, Process};
 use crate::services::health;
 use crate::services::stdio::{self, StdioData};
 use crate::settings::{Security, Settings};
 use crate::tls::{ALPN_H2, Trust, client_config};
 use crate::transport::bridge::{Bridge, Epitaph};
-use crate::transport::{Address, Dialer, PrivateDirectory, Tls, Traffic};
-use crate::wake::Wake;
-
-/// What is known of a plugin that is ready.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    /// Process id.
-    pub pid: i32,
-    /// Application protocol version in use.
-    pub protocol_version: u32,
-    /// Where it listens.
-    pub address: Address,
-    /// Its certificate, if it announced one.
-    pub certificate: Option<CertificateDer<'static>>,
-    /// The local socket for a stock gRPC library, if asked for.
-    pub bridge: Option<PathBuf>,
-    /// How long each phase took, in order.
-    pub timings: Vec<(&'static str, Duration)>,
-}
-
-/// A handle to one plugin. Clones name the same plugin.
-#[derive(Clone)]
-pub struct Host(Arc<Shared>);
-
-struct Shared {
-    settings: Settings,
-    inbox: Arc<Inbox>,
-    traffic: Traffic,
-    identity: OnceLock<Identity>,
-    process: OnceLock<Arc<Process>>,
-    given_up: CancellationToken,
-    /// Held by whoever starts, stops or closes, so that these follow each other.
-    session: Mutex<Option<Session>>,
-}
-
-/// What must be given back.
-struct Session {
-    process: Arc<Process>,
-    client: Option<GrpcClient>,
-    stdio: Option<JoinHandle<()>>,
-    bridge: Option<Bridge>,
-    address: Option<Address>,
-    directory: PrivateDirectory,
-}
+use crate::transport::{Dialer, Stream, Tls};
 
 impl Host {
-    /// A host that has done nothing yet; `wake` is told when the inbox fills.
-    pub fn new(settings: Settings, wake: Arc<dyn Wake>) -> Self {
-        Self(Arc::new(Shared {
-            settings,
-            inbox: Arc::new(Inbox::new(wake)),
-            traffic: Traffic::default(),
-            identity: OnceLock::new(),
-            process: OnceLock::new(),
-            given_up: CancellationToken::new(),
-            session: Mutex::new(None),
-        }))
-    }
-
-    /// Launches the plugin and brings it to where calls work. A failure has cleaned up after itself.
-    pub async fn start(&self) -> Result<Facts, Error> {
-        let mut place = self.0.session.lock().await;
-        let begun = Instant::now();
-        let (mut session, first_line) = self.launch()?;
-        let launched = begun.elapsed();
-        let result = tokio::select! {
-            result = self.bring_up(&mut session, first_line) => result,
-            () = self.0.given_up.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the client was closed while it started")),
-        };
-        match result {
-            Ok(mut facts) => {
-                facts.timings.insert(0, ("launch", launched));
-                *place = Some(session);
-                Ok(facts)
-            }
-            Err(error) => {
-                let evidence =
-                    Evidence { exit_status: session.process.exit_status(), stderr_tail: session.process.stderr_tail() };
-                session.destroy().await;
-                Err(error.with_evidence(evidence))
-            }
-        }
-    }
-
-    /// Ends the plugin by the ladder. What it said last can still be taken; its directory stays until [`Host::close`].
-    pub async fn stop(&self) -> StopReport {
-        let mut place = self.0.session.lock().await;
-        let Some(session) = place.as_mut() else {
-            let exit_status = self.exit_status().unwrap_or(ExitStatus::Unknown);
-            return StopReport { rung: Rung::Exited, exit_status, steps: Vec::new() };
-        };
-        let report = stop(&session.process, session.client.as_ref(), &self.0.settings.timeouts).await;
-        session.finish_stdio().await;
-        session.client = None;
-        report
-    }
-
-    /// Gives everything back, at any moment, also during a start; kills the plugin if it still runs.
-    pub async fn close(&self) {
-        self.0.given_up.cancel();
-        if let Some(session) = self.0.session.lock().await.take() {
-            session.destroy().await;
-        }
-    }
-
-    /// Returns when the plugin has ended; never if it was never started.
-    pub async fn exited(&self) -> ExitStatus {
-        match self.0.process.get() {
-            Some(process) => process.exited().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// How the plugin ended, if it has.
-    #[must_use]
-    pub fn exit_status(&self) -> Option<ExitStatus> {
-        self.0.process.get().and_then(|process| process.exit_status())
-    }
-
-    /// The last lines of the plugin's standard error.
-    #[must_use]
-    pub fn stderr_tail(&self) -> Vec<String> {
-        self.0.process.get().map(|process| process.stderr_tail()).unwrap_or_default()
-    }
-
-    /// Log lines and output that wait to be read.
-    #[must_use]
-    pub fn inbox(&self) -> &Inbox {
-        &self.0.inbox
-    }
-
-    /// Byte counters of all connections to the plugin.
-    #[must_use]
-    pub fn traffic(&self) -> &Traffic {
-        &self.0.traffic
-    }
-
-    /// The host's own certificate and key, once there are any.
-    #[must_use]
-    pub fn identity(&self) -> Option<&Identity> {
-        self.0.identity.get()
-    }
-
-    fn launch(&self) -> Result<(Session, oneshot::Receiver<FirstLine>), Error> {
-        let settings = &self.0.settings;
-        let program = diagnose::find_program(settings)?;
-        let directory = PrivateDirectory::create(&settings.socket_base)?;
-        let identity = match &settings.security {
-            Security::AutoMtls(curve) => Some(Identity::generate(*curve)?),
-            Security::Certificates(files) => match (&files.certificate, &files.key) {
-                (Some(certificate), Some(key)) => Some(Identity::from_pem(certificate, key)?),
-                _ => None,
-            },
-            Security::Plaintext => None,
-        };
-        let identity = identity.map(|identity| self.0.identity.get_or_init(|| identity));
-        let environment = child_environment(settings, identity.map(Identity::certificate_pem), directory.path());
-        let launch = Launch {
-            program: &program,
-            arguments: &settings.command,
-            environment: &environment,
-            working_directory: settings.working_directory.as_deref(),
-            die_with_host: settings.die_with_host,
-        };
-        let (process, first_line) = Process::start(&launch, self.0.inbox.clone())
-            .map_err(|failure| diagnose::explain(&failure, &program, settings))?;
-        let process = Arc::new(process);
-        let _ = self.0.process.set(process.clone());
-        Ok((Session { process, client: None, stdio: None, bridge: None, address: None, directory }, first_line))
-    }
-
-    async fn bring_up(&self, session: &mut Session, first_line: oneshot::Receiver<FirstLine>) -> Result<Facts, Error> {
+    pub(super) async fn bring_up(
+        &self,
+        session: &mut Session,
+        first_line: oneshot::Receiver<FirstLine>,
+    ) -> Result<Facts, Error> {
         let begun = Instant::now();
         let handshake = self.handshake(&session.process, first_line).await?;
         let shaken = begun.elapsed();
@@ -368,7 +198,7 @@ fn ended_early(status: ExitStatus) -> Error {
 }
 
 /// A plugin that announces itself before it listens is refused at first. Not Go's, but others exist.
-async fn dial_patiently(dialer: &Dialer) -> Result<crate::transport::Stream, Error> {
+async fn dial_patiently(dialer: &Dialer) -> Result<Stream, Error> {
     let mut pause = Duration::from_millis(2);
     loop {
         match dialer.dial().await {
@@ -394,42 +224,4 @@ fn epitaph(process: Arc<Process>) -> Epitaph {
             format!("the plugin ended with {status}{said}")
         })
     })
-}
-
-/// go-plugin before 1.5 does not know the private directory and puts its socket elsewhere. Go removes it at a clean end;
-/// after any other it stays.
-fn remove_socket(path: &Path) {
-    use std::os::unix::fs::FileTypeExt;
-    if path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket()) {
-        // Only litter: nothing depends on it.
-        let _ = std::fs::remove_file(path);
-    }
-}
-
-impl Session {
-    /// Lets output that has already arrived reach the inbox. The stream ends with the connection, hence at once.
-    async fn finish_stdio(&mut self) {
-        const LIMIT: Duration = Duration::from_secs(1);
-        if let Some(stdio) = self.stdio.take() {
-            let abort = stdio.abort_handle();
-            if timeout(LIMIT, stdio).await.is_err() {
-                abort.abort();
-            }
-        }
-    }
-
-    async fn destroy(mut self) {
-        if let Some(stdio) = self.stdio.take() {
-            stdio.abort();
-        }
-        self.bridge = None;
-        self.client = None;
-        self.process.signal(Signal::KILL);
-        // A process in an uninterruptible system call outlives even that; it must not hold up its host.
-        let _ = timeout(KILL_LIMIT, self.process.exited()).await;
-        if let Some(Address::Unix(path)) = &self.address {
-            remove_socket(path);
-        }
-        drop(self.directory);
-    }
 }
