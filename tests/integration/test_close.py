@@ -126,7 +126,7 @@ async def test_close_that_overtakes_a_start_that_succeeds(monkeypatch: pytest.Mo
         facts = await genuine()
         # The I/O thread is done; before the loop hears of it, close() has begun.
         closing.append(asyncio.create_task(client.close()))
-        await until(lambda: client._given_up.is_set())
+        await until(client._given_up.is_set)
         return facts
 
     closing: list[asyncio.Task[None]] = []
