@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ferrule.client import RPCPluginClient
-from ferrule.errors import PluginExitedError
+from ferrule.errors import LaunchError, PluginExitedError
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import both_plugins, kv_client, started
@@ -140,6 +140,15 @@ async def test_path_prefers_what_can_be_executed(tmp_path: Path) -> None:
     env = {"PATH": f"{tmp_path / 'first'}:{tmp_path / 'second'}"}
     async with started(["some-plugin"], env=env) as (client, _):
         assert client.is_started
+
+
+async def test_file_of_the_current_directory_is_not_meant_but_mentioned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "some-plugin").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LaunchError, match=r"write \./some-plugin to mean it"):
+        await kv_client(["some-plugin"]).start()
 
 
 async def last_words(command: list[str]) -> tuple[str, ...]:

@@ -26,11 +26,16 @@ pub fn find_program(settings: &Settings) -> Result<PathBuf, Error> {
     let candidates: Vec<PathBuf> = directories.map(|each| each.join(program)).filter(|path| path.is_file()).collect();
     // One that cannot be executed is second choice: it makes a better message than none.
     let found = candidates.iter().find(|path| is_executable(path)).or(candidates.first());
-    found.cloned().map(absolute).ok_or_else(|| {
-        let message =
-            format!("the plugin {} was not found in PATH ({})", program.display(), settings.search_path.display());
-        Error::new(ErrorKind::LaunchNotFound, message)
-    })
+    found.cloned().map(absolute).ok_or_else(|| not_on_path(program, settings))
+}
+
+fn not_on_path(program: &Path, settings: &Settings) -> Error {
+    let (name, searched) = (program.display(), settings.search_path.display());
+    let error = Error::new(ErrorKind::LaunchNotFound, format!("the plugin {name} was not found in PATH ({searched})"));
+    if program.is_file() {
+        return error.with_hint(format!("The current directory has a file of that name: write ./{name} to mean it."));
+    }
+    error
 }
 
 /// The child executes it after it has changed its directory.
