@@ -50,6 +50,9 @@ _UNSAID: Any = None
 class RetryPolicy:
     """How often a failing start is tried again.
 
+    What cannot get better is not tried again: a program that is missing or cannot be executed, a setting that does not
+    fit, and whatever raises SecurityError.
+
     Attributes:
         attempts: Starts in all, the first included; 1 or more, default 3.
         backoff: Seconds to wait before the second start; default 0.1.

@@ -17,6 +17,7 @@ import pytest
 
 from conftest import children
 from ferrule import _core
+from ferrule.mailbox import outcome
 from ferrule.testing.kv_pb2 import EchoRequest, NoiseRequest
 from integration.bridge_program import LOOPS
 from integration.kv import kv_client, kv_stub, started
@@ -169,7 +170,8 @@ def test_thousands_of_outcomes_at_once_do_not_starve_the_loop(run: Run) -> None:
 
     async def main() -> None:
         async with started(go_kv()) as (client, _):
-            waiters = [asyncio.create_task(client.wait_exited()) for _ in range(10_000)]
+            assert client._host is not None
+            waiters = [asyncio.create_task(outcome(client._host.exited)) for _ in range(10_000)]
             await asyncio.sleep(0)
             finished_per_turn = []
             os.kill(client.pid or 0, signal.SIGKILL)

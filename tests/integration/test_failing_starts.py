@@ -23,6 +23,7 @@ from ferrule.errors import (
     RPCPluginError,
     SecurityError,
     StartTimeoutError,
+    TransportError,
 )
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import kv_client, kv_stub
@@ -186,9 +187,7 @@ NO_HANDSHAKE = {
     "a flood of lines": Row(
         script("#!/bin/sh\nexec yes\n"), HandshakeError, "handshake.too-noisy", ("65 lines", '"y"')
     ),
-    "three fields": Row(
-        line("1|1|unix"), StartTimeoutError, "handshake.timeout", ('"1|1|unix"',), {"start_timeout": 1}
-    ),
+    "three fields": Row(line("1|1|unix"), HandshakeError, "handshake.fields", ("3 field(s)", '"1|1|unix"')),
 }
 
 UNUSABLE = {
@@ -253,10 +252,10 @@ UNREACHABLE = {
     ),
     "socket path too long": Row(
         line(f"1|1|unix|/{'x' * 200}|grpc|"),
-        ConnectTimeoutError,
-        "connect.timeout",
-        ("201 bytes",),
-        {"connect_timeout": 0.3, "auto_mtls": False},
+        TransportError,
+        "connect.failed",
+        ("shorter than SUN_LEN",),
+        {"auto_mtls": False},
     ),
 }
 

@@ -67,11 +67,10 @@ async def test_socket_directory_stays_until_close_and_no_longer(plugin: Command)
     directory = Path(client.address).parent
     await client.shutdown_plugin()
     assert (client.is_started, directory.is_dir()) == (True, True)
-    first = client.stop_report
+    # A second call finds the plugin ended, and leaves alone what the first one found.
     await client.shutdown_plugin()
-    assert first is not None
     assert client.stop_report is not None
-    assert (first.rung, client.stop_report.rung) == ("shutdown", "exited")
+    assert client.stop_report.rung == "shutdown"
     await client.close()
     assert (client.is_started, directory.exists()) == (False, False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -208,7 +209,10 @@ class ClientConnection:
         return self._frames.popleft()
 
     async def close(self) -> None:
-        """Closes the connection, sending what is unsent; does nothing if it is closed. Never raises."""
+        """Closes the connection, sending what is unsent; does nothing if it is closed. Never raises.
+
+        A peer that does not read makes it wait; cancelled, it drops what is unsent.
+        """
         if self._closed:
             return
         self._closed = True
@@ -216,6 +220,12 @@ class ClientConnection:
             if not self.writer.is_closing():
                 self.writer.close()
                 await self.writer.wait_closed()
+        except asyncio.CancelledError:
+            # A peer that does not read could hold what is unsent, and the socket with it, for ever.
+            transport = getattr(self.writer, "transport", None)
+            if transport is not None:
+                transport.abort()
+            raise
         except OSError as error:
             # The peer closed or broke it first.
             _logger.debug("connection to %s ended with %s", self.remote_addr, error)

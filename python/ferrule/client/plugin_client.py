@@ -17,7 +17,7 @@ from ferrule import _core
 from ferrule.client.launch import core_settings, der_to_pem, open_channel
 from ferrule.client.relay import Relay
 from ferrule.config import ClientConfig, check_command
-from ferrule.errors import RPCPluginError, TransportError
+from ferrule.errors import ConfigError, RPCPluginError, SecurityError, TransportError
 from ferrule.mailbox import mailbox, outcome
 
 __all__ = ["RPCPluginClient", "Traffic"]
@@ -90,6 +90,7 @@ class RPCPluginClient:
         self._open = False
         self._process_id = os.getpid()
         self._closing: asyncio.Task[None] | None = None
+        self._exited: asyncio.Future[int | None] | None = None
         self._given_up = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -125,12 +126,15 @@ class RPCPluginClient:
         Raises:
             RPCPluginError: One of its subclasses; see `ferrule.errors`.
         """
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
         if self._open:
             self._check_process()
             if self.is_started:
                 return
             raise RPCPluginError("start() is already running", "Wait for it, or call close() to give it up.")
         self._open = True
+        self._facts = self._exited = self.stop_report = None
         self._process_id = os.getpid()
         self._given_up = asyncio.Event()
         try:
@@ -152,8 +156,10 @@ class RPCPluginClient:
         """
         if self._host is None or not self.is_started:
             return
-        self.stop_report = await outcome(self._host.stop)
-        self._relay.drain()
+        report = await outcome(self._host.stop)
+        # A second call finds the plugin ended, which says nothing about how.
+        self.stop_report = self.stop_report or report
+        await self._relay.drain()
 
     async def close(self) -> None:
         """Gives everything back: channel, connections, sockets, directory; kills the plugin if it still runs.
@@ -178,10 +184,18 @@ class RPCPluginClient:
         Raises:
             RPCPluginError: The plugin was never started.
         """
+        missing = RPCPluginError("there is no plugin to wait for", "Call start() first.")
         if self._host is None:
-            raise RPCPluginError("there is no plugin to wait for", "Call start() first.")
-        status: int | None = await outcome(self._host.exited)
-        self._relay.drain()
+            raise missing
+        loop = asyncio.get_running_loop()
+        # One for all who wait: a watchdog that asks again and again must not pile up.
+        if self._exited is None or self._exited.get_loop() is not loop:
+            self._exited = loop.create_future()
+            self._host.exited(mailbox(), self._exited)
+        status = await asyncio.shield(self._exited)
+        if status is None and not self._host.was_launched:
+            raise missing
+        await self._relay.drain()
         return status
 
     @property
@@ -273,7 +287,7 @@ class RPCPluginClient:
             try:
                 return await self._start_once()
             except RPCPluginError as error:
-                if self._given_up.is_set():
+                if self._given_up.is_set() or _is_final(error):
                     raise
                 self._relay.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
             with contextlib.suppress(TimeoutError):
@@ -289,7 +303,7 @@ class RPCPluginClient:
             facts: _core.Facts = await outcome(host.start)
         except RPCPluginError:
             # What the plugin said last belongs before the error.
-            self._relay.drain()
+            await self._relay.drain()
             host.forget_listener()
             raise
         return facts
@@ -301,14 +315,16 @@ class RPCPluginClient:
             if channel is not None:
                 await channel.close()
         finally:
-            await self._close_host()
-            self._open = False
-            self._closing = None
+            try:
+                await self._close_host()
+            finally:
+                self._open = False
+                self._closing = None
 
     async def _close_host(self) -> None:
         if self._host is not None:
             await outcome(self._host.close)
-            self._relay.drain()
+            await self._relay.drain()
             self._host.forget_listener()
 
     def _check_process(self) -> None:
@@ -318,6 +334,12 @@ class RPCPluginClient:
                 f"the plugin of {self!r} belongs to process {self._process_id}, of which this one is a fork. "
                 'Start plugins after the fork, or have multiprocessing use the start method "spawn".'
             )
+
+
+def _is_final(error: RPCPluginError) -> bool:
+    """Whether trying again would be pointless, or, where security failed, wrong."""
+    refused_by_system = error.code in {"launch.not-found", "launch.refused"}
+    return refused_by_system or isinstance(error, ConfigError | SecurityError)
 
 
 def _closed_while_starting() -> TransportError:

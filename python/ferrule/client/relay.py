@@ -28,10 +28,10 @@ class Relay:
         if self._pass_on():
             asyncio.get_running_loop().call_soon(self.receive)
 
-    def drain(self) -> None:
-        """Passes on everything there is."""
-        while self._pass_on():
-            pass
+    async def drain(self) -> None:
+        """Passes on everything there is, with turns for others in between."""
+        while self._pass_on():  # noqa: ASYNC110 - not waiting for anything, only giving way
+            await asyncio.sleep(0)
 
     def _pass_on(self) -> bool:
         """Whether there is more."""

@@ -96,10 +96,10 @@ impl Host {
         })
     }
 
-    /// Waits for the plugin's end; the future gets its exit status, or None where unknown.
+    /// Waits for the plugin's end; the future gets its exit status, or None where unknown or never launched.
     fn exited(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let core = self.core.clone();
-        run(mailbox, future, async move { Ok(Outcome::Exited(core.exited().await)) })
+        run(mailbox, future, async move { Ok(Outcome::Exited(core.exited().await.unwrap_or(ExitStatus::Unknown))) })
     }
 
     /// No more calls of the listener.
@@ -122,10 +122,10 @@ impl Host {
         self.core.exit_status().and_then(ExitStatus::return_code)
     }
 
-    /// Whether the process has ended, however.
+    /// Whether there ever was a process.
     #[getter]
-    fn has_exited(&self) -> bool {
-        self.core.exit_status().is_some()
+    fn was_launched(&self) -> bool {
+        self.core.was_launched()
     }
 
     /// The last lines of standard error.

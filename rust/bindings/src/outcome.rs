@@ -148,7 +148,8 @@ impl StopReport {
     /// Seconds in all.
     #[getter]
     fn seconds(&self) -> f64 {
-        self.0.steps.iter().map(|(_, duration)| duration.as_secs_f64()).sum()
+        // Of no steps, the sum is -0.0, which looks odd.
+        self.0.steps.iter().map(|(_, duration)| duration.as_secs_f64()).sum::<f64>() + 0.0
     }
 
     fn __repr__(&self) -> String {

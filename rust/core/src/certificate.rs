@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, SerialNumber,
 };
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
@@ -13,11 +15,10 @@ use time::{Duration, OffsetDateTime};
 use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, ErrorKind};
 use crate::settings::Curve;
-use crate::tls::provider;
 
 /// The name that go-plugin peers demand of each other.
 pub const SERVER_NAME: &str = "localhost";
@@ -43,15 +44,12 @@ impl Identity {
             Curve::P521 => &PKCS_ECDSA_P521_SHA512,
         };
         let failed = |error: rcgen::Error| identity_error("a one-time certificate could not be made", &error);
-        let key_pair = KeyPair::generate_for(algorithm).map_err(failed)?;
+        let mut key_pair = KeyPair::generate_for(algorithm).map_err(failed)?;
         let certificate = profile()?.self_signed(&key_pair).map_err(failed)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key_pair.serialize_der()));
-        Self::assemble(
-            vec![certificate.der().clone()],
-            &key,
-            certificate.pem(),
-            Zeroizing::new(key_pair.serialize_pem()),
-        )
+        let key_pem = Zeroizing::new(key_pair.serialize_pem());
+        key_pair.zeroize();
+        Self::assemble(vec![certificate.der().clone()], key, key_pem)
     }
 
     /// The caller's own pair, both PEM; the chain starts with the leaf.
@@ -59,17 +57,22 @@ impl Identity {
         let certificates = parse_pem_certificates(chain, "certificate")?;
         let parsed = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| identity_error("the setting tls.key is not a PEM private key", &error))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self::assemble(certificates, &parsed, text(chain), Zeroizing::new(text(key)))
+        Self::assemble(certificates, parsed, Zeroizing::new(String::from_utf8_lossy(key).into_owned()))
     }
 
     fn assemble(
         chain: Vec<CertificateDer<'static>>,
-        key: &PrivateKeyDer<'static>,
-        certificate_pem: String,
+        mut key: PrivateKeyDer<'static>,
         key_pem: Zeroizing<String>,
     ) -> Result<Self, Error> {
-        let certified_key = CertifiedKey::from_der(chain, key.clone_key(), provider())
+        // From the certificates alone: a file that holds a key as well must not make it public.
+        let encoded: Vec<Pem> = chain.iter().map(|each| Pem::new("CERTIFICATE", each.to_vec())).collect();
+        let certificate_pem = pem::encode_many_config(&encoded, EncodeConfig::new().set_line_ending(LineEnding::LF));
+        let signing_key = any_supported_type(&key);
+        key.zeroize();
+        let pair = signing_key.map(|signing_key| CertifiedKey::new(chain, signing_key));
+        let certified_key = pair
+            .and_then(|pair| pair.keys_match().map(|()| pair))
             .map_err(|error| identity_error("certificate and key do not form a pair", &error))?;
         Ok(Self { certified_key: Arc::new(certified_key), certificate_pem, key_pem })
     }
@@ -231,6 +234,14 @@ mod tests {
         let made = Identity::generate(Curve::P384).unwrap();
         let read = Identity::from_pem(made.certificate_pem().as_bytes(), made.key_pem().as_bytes()).unwrap();
         assert_eq!(read.certified_key().cert, made.certified_key().cert);
+    }
+
+    #[test]
+    fn key_in_the_file_of_the_certificate_stays_out_of_it() {
+        let made = Identity::generate(Curve::P256).unwrap();
+        let both = format!("{}{}", made.key_pem(), made.certificate_pem());
+        let read = Identity::from_pem(both.as_bytes(), both.as_bytes()).unwrap();
+        assert_eq!(read.certificate_pem(), made.certificate_pem());
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::path::Path;
 use crate::settings::{Security, Settings};
 
 /// PEM of the host's certificate; its presence turns AutoMTLS on in the plugin.
-pub const CLIENT_CERT: &str = "PLUGIN_CLIENT_CERT";
+const CLIENT_CERT: &str = "PLUGIN_CLIENT_CERT";
+/// Its presence turns broker multiplexing on in the plugin.
+const MULTIPLEX_GRPC: &str = "PLUGIN_MULTIPLEX_GRPC";
 /// Directory in which the plugin makes its sockets.
-pub const UNIX_SOCKET_DIR: &str = "PLUGIN_UNIX_SOCKET_DIR";
+const UNIX_SOCKET_DIR: &str = "PLUGIN_UNIX_SOCKET_DIR";
 
 /// go-plugin's fixed names. A host that is itself a plugin has inherited them, and handing them on would switch TLS or
 /// multiplexing on in a plugin that was not asked for it.
@@ -17,7 +19,7 @@ const RESERVED: [&str; 7] = [
     "PLUGIN_MIN_PORT",
     "PLUGIN_MAX_PORT",
     "PLUGIN_PROTOCOL_VERSIONS",
-    "PLUGIN_MULTIPLEX_GRPC",
+    MULTIPLEX_GRPC,
     CLIENT_CERT,
     "PLUGIN_UNIX_SOCKET_GROUP",
     UNIX_SOCKET_DIR,
@@ -42,9 +44,11 @@ pub fn child_environment(
     set(UNIX_SOCKET_DIR, socket_directory.into());
     match (&settings.security, client_certificate) {
         (Security::AutoMtls(_), Some(pem)) => drop(set(CLIENT_CERT, pem.into())),
-        // A caller's own value would make the plugin serve TLS that this host is not going to speak.
+        // A caller's own value, `{**os.environ}` for one, would make the plugin serve TLS that this host will not speak.
         _ => drop(environment.remove(OsStr::new(CLIENT_CERT))),
     }
+    // The same goes for multiplexing.
+    environment.remove(OsStr::new(MULTIPLEX_GRPC));
     environment
 }
 

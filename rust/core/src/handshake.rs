@@ -178,7 +178,7 @@ fn parse_integer(field: &str) -> Option<i64> {
 /// Finds the handshake line in the bytes of standard output, skipping stray lines up to a bound.
 ///
 /// A line is taken for the handshake when it has at least four fields and either starts with a number or names a known
-/// network third. Any other line is stray: kept for the log, and for the error if nothing better follows.
+/// network third; also when it has fewer, but starts with two numbers. Any other line is stray: kept for the log, and for the error if nothing better follows.
 #[derive(Debug, Default)]
 pub struct LineFinder {
     partial: Vec<u8>,
@@ -262,8 +262,13 @@ fn shorten(line: &[u8]) -> String {
 
 fn looks_like_handshake(line: &[u8]) -> bool {
     let fields: Vec<&[u8]> = line.trim_ascii().splitn(5, |byte| *byte == b'|').collect();
-    let &[core, _, network, _, ..] = fields.as_slice() else { return false };
-    matches!(network, b"unix" | b"tcp") || std::str::from_utf8(core).is_ok_and(|core| parse_integer(core).is_some())
+    let is_integer = |field: &[u8]| std::str::from_utf8(field).is_ok_and(|field| parse_integer(field).is_some());
+    match fields.as_slice() {
+        [core, _, network, _, ..] => matches!(*network, b"unix" | b"tcp") || is_integer(core),
+        // Cut off, but meant to be one: better refused now than waited for.
+        [core, app, ..] => is_integer(core) && is_integer(app),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-/// Everything about one plugin and how to drive it.
-#[derive(Debug, Clone)]
+/// Everything about one plugin and how to drive it. No `Debug`: environment and cookie are not for logs.
+#[derive(Clone)]
 pub struct Settings {
     /// Program and arguments; never empty.
     pub command: Vec<OsString>,

@@ -18,15 +18,21 @@ const WINDOW: u32 = 1 << 20;
 /// Limit of one received message; the largest expected is a kilobyte of output.
 const MESSAGE_LIMIT: usize = 4 << 20;
 
-/// A connection for calls of the host itself. Dropping it closes the connection.
-pub struct GrpcClient {
-    requests: SendRequest<Bytes>,
+/// A connection for calls of the host itself. Dropping it closes the connection, whoever still holds its client.
+pub struct GrpcConnection {
+    client: GrpcClient,
     driver: JoinHandle<Result<(), h2::Error>>,
 }
 
-impl GrpcClient {
+/// Makes calls on a connection.
+#[derive(Clone)]
+pub struct GrpcClient {
+    requests: SendRequest<Bytes>,
+}
+
+impl GrpcConnection {
     /// Speaks the HTTP/2 preface on a fresh stream.
-    pub async fn connect(stream: Stream, dialer: &Dialer) -> Result<Self, Error> {
+    pub async fn open(stream: Stream, dialer: &Dialer) -> Result<Self, Error> {
         let (requests, connection) = h2::client::Builder::new()
             .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
@@ -34,16 +40,41 @@ impl GrpcClient {
             .handshake(stream)
             .await
             .map_err(|error| connection_error(dialer, &error))?;
-        Ok(Self { requests, driver: tokio::spawn(connection) })
+        Ok(Self { client: GrpcClient { requests }, driver: tokio::spawn(connection) })
     }
 
+    /// What calls are made with.
+    #[must_use]
+    pub fn client(&self) -> &GrpcClient {
+        &self.client
+    }
+
+    /// Why the connection ended, once it has: the source of better messages than "broken pipe".
+    pub async fn closed(&mut self, dialer: &Dialer) -> Error {
+        match (&mut self.driver).await {
+            Ok(Err(error)) => connection_error(dialer, &error),
+            _ => dialer.last_error().unwrap_or_else(|| {
+                let message = format!("{} closed the connection before it answered", dialer.address());
+                Error::new(ErrorKind::Http2Failed, message)
+            }),
+        }
+    }
+}
+
+impl Drop for GrpcConnection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl GrpcClient {
     /// One request, one answer.
     pub async fn unary<A: Message + Default>(&self, path: &'static str, request: &impl Message) -> Result<A, Status> {
         let mut stream = self.server_streaming(path, request).await?;
         let answer = stream.next().await?;
         match (answer, stream.next().await?) {
             (Some(answer), None) => Ok(answer),
-            _ => Err(Status::new(Code::Other(13), format!("{path} did not answer exactly one message"))),
+            _ => Err(Status::new(Code::Internal, format!("{path} did not answer exactly one message"))),
         }
     }
 
@@ -63,23 +94,6 @@ impl GrpcClient {
             decoder: FrameDecoder::new(MESSAGE_LIMIT),
             answer: std::marker::PhantomData,
         })
-    }
-
-    /// Why the connection ended, once it has: the source of better messages than "broken pipe".
-    pub async fn closed(&mut self, dialer: &Dialer) -> Error {
-        match (&mut self.driver).await {
-            Ok(Err(error)) => connection_error(dialer, &error),
-            _ => dialer.last_error().unwrap_or_else(|| {
-                let message = format!("{} closed the connection before it answered", dialer.address());
-                Error::new(ErrorKind::Http2Failed, message)
-            }),
-        }
-    }
-}
-
-impl Drop for GrpcClient {
-    fn drop(&mut self) {
-        self.driver.abort();
     }
 }
 
@@ -132,8 +146,8 @@ impl<A: Message + Default> MessageStream<A> {
     /// The next message; `None` after a call that ended well.
     pub async fn next(&mut self) -> Result<Option<A>, Status> {
         loop {
-            if let Some(message) = self.decoder.next_message().map_err(Status::unavailable)? {
-                return A::decode(message).map(Some).map_err(Status::unavailable);
+            if let Some(message) = self.decoder.next_message().map_err(unreadable)? {
+                return A::decode(message).map(Some).map_err(unreadable);
             }
             match &mut self.state {
                 State::Ended => return Ok(None),
@@ -167,6 +181,10 @@ fn check_headers(response: &http::Response<RecvStream>) -> Result<Option<()>, St
         return Ok(Some(()));
     }
     check_status(Status::from_headers(response.headers())).map(|()| None)
+}
+
+fn unreadable(cause: impl std::fmt::Display) -> Status {
+    Status::new(Code::Internal, cause)
 }
 
 fn check_status(status: Option<Status>) -> Result<(), Status> {

@@ -7,6 +7,9 @@ use crate::error::{Error, ErrorKind, excerpt};
 /// Bytes before each message.
 pub const PREFIX_BYTES: usize = 5;
 
+/// Room made for a message of which little has arrived, in bytes.
+const MIN_GROWTH: usize = 64 * 1024;
+
 /// Puts the prefix of an uncompressed message before it.
 pub fn encode(message: &[u8], limit: usize) -> Result<Bytes, Error> {
     check_size(message.len(), limit, "sent")?;
@@ -58,8 +61,10 @@ impl FrameDecoder {
             Err(error) => return Err(self.failed.insert(error).clone()),
         };
         if self.buffer.len() < PREFIX_BYTES + length {
-            // One growth per large message instead of one per chunk.
-            self.buffer.reserve(PREFIX_BYTES + length - self.buffer.len());
+            // Few growths per large message, but never more than twice what has really arrived: a prefix alone costs a
+            // peer nothing and may announce 4 GiB.
+            let missing = PREFIX_BYTES + length - self.buffer.len();
+            self.buffer.reserve(missing.min(self.buffer.len().max(MIN_GROWTH)));
             return Ok(None);
         }
         self.buffer.advance(PREFIX_BYTES);
@@ -111,6 +116,14 @@ mod tests {
         assert_eq!(error.message(), "a message of 11 bytes cannot be received: the limit is 10 bytes");
         decoder.feed(&[0; 100]);
         assert_eq!(decoder.next_message().unwrap_err().kind(), ErrorKind::MessageTooLarge);
+    }
+
+    #[test]
+    fn announced_length_alone_takes_no_memory() {
+        let mut decoder = FrameDecoder::new(usize::MAX);
+        decoder.feed(&[0, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(decoder.next_message().unwrap(), None);
+        assert!(decoder.buffer.capacity() <= 2 * MIN_GROWTH);
     }
 
     #[test]

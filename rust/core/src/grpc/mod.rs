@@ -4,5 +4,5 @@ mod client;
 pub mod framing;
 mod status;
 
-pub use client::{GrpcClient, MessageStream};
+pub use client::{GrpcClient, GrpcConnection, MessageStream};
 pub use status::{Code, Status};

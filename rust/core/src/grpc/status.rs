@@ -15,6 +15,8 @@ pub enum Code {
     NotFound,
     /// The method does not exist.
     Unimplemented,
+    /// What arrived cannot be read.
+    Internal,
     /// The peer is gone or going.
     Unavailable,
     /// Any other code.
@@ -28,6 +30,7 @@ impl From<u32> for Code {
             1 => Self::Cancelled,
             5 => Self::NotFound,
             12 => Self::Unimplemented,
+            13 => Self::Internal,
             14 => Self::Unavailable,
             other => Self::Other(other),
         }

@@ -12,7 +12,7 @@ use super::session::Session;
 use super::{Facts, Host};
 use crate::certificate::SERVER_NAME;
 use crate::error::{Error, ErrorKind};
-use crate::grpc::{GrpcClient, MessageStream};
+use crate::grpc::{Code, GrpcClient, GrpcConnection, MessageStream, Status};
 use crate::handshake::{Expectations, Handshake};
 use crate::inbox::Output;
 use crate::process::log_line::Level;
@@ -22,7 +22,7 @@ use crate::services::stdio::{self, StdioData};
 use crate::settings::{Security, Settings};
 use crate::tls::{ALPN_H2, Trust, client_config};
 use crate::transport::bridge::{Bridge, Epitaph};
-use crate::transport::{Dialer, Stream, Tls};
+use crate::transport::{Dialer, Tls};
 
 impl Host {
     pub(super) async fn bring_up(
@@ -38,13 +38,18 @@ impl Host {
             Arc::new(Dialer::new(handshake.address.clone(), self.protection(&handshake)?, self.0.traffic.clone()));
 
         let begun = Instant::now();
-        let (client, connected) = self.connect(&session.process, &dialer).await?;
+        let (connection, connected) = self.connect(&session.process, &dialer).await?;
         let checked = begun.elapsed().saturating_sub(connected);
-        session.stdio = self.subscribe(&client).await;
-        session.client = Some(client);
+        session.stdio = self.subscribe(connection.client()).await;
+        session.connection = Some(connection);
         if self.0.settings.bridge {
             let epitaph = epitaph(session.process.clone());
-            session.bridge = Some(Bridge::listen(session.directory.join("grpc"), dialer, epitaph)?);
+            session.bridge = Some(Bridge::listen(
+                session.directory.join("grpc"),
+                dialer,
+                epitaph,
+                self.0.settings.timeouts.connect,
+            )?);
         }
         Ok(Facts {
             pid: session.process.pid(),
@@ -130,19 +135,19 @@ impl Host {
     }
 
     /// Connects and has the plugin answer once; the duration is that of connecting alone.
-    async fn connect(&self, process: &Process, dialer: &Dialer) -> Result<(GrpcClient, Duration), Error> {
+    async fn connect(&self, process: &Process, dialer: &Dialer) -> Result<(GrpcConnection, Duration), Error> {
         let limit = self.0.settings.timeouts.connect;
         let connecting = async {
             let begun = Instant::now();
-            let stream = dial_patiently(dialer).await?;
-            let mut client = GrpcClient::connect(stream, dialer).await?;
+            let stream = dialer.dial_patiently().await?;
+            let mut connection = GrpcConnection::open(stream, dialer).await?;
             let connected = begun.elapsed();
-            match health::check(&client).await {
-                Ok(()) => Ok((client, connected)),
+            match health::check(connection.client()).await {
+                Ok(()) => Ok((connection, connected)),
                 Err(status) => {
                     // A peer that refuses our certificate says so only after the TLS 1.3 handshake.
                     if status.disconnected {
-                        return Err(client.closed(dialer).await);
+                        return Err(connection.closed(dialer).await);
                     }
                     let message = format!("the health check of service \"plugin\" failed: {status}");
                     Err(Error::new(ErrorKind::HealthFailed, message))
@@ -157,7 +162,7 @@ impl Host {
         match result {
             Ok(Ok(connected)) => Ok(connected),
             // A crash breaks the connection first and is known a moment later: it is the better explanation.
-            Ok(Err(error)) if error.kind() != ErrorKind::CertificateMismatch => {
+            Ok(Err(error)) if !names_certificate(&error) => {
                 const MOMENT: Duration = Duration::from_millis(50);
                 timeout(MOMENT, process.exited()).await.map_or(Err(error), |status| Err(ended_early(status)))
             }
@@ -175,14 +180,27 @@ impl Host {
     /// Always subscribes, whoever listens: without a subscriber the plugin would block in its own writes.
     async fn subscribe(&self, client: &GrpcClient) -> Option<JoinHandle<()>> {
         let mut stream = stdio::subscribe(client).await.ok()?;
-        let host = self.clone();
-        Some(tokio::spawn(async move { host.relay_stdio(&mut stream).await }))
+        let (host, client) = (self.clone(), client.clone());
+        Some(tokio::spawn(async move {
+            // A message that cannot be read ends the stream; everything else ends the subscription.
+            while let Err(status) = host.relay_stdio(&mut stream).await {
+                let remark = format!("output was lost: {}", status.message);
+                host.0.inbox.push_remark(Level::Warn, remark);
+                let Ok(next) = stdio::subscribe(&client).await else { return };
+                stream = next;
+            }
+        }))
     }
 
-    async fn relay_stdio(&self, stream: &mut MessageStream<StdioData>) {
+    /// An error is one of the messages; the end of connection or service is none.
+    async fn relay_stdio(&self, stream: &mut MessageStream<StdioData>) -> Result<(), Status> {
         let Settings { sync_stdout, sync_stderr, .. } = self.0.settings;
-        // Any error is the end: the connection is gone, or the plugin has no such service.
-        while let Ok(Some(piece)) = stream.next().await {
+        loop {
+            let piece = match stream.next().await {
+                Ok(Some(piece)) => piece,
+                Err(status) if status.code == Code::Internal => return Err(status),
+                Ok(None) | Err(_) => return Ok(()),
+            };
             match piece.channel {
                 stdio::STDOUT if sync_stdout => self.0.inbox.push_output(Output::Stdout, piece.data).await,
                 stdio::STDERR if sync_stderr => self.0.inbox.push_output(Output::Stderr, piece.data).await,
@@ -192,22 +210,14 @@ impl Host {
     }
 }
 
+/// Such an error must not be hidden behind another.
+fn names_certificate(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::CertificateMismatch | ErrorKind::CertificateExpired)
+}
+
 fn ended_early(status: ExitStatus) -> Error {
     let message = format!("the plugin ended with {status} after its handshake, before it could be used");
     Error::new(ErrorKind::ExitedBeforeReady, message)
-}
-
-/// A plugin that announces itself before it listens is refused at first. Not Go's, but others exist.
-async fn dial_patiently(dialer: &Dialer) -> Result<Stream, Error> {
-    let mut pause = Duration::from_millis(2);
-    loop {
-        match dialer.dial().await {
-            // The caller's limit ends this.
-            Err(error) if error.kind() == ErrorKind::ConnectFailed => tokio::time::sleep(pause).await,
-            result => return result,
-        }
-        pause = (pause * 2).min(Duration::from_millis(100));
-    }
 }
 
 /// For calls that fail because the plugin is gone.

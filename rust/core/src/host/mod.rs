@@ -18,6 +18,7 @@ use self::session::Session;
 use crate::certificate::Identity;
 use crate::environment::child_environment;
 use crate::error::{Error, ErrorKind, Evidence};
+use crate::grpc::GrpcConnection;
 use crate::inbox::Inbox;
 use crate::process::stop::{Rung, StopReport, kill, stop};
 use crate::process::{ExitStatus, FirstLine, Launch, Process, diagnose};
@@ -104,12 +105,12 @@ impl Host {
             return StopReport { rung: Rung::Exited, exit_status, steps: Vec::new() };
         };
         let report = tokio::select! {
-            report = stop(&session.process, session.client.as_ref(), &self.0.settings.timeouts) => report,
+            report = stop(&session.process, session.connection.as_ref().map(GrpcConnection::client), &self.0.settings.timeouts) => report,
             // Closed meanwhile: no more waiting.
             () = self.0.given_up.cancelled() => kill(&session.process).await,
         };
         session.finish_stdio().await;
-        session.client = None;
+        session.connection = None;
         report
     }
 
@@ -121,12 +122,15 @@ impl Host {
         }
     }
 
-    /// Returns when the plugin has ended; never if it was never started.
-    pub async fn exited(&self) -> ExitStatus {
-        match self.0.process.get() {
-            Some(process) => process.exited().await,
-            None => std::future::pending().await,
-        }
+    /// Returns when the plugin has ended; `None` at once if it was never launched.
+    pub async fn exited(&self) -> Option<ExitStatus> {
+        Some(self.0.process.get()?.exited().await)
+    }
+
+    /// Whether there ever was a process.
+    #[must_use]
+    pub fn was_launched(&self) -> bool {
+        self.0.process.get().is_some()
     }
 
     /// How the plugin ended, if it has.
@@ -184,6 +188,6 @@ impl Host {
             .map_err(|failure| diagnose::explain(&failure, &program, settings))?;
         let process = Arc::new(process);
         let _ = self.0.process.set(process.clone());
-        Ok((Session { process, client: None, stdio: None, bridge: None, address: None, directory }, first_line))
+        Ok((Session { process, connection: None, stdio: None, bridge: None, address: None, directory }, first_line))
     }
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::grpc::GrpcClient;
+use crate::grpc::GrpcConnection;
 use crate::process::Process;
 use crate::process::stop::KILL_LIMIT;
 use crate::transport::bridge::Bridge;
@@ -17,7 +17,7 @@ use crate::transport::{Address, PrivateDirectory};
 /// What must be given back.
 pub(super) struct Session {
     pub(super) process: Arc<Process>,
-    pub(super) client: Option<GrpcClient>,
+    pub(super) connection: Option<GrpcConnection>,
     pub(super) stdio: Option<JoinHandle<()>>,
     pub(super) bridge: Option<Bridge>,
     pub(super) address: Option<Address>,
@@ -41,7 +41,7 @@ impl Session {
             stdio.abort();
         }
         self.bridge = None;
-        self.client = None;
+        self.connection = None;
         self.process.signal(Signal::KILL);
         // A process in an uninterruptible system call outlives even that; it must not hold up its host.
         let _ = timeout(KILL_LIMIT, self.process.exited()).await;
@@ -53,11 +53,46 @@ impl Session {
 }
 
 /// go-plugin before 1.5 does not know the private directory and puts its socket elsewhere. Go removes it at a clean end;
-/// after any other it stays.
+/// after any other it stays. A socket at which somebody listens is not litter: the plugin may have named another's.
 fn remove_socket(path: &Path) {
     use std::os::unix::fs::FileTypeExt;
-    if path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket()) {
-        // Only litter: nothing depends on it.
+    let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
+    if is_socket && is_deserted(path) {
+        // Nothing depends on it.
         let _ = std::fs::remove_file(path);
+    }
+}
+
+fn is_deserted(path: &Path) -> bool {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+    let refused = || -> rustix::io::Result<bool> {
+        let probe = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+        // A listener whose queue is full must not hold us up.
+        rustix::io::ioctl_fionbio(&probe, true)?;
+        Ok(connect(&probe, &SocketAddrUnix::new(path)?) == Err(rustix::io::Errno::CONNREFUSED))
+    };
+    refused().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn only_a_socket_at_which_nobody_listens_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (socket, file) = (directory.path().join("socket"), directory.path().join("file"));
+        std::fs::write(&file, "").unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        remove_socket(&file);
+        remove_socket(&socket);
+        assert!(file.exists() && socket.exists());
+        drop(listener);
+        remove_socket(&socket);
+        assert!(!socket.exists());
     }
 }

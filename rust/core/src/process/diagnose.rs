@@ -85,6 +85,8 @@ pub fn describe(program: &Path) -> String {
     let mut facts = Vec::new();
     match program.metadata() {
         Ok(metadata) if metadata.is_dir() => return "it is a directory".to_owned(),
+        // Opening a pipe would wait for its writer.
+        Ok(metadata) if !metadata.is_file() => return "it is not a regular file".to_owned(),
         Ok(metadata) => facts.extend(describe_access(&metadata)),
         Err(error) => return error.to_string(),
     }
@@ -129,14 +131,30 @@ fn describe_format(head: &[u8]) -> String {
         [0x7f, b'E', b'L', b'F', _, order, ..] if head.len() > 19 => {
             let number = [head[18], head[19]];
             let machine = if *order == 1 { u16::from_le_bytes(number) } else { u16::from_be_bytes(number) };
-            let built_for = goblin::elf::header::machine_to_str(machine).to_ascii_lowercase();
-            format!("an ELF file built for {built_for}, {here}")
+            format!("an ELF file built for {}, {here}", elf_machine(machine))
         }
         [b'M', b'Z', ..] => format!("built for Windows, {here}"),
         [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => format!("built for macOS, {here}"),
         [] => "the file is empty".to_owned(),
         _ => "no known executable format, a script needs a first line that begins with #!".to_owned(),
     }
+}
+
+/// The machines that plugins are built for (`e_machine` in the ELF specification).
+fn elf_machine(number: u16) -> String {
+    let name = match number {
+        3 => "x86",
+        8 => "mips",
+        20 | 21 => "powerpc",
+        22 => "s390x",
+        40 => "arm",
+        62 => "x86_64",
+        183 => "aarch64",
+        243 => "riscv",
+        258 => "loongarch",
+        _ => return format!("machine number {number}"),
+    };
+    name.to_owned()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{oneshot, watch};
 
@@ -56,7 +56,7 @@ impl Process {
         let stderr = read_stderr(child.stderr.take(), stderr_ended, process.tail.clone(), inbox);
         let readers = (tokio::spawn(stdout), tokio::spawn(stderr));
         tokio::spawn(async move {
-            // An error could only mean that the descriptor cannot be watched; then reaping below waits instead.
+            // An error could only mean that the runtime is going down.
             let _ = child.ended().await;
             // Nothing that the plugin started may outlive it. Before reaping, while the pid still names this group.
             let _ = kill_process_group(child.pid(), Signal::KILL);
@@ -88,9 +88,13 @@ impl Process {
 
     /// Signals the process and all it started. Only from the I/O thread: there nothing can be reaped in between.
     pub fn signal(&self, signal: Signal) {
-        if self.exit_status().is_none() {
-            // The group may have ended this moment, which is what the signal wants.
-            let _ = kill_process_group(self.pid, signal);
+        if self.exit_status().is_some() {
+            return;
+        }
+        // A process may leave its group, but not its pid. Errors mean that it has ended, which is what the signal wants.
+        let left_group = kill_process_group(self.pid, signal).is_err();
+        if left_group || signal == Signal::KILL {
+            let _ = kill_process(self.pid, signal);
         }
     }
 

@@ -12,11 +12,11 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -27,7 +27,7 @@ use super::launch::{Launch, SpawnError};
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
-    pidfd: OwnedFd,
+    pidfd: AsyncFd<OwnedFd>,
     /// Read end of its standard output.
     pub stdout: Option<OwnedFd>,
     /// Read end of its standard error.
@@ -73,9 +73,9 @@ impl Child {
             parent: launch.die_with_host.then(|| rustix::process::getpid().as_raw_pid()),
             failure: None,
         };
-        let pid = clone_and_execute(&mut plan).map_err(SpawnError::Resources)?;
+        let (pid, pidfd) = clone_and_execute(&mut plan).map_err(SpawnError::Resources)?;
         if let Some((step, code)) = plan.failure {
-            let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+            reap(&pidfd);
             let error = io::Error::from_raw_os_error(code);
             return Err(match step {
                 Step::Prepare => SpawnError::Resources(error),
@@ -83,11 +83,14 @@ impl Child {
                 Step::Execute => SpawnError::Execute(error),
             });
         }
-        // The pid cannot have been recycled: nobody but us reaps it.
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| {
-            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-            let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
-            SpawnError::Resources(error.into())
+        // SAFETY: the registration owns the descriptor, which stays open and the same until both are dropped.
+        let watched = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
+        let pidfd = watched.map_err(|error| {
+            let (pidfd, error) = error.into_parts();
+            // Errors mean that it has ended already.
+            let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+            reap(&pidfd);
+            SpawnError::Resources(error)
         })?;
         Ok(Self { pid, pidfd, stdout: Some(stdout), stderr: Some(stderr) })
     }
@@ -100,23 +103,27 @@ impl Child {
 
     /// Returns once the process has ended; it stays a zombie, so that its pid still names it.
     pub async fn ended(&self) -> io::Result<()> {
-        let pidfd = self.pidfd.try_clone()?;
-        // SAFETY: the registration owns the descriptor, which stays open and the same until both are dropped.
-        let watched = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE)? };
-        watched.readable().await.map(drop)
+        self.pidfd.readable().await.map(drop)
     }
 
     /// Collects the status of a child that has ended. From here on the pid may be recycled.
     pub fn reap(&self) -> ExitStatus {
-        match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
-            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => ExitStatus::Code(code),
-                (None, Some(signal)) => ExitStatus::Signal(signal),
-                (None, None) => ExitStatus::Unknown,
-            },
-            // The host's own code waited for any child, and this one was among them.
-            Ok(None) | Err(_) => ExitStatus::Unknown,
-        }
+        reap(self.pidfd.get_ref())
+    }
+}
+
+/// Waits for the end of a child that has ended or is about to.
+fn reap(pidfd: &OwnedFd) -> ExitStatus {
+    let result =
+        rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED));
+    match result {
+        Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => ExitStatus::Code(code),
+            (None, Some(signal)) => ExitStatus::Signal(signal),
+            (None, None) => ExitStatus::Unknown,
+        },
+        // The host's own code waited for any child, and this one was among them.
+        Ok(None) | Err(_) => ExitStatus::Unknown,
     }
 }
 
@@ -162,28 +169,31 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
 
-fn clone_and_execute(plan: &mut Plan) -> io::Result<Pid> {
+fn clone_and_execute(plan: &mut Plan) -> io::Result<(Pid, OwnedFd)> {
     let mut stack: Vec<MaybeUninit<u128>> = vec![MaybeUninit::uninit(); STACK_BYTES / size_of::<u128>()];
     // SAFETY: the stack grows down from its end, is 16-byte aligned and outlives the child's use of it, because
     // CLONE_VFORK suspends this thread until the child has executed or ended. CLONE_VM makes `plan` shared, and while
     // this thread is suspended the child is its only user. Signals are blocked meanwhile, so that no handler of the
-    // host runs in the child.
-    let pid = unsafe {
+    // host runs in the child. With CLONE_PIDFD (Linux 5.2) the kernel stores a descriptor of ours, close-on-exec, in the
+    // fifth argument; nobody else owns it.
+    let (pid, pidfd) = unsafe {
         let mut all = MaybeUninit::uninit();
         let mut before = MaybeUninit::uninit();
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
         let top = stack.as_mut_ptr_range().end.cast();
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        let pid = libc::clone(run_child, top, flags, ptr::from_mut(plan).cast());
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        let mut pidfd: RawFd = -1;
+        let pid = libc::clone(run_child, top, flags, ptr::from_mut(plan).cast(), &raw mut pidfd);
         let error = io::Error::last_os_error();
         libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut());
         if pid < 0 {
             return Err(error);
         }
-        pid
+        (pid, OwnedFd::from_raw_fd(pidfd))
     };
-    Pid::from_raw(pid).ok_or_else(|| io::Error::other("the kernel gave a process id of zero"))
+    let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("the kernel gave a process id of zero"))?;
+    Ok((pid, pidfd))
 }
 
 /// The child's whole life before the program takes over.
@@ -227,15 +237,16 @@ unsafe fn prepare_and_execute(plan: &Plan) -> (Step, i32) {
 
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
-/// Python ignores SIGPIPE, and ignored signals stay ignored across `execve`; so does the mask.
+/// Python ignores SIGPIPE and SIGXFSZ, and ignored signals stay ignored across `execve`; so does the mask.
 unsafe fn restore_signals() {
     // SAFETY: see `run_child`. Without CLONE_SIGHAND the table of handlers is the child's own.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
         let mut none = MaybeUninit::uninit();
         libc::sigemptyset(none.as_mut_ptr());
         // Handlers of the host must not run here; with the mask open they could until `execve` resets them.
-        for signal in 1..libc::SIGRTMAX() {
+        for signal in 1..=libc::SIGRTMAX() {
             let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
             if libc::sigaction(signal, ptr::null(), &raw mut action) == 0
                 && action.sa_sigaction != libc::SIG_IGN

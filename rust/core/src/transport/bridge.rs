@@ -26,6 +26,9 @@ use crate::error::{Error, ErrorKind};
 /// Size of the buffer of each direction, in bytes: at 8 KiB large messages cost twice as much.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// Pause after an attempt to accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 /// How long a library may take to read why its connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -41,14 +44,14 @@ pub struct Bridge {
 
 impl Bridge {
     /// Listens on `path`, which must lie in a private directory.
-    pub fn listen(path: PathBuf, dialer: Arc<Dialer>, epitaph: Epitaph) -> Result<Self, Error> {
+    pub fn listen(path: PathBuf, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit: Duration) -> Result<Self, Error> {
         let listener = UnixListener::bind(&path).map_err(|error| {
             Error::new(
                 ErrorKind::LaunchFailed,
                 format!("the local socket {} cannot be opened: {error}", path.display()),
             )
         })?;
-        Ok(Self { path, accepting: tokio::spawn(accept(listener, dialer, epitaph)) })
+        Ok(Self { path, accepting: tokio::spawn(accept(listener, dialer, epitaph, dial_limit)) })
     }
 
     /// The path to dial.
@@ -64,12 +67,17 @@ impl Drop for Bridge {
     }
 }
 
-async fn accept(listener: UnixListener, dialer: Arc<Dialer>, epitaph: Epitaph) {
+async fn accept(listener: UnixListener, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit: Duration) {
     // Owned by this task, so that all connections end with it.
     let mut connections = JoinSet::new();
-    while let Ok((local, _)) = listener.accept().await {
-        if is_this_process(&local) {
-            connections.spawn(serve(local, dialer.clone(), epitaph.clone()));
+    loop {
+        match listener.accept().await {
+            Ok((local, _)) if is_this_process(&local) => {
+                connections.spawn(serve(local, dialer.clone(), epitaph.clone(), dial_limit));
+            }
+            Ok(_) => (),
+            // Out of descriptors, say: the connection stays in the queue, and asking again at once would spin.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
         while connections.try_join_next().is_some() {}
     }
@@ -80,8 +88,13 @@ fn is_this_process(peer: &UnixStream) -> bool {
     peer.peer_cred().is_ok_and(|peer| (peer.uid(), peer.pid()) == (own.0, Some(own.1)))
 }
 
-async fn serve(local: UnixStream, dialer: Arc<Dialer>, epitaph: Epitaph) {
-    match dialer.dial().await {
+async fn serve(local: UnixStream, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit: Duration) {
+    // A plugin that hangs must not collect the connections of a library that tries again and again.
+    let dialled = timeout(dial_limit, dialer.dial()).await.unwrap_or_else(|_| {
+        let message = format!("no connection to {} after {:.1} s", dialer.address(), dial_limit.as_secs_f64());
+        Err(Error::new(ErrorKind::ConnectTimeout, message))
+    });
+    match dialled {
         Ok(remote) => carry(local, remote, &epitaph).await,
         Err(error) => {
             let reason = format!("{error}; {}", epitaph().await);

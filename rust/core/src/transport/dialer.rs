@@ -1,12 +1,11 @@
 //! Connects to one peer, as often as asked, always under the same rules.
 
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -49,9 +48,23 @@ impl Dialer {
 
     /// One attempt: socket, then TLS.
     pub async fn dial(&self) -> Result<Stream, Error> {
-        let result = self.attempt().await;
-        self.last_error.set(result.as_ref().err().cloned());
-        result
+        let socket = self.connect().await.map_err(|error| self.refused(&error));
+        self.protect(socket).await
+    }
+
+    /// The same for a plugin that may have announced itself before it listens, as some do; the caller's limit ends it.
+    pub async fn dial_patiently(&self) -> Result<Stream, Error> {
+        let mut pause = Duration::from_millis(2);
+        loop {
+            match self.connect().await {
+                Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
+                    self.last_error.set(Some(self.refused(&error)));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(100));
+                }
+                socket => return self.protect(socket.map_err(|error| self.refused(&error))).await,
+            }
+        }
     }
 
     /// Why the latest attempt failed, or what broke TLS on the stream that it gave.
@@ -67,17 +80,17 @@ impl Dialer {
             .unwrap_or_else(|| Error::new(kind, format!("{what} {}: {cause}", self.address)))
     }
 
-    async fn attempt(&self) -> Result<Stream, Error> {
+    async fn connect(&self) -> io::Result<Stream> {
         match &self.address {
             #[cfg(unix)]
-            Address::Unix(path) => self.protect(connect_unix(path).await.map_err(|e| self.refused(&e))?).await,
+            Address::Unix(path) => Ok(Stream::new(UnixStream::connect(path).await?)),
             #[cfg(not(unix))]
-            Address::Unix(_) => Err(self.refused(&io::Error::from(io::ErrorKind::Unsupported))),
+            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
             Address::Tcp(address) => {
-                let socket = TcpStream::connect(address).await.map_err(|error| self.refused(&error))?;
+                let socket = TcpStream::connect(address).await?;
                 // Small calls must not wait for each other's acknowledgement.
-                socket.set_nodelay(true).map_err(|error| self.refused(&error))?;
-                self.protect(socket).await
+                socket.set_nodelay(true)?;
+                Ok(Stream::new(socket))
             }
         }
     }
@@ -86,8 +99,16 @@ impl Dialer {
         Error::new(ErrorKind::ConnectFailed, format!("no connection to {}: {cause}", self.address))
     }
 
-    async fn protect(&self, socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Stream, Error> {
-        let wire = Counted::new(socket, self.traffic.wire.clone());
+    async fn protect(&self, socket: Result<Stream, Error>) -> Result<Stream, Error> {
+        let result = match socket {
+            Ok(socket) => self.shake_hands(Counted::new(socket, self.traffic.wire.clone())).await,
+            Err(error) => Err(error),
+        };
+        self.last_error.set(result.as_ref().err().cloned());
+        result
+    }
+
+    async fn shake_hands(&self, wire: Counted<Stream>) -> Result<Stream, Error> {
         let Some(tls) = &self.tls else {
             return Ok(Stream::new(Counted::new(wire, self.traffic.content.clone())));
         };
@@ -118,17 +139,4 @@ impl LastError {
     fn get(&self) -> Option<Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-/// Longest path that fits into `sockaddr_un` everywhere, its NUL byte not counted.
-#[cfg(unix)]
-const MAX_SOCKET_PATH: usize = 103;
-
-#[cfg(unix)]
-async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
-    if path.as_os_str().len() > MAX_SOCKET_PATH {
-        let reason = format!("the path has {} bytes, sockets allow {MAX_SOCKET_PATH}", path.as_os_str().len());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-    }
-    UnixStream::connect(path).await
 }

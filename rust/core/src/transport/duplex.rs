@@ -2,18 +2,25 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::Stream;
 use crate::wake::Wake;
 
 /// Received bytes that may wait for the consumer before the peer is made to wait.
 const INCOMING_LIMIT: usize = 256 * 1024;
-/// Room for one read, in bytes.
+/// A block of memory for reads, in bytes.
 const READ_BYTES: usize = 64 * 1024;
+/// Room that a read needs at least, in bytes.
+const MIN_READ_BYTES: usize = 4 * 1024;
+/// How long the goodbye of a closed stream may take.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// What waits for the consumer.
 #[derive(Debug, Default)]
@@ -36,7 +43,6 @@ struct State {
     outgoing: VecDeque<Bytes>,
     unsent: usize,
     finish: bool,
-    closed: bool,
     end_of_input: bool,
     end: Option<Result<(), String>>,
     woken: bool,
@@ -48,13 +54,20 @@ pub struct Duplex {
     state: Arc<Mutex<State>>,
     queued: Arc<Notify>,
     room: Arc<Notify>,
+    closing: CancellationToken,
     wake: Arc<dyn Wake>,
 }
 
 impl Duplex {
     /// A consumer's end that is not connected yet; hand it to [`drive`] together with the stream.
     pub fn new(wake: Arc<dyn Wake>) -> Self {
-        Self { state: Arc::default(), queued: Arc::default(), room: Arc::default(), wake }
+        Self {
+            state: Arc::default(),
+            queued: Arc::default(),
+            room: Arc::default(),
+            closing: CancellationToken::new(),
+            wake,
+        }
     }
 
     /// Queues bytes; returns how many are unsent now.
@@ -80,14 +93,12 @@ impl Duplex {
 
     /// Ends the stream at once; what is unsent is dropped.
     pub fn close(&self) {
-        self.update(|state| state.closed = true);
+        self.closing.cancel();
     }
 
     /// Returns once [`Duplex::close`] was called: for whoever still connects.
     pub async fn closed(&self) {
-        while !self.lock().closed {
-            self.queued.notified().await;
-        }
+        self.closing.cancelled().await;
     }
 
     /// Hands over what waits.
@@ -139,7 +150,11 @@ pub async fn drive(duplex: Duplex, stream: Stream) {
     let end = tokio::select! {
         result = receive(&duplex, &mut source) => result,
         result = send(&duplex, &mut sink) => result,
+        // At any moment, also while a write waits for a peer that does not read.
+        () = duplex.closed() => Ok(()),
     };
+    // TLS says goodbye, if the peer lets it.
+    let _ = timeout(FAREWELL, sink.shutdown()).await;
     duplex.announce(|state| state.end = Some(end.map_err(|error| error.to_string())));
 }
 
@@ -150,7 +165,10 @@ async fn receive(duplex: &Duplex, source: &mut (impl AsyncReadExt + Unpin)) -> s
         while !duplex.may_read() {
             duplex.room.notified().await;
         }
-        buffer.reserve(READ_BYTES);
+        // Small chunks share a block, which lives until the last of them is consumed.
+        if buffer.capacity() < MIN_READ_BYTES {
+            buffer.reserve(READ_BYTES);
+        }
         if source.read_buf(&mut buffer).await? == 0 {
             duplex.announce(|state| state.end_of_input = true);
             return std::future::pending().await;
@@ -166,12 +184,11 @@ async fn receive(duplex: &Duplex, source: &mut (impl AsyncReadExt + Unpin)) -> s
 async fn send(duplex: &Duplex, sink: &mut (impl AsyncWriteExt + Unpin)) -> std::io::Result<()> {
     let mut finished = false;
     loop {
-        let (next, finish, closed) = {
+        let (next, finish) = {
             let mut state = duplex.lock();
-            (state.outgoing.pop_front(), state.finish, state.closed)
+            (state.outgoing.pop_front(), state.finish)
         };
         match next {
-            _ if closed => return sink.shutdown().await,
             Some(bytes) => {
                 sink.write_all(&bytes).await?;
                 duplex.announce(|state| state.unsent -= bytes.len());
@@ -192,11 +209,8 @@ async fn send(duplex: &Duplex, sink: &mut (impl AsyncWriteExt + Unpin)) -> std::
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::time::Duration;
-
     use tokio::net::UnixListener;
     use tokio::sync::mpsc;
-    use tokio::time::timeout;
 
     use super::*;
     use crate::transport::{Address, Dialer, Traffic};

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::dialer::LastError;
@@ -57,6 +58,9 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// How much of what a closing peer has sent may wait for its reader, in bytes.
+const EARLY_LIMIT: usize = 1 << 20;
+
 /// Remembers what broke TLS. Whoever reads this stream, `h2` for one, keeps only the text of an error.
 pub(super) struct Watched<S> {
     stream: S,
@@ -64,11 +68,13 @@ pub(super) struct Watched<S> {
     last_error: LastError,
     /// Kept back until what the peer sent before it closed has been read.
     failed_write: Option<io::Error>,
+    /// What was read meanwhile; belongs to the next reads.
+    early: BytesMut,
 }
 
 impl<S: AsyncRead + Unpin> Watched<S> {
     pub(super) fn new(stream: S, peer: String, last_error: LastError) -> Self {
-        Self { stream, peer, last_error, failed_write: None }
+        Self { stream, peer, last_error, failed_write: None, early: BytesMut::new() }
     }
 
     fn note(&self, error: &io::Error) {
@@ -88,22 +94,23 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             self.note(&error);
             return Poll::Ready(Err(error));
         }
-        let mut scratch = [0; 1024];
-        loop {
+        let mut scratch = [0; 4096];
+        while self.early.len() < EARLY_LIMIT {
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
                 Poll::Pending => {
                     self.failed_write = Some(error);
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => (),
-                Poll::Ready(Ok(())) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.early.extend_from_slice(buffer.filled()),
+                Poll::Ready(Ok(())) => break,
                 Poll::Ready(Err(alert)) => {
                     self.note(&alert);
-                    return Poll::Ready(Err(error));
+                    break;
                 }
             }
         }
+        Poll::Ready(Err(error))
     }
 }
 
@@ -113,6 +120,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let count = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         let result = Pin::new(&mut self.stream).poll_read(context, buffer);
         if let Poll::Ready(Err(error)) = &result {
             self.note(error);
