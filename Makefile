@@ -80,7 +80,7 @@ bench: wheel go-peers  ## Compare with other hosts; results are printed
 	build/bench-env/bin/pip install --quiet --requirement benches/requirements.txt
 	build/bench-env/bin/pip install --quiet --no-deps --force-reinstall dist/*.whl
 	build/bench-env/bin/python benches/lifecycle.py $(BENCH_OPTIONS)
-	build/bench-env/bin/python -m pytest --benchmark-only --override-ini addopts= benches/bench_parsers.py
+	build/bench-env/bin/python -m pytest --benchmark-only --override-ini addopts= --override-ini filterwarnings= -p no:cacheprovider benches/bench_parsers.py
 
 soak: build go-peers  ## 1,000 starts and stops, 200 killed plugins: minutes, not part of the tests
 	FERRULE_CYCLES=1000 FERRULE_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_leaks.py --timeout 1800

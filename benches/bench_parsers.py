@@ -13,9 +13,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from ferrule import _core
+from ferrule.testing.certificate import generate
 
-# As long as the P-521 certificate of a Go plugin; neither parser looks inside.
-CERTIFICATE_DER = bytes(index % 251 for index in range(595))
+# A real one: the core makes sure that it is a certificate, the rival does not.
+CERTIFICATE_DER = generate().certificate_der
 CERTIFICATE_FIELD = base64.b64encode(CERTIFICATE_DER).rstrip(b"=")
 LINE_PLAIN = b"1|1|unix|/tmp/plugin3345363170|grpc|\n"
 LINE_MTLS = b"1|1|unix|/tmp/plugin3345363170|grpc|" + CERTIFICATE_FIELD + b"\n"
