@@ -11,9 +11,11 @@ use ferrule_core::inbox::Output;
 use ferrule_core::process::ExitStatus;
 use ferrule_core::process::log_line::Level;
 use ferrule_core::settings::Settings;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::channel::{Channel, PassedChannelSettings};
 use crate::convert::duration;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
@@ -100,6 +102,13 @@ impl Host {
     fn exited(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let core = self.core.clone();
         run(mailbox, future, async move { Ok(Outcome::Exited(core.exited().await.unwrap_or(ExitStatus::Unknown))) })
+    }
+
+    /// A channel to the plugin, which must be ready.
+    fn channel(&self, settings: PassedChannelSettings) -> PyResult<Channel> {
+        let (settings, outgoing) = settings.read(None)?;
+        let core = self.core.channel(settings).ok_or_else(|| PyRuntimeError::new_err("the plugin is not ready"))?;
+        Ok(Channel::new(core, outgoing))
     }
 
     /// No more calls of the listener.

@@ -4,23 +4,59 @@
 //! on Linux the parent-death signal that ends an orphaned plugin follows the *thread* that started it.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::process;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::PyResult;
 use pyo3::exceptions::PyRuntimeError;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
+use tokio::sync::Notify;
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct IoThread {
     process_id: u32,
-    handle: Handle,
+    desk: Arc<Desk>,
+}
+
+/// Where work is left for the I/O thread. Waking it costs a system call, so it is woken once for however much was left.
+#[derive(Default)]
+struct Desk {
+    work: Mutex<Vec<Work>>,
+    filled: Notify,
+}
+
+impl Desk {
+    fn leave(&self, work: Work) {
+        let mut waiting = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(work);
+        let first = waiting.len() == 1;
+        drop(waiting);
+        // ORDERING: the I/O thread takes everything under the same lock, so whoever finds it empty is the one to wake it.
+        if first {
+            self.filled.notify_one();
+        }
+    }
+
+    async fn serve(&self) {
+        loop {
+            let work = std::mem::take(&mut *self.work.lock().unwrap_or_else(PoisonError::into_inner));
+            if work.is_empty() {
+                self.filled.notified().await;
+            }
+            for work in work {
+                tokio::spawn(work);
+            }
+        }
+    }
 }
 
 static IO_THREAD: Mutex<Option<IoThread>> = Mutex::new(None);
 
 /// Runs `work` on the I/O thread, starting that if need be.
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> PyResult<()> {
-    drop(handle()?.spawn(work));
+    desk()?.leave(Box::pin(work));
     Ok(())
 }
 
@@ -30,7 +66,7 @@ pub(crate) fn is_forked() -> bool {
     place.as_ref().is_some_and(|thread| thread.process_id != process::id())
 }
 
-fn handle() -> PyResult<Handle> {
+fn desk() -> PyResult<Arc<Desk>> {
     let mut place = IO_THREAD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(thread) = place.as_ref() {
         if thread.process_id != process::id() {
@@ -39,18 +75,17 @@ fn handle() -> PyResult<Handle> {
                  Start plugins after the fork, or have multiprocessing use the start method \"spawn\".",
             ));
         }
-        return Ok(thread.handle.clone());
+        return Ok(thread.desk.clone());
     }
-    let handle = start()?;
-    *place = Some(IoThread { process_id: process::id(), handle: handle.clone() });
-    Ok(handle)
+    let desk = start()?;
+    *place = Some(IoThread { process_id: process::id(), desk: desk.clone() });
+    Ok(desk)
 }
 
-fn start() -> PyResult<Handle> {
+fn start() -> PyResult<Arc<Desk>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let handle = runtime.handle().clone();
-    std::thread::Builder::new()
-        .name("ferrule-io".to_owned())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-    Ok(handle)
+    let desk = Arc::new(Desk::default());
+    let served = desk.clone();
+    std::thread::Builder::new().name("ferrule-io".to_owned()).spawn(move || runtime.block_on(served.serve()))?;
+    Ok(desk)
 }

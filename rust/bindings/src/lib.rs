@@ -1,5 +1,7 @@
 //! The extension module `ferrule._core`: the only place with `PyO3`. No logic lives here, only conversion.
 
+mod call;
+mod channel;
 mod convert;
 mod errors;
 mod frames;
@@ -28,6 +30,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", ferrule_core::VERSION)?;
     module.add_class::<mailbox::Mailbox>()?;
     module.add_class::<host::Host>()?;
+    module.add_class::<channel::Channel>()?;
+    module.add_class::<call::Call>()?;
     module.add_class::<outcome::Facts>()?;
     module.add_class::<outcome::CertificateFacts>()?;
     module.add_class::<outcome::StopReport>()?;

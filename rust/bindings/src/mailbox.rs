@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrule_core::error::{Error, ErrorKind};
+use ferrule_core::grpc::call::Watcher;
 use ferrule_core::wake::Wake;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -26,6 +27,8 @@ enum Letter {
     Done(Id, Result<Outcome, Error>),
     /// Something waits: calls a listener.
     Wake(Id),
+    /// The same for the last time: calls a listener and forgets it.
+    Last(Id),
 }
 
 struct Shared {
@@ -119,6 +122,12 @@ impl Mailbox {
         (id, Arc::new(move || shared.post(Letter::Wake(id))))
     }
 
+    /// The same for a call, whose end is the last wake.
+    pub(crate) fn watcher(&self, receiver: Py<PyAny>) -> (Id, Box<dyn Watcher>) {
+        let id = self.register(receiver);
+        (id, Box::new(Post { shared: self.shared.clone(), id }))
+    }
+
     fn register(&self, receiver: Py<PyAny>) -> Id {
         let mut receivers = self.receivers();
         receivers.last += 1;
@@ -150,7 +159,27 @@ impl Mailbox {
                 let listener = self.receivers().by_id.get(&id).map(|listener| listener.clone_ref(py));
                 listener.map_or(Ok(()), |listener| listener.call0(py).map(drop))
             }
+            Letter::Last(id) => {
+                let listener = self.receivers().by_id.remove(&id);
+                listener.map_or(Ok(()), |listener| listener.call0(py).map(drop))
+            }
         }
+    }
+}
+
+/// Posts the events of one call.
+struct Post {
+    shared: Arc<Shared>,
+    id: Id,
+}
+
+impl Watcher for Post {
+    fn event(&self) {
+        self.shared.post(Letter::Wake(self.id));
+    }
+
+    fn ended(&self) {
+        self.shared.post(Letter::Last(self.id));
     }
 }
 

@@ -124,10 +124,6 @@ fn protection(files: &TlsFiles) -> Result<Tls, Error> {
         (Some(certificate), Some(key)) => Some(Identity::from_pem(certificate, key)?),
         _ => None,
     };
-    let server_name = files.server_name.clone().try_into().map_err(|_| {
-        let message = format!("tls.server_name is {:?}, expected a DNS name or an IP address", files.server_name);
-        Error::new(ErrorKind::ConfigInvalid, message)
-    })?;
     let trust = Trust::Authorities(files.authorities.clone());
-    Ok(Tls { config: client_config(&trust, identity.as_ref(), &[])?, server_name })
+    Tls::new(client_config(&trust, identity.as_ref(), &[])?, &files.server_name)
 }

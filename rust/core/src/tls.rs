@@ -49,6 +49,8 @@ pub enum Trust {
     Pinned(CertificateDer<'static>),
     /// Certificates issued by, or equal to, one of these (PEM).
     Authorities(Vec<u8>),
+    /// Certificates issued by an authority that this machine trusts.
+    System,
 }
 
 /// Configuration of the connecting side: TLS 1.2 or newer.
@@ -81,6 +83,14 @@ pub fn server_config(peer: CertificateDer<'static>, identity: &Identity) -> Resu
 fn server_verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     match trust {
         Trust::Pinned(certificate) => Ok(Arc::new(PinnedVerifier { pinned: certificate.clone() })),
+        Trust::System => {
+            let found = rustls_native_certs::load_native_certs().certs;
+            if found.is_empty() {
+                let message = "this machine has no certificate authorities, and none were given in the setting tls.ca";
+                return Err(Error::new(ErrorKind::IdentityFailed, message));
+            }
+            Ok(Arc::new(AuthorityVerifier::new(found)?))
+        }
         Trust::Authorities(pem) => Ok(Arc::new(AuthorityVerifier::new(parse_pem_certificates(pem, "ca")?)?)),
     }
 }

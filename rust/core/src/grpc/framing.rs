@@ -2,6 +2,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::compression::Encoding;
+use super::{Code, Status};
 use crate::error::{Error, ErrorKind, excerpt};
 
 /// Bytes before each message.
@@ -18,6 +20,24 @@ pub fn encode(message: &[u8], limit: usize) -> Result<Bytes, Error> {
     frame.put_u8(0);
     frame.put_u32(length);
     frame.put_slice(message);
+    Ok(frame.freeze())
+}
+
+/// Puts the prefix of a call's message before it, compressed where that makes it smaller.
+pub fn frame(message: &[u8], encoding: Encoding, limit: usize) -> Result<Bytes, Status> {
+    if message.len() > limit {
+        let text = format!("CLIENT: Sent message larger than max ({} vs. {limit})", message.len());
+        return Err(Status::new(Code::ResourceExhausted, text));
+    }
+    let compressed = encoding.compress(message);
+    let (flag, body) = compressed.as_deref().map_or((0, message), |compressed| (1, compressed));
+    let length = u32::try_from(body.len()).map_err(|_| {
+        Status::new(Code::ResourceExhausted, format!("a message of {} bytes does not fit gRPC", body.len()))
+    })?;
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + body.len());
+    frame.put_u8(flag);
+    frame.put_u32(length);
+    frame.put_slice(body);
     Ok(frame.freeze())
 }
 

@@ -1,8 +1,25 @@
-//! As much of gRPC as the host's own services need: HTTP/2 by the `h2` crate, framing and status here.
+//! gRPC over HTTP/2 by the `h2` crate, used directly: what is built on top of it hides the codes of resets.
+//!
+//! `channel` connects and keeps calls on a connection; `exchange` is one call on one connection; `call` is what the
+//! caller and the I/O thread share of it. Formats are sans-I/O: `framing`, `deframer`, `metadata`, `compression`,
+//! `status`.
 
+mod answer;
+pub mod call;
+pub mod channel;
 mod client;
+pub mod compression;
+pub mod connection;
+mod deframer;
+mod exchange;
 pub mod framing;
+pub mod metadata;
+mod reconnect;
+mod stats;
 mod status;
+pub mod target;
 
-pub use client::{GrpcClient, GrpcConnection, MessageStream};
+pub use client::{GrpcClient, MessageStream};
+pub use deframer::Message;
+pub use framing::frame;
 pub use status::{Code, Status};

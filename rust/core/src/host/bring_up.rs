@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::ServerName;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::reach::{Reach, epitaph, open};
 use super::session::Session;
 use super::{Facts, Host};
 use crate::certificate::SERVER_NAME;
 use crate::error::{Error, ErrorKind};
-use crate::grpc::{Code, GrpcClient, GrpcConnection, MessageStream, Status};
+use crate::grpc::channel::Opened;
+use crate::grpc::{Code, GrpcClient, MessageStream, Status};
 use crate::handshake::{Expectations, Handshake};
 use crate::inbox::Output;
 use crate::process::log_line::Level;
@@ -38,18 +39,16 @@ impl Host {
             Arc::new(Dialer::new(handshake.address.clone(), self.protection(&handshake)?, self.0.traffic.clone()));
 
         let begun = Instant::now();
-        let (connection, connected) = self.connect(&session.process, &dialer).await?;
+        let limit = self.0.settings.timeouts.connect;
+        let (opened, connected) = self.connect(&session.process, &dialer).await?;
         let checked = begun.elapsed().saturating_sub(connected);
-        session.stdio = self.subscribe(connection.client()).await;
-        session.connection = Some(connection);
+        session.stdio = self.subscribe(&GrpcClient::new(&opened.0)).await;
+        let reach = Reach::new(session.process.clone(), dialer.clone(), self.0.traffic.clone(), opened, limit);
+        session.connection = Some(reach.connection().clone());
+        let _ = self.0.reach.set(reach);
         if self.0.settings.bridge {
-            let epitaph = epitaph(session.process.clone());
-            session.bridge = Some(Bridge::listen(
-                session.directory.join("grpc"),
-                dialer,
-                epitaph,
-                self.0.settings.timeouts.connect,
-            )?);
+            let path = session.directory.join("grpc");
+            session.bridge = Some(Bridge::listen(path, dialer, bridge_epitaph(session.process.clone()), limit)?);
         }
         Ok(Facts {
             pid: session.process.pid(),
@@ -127,27 +126,22 @@ impl Host {
                 (Trust::Authorities(files.authorities.clone()), files.server_name.as_str())
             }
         };
-        let server_name = ServerName::try_from(name.to_owned()).map_err(|_| {
-            let message = format!("the setting tls.server_name is {name:?}, expected a DNS name or an IP address");
-            Error::new(ErrorKind::ConfigInvalid, message)
-        })?;
-        Ok(Some(Tls { config: client_config(&trust, self.identity(), &[ALPN_H2])?, server_name }))
+        Tls::new(client_config(&trust, self.identity(), &[ALPN_H2])?, name).map(Some)
     }
 
     /// Connects and has the plugin answer once; the duration is that of connecting alone.
-    async fn connect(&self, process: &Process, dialer: &Dialer) -> Result<(GrpcConnection, Duration), Error> {
+    async fn connect(&self, process: &Arc<Process>, dialer: &Dialer) -> Result<(Opened, Duration), Error> {
         let limit = self.0.settings.timeouts.connect;
         let connecting = async {
             let begun = Instant::now();
-            let stream = dialer.dial_patiently().await?;
-            let mut connection = GrpcConnection::open(stream, dialer).await?;
+            let opened = open(dialer, process).await?;
             let connected = begun.elapsed();
-            match health::check(connection.client()).await {
-                Ok(()) => Ok((connection, connected)),
+            match health::check(&GrpcClient::new(&opened.0)).await {
+                Ok(()) => Ok((opened, connected)),
                 Err(status) => {
                     // A peer that refuses our certificate says so only after the TLS 1.3 handshake.
                     if status.disconnected {
-                        return Err(connection.closed(dialer).await);
+                        return Err(dialer.last_error().unwrap_or_else(|| closed_early(dialer, &status)));
                     }
                     let message = format!("the health check of service \"plugin\" failed: {status}");
                     Err(Error::new(ErrorKind::HealthFailed, message))
@@ -220,18 +214,14 @@ fn ended_early(status: ExitStatus) -> Error {
     Error::new(ErrorKind::ExitedBeforeReady, message)
 }
 
-/// For calls that fail because the plugin is gone.
-fn epitaph(process: Arc<Process>) -> Epitaph {
-    const MOMENT: Duration = Duration::from_millis(250);
+fn closed_early(dialer: &Dialer, status: &Status) -> Error {
+    let message = format!("{} closed the connection before it answered: {}", dialer.address(), status.message);
+    Error::new(ErrorKind::Http2Failed, message)
+}
+
+fn bridge_epitaph(process: Arc<Process>) -> Epitaph {
     Arc::new(move || {
         let process = process.clone();
-        Box::pin(async move {
-            let Ok(status) = timeout(MOMENT, process.exited()).await else {
-                return "the plugin closed the connection".to_owned();
-            };
-            let last = process.last_words();
-            let said = if last.is_empty() { String::new() } else { format!("; its last output:\n{last}") };
-            format!("the plugin ended with {status}{said}")
-        })
+        Box::pin(async move { epitaph(&process, "the plugin closed the connection".to_owned()).await })
     })
 }

@@ -4,6 +4,7 @@
 //! anywhere.
 
 mod bring_up;
+mod reach;
 mod session;
 
 use std::path::PathBuf;
@@ -14,11 +15,13 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use self::reach::{PluginConnector, Reach};
 use self::session::Session;
 use crate::certificate::Identity;
 use crate::environment::child_environment;
 use crate::error::{Error, ErrorKind, Evidence};
-use crate::grpc::GrpcConnection;
+use crate::grpc::GrpcClient;
+use crate::grpc::channel::{Channel, Settings as ChannelSettings};
 use crate::inbox::Inbox;
 use crate::process::stop::{Rung, StopReport, kill, stop};
 use crate::process::{ExitStatus, FirstLine, Launch, Process, diagnose};
@@ -53,6 +56,7 @@ struct Shared {
     traffic: Traffic,
     identity: OnceLock<Identity>,
     process: OnceLock<Arc<Process>>,
+    reach: OnceLock<Arc<Reach>>,
     given_up: CancellationToken,
     /// Held by whoever starts, stops or closes, so that these follow each other.
     session: Mutex<Option<Session>>,
@@ -67,6 +71,7 @@ impl Host {
             traffic: Traffic::default(),
             identity: OnceLock::new(),
             process: OnceLock::new(),
+            reach: OnceLock::new(),
             given_up: CancellationToken::new(),
             session: Mutex::new(None),
         }))
@@ -104,13 +109,14 @@ impl Host {
             let exit_status = self.exit_status().unwrap_or(ExitStatus::Unknown);
             return StopReport { rung: Rung::Exited, exit_status, steps: Vec::new() };
         };
+        let client = session.connection.as_ref().map(GrpcClient::new);
         let report = tokio::select! {
-            report = stop(&session.process, session.connection.as_ref().map(GrpcConnection::client), &self.0.settings.timeouts) => report,
+            report = stop(&session.process, client.as_ref(), &self.0.settings.timeouts) => report,
             // Closed meanwhile: no more waiting.
             () = self.0.given_up.cancelled() => kill(&session.process).await,
         };
         session.finish_stdio().await;
-        session.connection = None;
+        session.disconnect();
         report
     }
 
@@ -143,6 +149,13 @@ impl Host {
     #[must_use]
     pub fn stderr_tail(&self) -> Vec<String> {
         self.0.process.get().map(|process| process.stderr_tail()).unwrap_or_default()
+    }
+
+    /// A channel to the plugin; `None` before it is ready.
+    #[must_use]
+    pub fn channel(&self, settings: ChannelSettings) -> Option<Channel> {
+        let reach = self.0.reach.get()?.clone();
+        Some(Channel::new(Box::new(PluginConnector(reach)), settings))
     }
 
     /// Log lines and output that wait to be read.

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::grpc::GrpcConnection;
+use crate::grpc::connection::Connection;
 use crate::process::Process;
 use crate::process::stop::KILL_LIMIT;
 use crate::transport::bridge::Bridge;
@@ -17,7 +17,7 @@ use crate::transport::{Address, PrivateDirectory};
 /// What must be given back.
 pub(super) struct Session {
     pub(super) process: Arc<Process>,
-    pub(super) connection: Option<GrpcConnection>,
+    pub(super) connection: Option<Connection>,
     pub(super) stdio: Option<JoinHandle<()>>,
     pub(super) bridge: Option<Bridge>,
     pub(super) address: Option<Address>,
@@ -36,12 +36,19 @@ impl Session {
         }
     }
 
+    /// Ends the host's own connection, whoever else uses it; their calls are told how the plugin ended.
+    pub(super) fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.fail("the client was closed".to_owned());
+        }
+    }
+
     pub(super) async fn destroy(mut self) {
         if let Some(stdio) = self.stdio.take() {
             stdio.abort();
         }
         self.bridge = None;
-        self.connection = None;
+        self.disconnect();
         self.process.signal(Signal::KILL);
         // A process in an uninterruptible system call outlives even that; it must not hold up its host.
         let _ = timeout(KILL_LIMIT, self.process.exited()).await;

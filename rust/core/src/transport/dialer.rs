@@ -25,6 +25,17 @@ pub struct Tls {
     pub server_name: ServerName<'static>,
 }
 
+impl Tls {
+    /// Checks the name.
+    pub fn new(config: Arc<ClientConfig>, name: &str) -> Result<Self, Error> {
+        let server_name = ServerName::try_from(name.to_owned()).map_err(|_| {
+            let message = format!("the setting tls.server_name is {name:?}, expected a DNS name or an IP address");
+            Error::new(ErrorKind::ConfigInvalid, message)
+        })?;
+        Ok(Self { config, server_name })
+    }
+}
+
 /// Address, protection and counters of one peer.
 pub struct Dialer {
     address: Address,

@@ -1,0 +1,347 @@
+//! A channel for Python, asynchronous or blocking: the difference is only how a call's end is waited for.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferrule_core::certificate::Identity;
+use ferrule_core::error::Error;
+use ferrule_core::grpc::call::{Call as CoreCall, Request};
+use ferrule_core::grpc::channel::{Channel as CoreChannel, Settings, State};
+use ferrule_core::grpc::compression::Encoding;
+use ferrule_core::grpc::connection::Keepalive;
+use ferrule_core::grpc::target::{Target, TargetConnector, local_authority};
+use ferrule_core::grpc::{Code, Status, frame};
+use ferrule_core::settings::TlsFiles;
+use ferrule_core::tls::{ALPN_H2, Trust, client_config};
+use ferrule_core::transport::{Tls, Traffic};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+
+use crate::call::{Call, request_bytes, wait_for};
+use crate::convert::duration;
+use crate::errors::to_py_err;
+use crate::io_thread;
+use crate::mailbox::Mailbox;
+use crate::outcome::Outcome;
+use crate::settings::PassedTls;
+
+/// The metadata pair by which interceptors pass on a call's compression: grpcio's own convention.
+const ENCODING_KEY: &str = "grpc-internal-encoding-request";
+
+/// Settings as the Python face passes them: a dict of plain values, already checked.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct PassedChannelSettings {
+    authority: Option<String>,
+    user_agent: String,
+    max_receive_bytes: Option<usize>,
+    max_send_bytes: Option<usize>,
+    max_metadata_bytes: usize,
+    compression: u32,
+    keepalive_time: Option<f64>,
+    keepalive_timeout: f64,
+    keepalive_without_calls: bool,
+    initial_backoff: f64,
+    max_backoff: f64,
+    connect_timeout: f64,
+    idle_timeout: Option<f64>,
+}
+
+/// What is applied before a message reaches the core's channel.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing {
+    encoding: Encoding,
+    max_send: usize,
+    connect_timeout: Duration,
+}
+
+impl PassedChannelSettings {
+    /// For a target, or for a plugin whose connection is there already.
+    pub(crate) fn read(self, target: Option<(&Target, bool)>) -> PyResult<(Settings, Outgoing)> {
+        let authority = match (&self.authority, target) {
+            (Some(authority), _) => authority.parse().map_err(|error| {
+                PyValueError::new_err(format!("authority {authority:?}: {error}, expected HOST:PORT"))
+            })?,
+            (None, Some((target, _))) => target.authority(),
+            (None, None) => local_authority(),
+        };
+        let user_agent = self.user_agent.parse().map_err(|error| {
+            PyValueError::new_err(format!("user agent {:?}: {error}, expected printable ASCII", self.user_agent))
+        })?;
+        let keepalive = self.keepalive_time.map(|time| {
+            let (time, timeout) = (duration(time)?, duration(self.keepalive_timeout)?);
+            PyResult::Ok(Keepalive { time, timeout, without_calls: self.keepalive_without_calls })
+        });
+        let settings = Settings {
+            secure: target.is_some_and(|(_, secure)| secure),
+            authority,
+            user_agent,
+            max_receive: self.max_receive_bytes.unwrap_or(usize::MAX),
+            max_metadata: self.max_metadata_bytes,
+            keepalive: keepalive.transpose()?,
+            initial_backoff: duration(self.initial_backoff)?,
+            max_backoff: duration(self.max_backoff)?,
+            idle_timeout: self.idle_timeout.map(duration).transpose()?,
+        };
+        let outgoing = Outgoing {
+            encoding: Encoding::from_number(self.compression).unwrap_or_default(),
+            max_send: self.max_send_bytes.unwrap_or(usize::MAX),
+            connect_timeout: duration(self.connect_timeout)?,
+        };
+        Ok((settings, outgoing))
+    }
+}
+
+/// One channel.
+#[pyclass(frozen, module = "ferrule._core")]
+pub(crate) struct Channel {
+    core: CoreChannel,
+    outgoing: Outgoing,
+}
+
+impl Channel {
+    pub(crate) fn new(core: CoreChannel, outgoing: Outgoing) -> Self {
+        Self { core, outgoing }
+    }
+}
+
+#[pymethods]
+impl Channel {
+    #[new]
+    #[pyo3(signature = (target, settings, tls))]
+    fn connecting_to(target: &str, settings: PassedChannelSettings, tls: Option<PassedTls>) -> PyResult<Self> {
+        let target = Target::parse(target);
+        let (settings, outgoing) = settings.read(Some((&target, tls.is_some())))?;
+        let tls = tls.map(|tls| protection(tls.into(), &target)).transpose().map_err(|error| to_py_err(&error))?;
+        let connector = TargetConnector::new(target, tls, Traffic::default(), outgoing.connect_timeout);
+        Ok(Self::new(CoreChannel::new(Box::new(connector), settings), outgoing))
+    }
+
+    /// Starts a call.
+    #[pyo3(signature = (mailbox, receiver, method, request, single_response, metadata, timeout, wait_for_ready, compression))]
+    #[allow(clippy::too_many_arguments)] // By position, because names would cost time on the hottest path.
+    fn call(
+        &self,
+        py: Python<'_>,
+        mailbox: Option<Py<Mailbox>>,
+        receiver: Option<Py<PyAny>>,
+        method: &Bound<'_, PyAny>,
+        request: Option<&Bound<'_, PyAny>>,
+        single_response: bool,
+        metadata: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+        wait_for_ready: bool,
+        compression: Option<u32>,
+    ) -> PyResult<Call> {
+        let mut call = Request {
+            path: path(method)?,
+            metadata: http::HeaderMap::new(),
+            encoding: compression.and_then(Encoding::from_number).unwrap_or(self.outgoing.encoding),
+            deadline: timeout.and_then(deadline),
+            wait_for_ready,
+            single_response,
+            message: None,
+            max_send: self.outgoing.max_send,
+        };
+        if let Some(metadata) = metadata {
+            read_metadata(metadata, &mut call)?;
+        }
+        let framed = request.map(request_bytes).transpose()?.map(|message| framed(py, message, &call)).transpose();
+        let refusal = match framed {
+            Ok(message) => {
+                call.message = message;
+                None
+            }
+            Err(status) => Some(status),
+        };
+        self.begin(py, mailbox, receiver, call, refusal)
+    }
+
+    /// Begins to connect if the channel is idle.
+    fn connect(&self) -> PyResult<()> {
+        let core = self.core.clone();
+        io_thread::spawn(async move { core.connect() })
+    }
+
+    /// The state, by gRPC's number.
+    fn state(&self) -> u8 {
+        self.core.state() as u8
+    }
+
+    /// Resolves a future once the state is another.
+    fn watch_state(&self, last: u8, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
+        let last = state(last)?;
+        let completion = mailbox.completion(future);
+        let core = self.core.clone();
+        io_thread::spawn(async move {
+            core.state_changed(last).await;
+            completion.post(Ok(Outcome::Nothing));
+        })
+    }
+
+    /// Blocks until the state is another; False after `timeout` seconds.
+    #[pyo3(signature = (last, timeout))]
+    fn wait_state(&self, py: Python<'_>, last: u8, timeout: Option<f64>) -> PyResult<bool> {
+        let last = state(last)?;
+        let (sender, changed) = mpsc::channel::<()>();
+        let core = self.core.clone();
+        io_thread::spawn(async move {
+            core.state_changed(last).await;
+            drop(sender);
+        })?;
+        let changed = std::sync::Mutex::new(changed);
+        wait_for(py, timeout, |limit| {
+            // Nothing is ever sent: the channel closes when the state has changed.
+            let changed = changed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            changed.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Disconnected)
+        })
+    }
+
+    /// Ends the channel; calls that run are cancelled with this text.
+    fn close(&self, details: String) {
+        self.core.close(Status::new(Code::Cancelled, details));
+    }
+
+    /// Numbers of calls, messages, streams, connections and bytes so far.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = PyDict::new(py);
+        for (name, value) in self.core.stats() {
+            stats.set_item(name, value)?;
+        }
+        Ok(stats)
+    }
+}
+
+impl Channel {
+    fn begin(
+        &self,
+        py: Python<'_>,
+        mailbox: Option<Py<Mailbox>>,
+        receiver: Option<Py<PyAny>>,
+        request: Request,
+        refusal: Option<Status>,
+    ) -> PyResult<Call> {
+        let (watcher, receiver) = match (mailbox, receiver) {
+            (Some(mailbox), Some(receiver)) => {
+                let (id, watcher) = mailbox.get().watcher(receiver);
+                (Some(watcher), Some((mailbox, id)))
+            }
+            _ => (None, None),
+        };
+        let call = CoreCall::new(&request, watcher);
+        let begun = match refusal {
+            Some(status) => {
+                call.finish(status.into());
+                Ok(())
+            }
+            None => io_thread::spawn(self.core.clone().run(call.clone(), request)),
+        };
+        if let (Err(_), Some((mailbox, id))) = (&begun, &receiver) {
+            mailbox.bind(py).get().remove_listener(*id);
+        }
+        begun.map(|()| Call::new(call, receiver))
+    }
+}
+
+/// In Rust as well as on the wire, so that it holds while Python is busy. Too far away to be told is none.
+fn deadline(seconds: f64) -> Option<Instant> {
+    // NaN and what is negative have passed.
+    let seconds = if seconds > 0.0 { seconds } else { 0.0 };
+    Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+}
+
+/// From this size on, in bytes, other Python threads may run while a message is framed.
+const LARGE: usize = 64 * 1024;
+
+fn framed(py: Python<'_>, message: &Bound<'_, PyBytes>, call: &Request) -> Result<Bytes, Status> {
+    let (message, encoding, limit) = (message.as_bytes(), call.encoding, call.max_send);
+    if message.len() < LARGE {
+        return frame(message, encoding, limit);
+    }
+    py.detach(|| frame(message, encoding, limit))
+}
+
+fn path(method: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    if let Ok(method) = method.cast::<PyString>() {
+        return Ok(Bytes::copy_from_slice(method.to_cow()?.as_bytes()));
+    }
+    match method.cast::<PyBytes>() {
+        Ok(method) => Ok(Bytes::copy_from_slice(method.as_bytes())),
+        Err(_) => Err(PyTypeError::new_err(format!("a method is {}, expected str or bytes", method.get_type()))),
+    }
+}
+
+fn read_metadata(metadata: &Bound<'_, PyAny>, request: &mut Request) -> PyResult<()> {
+    for pair in metadata.try_iter()? {
+        let pair = pair?;
+        let (key, value) = pair_of(&pair)?;
+        let key = text(&key)?;
+        if key == ENCODING_KEY {
+            request.encoding = Encoding::from_name(&value_bytes(&key, &value)?).unwrap_or(request.encoding);
+            continue;
+        }
+        ferrule_core::grpc::metadata::append(&mut request.metadata, &key, &value_bytes(&key, &value)?)
+            .map_err(PyValueError::new_err)?;
+    }
+    Ok(())
+}
+
+fn pair_of<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    if let Ok(pair) = pair.cast::<PyTuple>()
+        && pair.len() == 2
+    {
+        return Ok((pair.get_item(0)?, pair.get_item(1)?));
+    }
+    let items: Vec<Bound<'py, PyAny>> = pair.try_iter()?.take(3).collect::<PyResult<_>>()?;
+    <[_; 2]>::try_from(items).map(|[key, value]| (key, value)).map_err(|items| {
+        PyValueError::new_err(format!(
+            "metadata must be pairs of a key and a value, one entry has {} items",
+            items.len()
+        ))
+    })
+}
+
+fn text(key: &Bound<'_, PyAny>) -> PyResult<String> {
+    if let Ok(key) = key.cast::<PyString>() {
+        return Ok(key.to_cow()?.into_owned());
+    }
+    match key.cast::<PyBytes>() {
+        Ok(key) => Ok(String::from_utf8_lossy(key.as_bytes()).into_owned()),
+        Err(_) => Err(PyTypeError::new_err(format!("a metadata key is {}, expected str", key.get_type()))),
+    }
+}
+
+fn value_bytes(key: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    let binary = key.ends_with(ferrule_core::grpc::metadata::BINARY_SUFFIX);
+    match value.cast::<PyString>() {
+        Ok(text) if !binary => Ok(text.to_cow()?.as_bytes().to_vec()),
+        // As grpcio has it.
+        Err(_) if !binary && value.is_none() => Ok(Vec::new()),
+        _ => {
+            let expected = if binary { "bytes, because the key ends in -bin" } else { "str or ASCII bytes" };
+            let kind = value.get_type();
+            Err(PyTypeError::new_err(format!("the metadata value of {key:?} is {kind}, expected {expected}")))
+        }
+    }
+}
+
+fn state(number: u8) -> PyResult<State> {
+    let states = [State::Idle, State::Connecting, State::Ready, State::TransientFailure, State::Shutdown];
+    let known = states.into_iter().find(|state| *state as u8 == number);
+    known.ok_or_else(|| PyValueError::new_err(format!("state {number}, expected 0 to 4")))
+}
+
+fn protection(files: TlsFiles, target: &Target) -> Result<Tls, Error> {
+    let identity = match (&files.certificate, &files.key) {
+        (Some(certificate), Some(key)) => Some(Identity::from_pem(certificate, key)?),
+        _ => None,
+    };
+    let name = if files.server_name.is_empty() { target.server_name() } else { &files.server_name };
+    let trust = if files.authorities.is_empty() { Trust::System } else { Trust::Authorities(files.authorities) };
+    Tls::new(client_config(&trust, identity.as_ref(), &[ALPN_H2])?, name)
+}

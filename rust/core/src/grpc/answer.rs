@@ -1,0 +1,146 @@
+//! The messages and the end of an answer.
+
+use h2::{Reason, RecvStream};
+use http::HeaderMap;
+
+use super::call::{Call, End};
+use super::compression::{self, Encoding};
+use super::deframer::{self, Deframer, Message};
+use super::exchange::{Broken, GRPC_ENCODING, Profile, check_size};
+use super::metadata;
+use super::stats::Counters;
+use super::{Code, Status};
+
+/// From this size on, in bytes, a message is decompressed off the I/O thread, which all plugins share.
+const LARGE: usize = 64 * 1024;
+
+/// What trailers say of a call to which no message came.
+pub(super) fn end_of(trailers: &HeaderMap, single_response: bool) -> End {
+    let (trailing, broken) = metadata::decode(trailers);
+    let status = match (Status::from_headers(trailers), broken) {
+        (_, Some(broken)) => Status::new(Code::Internal, broken),
+        (None, None) => Status::new(Code::Unknown, "No status received"),
+        (Some(status), None) if status.code == Code::Ok && single_response => {
+            Status::new(Code::Unimplemented, "no message answered a call that expects one")
+        }
+        (Some(status), None) => status,
+    };
+    End { status, trailing }
+}
+
+fn answer_encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
+    let Some(name) = headers.get(GRPC_ENCODING) else { return Ok(Encoding::Identity) };
+    Encoding::from_name(name.as_bytes()).ok_or_else(|| {
+        let name = crate::error::excerpt(name.as_bytes());
+        Status::new(
+            Code::Internal,
+            format!("Error parsing 'grpc-encoding' metadata: {name} is not among identity, deflate, gzip"),
+        )
+    })
+}
+
+/// The messages of an answer.
+pub(super) struct Answer<'a> {
+    call: &'a Call,
+    counters: &'a Counters,
+    encoding: Encoding,
+    profile: &'a Profile,
+    single: bool,
+    messages: usize,
+}
+
+impl<'a> Answer<'a> {
+    /// Reads from the headers how the messages are encoded.
+    pub(super) fn new(
+        call: &'a Call,
+        counters: &'a Counters,
+        profile: &'a Profile,
+        single: bool,
+        headers: &HeaderMap,
+    ) -> Result<Self, Status> {
+        Ok(Self { call, counters, encoding: answer_encoding(headers)?, profile, single, messages: 0 })
+    }
+
+    /// Delivers messages to the end of the body; whether it ended between two of them.
+    pub(super) async fn receive(&mut self, body: &mut RecvStream) -> Result<bool, Broken> {
+        let mut deframer = Deframer::new(self.profile.max_receive);
+        while let Some(chunk) = body.data().await {
+            let chunk = chunk?;
+            let length = chunk.len();
+            deframer.push(chunk);
+            loop {
+                match deframer.next_message() {
+                    Ok(Some(message)) => self.deliver(message).await?,
+                    Ok(None) => break,
+                    // What has no trailers is no gRPC; that says more.
+                    Err(_) if body.is_end_stream() => return Ok(false),
+                    Err(failure) => return Err(self.refuse(failure)),
+                }
+            }
+            if self.single {
+                let _ = body.flow_control().release_capacity(length);
+            } else {
+                self.call.arrived(length);
+            }
+        }
+        Ok(deframer.is_between_messages())
+    }
+
+    async fn deliver(&mut self, message: Message) -> Result<(), Status> {
+        self.messages += 1;
+        self.counters.message_received();
+        if self.single && self.messages > 1 {
+            return Err(Status::new(Code::Unimplemented, "more than one message answered a call that expects one"));
+        }
+        let message = if message.is_compressed() { self.decompress(message).await? } else { message };
+        self.call.deliver(message);
+        Ok(())
+    }
+
+    async fn decompress(&self, message: Message) -> Result<Message, Status> {
+        let (encoding, limit) = (self.encoding, self.profile.max_receive);
+        let result = if message.len() < LARGE {
+            encoding.decompress(&message.contiguous(), limit)
+        } else {
+            tokio::task::spawn_blocking(move || encoding.decompress(&message.contiguous(), limit))
+                .await
+                .unwrap_or(Err(compression::Failure::Corrupt))
+        };
+        result.map(Message::from).map_err(|failure| match failure {
+            compression::Failure::NotConfigured => {
+                Status::new(Code::Internal, "Compression bit set but no encoding configured")
+            }
+            compression::Failure::Corrupt => Status::new(
+                Code::Internal,
+                format!("Decompression failed: the message is no valid {}", encoding.name()),
+            ),
+            compression::Failure::TooLarge => {
+                Status::new(Code::ResourceExhausted, format!("Decompressed message larger than max ({limit})"))
+            }
+        })
+    }
+
+    fn refuse(&self, failure: deframer::Failure) -> Broken {
+        match failure {
+            deframer::Failure::TooLarge(size) => {
+                let limit = self.profile.max_receive;
+                let text = format!("CLIENT: Received message larger than max ({size} vs. {limit})");
+                Broken::Rules(Status::new(Code::ResourceExhausted, text), Reason::ENHANCE_YOUR_CALM)
+            }
+            deframer::Failure::Flag(flag) => {
+                let text =
+                    format!("a message begins with the flag byte {flag}, expected 0 or 1: the answer is no gRPC");
+                Status::new(Code::Internal, text).into()
+            }
+        }
+    }
+
+    pub(super) fn finish(&self, trailers: &HeaderMap, between_messages: bool) -> Result<End, Broken> {
+        check_size(trailers, self.profile)?;
+        let mut end = end_of(trailers, self.single && self.messages == 0);
+        if end.status.code == Code::Ok && !between_messages {
+            end.status = Status::new(Code::Internal, "the answer ended inside a message");
+        }
+        Ok(end)
+    }
+}

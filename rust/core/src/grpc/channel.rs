@@ -1,0 +1,290 @@
+//! A channel: connects when it is used, keeps its calls on one connection, connects again.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use h2::PingPong;
+use http::HeaderValue;
+use http::uri::{Authority, Scheme};
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+
+use super::call::{Call, End, Request};
+use super::connection::{Connection, Keepalive};
+use super::exchange::{Attempt, Profile, attempt};
+use super::reconnect::keep_connecting;
+use super::stats::Counters;
+use super::{Code, Status};
+use crate::transport::Traffic;
+
+/// A connection and the means to ask whether its peer is there.
+pub type Opened = (Connection, Option<PingPong>);
+
+/// Requests that the peer has certainly not seen are sent again; this often.
+const TRANSPARENT_RETRIES: usize = 5;
+/// An attempt to connect.
+pub type Connecting = Pin<Box<dyn Future<Output = Result<Opened, Refusal>> + Send>>;
+
+/// Opens connections for a channel.
+pub trait Connector: Send + Sync {
+    /// One attempt.
+    fn connect(&self) -> Connecting;
+    /// Counts the bytes of all its connections.
+    fn traffic(&self) -> &Traffic;
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// What calls fail with.
+    pub status: Status,
+    /// Whether trying again is pointless, because the plugin has ended.
+    pub is_final: bool,
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self { status, is_final: false }
+    }
+}
+
+/// gRPC's connectivity states, with grpcio's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // https://github.com/grpc/grpc/blob/master/doc/connectivity-semantics-and-api.md
+#[repr(u8)]
+pub enum State {
+    Idle = 0,
+    Connecting = 1,
+    Ready = 2,
+    TransientFailure = 3,
+    Shutdown = 4,
+}
+
+/// What a channel can be told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whether calls travel inside TLS.
+    pub secure: bool,
+    /// `:authority` of every call.
+    pub authority: Authority,
+    /// `user-agent` of every call.
+    pub user_agent: HeaderValue,
+    /// Largest message accepted, in bytes.
+    pub max_receive: usize,
+    /// Largest metadata accepted, in bytes as HTTP/2 counts them.
+    pub max_metadata: usize,
+    /// When to ask a silent peer whether it is there.
+    pub keepalive: Option<Keepalive>,
+    /// First pause after a failed attempt to connect.
+    pub initial_backoff: Duration,
+    /// Longest pause.
+    pub max_backoff: Duration,
+    /// How long a connection without calls is kept.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// A channel. Clones name the same one.
+#[derive(Clone)]
+pub struct Channel(Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) connector: Box<dyn Connector>,
+    pub(super) settings: Settings,
+    profile: Profile,
+    pub(super) state: watch::Sender<State>,
+    place: Mutex<Place>,
+    pub(super) counters: Counters,
+}
+
+#[derive(Default)]
+pub(super) struct Place {
+    connection: Option<Connection>,
+    /// Why the latest attempt failed.
+    pub(super) refusal: Option<Refusal>,
+    /// Why nothing works any more.
+    pub(super) shutdown: Option<Status>,
+}
+
+impl Channel {
+    /// A channel that is idle.
+    #[must_use]
+    pub fn new(connector: Box<dyn Connector>, settings: Settings) -> Self {
+        let profile = Profile {
+            scheme: if settings.secure { Scheme::HTTPS } else { Scheme::HTTP },
+            authority: settings.authority.clone(),
+            user_agent: settings.user_agent.clone(),
+            max_receive: settings.max_receive,
+            max_metadata: settings.max_metadata,
+        };
+        let state = watch::Sender::new(State::Idle);
+        let (place, counters) = (Mutex::default(), Counters::default());
+        Self(Arc::new(Shared { connector, settings, profile, state, place, counters }))
+    }
+
+    /// Makes a call; returns when it has ended. To be run on the I/O thread.
+    pub async fn run(self, call: Call, request: Request) {
+        let counters = &self.0.counters;
+        counters.call_started();
+        let end = tokio::select! {
+            biased;
+            () = call.given_up() => None,
+            () = passed(request.deadline) => Some(Status::new(Code::DeadlineExceeded, "Deadline Exceeded").into()),
+            status = self.shut_down() => Some(status.into()),
+            end = self.make(&call, &request) => Some(end),
+        };
+        counters.call_ended(end.as_ref().map_or(Code::Cancelled, |end| end.status.code));
+        if let Some(end) = end {
+            call.finish(end);
+        }
+    }
+
+    /// The state; see [`Channel::connect`] for changing it.
+    #[must_use]
+    pub fn state(&self) -> State {
+        *self.0.state.borrow()
+    }
+
+    /// Returns once the state is another than `last`.
+    pub async fn state_changed(&self, last: State) {
+        let mut state = self.0.state.subscribe();
+        // Cannot fail: `self` holds the sender.
+        let _ = state.wait_for(|state| *state != last).await;
+    }
+
+    /// Begins to connect if the channel is idle. To be called on the I/O thread.
+    pub fn connect(&self) {
+        let began = self.0.state.send_if_modified(|state| {
+            let idle = *state == State::Idle;
+            if idle {
+                *state = State::Connecting;
+            }
+            idle
+        });
+        if began {
+            tokio::spawn(keep_connecting(Arc::downgrade(&self.0)));
+        }
+    }
+
+    /// Ends the channel; calls that run end with this status.
+    pub fn close(&self, status: Status) {
+        let connection = {
+            let mut place = self.0.place();
+            place.shutdown.get_or_insert(status);
+            place.connection.take()
+        };
+        self.0.state.send_replace(State::Shutdown);
+        // Calls that are cancelled now still have to send their resets, so it ends when the last of them lets go.
+        drop(connection);
+    }
+
+    /// Numbers of calls, messages, streams, connections and bytes.
+    #[must_use]
+    pub fn stats(&self) -> Vec<(&'static str, u64)> {
+        self.0.counters.snapshot(self.0.connector.traffic())
+    }
+
+    async fn shut_down(&self) -> Status {
+        let mut state = self.0.state.subscribe();
+        let _ = state.wait_for(|state| *state == State::Shutdown).await;
+        self.0.shutdown_status()
+    }
+
+    async fn make(&self, call: &Call, request: &Request) -> End {
+        let shared = &self.0;
+        let mut retries = 0;
+        loop {
+            let connection = match self.connection(request.wait_for_ready).await {
+                Ok(connection) => connection,
+                Err(status) => return status.into(),
+            };
+            shared.counters.stream_opened();
+            match attempt(call, request, &shared.profile, &connection, &shared.counters).await {
+                Attempt::Ended(end) => return end,
+                Attempt::Unprocessed(status) if retries == TRANSPARENT_RETRIES => return status.into(),
+                Attempt::Unprocessed(_) => shared.discard(&connection),
+            }
+            retries += 1;
+        }
+    }
+
+    /// A connection that works, made if need be.
+    async fn connection(&self, wait_for_ready: bool) -> Result<Connection, Status> {
+        let shared = &self.0;
+        loop {
+            let current = shared.place().connection.clone();
+            match current {
+                Some(connection) if connection.is_over() => shared.discard(&connection),
+                Some(connection) => return Ok(connection),
+                None => (),
+            }
+            let state = self.state();
+            match state {
+                State::Idle => self.connect(),
+                State::Shutdown => return Err(shared.shutdown_status()),
+                State::TransientFailure => {
+                    let refusal = shared.place().refusal.clone();
+                    match refusal {
+                        Some(refusal) if refusal.is_final || !wait_for_ready => return Err(refusal.status),
+                        _ => self.state_changed(state).await,
+                    }
+                }
+                State::Connecting | State::Ready => self.state_changed(state).await,
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shutdown_status(&self) -> Status {
+        let status = self.place().shutdown.clone();
+        status.unwrap_or_else(|| Status::new(Code::Cancelled, "Channel closed!"))
+    }
+
+    /// Changes the state unless the channel is closed.
+    pub(super) fn enter(&self, new: State) {
+        self.state.send_if_modified(|state| {
+            let changes = *state != new && *state != State::Shutdown;
+            if changes {
+                *state = new;
+            }
+            changes
+        });
+    }
+
+    /// Makes a connection the channel's own; `false` if the channel was closed meanwhile.
+    pub(super) fn install(&self, connection: &Connection) -> bool {
+        let mut place = self.place();
+        if place.shutdown.is_some() {
+            return false;
+        }
+        place.connection = Some(connection.clone());
+        place.refusal = None;
+        drop(place);
+        self.counters.connection_opened();
+        self.enter(State::Ready);
+        true
+    }
+
+    /// No more calls on this connection; those that run go on.
+    pub(super) fn discard(&self, connection: &Connection) {
+        let mut place = self.place();
+        if place.connection.as_ref().is_some_and(|current| current.is(connection)) {
+            place.connection = None;
+            drop(place);
+            self.enter(State::Idle);
+        }
+    }
+}
+
+async fn passed(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

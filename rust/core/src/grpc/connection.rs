@@ -1,0 +1,252 @@
+//! One HTTP/2 connection: opened, kept alive, and able to say why it ended.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::PingPong;
+use h2::client::SendRequest;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::Status;
+use super::channel::Opened;
+use crate::error::{Error, ErrorKind};
+use crate::transport::{Dialer, Stream, Traffic};
+
+/// Flow-control window of a stream, in bytes; grpcio's.
+const STREAM_WINDOW: u32 = 4 << 20;
+/// Of the connection: as large as can be, so that streams nobody reads, each stopped at its own window, never stop the
+/// others.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// Largest frame accepted, in bytes. Larger ones save little and hold up the others.
+const FRAME_SIZE: u32 = 1 << 20;
+/// What `h2` admits, in bytes, before it breaks the stream off; the limit that users set is checked afterwards, where it
+/// becomes a proper status.
+const HEADER_LIST_SIZE: u32 = 256 << 10;
+/// Streams reset by us whose late frames are still recognised, and for how long.
+const RESET_STREAMS: usize = 1024;
+const RESET_MEMORY: Duration = Duration::from_secs(10);
+
+/// Why a connection ended, as a future: a plugin's end is known a moment after its socket's.
+pub type Explain = Box<dyn FnOnce(String) -> Pin<Box<dyn Future<Output = String> + Send>> + Send>;
+
+/// When to ask a silent peer whether it is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Keepalive {
+    /// After this silence.
+    pub time: Duration,
+    /// How long to wait for its answer.
+    pub timeout: Duration,
+    /// Also while no call is open.
+    pub without_calls: bool,
+}
+
+/// A connection. Clones name the same one; with the last clone and the last call it closes.
+#[derive(Clone)]
+pub struct Connection {
+    requests: SendRequest<Bytes>,
+    life: Arc<Life>,
+}
+
+struct Life {
+    settings: watch::Receiver<bool>,
+    ended: watch::Receiver<Option<String>>,
+    failure: watch::Sender<Option<String>>,
+}
+
+impl Connection {
+    /// Speaks the HTTP/2 preface on a fresh stream. What ends it later is put in words by `explain`.
+    pub async fn open(stream: Stream, explain: Explain) -> Result<Opened, h2::Error> {
+        let (settled, settings) = watch::channel(false);
+        let stream = Preface { stream, head: Vec::with_capacity(FRAME_HEAD), settled };
+        let (requests, mut connection) = h2::client::Builder::new()
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_SIZE)
+            .max_header_list_size(HEADER_LIST_SIZE)
+            .max_concurrent_reset_streams(RESET_STREAMS)
+            .reset_stream_duration(RESET_MEMORY)
+            // A count over the connection's whole life, to which late frames of cancelled calls add as well: any limit
+            // would end a long-lived connection some day.
+            .max_local_error_reset_streams(None)
+            .enable_push(false)
+            .handshake(stream)
+            .await?;
+        let pings = connection.ping_pong();
+        let (ending, ended) = watch::channel(None);
+        let (failure, failed) = watch::channel(None);
+        tokio::spawn(async move {
+            let reason = tokio::select! {
+                result = connection => reason_of(result),
+                reason = given_up(failed) => reason,
+            };
+            // Nobody may listen.
+            let _ = ending.send(Some(explain(reason).await));
+        });
+        let life = Life { settings, ended, failure };
+        Ok((Self { requests, life: Arc::new(life) }, pings))
+    }
+
+    pub(super) fn requests(&self) -> SendRequest<Bytes> {
+        self.requests.clone()
+    }
+
+    /// Returns when the peer's SETTINGS have arrived: only then is the connection known to work.
+    pub async fn settled(&self) -> Result<(), String> {
+        let mut settings = self.life.settings.clone();
+        tokio::select! {
+            biased;
+            Ok(_) = settings.wait_for(|settled| *settled) => Ok(()),
+            reason = self.ended() => Err(reason),
+        }
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.life.ended.borrow().is_some() || self.life.ended.has_changed().is_err()
+    }
+
+    /// Waits for the end; why it came.
+    pub async fn ended(&self) -> String {
+        let mut ended = self.life.ended.clone();
+        let reason = ended.wait_for(Option::is_some).await;
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "the connection was closed".to_owned())
+    }
+
+    /// Ends it at once, whoever still uses it, for this reason.
+    pub fn fail(&self, reason: String) {
+        self.life.failure.send_replace(Some(reason));
+    }
+
+    /// What an error of a stream means, the connection's own end included.
+    pub(super) async fn status_of(&self, error: &h2::Error) -> Status {
+        let status = Status::from_h2(error);
+        // A GOAWAY leaves the connection open until its last stream is done.
+        if !status.disconnected || error.is_go_away() {
+            return status;
+        }
+        Status { message: self.ended().await, ..status }
+    }
+
+    /// Whether two handles name the same connection.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.life, &other.life)
+    }
+}
+
+async fn given_up(mut failed: watch::Receiver<Option<String>>) -> String {
+    match failed.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+        Ok(Some(reason)) => reason,
+        // Nobody can give up any more.
+        _ => std::future::pending().await,
+    }
+}
+
+fn reason_of(result: Result<(), h2::Error>) -> String {
+    match result {
+        Ok(()) => "Socket closed".to_owned(),
+        Err(error) if error.is_go_away() && error.is_remote() => format!("Socket closed (GOAWAY received; {error})"),
+        Err(error) if error.is_io() => format!("Socket closed ({error})"),
+        Err(error) => format!("the peer breaks the rules of HTTP/2: {error}"),
+    }
+}
+
+/// Sends a PING after each silence, and ends the connection if none comes back. Returns with the connection.
+pub(super) async fn keep_alive(
+    connection: Connection,
+    mut pings: PingPong,
+    keepalive: Keepalive,
+    traffic: Traffic,
+    is_busy: impl Fn() -> bool,
+) {
+    let mut heard = traffic.wire.received();
+    loop {
+        sleep(keepalive.time).await;
+        let now = traffic.wire.received();
+        if std::mem::replace(&mut heard, now) != now || !(keepalive.without_calls || is_busy()) {
+            continue;
+        }
+        match timeout(keepalive.timeout, pings.ping(h2::Ping::opaque())).await {
+            Ok(Ok(_)) => heard = traffic.wire.received(),
+            Ok(Err(_)) => return,
+            Err(_) => {
+                let seconds = keepalive.timeout.as_secs_f64();
+                return connection.fail(format!("ping timeout: the peer did not answer within {seconds:.1} s"));
+            }
+        }
+    }
+}
+
+/// Puts a failed preface in words; what broke TLS says more than what `h2` made of it.
+pub fn connection_error(dialer: &Dialer, error: &h2::Error) -> Error {
+    if let Some(error) = dialer.last_error() {
+        return error;
+    }
+    match error.get_io() {
+        Some(cause) => dialer.explain(ErrorKind::Http2Failed, "the HTTP/2 connection was closed by", cause),
+        None => Error::new(ErrorKind::Http2Failed, format!("no HTTP/2 with {}: {error}", dialer.address())),
+    }
+}
+
+/// Notices the peer's first frame, which must be SETTINGS; `h2` does not tell.
+struct Preface {
+    stream: Stream,
+    head: Vec<u8>,
+    settled: watch::Sender<bool>,
+}
+
+/// Bytes of a frame's head, which of them is its type, and the type wanted: RFC 9113, sections 4.1 and 6.5.
+const FRAME_HEAD: usize = 9;
+const FRAME_TYPE: usize = 3;
+const SETTINGS: u8 = 4;
+
+impl AsyncRead for Preface {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if self.head.len() < FRAME_HEAD {
+            let wanted = FRAME_HEAD - self.head.len();
+            self.head.extend(buffer.filled()[before..].iter().take(wanted));
+            if self.head.len() == FRAME_HEAD && self.head[FRAME_TYPE] == SETTINGS {
+                self.settled.send_replace(true);
+            }
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Preface {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

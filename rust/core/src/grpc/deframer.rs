@@ -1,0 +1,231 @@
+//! Cuts a call's body into messages without copying: a message is the pieces in which it arrived. No I/O.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes};
+
+use super::framing::PREFIX_BYTES;
+
+/// One message as it travelled: still compressed if it was.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    pieces: Pieces,
+    length: usize,
+    compressed: bool,
+}
+
+/// Most messages arrive in one piece and need no list.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Pieces {
+    #[default]
+    None,
+    One(Bytes),
+    Many(Vec<Bytes>),
+}
+
+impl Message {
+    /// Size in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Its pieces, in order.
+    #[must_use]
+    pub fn pieces(&self) -> &[Bytes] {
+        match &self.pieces {
+            Pieces::None => &[],
+            Pieces::One(piece) => std::slice::from_ref(piece),
+            Pieces::Many(pieces) => pieces,
+        }
+    }
+
+    /// Whether its flag says that it is compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// All of it in one piece.
+    pub(super) fn contiguous(self) -> Bytes {
+        match self.pieces {
+            Pieces::None => Bytes::new(),
+            Pieces::One(piece) => piece,
+            Pieces::Many(pieces) => pieces.concat().into(),
+        }
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        self.pieces = match std::mem::take(&mut self.pieces) {
+            Pieces::None => Pieces::One(piece),
+            Pieces::One(first) => Pieces::Many(vec![first, piece]),
+            Pieces::Many(mut pieces) => {
+                pieces.push(piece);
+                Pieces::Many(pieces)
+            }
+        };
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(message: Vec<u8>) -> Self {
+        Self { length: message.len(), pieces: Pieces::One(message.into()), compressed: false }
+    }
+}
+
+/// Why a body cannot be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The first byte of a prefix is neither 0 nor 1.
+    Flag(u8),
+    /// A message is larger than admitted.
+    TooLarge(usize),
+}
+
+/// The state between two pieces of a body.
+pub(super) struct Deframer {
+    pieces: VecDeque<Bytes>,
+    available: usize,
+    /// Of the message whose prefix has been read.
+    expected: Option<(bool, usize)>,
+    limit: usize,
+}
+
+impl Deframer {
+    /// Refuses messages over `limit` bytes from their prefix alone.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { pieces: VecDeque::new(), available: 0, expected: None, limit }
+    }
+
+    /// Takes what arrived.
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.available += piece.len();
+            self.pieces.push_back(piece);
+        }
+    }
+
+    /// The next message that is complete.
+    pub(super) fn next_message(&mut self) -> Result<Option<Message>, Failure> {
+        let (compressed, length) = match self.expected {
+            Some(expected) => expected,
+            None if self.available < PREFIX_BYTES => return Ok(None),
+            None => {
+                let expected = self.read_prefix()?;
+                *self.expected.insert(expected)
+            }
+        };
+        if self.available < length {
+            return Ok(None);
+        }
+        self.expected = None;
+        let mut message = Message { pieces: Pieces::None, length, compressed };
+        let mut missing = length;
+        while missing > 0 {
+            let piece = self.take(missing);
+            missing -= piece.len();
+            message.push(piece);
+        }
+        Ok(Some(message))
+    }
+
+    /// Whether the body may end here.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.available == 0 && self.expected.is_none()
+    }
+
+    fn read_prefix(&mut self) -> Result<(bool, usize), Failure> {
+        let mut prefix = [0; PREFIX_BYTES];
+        let mut filled = 0;
+        while filled < PREFIX_BYTES {
+            let piece = self.take(PREFIX_BYTES - filled);
+            prefix[filled..filled + piece.len()].copy_from_slice(&piece);
+            filled += piece.len();
+        }
+        let [flag, length @ ..] = prefix;
+        let length = u32::from_be_bytes(length) as usize;
+        match flag {
+            0 | 1 if length > self.limit => Err(Failure::TooLarge(length)),
+            0 | 1 => Ok((flag == 1, length)),
+            _ => Err(Failure::Flag(flag)),
+        }
+    }
+
+    /// At most `wanted` bytes, all from the first piece; the caller knows that there is one.
+    fn take(&mut self, wanted: usize) -> Bytes {
+        let Some(first) = self.pieces.front_mut() else { return Bytes::new() };
+        let taken = if first.len() <= wanted {
+            self.pieces.pop_front().unwrap_or_default()
+        } else {
+            let taken = first.slice(..wanted);
+            first.advance(wanted);
+            taken
+        };
+        self.available -= taken.len();
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn flag_and_limit_are_checked_from_the_prefix() {
+        let mut deframer = Deframer::new(10);
+        deframer.push(Bytes::from_static(&[2, 0, 0, 0, 0]));
+        assert_eq!(deframer.next_message(), Err(Failure::Flag(2)));
+        let mut deframer = Deframer::new(10);
+        deframer.push(Bytes::from_static(&[0, 0, 0, 0, 11]));
+        assert_eq!(deframer.next_message(), Err(Failure::TooLarge(11)));
+        let mut deframer = Deframer::new(10);
+        deframer.push(Bytes::from_static(&[1, 0, 0, 0, 0]));
+        assert!(deframer.next_message().unwrap().unwrap().is_compressed());
+        assert!(deframer.is_between_messages());
+        deframer.push(Bytes::from_static(&[0, 0]));
+        assert!(!deframer.is_between_messages());
+    }
+
+    proptest! {
+        #[test]
+        fn any_messages_cut_anywhere_come_out_whole(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20),
+            chunk in 1_usize..64,
+        ) {
+            let mut wire = Vec::new();
+            for message in &messages {
+                wire.extend_from_slice(&super::super::framing::encode(message, 1000).unwrap());
+            }
+            let mut deframer = Deframer::new(1000);
+            let mut out = Vec::new();
+            for piece in wire.chunks(chunk) {
+                deframer.push(Bytes::copy_from_slice(piece));
+                while let Some(message) = deframer.next_message().unwrap() {
+                    let joined: Vec<u8> = message.pieces().concat();
+                    prop_assert_eq!(joined.len(), message.len());
+                    out.push(joined);
+                }
+            }
+            prop_assert!(deframer.is_between_messages());
+            prop_assert_eq!(out, messages);
+        }
+
+        #[test]
+        fn no_input_makes_it_panic(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..10)) {
+            let mut deframer = Deframer::new(100);
+            for piece in pieces {
+                deframer.push(piece.into());
+                while let Ok(Some(_)) = deframer.next_message() {}
+            }
+        }
+    }
+}

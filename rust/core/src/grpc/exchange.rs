@@ -1,0 +1,309 @@
+//! One call on one connection: request out, answer in.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONTENT_TYPE, TE, USER_AGENT};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, Version};
+
+use super::answer::{Answer, end_of};
+use super::call::{Call, End, Request};
+use super::compression::{self, Encoding};
+use super::connection::Connection;
+use super::metadata;
+use super::stats::Counters;
+use super::{Code, Status};
+
+pub(super) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// What is read of an answer that is not gRPC, in bytes, to end its stream in order.
+const FOREIGN_BODY_LIMIT: usize = 1 << 20;
+
+/// What is the same for all calls of a channel.
+pub(super) struct Profile {
+    pub(super) scheme: http::uri::Scheme,
+    pub(super) authority: http::uri::Authority,
+    pub(super) user_agent: HeaderValue,
+    pub(super) max_receive: usize,
+    pub(super) max_metadata: usize,
+}
+
+/// How an attempt went.
+pub(super) enum Attempt {
+    /// The call has ended.
+    Ended(End),
+    /// The peer has certainly not seen the request, and it can be sent again.
+    Unprocessed(Status),
+}
+
+impl From<Status> for Attempt {
+    fn from(status: Status) -> Self {
+        Self::Ended(status.into())
+    }
+}
+
+/// Makes the call; dropping the future resets its stream.
+pub(super) async fn attempt(
+    call: &Call,
+    request: &Request,
+    profile: &Profile,
+    connection: &Connection,
+    counters: &Counters,
+) -> Attempt {
+    let head = match head(request, profile) {
+        Ok(head) => head,
+        Err(status) => return status.into(),
+    };
+    let mut requests = match connection.requests().ready().await {
+        Ok(requests) => requests,
+        Err(error) => return Attempt::Unprocessed(connection.status_of(&error).await),
+    };
+    let (response, mut upload) = match requests.send_request(head, false) {
+        Ok(streams) => streams,
+        Err(error) if error.is_io() || error.is_go_away() => {
+            return Attempt::Unprocessed(connection.status_of(&error).await);
+        }
+        Err(error) => return Status::new(Code::Internal, error).into(),
+    };
+    drop(requests);
+    call.accept();
+    let mut sent_any = false;
+    if let Some(message) = &request.message {
+        counters.message_sent();
+        // The connection queues what does not fit its peer's window: no more than this one message.
+        let _ = upload.send_data(message.clone(), true);
+    }
+    let result = {
+        let download = download(call, request, profile, response, counters);
+        with_upload(call, request, &mut upload, download, counters, &mut sent_any).await
+    };
+    match result {
+        Ok(end) => {
+            // The answer is complete. If the request is not, the peer does not want the rest of it.
+            upload.send_reset(Reason::NO_ERROR);
+            Attempt::Ended(end)
+        }
+        Err(Broken::Rules(status, reason)) => {
+            upload.send_reset(reason);
+            status.into()
+        }
+        Err(Broken::Stream(error)) if was_never_processed(&error) && !sent_any => {
+            Attempt::Unprocessed(connection.status_of(&error).await)
+        }
+        Err(Broken::Stream(error)) => connection.status_of(&error).await.into(),
+    }
+}
+
+/// A GOAWAY that names an earlier stream as the last one says so; `h2` gives such streams this error.
+fn was_never_processed(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote()
+}
+
+/// Why there is no orderly end.
+pub(super) enum Broken {
+    /// The peer reset the stream, or the connection broke.
+    Stream(h2::Error),
+    /// What arrived cannot be accepted, and the stream is reset for this reason.
+    Rules(Status, Reason),
+}
+
+impl From<h2::Error> for Broken {
+    fn from(error: h2::Error) -> Self {
+        Self::Stream(error)
+    }
+}
+
+impl From<Status> for Broken {
+    fn from(status: Status) -> Self {
+        Self::Rules(status, Reason::CANCEL)
+    }
+}
+
+fn head(request: &Request, profile: &Profile) -> Result<HttpRequest<()>, Status> {
+    let path = PathAndQuery::from_maybe_shared(request.path.clone())
+        .map_err(|error| Status::new(Code::Internal, format!("the method cannot be a path: {error}")))?;
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(profile.scheme.clone());
+    parts.authority = Some(profile.authority.clone());
+    parts.path_and_query = Some(path);
+    let uri = Uri::from_parts(parts).map_err(|error| Status::new(Code::Internal, error))?;
+    let mut head = HttpRequest::new(());
+    *head.method_mut() = Method::POST;
+    *head.version_mut() = Version::HTTP_2;
+    *head.uri_mut() = uri;
+    *head.headers_mut() = headers(request, profile)?;
+    Ok(head)
+}
+
+fn headers(request: &Request, profile: &Profile) -> Result<HeaderMap, Status> {
+    let mut headers = HeaderMap::with_capacity(8 + request.metadata.len());
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    if request.encoding != Encoding::Identity {
+        headers.insert(GRPC_ENCODING, HeaderValue::from_static(request.encoding.name()));
+    }
+    headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static(compression::ACCEPTED));
+    if let Some(deadline) = request.deadline {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let timeout = HeaderValue::try_from(timeout_header(remaining.as_nanos()));
+        headers.insert(GRPC_TIMEOUT, timeout.map_err(|error| Status::new(Code::Internal, error))?);
+    }
+    headers.insert(USER_AGENT, profile.user_agent.clone());
+    for (name, value) in &request.metadata {
+        headers.append(name, value.clone());
+    }
+    Ok(headers)
+}
+
+/// At most eight digits and a unit, as precise as they allow, and never zero.
+fn timeout_header(nanoseconds: u128) -> String {
+    const LARGEST: u128 = 99_999_999;
+    let units = [(1, 'n'), (1000, 'u'), (1_000_000, 'm'), (1_000_000_000, 'S'), (60_000_000_000, 'M')];
+    let (size, unit) =
+        units.into_iter().find(|(size, _)| nanoseconds / size < LARGEST).unwrap_or((3_600_000_000_000, 'H'));
+    format!("{}{unit}", nanoseconds.div_ceil(size).clamp(1, LARGEST))
+}
+
+/// Sends queued requests while the answer is awaited; the answer's end is the end.
+async fn with_upload(
+    call: &Call,
+    request: &Request,
+    upload: &mut SendStream<Bytes>,
+    download: impl Future<Output = Result<End, Broken>>,
+    counters: &Counters,
+    sent_any: &mut bool,
+) -> Result<End, Broken> {
+    let mut download = pin!(download);
+    if request.message.is_some() {
+        return download.await;
+    }
+    let sending = send_all(call, upload, counters, sent_any);
+    tokio::select! {
+        biased;
+        end = &mut download => return end,
+        () = sending => (),
+    }
+    download.await
+}
+
+/// Ends with the last message, or when the peer wants no more.
+async fn send_all(call: &Call, upload: &mut SendStream<Bytes>, counters: &Counters, sent_any: &mut bool) {
+    loop {
+        match call.next_outgoing() {
+            Ok(frame) => {
+                *sent_any = true;
+                if send_frame(upload, frame).await.is_none() {
+                    return;
+                }
+                counters.message_sent();
+                call.sent();
+            }
+            Err(true) => {
+                let _ = upload.send_data(Bytes::new(), true);
+                return;
+            }
+            Err(false) => call.outgoing_changed().await,
+        }
+    }
+}
+
+/// Hands a message to the connection as fast as the peer's window admits; `None` if the stream is gone.
+async fn send_frame(upload: &mut SendStream<Bytes>, mut frame: Bytes) -> Option<()> {
+    while !frame.is_empty() {
+        upload.reserve_capacity(frame.len());
+        let capacity = match upload.capacity() {
+            0 => std::future::poll_fn(|context| upload.poll_capacity(context)).await?.ok()?,
+            capacity => capacity,
+        };
+        let piece = frame.split_to(capacity.min(frame.len()));
+        upload.send_data(piece, false).ok()?;
+    }
+    Some(())
+}
+
+async fn download(
+    call: &Call,
+    request: &Request,
+    profile: &Profile,
+    response: ResponseFuture,
+    counters: &Counters,
+) -> Result<End, Broken> {
+    let (head, mut body) = response.await?.into_parts();
+    check_size(&head.headers, profile)?;
+    if body.is_end_stream() || head.status != StatusCode::OK {
+        return without_messages(&head, &mut body, request.single_response).await;
+    }
+    let (initial, broken) = metadata::decode(&head.headers);
+    let flow = (!request.single_response).then(|| body.flow_control().clone());
+    call.begin_answer(initial, flow);
+    if let Some(broken) = broken {
+        return Err(Status::new(Code::Internal, broken).into());
+    }
+    let mut answer = Answer::new(call, counters, profile, request.single_response, &head.headers)?;
+    let between = answer.receive(&mut body).await?;
+    let Some(trailers) = body.trailers().await? else {
+        return Err(Status::new(Code::Unknown, "Stream removed (Data frame with END_STREAM flag received)").into());
+    };
+    answer.finish(&trailers, between)
+}
+
+pub(super) fn check_size(headers: &HeaderMap, profile: &Profile) -> Result<(), Status> {
+    let size = metadata::size(headers);
+    if size <= profile.max_metadata {
+        return Ok(());
+    }
+    let limit = profile.max_metadata;
+    Err(Status::new(Code::ResourceExhausted, format!("received metadata size exceeds hard limit ({size} vs. {limit})")))
+}
+
+/// An answer of headers alone, or from something that does not speak gRPC.
+async fn without_messages(
+    head: &http::response::Parts,
+    body: &mut RecvStream,
+    single_response: bool,
+) -> Result<End, Broken> {
+    if head.status == StatusCode::OK || head.headers.contains_key("grpc-status") {
+        return Ok(end_of(&head.headers, single_response));
+    }
+    let status = Status::from_http(head.status);
+    let mut skipped = 0;
+    while let Some(chunk) = body.data().await {
+        let length = chunk?.len();
+        let _ = body.flow_control().release_capacity(length);
+        skipped += length;
+        if skipped > FOREIGN_BODY_LIMIT {
+            return Err(status.into());
+        }
+    }
+    match body.trailers().await? {
+        Some(trailers) if trailers.contains_key("grpc-status") => Ok(end_of(&trailers, single_response)),
+        _ => Ok(status.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_legal_and_precise() {
+        for (nanoseconds, header) in [
+            (0, "1n"),
+            (100, "100n"),
+            (500_000_000, "500000u"),
+            (10_000_000_000, "10000000u"),
+            (1_000_000_000_000, "1000000m"),
+            (1_000_000_000_000_000, "1000000S"),
+            (u128::MAX, "99999999H"),
+        ] {
+            assert_eq!(timeout_header(nanoseconds), header);
+        }
+    }
+}

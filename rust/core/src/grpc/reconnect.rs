@@ -1,0 +1,111 @@
+//! How a channel comes to a connection, stays with it, and comes to the next one.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use h2::PingPong;
+use tokio::time::sleep;
+
+use super::Status;
+use super::channel::{Refusal, Shared, State};
+use super::connection::{Connection, keep_alive};
+
+/// By how much a pause between attempts to connect grows, and varies.
+const BACKOFF_FACTOR: f64 = 1.6;
+const BACKOFF_JITTER: f64 = 0.2;
+
+/// Tries until there is a connection, nobody has the channel any more, or it is pointless. Then stays with the
+/// connection to its end. Holds the channel only weakly: a forgotten one goes away.
+pub(super) async fn keep_connecting(channel: Weak<Shared>) {
+    let mut backoff = None;
+    loop {
+        let Some(connecting) = channel.upgrade().map(|shared| shared.connector.connect()) else { return };
+        let result = connecting.await;
+        let result = match result {
+            Ok((connection, pings)) => match connection.settled().await {
+                Ok(()) => Ok((connection, pings)),
+                Err(reason) => Err(Status::unavailable(reason).into()),
+            },
+            Err(refusal) => Err(refusal),
+        };
+        let Some(shared) = channel.upgrade() else { return };
+        let refusal: Refusal = match result {
+            Ok((connection, pings)) => {
+                if shared.install(&connection) {
+                    watch_connection(shared, connection, pings).await;
+                }
+                return;
+            }
+            Err(refusal) => refusal,
+        };
+        let is_final = refusal.is_final;
+        shared.place().refusal = Some(refusal);
+        shared.enter(State::TransientFailure);
+        if is_final {
+            return;
+        }
+        let pause: Duration = backoff.unwrap_or(shared.settings.initial_backoff);
+        backoff = Some(pause.mul_f64(BACKOFF_FACTOR).min(shared.settings.max_backoff));
+        drop(shared);
+        sleep(jittered(pause)).await;
+        let Some(shared) = channel.upgrade() else { return };
+        if shared.place().shutdown.is_some() {
+            return;
+        }
+        shared.enter(State::Connecting);
+    }
+}
+
+/// Many clients of one server must not all come back at the same moment.
+fn jittered(pause: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    let share = f64::from(random) / f64::from(u32::MAX);
+    pause.mul_f64(1.0 - BACKOFF_JITTER + 2.0 * BACKOFF_JITTER * share)
+}
+
+/// Stays with a connection until it ends, or has been without calls for too long.
+async fn watch_connection(shared: Arc<Shared>, connection: Connection, pings: Option<PingPong>) {
+    let channel = Arc::downgrade(&shared);
+    let (keepalive, idle_timeout) = (shared.settings.keepalive, shared.settings.idle_timeout);
+    let traffic = shared.connector.traffic().clone();
+    let mut state = shared.state.subscribe();
+    drop(shared);
+    let is_busy = {
+        let channel = channel.clone();
+        move || channel.upgrade().is_some_and(|shared| shared.counters.calls_active() > 0)
+    };
+    let kept_alive = async {
+        if let (Some(keepalive), Some(pings)) = (keepalive, pings) {
+            keep_alive(connection.clone(), pings, keepalive, traffic, is_busy).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let shut_down = async {
+        // An error means that nobody has the channel any more.
+        let _ = state.wait_for(|state| *state == State::Shutdown).await;
+    };
+    tokio::select! {
+        _ = connection.ended() => (),
+        () = unused(channel.clone(), idle_timeout) => (),
+        () = kept_alive => (),
+        // Its last call takes it along.
+        () = shut_down => return,
+    }
+    if let Some(shared) = channel.upgrade() {
+        shared.discard(&connection);
+    }
+}
+
+/// Returns when no call was made for so long, or the channel is gone.
+async fn unused(channel: Weak<Shared>, limit: Option<Duration>) {
+    let Some(limit) = limit else { return std::future::pending().await };
+    let mut calls = 0;
+    loop {
+        sleep(limit).await;
+        let Some(shared) = channel.upgrade() else { return };
+        let started = shared.counters.calls_started();
+        if started == std::mem::replace(&mut calls, started) && shared.counters.calls_active() == 0 {
+            return;
+        }
+    }
+}
