@@ -13,6 +13,9 @@ mod settings;
 mod stream;
 
 use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use pyo3::types::PyDict;
 
 /// What this build is: version, profile, target.

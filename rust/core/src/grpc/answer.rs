@@ -2,6 +2,7 @@
 
 use h2::{Reason, RecvStream};
 use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 
 use super::call::{Call, End};
 use super::compression::{self, Encoding};
@@ -44,6 +45,7 @@ pub(super) struct Answer<'a> {
     call: &'a Call,
     counters: &'a Counters,
     encoding: Encoding,
+    is_grpc: bool,
     profile: &'a Profile,
     single: bool,
     messages: usize,
@@ -58,7 +60,8 @@ impl<'a> Answer<'a> {
         single: bool,
         headers: &HeaderMap,
     ) -> Result<Self, Status> {
-        Ok(Self { call, counters, encoding: answer_encoding(headers)?, profile, single, messages: 0 })
+        let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        Ok(Self { call, counters, encoding: answer_encoding(headers)?, is_grpc, profile, single, messages: 0 })
     }
 
     /// Delivers messages to the end of the body; whether it ended between two of them.
@@ -115,7 +118,7 @@ impl<'a> Answer<'a> {
                 format!("Decompression failed: the message is no valid {}", encoding.name()),
             ),
             compression::Failure::TooLarge => {
-                Status::new(Code::ResourceExhausted, format!("Decompressed message larger than max ({limit})"))
+                Status::new(Code::ResourceExhausted, "Decompressed message larger than max")
             }
         })
     }
@@ -124,23 +127,26 @@ impl<'a> Answer<'a> {
         match failure {
             deframer::Failure::TooLarge(size) => {
                 let limit = self.profile.max_receive;
-                let text = format!("CLIENT: Received message larger than max ({size} vs. {limit})");
+                let text = format!("Stream removed (CLIENT: Received message larger than max ({size} vs. {limit}))");
                 Broken::Rules(Status::new(Code::ResourceExhausted, text), Reason::ENHANCE_YOUR_CALM)
             }
             deframer::Failure::Flag(flag) => {
+                let code = if self.is_grpc { Code::Internal } else { Code::Unknown };
                 let text =
                     format!("a message begins with the flag byte {flag}, expected 0 or 1: the answer is no gRPC");
-                Status::new(Code::Internal, text).into()
+                Status::new(code, text).into()
             }
         }
     }
 
-    pub(super) fn finish(&self, trailers: &HeaderMap, between_messages: bool) -> Result<End, Broken> {
-        check_size(trailers, self.profile)?;
-        let mut end = end_of(trailers, self.single && self.messages == 0);
+    pub(super) fn finish(&self, trailers: &HeaderMap, between_messages: bool) -> End {
+        if let Err((status, trailing)) = check_size(trailers, self.profile) {
+            return End { status, trailing };
+        }
+        let mut end = end_of(trailers, self.single && self.messages == 0 && between_messages);
         if end.status.code == Code::Ok && !between_messages {
             end.status = Status::new(Code::Internal, "the answer ended inside a message");
         }
-        Ok(end)
+        end
     }
 }

@@ -130,9 +130,9 @@ impl Channel {
         let end = tokio::select! {
             biased;
             () = call.given_up() => None,
-            () = passed(request.deadline) => Some(Status::new(Code::DeadlineExceeded, "Deadline Exceeded").into()),
+            () = passed(request.deadline) => Some(deadline_exceeded().into()),
             status = self.shut_down() => Some(status.into()),
-            end = self.make(&call, &request) => Some(end),
+            end = self.make(&call, &request) => Some(in_time(end, request.deadline)),
         };
         counters.call_ended(end.as_ref().map_or(Code::Cancelled, |end| end.status.code));
         if let Some(end) = end {
@@ -201,7 +201,12 @@ impl Channel {
             };
             shared.counters.stream_opened();
             match attempt(call, request, &shared.profile, &connection, &shared.counters).await {
-                Attempt::Ended(end) => return end,
+                Attempt::Ended(end) => {
+                    if end.status.disconnected && connection.is_over() {
+                        shared.discard(&connection);
+                    }
+                    return end;
+                }
                 Attempt::Unprocessed(status) if retries == TRANSPARENT_RETRIES => return status.into(),
                 Attempt::Unprocessed(_) => shared.discard(&connection),
             }
@@ -282,8 +287,20 @@ impl Shared {
     }
 }
 
+/// A peer that enforces the deadline as well may be the faster of the two: gRPC wants one answer for both.
+fn in_time(end: End, deadline: Option<std::time::Instant>) -> End {
+    let late = deadline.is_some_and(|deadline| deadline <= std::time::Instant::now());
+    if late && end.status.code == Code::Cancelled { deadline_exceeded().into() } else { end }
+}
+
+fn deadline_exceeded() -> Status {
+    Status::new(Code::DeadlineExceeded, "Deadline Exceeded")
+}
+
 async fn passed(deadline: Option<std::time::Instant>) {
     match deadline {
+        // The timer rounds up to its next millisecond; what has passed already must not begin to connect.
+        Some(deadline) if deadline <= std::time::Instant::now() => (),
         Some(deadline) => sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }

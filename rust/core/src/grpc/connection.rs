@@ -28,6 +28,7 @@ const FRAME_SIZE: u32 = 1 << 20;
 /// What `h2` admits, in bytes, before it breaks the stream off; the limit that users set is checked afterwards, where it
 /// becomes a proper status.
 const HEADER_LIST_SIZE: u32 = 256 << 10;
+const WRITE_BUFFER: usize = 128 << 10;
 /// Streams reset by us whose late frames are still recognised, and for how long.
 const RESET_STREAMS: usize = 1024;
 const RESET_MEMORY: Duration = Duration::from_secs(10);
@@ -63,6 +64,7 @@ impl Connection {
     /// Speaks the HTTP/2 preface on a fresh stream. What ends it later is put in words by `explain`.
     pub async fn open(stream: Stream, explain: Explain) -> Result<Opened, h2::Error> {
         let (settled, settings) = watch::channel(false);
+        let stream = tokio::io::BufWriter::with_capacity(WRITE_BUFFER, stream);
         let stream = Preface { stream, head: Vec::with_capacity(FRAME_HEAD), settled };
         let (requests, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
@@ -149,11 +151,14 @@ async fn given_up(mut failed: watch::Receiver<Option<String>>) -> String {
 }
 
 fn reason_of(result: Result<(), h2::Error>) -> String {
+    // The words are grpcio's: some programs look for them.
     match result {
-        Ok(()) => "Socket closed".to_owned(),
-        Err(error) if error.is_go_away() && error.is_remote() => format!("Socket closed (GOAWAY received; {error})"),
-        Err(error) if error.is_io() => format!("Socket closed ({error})"),
-        Err(error) => format!("the peer breaks the rules of HTTP/2: {error}"),
+        Err(error) if error.is_go_away() && error.is_remote() => {
+            let number = error.reason().map_or(0, u32::from);
+            format!("Stream removed (Socket closed (GOAWAY received; Error code: {number}; {error}))")
+        }
+        Err(error) if error.is_library() => format!("the peer breaks the rules of HTTP/2: {error}"),
+        Ok(()) | Err(_) => "Stream removed (Socket closed)".to_owned(),
     }
 }
 
@@ -196,7 +201,7 @@ pub fn connection_error(dialer: &Dialer, error: &h2::Error) -> Error {
 
 /// Notices the peer's first frame, which must be SETTINGS; `h2` does not tell.
 struct Preface {
-    stream: Stream,
+    stream: tokio::io::BufWriter<Stream>,
     head: Vec<u8>,
     settled: watch::Sender<bool>,
 }

@@ -15,7 +15,7 @@ use super::answer::{Answer, end_of};
 use super::call::{Call, End, Request};
 use super::compression::{self, Encoding};
 use super::connection::Connection;
-use super::metadata;
+use super::metadata::{self, Metadata};
 use super::stats::Counters;
 use super::{Code, Status};
 
@@ -236,7 +236,10 @@ async fn download(
     counters: &Counters,
 ) -> Result<End, Broken> {
     let (head, mut body) = response.await?.into_parts();
-    check_size(&head.headers, profile)?;
+    if let Err((status, initial)) = check_size(&head.headers, profile) {
+        call.begin_answer(initial, None);
+        return Err(status.into());
+    }
     if body.is_end_stream() || head.status != StatusCode::OK {
         return without_messages(&head, &mut body, request.single_response).await;
     }
@@ -251,16 +254,19 @@ async fn download(
     let Some(trailers) = body.trailers().await? else {
         return Err(Status::new(Code::Unknown, "Stream removed (Data frame with END_STREAM flag received)").into());
     };
-    answer.finish(&trailers, between)
+    Ok(answer.finish(&trailers, between))
 }
 
-pub(super) fn check_size(headers: &HeaderMap, profile: &Profile) -> Result<(), Status> {
-    let size = metadata::size(headers);
-    if size <= profile.max_metadata {
+/// Refuses oversize metadata, but shows what can be shown of it: all unless a single value is too large.
+pub(super) fn check_size(headers: &HeaderMap, profile: &Profile) -> Result<(), (Status, Metadata)> {
+    let (size, limit) = (metadata::size(headers), profile.max_metadata);
+    if size <= limit {
         return Ok(());
     }
-    let limit = profile.max_metadata;
-    Err(Status::new(Code::ResourceExhausted, format!("received metadata size exceeds hard limit ({size} vs. {limit})")))
+    let text = format!("received metadata size exceeds hard limit ({size} vs. {limit})");
+    let shown =
+        if headers.values().all(|value| value.len() <= limit) { metadata::decode(headers).0 } else { Vec::new() };
+    Err((Status::new(Code::ResourceExhausted, text), shown))
 }
 
 /// An answer of headers alone, or from something that does not speak gRPC.

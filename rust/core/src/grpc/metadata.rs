@@ -100,7 +100,10 @@ pub(super) fn decode(headers: &HeaderMap) -> (Metadata, Option<String>) {
 
 /// What belongs to the transport. `grpc-status-details-bin` does not: libraries read it from the trailing metadata.
 fn is_reserved(key: &str) -> bool {
-    matches!(key, "content-type" | "grpc-status" | "grpc-message" | "grpc-encoding" | "grpc-accept-encoding")
+    matches!(
+        key,
+        "content-type" | "grpc-status" | "grpc-message" | "grpc-encoding" | "grpc-accept-encoding" | "grpc-tags-bin"
+    )
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -115,6 +115,10 @@ impl Status {
     pub(crate) fn from_h2(error: &h2::Error) -> Self {
         match error.reason() {
             Some(reason) if error.is_reset() => Self::from_reset(reason, error.is_remote()),
+            // Trying again would not help.
+            Some(reason) if error.is_library() => {
+                Self { disconnected: true, ..Self::new(Code::Internal, rules_broken(reason)) }
+            }
             _ => Self { disconnected: true, ..Self::unavailable(error) },
         }
     }
@@ -127,12 +131,12 @@ impl Status {
             Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
             _ => Code::Internal,
         };
-        let number = u32::from(reason);
-        if received {
-            Self::new(code, format_args!("RST_STREAM received with error code {number} ({reason})"))
-        } else {
-            Self::new(code, format_args!("the answer breaks the rules of HTTP/2: {reason}"))
+        if !received {
+            return Self::new(code, rules_broken(reason));
         }
+        // The words are grpcio's: some programs look for them.
+        let number = u32::from(reason);
+        Self::new(code, format_args!("Stream removed (RST_STREAM (Received RST_STREAM with error code {number}))"))
     }
 }
 
@@ -140,6 +144,10 @@ impl fmt::Display for Status {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?}: {}", self.code, self.message)
     }
+}
+
+fn rules_broken(reason: Reason) -> String {
+    format!("the peer breaks the rules of HTTP/2: {reason}")
 }
 
 fn parse_number(text: &[u8]) -> Option<u32> {
