@@ -91,6 +91,8 @@ fuzz:  ## The parsers' property tests with many cases
 proto: env  ## Regenerate committed code from its sources
 	cd python && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. --grpc_python_out=. \
 		ferrule/testing/kv.proto
+	cd tests && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. --grpc_python_out=. \
+		conformance/interop/interop.proto
 	cd tests/go_plugin && PYTHON=$(CURDIR)/$(BIN)/python ./generate.sh
 
 lock: env  ## Renew .ci/requirements.txt from pyproject.toml
