@@ -5,10 +5,12 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("ferrule", "grpcio", "protobuf", "pyvider-rpcplugin", "python-plugin", "grpclib")
+GO_MODULES = {"github.com/hashicorp/go-plugin": "go-plugin", "google.golang.org/grpc": "grpc-go"}
 
 
 def _output(*command: str) -> str:
@@ -44,20 +46,20 @@ def usable_cores() -> int:
 
 
 def go_versions(program: Path) -> dict[str, str]:
-    """The Go toolchain and the go-plugin release a Go program was built with, read from the program itself."""
+    """The Go toolchain and the modules a Go program was built with, read from the program itself."""
     first, *lines = _output("go", "version", "-m", str(program)).splitlines() or [""]
-    versions = {"Go": first.rpartition(": ")[2] or "unknown", "go-plugin": "unknown"}
+    versions = {"Go": first.rpartition(": ")[2] or "unknown"}
     for line in lines:
         fields = line.split()
-        if fields[:2] == ["dep", "github.com/hashicorp/go-plugin"]:
-            versions["go-plugin"] = fields[2]
+        if fields[:1] == ["dep"] and fields[1] in GO_MODULES:
+            versions[GO_MODULES[fields[1]]] = fields[2]
     return versions
 
 
-def package_versions() -> dict[str, str]:
-    """The installed version of each package that takes part; absent ones are left out."""
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """The installed version of each of these packages; absent ones are left out."""
     versions = {}
-    for name in PACKAGES:
+    for name in names:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -65,8 +67,13 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def facts(plugin: Path) -> dict[str, str]:
-    """Gather everything a reader needs to judge a result, in the order in which it is shown."""
+def facts(program: Path, packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Gather everything a reader needs to judge a result, in the order in which it is shown.
+
+    Args:
+        program: The Go program that took part.
+        packages: The Python packages that took part.
+    """
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit(),
@@ -74,6 +81,6 @@ def facts(plugin: Path) -> dict[str, str]:
         "cores": str(usable_cores()),
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        **go_versions(plugin),
-        **package_versions(),
+        **go_versions(program),
+        **package_versions(packages),
     }

@@ -92,14 +92,14 @@ def _milliseconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _align(rows: list[list[str]]) -> list[str]:
+def align(rows: list[list[str]], names: int = 1) -> list[str]:
     """Pad a Markdown table so that it also reads well in a terminal; names to the left, figures to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = ["-" * width for width in widths[:names]] + ["-" * (width - 1) + ":" for width in widths[names:]]
     lines = []
     for row in [rows[0], rule, *rows[1:]]:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        cells = [cell.ljust(width) for cell, width in zip(row[:names], widths[:names], strict=True)]
+        cells += [cell.rjust(width) for cell, width in zip(row[names:], widths[names:], strict=True)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -122,7 +122,7 @@ def table(all_series: list[Series], mtls: bool) -> str:
             ]
         )
     notes = ["", *failures] if failures else []
-    return "\n".join([f"### {'Mutual TLS' if mtls else 'Without TLS'}", "", *_align(rows), *notes])
+    return "\n".join([f"### {'Mutual TLS' if mtls else 'Without TLS'}", "", *align(rows), *notes])
 
 
 def reach(all_series: list[Series]) -> str:

@@ -129,7 +129,8 @@ class ClientConfig:
         keepalive: Pings on an idle connection, a `KeepalivePolicy`; default None, none. Stock Go plugins tolerate at
             most one ping in 5 minutes.
         grpc_options: Further channel options, pairs of name and value as gRPC has them; default none.
-        channel: The gRPC implementation: `grpcio` (default), the only one there is.
+        channel: What `grpc_channel` is: `native` (default), Ferrule's own channel under grpcio's interface, or
+            `grpcio`, a stock channel over a local socket, for what the native one does not do. See docs/channel.md.
         sync_stdout: Where the plugin's own standard output goes after its handshake: a function that takes bytes, a
             binary file, or a text file; default None, nowhere.
         sync_stderr: The same for standard error as far as the plugin sends it along; default None. Log lines do not
@@ -172,7 +173,7 @@ class ClientConfig:
     max_send_bytes: Annotated[int | None, SIZE] = None
     keepalive: Annotated[KeepalivePolicy | None, rules.optional(rules.nested(KeepalivePolicy, "keepalive."))] = None
     grpc_options: Annotated[tuple[tuple[str, Any], ...], rules.pairs()] = ()
-    channel: Annotated[Literal["grpcio"], rules.one_of("grpcio")] = "grpcio"
+    channel: Annotated[Literal["native", "grpcio"], rules.one_of("native", "grpcio")] = "native"
     sync_stdout: Annotated[OutputTarget | None, OUTPUT] = None
     sync_stderr: Annotated[OutputTarget | None, OUTPUT] = None
     logger: Annotated[logging.Logger | str | None, LOGGER] = None

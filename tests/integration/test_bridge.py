@@ -273,7 +273,7 @@ def test_busy_loop_does_not_stall_a_plugin_that_writes(run: Run, caplog: pytest.
 @pytest.mark.parametrize("loop_name", LOOPS)
 def test_loop_closed_with_operations_in_flight_gives_everything_back(loop_name: str) -> None:
     """Futures that nobody resolves any more must not keep their loop, nor its mailbox's descriptor, for ever."""
-    before = mailbox_descriptors()
+    counts = []
     for _ in range(5):
         loop = LOOPS[loop_name]()
         client = kv_client(go_kv())
@@ -286,10 +286,12 @@ def test_loop_closed_with_operations_in_flight_gives_everything_back(loop_name: 
         del waiting
         with pytest.warns(ResourceWarning, match="was never closed"):
             del client
-    del loop
-    wait_blocking(lambda: _core.live_plugins() == 0)
-    gc.collect()
-    assert mailbox_descriptors() == before
+        del loop
+        wait_blocking(lambda: _core.live_plugins() == 0)
+        gc.collect()
+        counts.append(mailbox_descriptors())
+    # The last loop's stays until the next loop is used.
+    assert counts == [counts[0]] * 5
 
 
 def mailbox_descriptors() -> int:

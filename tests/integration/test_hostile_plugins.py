@@ -95,7 +95,7 @@ async def test_channel_survives_a_moment_without_descriptors() -> None:
 
 @pytest.mark.go
 async def test_hanging_plugin_does_not_collect_connections() -> None:
-    async with started(go_kv(), connect_timeout=0.5) as (client, _):
+    async with started(go_kv(), connect_timeout=0.5, channel="grpcio") as (client, _):
         os.kill(client.pid or 0, signal.SIGSTOP)
         bridge = client._facts and client._facts.bridge
         before = len(list(Path("/proc/self/fd").iterdir()))

@@ -6,15 +6,20 @@ import functools
 import os
 import ssl
 import tempfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
-from ferrule._core import Facts
+from ferrule._core import Facts, Host
+from ferrule.channel import Channel
+from ferrule.channel.options import channel_settings
 from ferrule.config import ClientConfig
 from ferrule.tls import TLSConfig
 
-__all__ = ["core_settings", "der_to_pem", "open_channel", "tls_settings"]
+if TYPE_CHECKING:
+    from ferrule.channel.sync import SyncChannel
+
+__all__ = ["core_settings", "der_to_pem", "open_channel", "open_sync_channel", "tls_settings"]
 
 # A plugin has one socket on this machine: a long pause before the next attempt would help nobody.
 _RECONNECT_MS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200))
@@ -53,10 +58,25 @@ def tls_settings(tls: TLSConfig) -> dict[str, Any]:
     return {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key, "server_name": tls.server_name}
 
 
-def open_channel(facts: Facts, config: ClientConfig) -> grpc.aio.Channel:
-    """A stock channel over the core's local socket; connects when it is first used."""
-    _keep_grpc_running()
-    return grpc.aio.insecure_channel(f"unix:{facts.bridge}", options=_options(config))
+def open_channel(host: Host, facts: Facts, config: ClientConfig) -> grpc.aio.Channel:
+    """The channel that the settings ask for."""
+    if config.channel == "grpcio":
+        _keep_grpc_running()
+        # Over the core's local socket; connects when it is first used.
+        return grpc.aio.insecure_channel(f"unix:{facts.bridge}", options=_options(config))
+    return Channel(host.channel(channel_settings(_options(config), None)), secure=_is_secure(config))
+
+
+def open_sync_channel(host: Host, config: ClientConfig) -> SyncChannel:
+    """The same for threads, always on the core."""
+    # Loaded late: few need both.
+    from ferrule.channel.sync import SyncChannel
+
+    return SyncChannel(host.channel(channel_settings(_options(config), None)), secure=_is_secure(config))
+
+
+def _is_secure(config: ClientConfig) -> bool:
+    return config.auto_mtls or config.tls is not None
 
 
 @functools.cache

@@ -9,16 +9,19 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import grpc.aio
 
 from ferrule import _core
-from ferrule.client.launch import core_settings, der_to_pem, open_channel
+from ferrule.client.launch import core_settings, der_to_pem, open_channel, open_sync_channel
 from ferrule.client.relay import Relay
 from ferrule.config import ClientConfig, check_command
 from ferrule.errors import ConfigError, RPCPluginError, SecurityError, TransportError
 from ferrule.mailbox import mailbox, outcome
+
+if TYPE_CHECKING:
+    from ferrule.channel.sync import SyncChannel
 
 __all__ = ["RPCPluginClient", "Traffic"]
 
@@ -84,6 +87,7 @@ class RPCPluginClient:
         self.grpc_channel: grpc.aio.Channel | None = None
         self.stop_report: _core.StopReport | None = None
         self._relay = Relay(self.command, self.config)
+        self._sync_channel: SyncChannel | None = None
         self._host: _core.Host | None = None
         self._facts: _core.Facts | None = None
         # Between the beginning of start() and the end of close(): something is to be given back.
@@ -138,11 +142,11 @@ class RPCPluginClient:
         self._process_id = os.getpid()
         self._given_up = asyncio.Event()
         try:
-            self._facts = await self._start_with_retries()
+            self._host, self._facts = await self._start_with_retries()
             # close() may have begun after the core was done and before this task heard of it.
             if self._given_up.is_set():
                 raise _closed_while_starting()
-            self.grpc_channel = open_channel(self._facts, self.config)
+            self.grpc_channel = open_channel(self._host, self._facts, self.config)
         except BaseException:
             await self.close()
             raise
@@ -202,6 +206,21 @@ class RPCPluginClient:
     def is_started(self) -> bool:
         """Whether `start()` succeeded and `close()` was not called; a plugin that crashed since counts as started."""
         return self._open and self._closing is None and self.grpc_channel is not None
+
+    @property
+    def sync_channel(self) -> SyncChannel:
+        """A `grpc.Channel` to the plugin for threads and scripts; one and the same until `close()` closes it.
+
+        The event loop must not be blocked by its calls: use it from other threads.
+
+        Raises:
+            RPCPluginError: The plugin is not started.
+        """
+        if self._host is None or not self.is_started:
+            raise RPCPluginError("there is no plugin to talk to", "Call start() first.")
+        if self._sync_channel is None:
+            self._sync_channel = open_sync_channel(self._host, self.config)
+        return self._sync_channel
 
     @property
     def target_endpoint(self) -> str | None:
@@ -280,7 +299,7 @@ class RPCPluginClient:
         """Bytes read from the plugin's socket since the last start."""
         return self.traffic.wire_received
 
-    async def _start_with_retries(self) -> _core.Facts:
+    async def _start_with_retries(self) -> tuple[_core.Host, _core.Facts]:
         retry = self.config.retry
         pause = retry.backoff if retry else 0.0
         for _ in range(retry.attempts - 1 if retry else 0):
@@ -296,7 +315,7 @@ class RPCPluginClient:
             pause = min(pause * retry.backoff_multiplier, retry.max_backoff) if retry else pause
         return await self._start_once()
 
-    async def _start_once(self) -> _core.Facts:
+    async def _start_once(self) -> tuple[_core.Host, _core.Facts]:
         settings = core_settings(self.command, self.config)
         host = self._host = self._relay.host = _core.Host(settings, mailbox(), self._relay.receive)
         try:
@@ -306,12 +325,15 @@ class RPCPluginClient:
             await self._relay.drain()
             host.forget_listener()
             raise
-        return facts
+        return host, facts
 
     async def _close(self) -> None:
         self._given_up.set()
         try:
             channel, self.grpc_channel = self.grpc_channel, None
+            sync_channel, self._sync_channel = self._sync_channel, None
+            if sync_channel is not None:
+                sync_channel.close()
             if channel is not None:
                 await channel.close()
         finally:

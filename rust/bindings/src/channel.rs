@@ -294,6 +294,12 @@ fn pair_of<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<
     {
         return Ok((pair.get_item(0)?, pair.get_item(1)?));
     }
+    // Text iterates as well, but is no pair.
+    if pair.is_instance_of::<PyString>() || pair.is_instance_of::<PyBytes>() {
+        return Err(PyValueError::new_err(format!(
+            "metadata must be pairs of a key and a value, one entry is {pair:?}"
+        )));
+    }
     let items: Vec<Bound<'py, PyAny>> = pair.try_iter()?.take(3).collect::<PyResult<_>>()?;
     <[_; 2]>::try_from(items).map(|[key, value]| (key, value)).map_err(|items| {
         PyValueError::new_err(format!(

@@ -13,6 +13,9 @@ use pyo3::exceptions::PyRuntimeError;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 
+/// For what cannot be done without blocking: looking up names, decompressing large messages.
+const BLOCKING_THREADS: usize = 4;
+
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct IoThread {
@@ -72,7 +75,7 @@ fn desk() -> PyResult<Arc<Desk>> {
         if thread.process_id != process::id() {
             return Err(PyRuntimeError::new_err(
                 "ferrule was used before this process was forked, and its I/O thread exists only in the parent. \
-                 Start plugins after the fork, or have multiprocessing use the start method \"spawn\".",
+                 Start plugins and open channels after the fork, or have multiprocessing use the start method \"spawn\".",
             ));
         }
         return Ok(thread.desk.clone());
@@ -83,7 +86,7 @@ fn desk() -> PyResult<Arc<Desk>> {
 }
 
 fn start() -> PyResult<Arc<Desk>> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let desk = Arc::new(Desk::default());
     let served = desk.clone();
     std::thread::Builder::new().name("ferrule-io".to_owned()).spawn(move || runtime.block_on(served.serve()))?;

@@ -18,6 +18,8 @@ use super::{Code, Status};
 /// Unread bytes of a streamed answer up to which the peer's window is given back at once. Beyond, only reading gives it
 /// back, so that a stream nobody reads stops at its window.
 const UNREAD_LIMIT: usize = 1 << 20;
+/// What a message costs beside its bytes, at least: without it empty messages would cost nothing and have no bound.
+const MESSAGE_OVERHEAD: usize = 128;
 /// Messages handed over at a time, so that a flood cannot hold the caller's thread.
 const BATCH: usize = 1024;
 
@@ -97,7 +99,10 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// Events of which the watcher is to be told.
     wanted: u8,
+    /// Events for which a thread may be blocked.
+    awaited: u8,
     accepted: bool,
     initial: Option<Metadata>,
     received: VecDeque<Message>,
@@ -129,6 +134,10 @@ impl State {
             let _ = flow.release_capacity(std::mem::take(&mut self.owed));
         }
     }
+}
+
+fn weight(message: &Message) -> usize {
+    message.len() + MESSAGE_OVERHEAD
 }
 
 impl Call {
@@ -176,7 +185,7 @@ impl Call {
         let mut state = self.state();
         let count = state.received.len().min(BATCH);
         let messages: Vec<Message> = state.received.drain(..count).collect();
-        state.unread -= messages.iter().map(Message::len).sum::<usize>();
+        state.unread -= messages.iter().map(weight).sum::<usize>();
         if state.owed > 0 && state.unread < UNREAD_LIMIT {
             state.release();
         }
@@ -240,7 +249,9 @@ impl Call {
     /// Blocks until an event holds or the call has ended; `false` after `limit`.
     #[must_use]
     pub fn wait(&self, event: u8, limit: Duration) -> bool {
-        let waiting = self.0.changed.wait_timeout_while(self.state(), limit, |state| !state.holds(event));
+        let mut state = self.state();
+        state.awaited |= event | event::END;
+        let waiting = self.0.changed.wait_timeout_while(state, limit, |state| !state.holds(event));
         waiting.unwrap_or_else(PoisonError::into_inner).0.holds(event)
     }
 
@@ -269,7 +280,7 @@ impl Call {
 
     pub(super) fn deliver(&self, message: Message) {
         self.change(event::MESSAGE, |state| {
-            state.unread += message.len();
+            state.unread += weight(&message);
             state.received.push_back(message);
         });
     }
@@ -304,10 +315,13 @@ impl Call {
         }
         state.end = Some(end);
         state.flow = None;
+        let awaited = state.awaited != 0;
         drop(state);
-        match &self.0.watcher {
-            Some(watcher) => watcher.ended(),
-            None => self.0.changed.notify_all(),
+        if awaited {
+            self.0.changed.notify_all();
+        }
+        if let Some(watcher) = &self.0.watcher {
+            watcher.ended();
         }
     }
 
@@ -321,11 +335,13 @@ impl Call {
         if told {
             state.wanted &= !event;
         }
+        let awaited = state.awaited & event != 0;
         drop(state);
-        match &self.0.watcher {
-            Some(watcher) if told => watcher.event(),
-            Some(_) => (),
-            None => self.0.changed.notify_all(),
+        if awaited {
+            self.0.changed.notify_all();
+        }
+        if let (true, Some(watcher)) = (told, &self.0.watcher) {
+            watcher.event();
         }
     }
 }

@@ -29,7 +29,7 @@ pub type Connecting = Pin<Box<dyn Future<Output = Result<Opened, Refusal>> + Sen
 
 /// Opens connections for a channel.
 pub trait Connector: Send + Sync {
-    /// One attempt.
+    /// One attempt, limited in time. The peer has answered: its SETTINGS have arrived.
     fn connect(&self) -> Connecting;
     /// Counts the bytes of all its connections.
     fn traffic(&self) -> &Traffic;
@@ -124,20 +124,19 @@ impl Channel {
     }
 
     /// Makes a call; returns when it has ended. To be run on the I/O thread.
-    pub async fn run(self, call: Call, request: Request) {
+    pub async fn run(self, call: Call, mut request: Request) {
         let counters = &self.0.counters;
         counters.call_started();
+        let running = Running { call: &call, counters };
+        let deadline = request.deadline;
         let end = tokio::select! {
             biased;
             () = call.given_up() => None,
-            () = passed(request.deadline) => Some(deadline_exceeded().into()),
+            () = passed(deadline) => Some(deadline_exceeded().into()),
             status = self.shut_down() => Some(status.into()),
-            end = self.make(&call, &request) => Some(in_time(end, request.deadline)),
+            end = self.make(&call, &mut request) => Some(in_time(end, deadline)),
         };
-        counters.call_ended(end.as_ref().map_or(Code::Cancelled, |end| end.status.code));
-        if let Some(end) = end {
-            call.finish(end);
-        }
+        running.end(end);
     }
 
     /// The state; see [`Channel::connect`] for changing it.
@@ -191,7 +190,7 @@ impl Channel {
         self.0.shutdown_status()
     }
 
-    async fn make(&self, call: &Call, request: &Request) -> End {
+    async fn make(&self, call: &Call, request: &mut Request) -> End {
         let shared = &self.0;
         let mut retries = 0;
         loop {
@@ -284,6 +283,31 @@ impl Shared {
             drop(place);
             self.enter(State::Idle);
         }
+    }
+}
+
+/// A call on its way. Dropped by a panic it ends the call, so that nobody waits for ever.
+struct Running<'a> {
+    call: &'a Call,
+    counters: &'a Counters,
+}
+
+impl Running<'_> {
+    /// `None` if the caller has ended it.
+    fn end(self, end: Option<End>) {
+        self.counters.call_ended(end.as_ref().map_or(Code::Cancelled, |end| end.status.code));
+        if let Some(end) = end {
+            self.call.finish(end);
+        }
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.counters.call_ended(Code::Internal);
+        self.call
+            .finish(Status::new(Code::Internal, "the call was abandoned by the I/O thread; please report this").into());
     }
 }
 

@@ -28,10 +28,14 @@ const FRAME_SIZE: u32 = 1 << 20;
 /// What `h2` admits, in bytes, before it breaks the stream off; the limit that users set is checked afterwards, where it
 /// becomes a proper status.
 const HEADER_LIST_SIZE: u32 = 256 << 10;
-const WRITE_BUFFER: usize = 128 << 10;
 /// Streams reset by us whose late frames are still recognised, and for how long.
 const RESET_STREAMS: usize = 1024;
 const RESET_MEMORY: Duration = Duration::from_secs(10);
+
+/// How long a broken call waits to learn why its connection ended.
+const REASON_LIMIT: Duration = Duration::from_secs(1);
+/// The longest text of a peer that errors repeat, in characters.
+const TEXT_LIMIT: usize = 200;
 
 /// Why a connection ended, as a future: a plugin's end is known a moment after its socket's.
 pub type Explain = Box<dyn FnOnce(String) -> Pin<Box<dyn Future<Output = String> + Send>> + Send>;
@@ -64,7 +68,6 @@ impl Connection {
     /// Speaks the HTTP/2 preface on a fresh stream. What ends it later is put in words by `explain`.
     pub async fn open(stream: Stream, explain: Explain) -> Result<Opened, h2::Error> {
         let (settled, settings) = watch::channel(false);
-        let stream = tokio::io::BufWriter::with_capacity(WRITE_BUFFER, stream);
         let stream = Preface { stream, head: Vec::with_capacity(FRAME_HEAD), settled };
         let (requests, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
@@ -133,7 +136,9 @@ impl Connection {
         if !status.disconnected || error.is_go_away() {
             return status;
         }
-        Status { message: self.ended().await, ..status }
+        // The end waits for a last frame to be written, and a peer that does not read could hold it up.
+        let reason = timeout(REASON_LIMIT, self.ended()).await;
+        Status { message: reason.unwrap_or_else(|_| status.message.clone()), ..status }
     }
 
     /// Whether two handles name the same connection.
@@ -155,7 +160,8 @@ fn reason_of(result: Result<(), h2::Error>) -> String {
     match result {
         Err(error) if error.is_go_away() && error.is_remote() => {
             let number = error.reason().map_or(0, u32::from);
-            format!("Stream removed (Socket closed (GOAWAY received; Error code: {number}; {error}))")
+            let text: String = error.to_string().chars().take(TEXT_LIMIT).collect();
+            format!("Stream removed (Socket closed (GOAWAY received; Error code: {number}; {text}))")
         }
         Err(error) if error.is_library() => format!("the peer breaks the rules of HTTP/2: {error}"),
         Ok(()) | Err(_) => "Stream removed (Socket closed)".to_owned(),
@@ -201,7 +207,7 @@ pub fn connection_error(dialer: &Dialer, error: &h2::Error) -> Error {
 
 /// Notices the peer's first frame, which must be SETTINGS; `h2` does not tell.
 struct Preface {
-    stream: tokio::io::BufWriter<Stream>,
+    stream: Stream,
     head: Vec<u8>,
     settled: watch::Sender<bool>,
 }

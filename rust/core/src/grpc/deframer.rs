@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::framing::PREFIX_BYTES;
 
@@ -87,9 +87,15 @@ pub(super) enum Failure {
     TooLarge(usize),
 }
 
+/// A piece keeps the whole block alive into which it was read. Smaller ones are copied, so that a peer cannot make a few
+/// bytes cost kilobytes by cutting them finely.
+const SMALL: usize = 1024;
+
 /// The state between two pieces of a body.
 pub(super) struct Deframer {
     pieces: VecDeque<Bytes>,
+    /// Small pieces that arrived last, joined; they come after `pieces`.
+    tail: BytesMut,
     available: usize,
     /// Of the message whose prefix has been read.
     expected: Option<(bool, usize)>,
@@ -99,13 +105,16 @@ pub(super) struct Deframer {
 impl Deframer {
     /// Refuses messages over `limit` bytes from their prefix alone.
     pub(super) fn new(limit: usize) -> Self {
-        Self { pieces: VecDeque::new(), available: 0, expected: None, limit }
+        Self { pieces: VecDeque::new(), tail: BytesMut::new(), available: 0, expected: None, limit }
     }
 
     /// Takes what arrived.
     pub(super) fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.available += piece.len();
+        self.available += piece.len();
+        if piece.len() < SMALL {
+            self.tail.extend_from_slice(&piece);
+        } else {
+            self.settle_tail();
             self.pieces.push_back(piece);
         }
     }
@@ -124,6 +133,7 @@ impl Deframer {
             return Ok(None);
         }
         self.expected = None;
+        self.settle_tail();
         let mut message = Message { pieces: Pieces::None, length, compressed };
         let mut missing = length;
         while missing > 0 {
@@ -139,7 +149,14 @@ impl Deframer {
         self.available == 0 && self.expected.is_none()
     }
 
+    fn settle_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.pieces.push_back(self.tail.split().freeze());
+        }
+    }
+
     fn read_prefix(&mut self) -> Result<(bool, usize), Failure> {
+        self.settle_tail();
         let mut prefix = [0; PREFIX_BYTES];
         let mut filled = 0;
         while filled < PREFIX_BYTES {

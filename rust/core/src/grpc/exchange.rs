@@ -52,7 +52,7 @@ impl From<Status> for Attempt {
 /// Makes the call; dropping the future resets its stream.
 pub(super) async fn attempt(
     call: &Call,
-    request: &Request,
+    request: &mut Request,
     profile: &Profile,
     connection: &Connection,
     counters: &Counters,
@@ -75,6 +75,7 @@ pub(super) async fn attempt(
     drop(requests);
     call.accept();
     let mut sent_any = false;
+    let streams_requests = request.message.is_none();
     if let Some(message) = &request.message {
         counters.message_sent();
         // The connection queues what does not fit its peer's window: no more than this one message.
@@ -82,7 +83,11 @@ pub(super) async fn attempt(
     }
     let result = {
         let download = download(call, request, profile, response, counters);
-        with_upload(call, request, &mut upload, download, counters, &mut sent_any).await
+        if streams_requests {
+            with_upload(call, &mut upload, download, counters, &mut sent_any).await
+        } else {
+            download.await
+        }
     };
     match result {
         Ok(end) => {
@@ -174,16 +179,12 @@ fn timeout_header(nanoseconds: u128) -> String {
 /// Sends queued requests while the answer is awaited; the answer's end is the end.
 async fn with_upload(
     call: &Call,
-    request: &Request,
     upload: &mut SendStream<Bytes>,
     download: impl Future<Output = Result<End, Broken>>,
     counters: &Counters,
     sent_any: &mut bool,
 ) -> Result<End, Broken> {
     let mut download = pin!(download);
-    if request.message.is_some() {
-        return download.await;
-    }
     let sending = send_all(call, upload, counters, sent_any);
     tokio::select! {
         biased;
@@ -230,12 +231,14 @@ async fn send_frame(upload: &mut SendStream<Bytes>, mut frame: Bytes) -> Option<
 
 async fn download(
     call: &Call,
-    request: &Request,
+    request: &mut Request,
     profile: &Profile,
     response: ResponseFuture,
     counters: &Counters,
 ) -> Result<End, Broken> {
     let (head, mut body) = response.await?.into_parts();
+    // The peer has it, so it is never sent again: with many large calls in flight this is half of their memory.
+    request.message = None;
     if let Err((status, initial)) = check_size(&head.headers, profile) {
         call.begin_answer(initial, None);
         return Err(status.into());
@@ -257,15 +260,14 @@ async fn download(
     Ok(answer.finish(&trailers, between))
 }
 
-/// Refuses oversize metadata, but shows what can be shown of it: all unless a single value is too large.
+/// Refuses oversize metadata, but shows it if it is not much too large: it often tells what is wrong.
 pub(super) fn check_size(headers: &HeaderMap, profile: &Profile) -> Result<(), (Status, Metadata)> {
     let (size, limit) = (metadata::size(headers), profile.max_metadata);
     if size <= limit {
         return Ok(());
     }
     let text = format!("received metadata size exceeds hard limit ({size} vs. {limit})");
-    let shown =
-        if headers.values().all(|value| value.len() <= limit) { metadata::decode(headers).0 } else { Vec::new() };
+    let shown = if size <= 2 * limit { metadata::decode(headers).0 } else { Vec::new() };
     Err((Status::new(Code::ResourceExhausted, text), shown))
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use h2::PingPong;
 use tokio::time::sleep;
 
-use super::Status;
 use super::channel::{Refusal, Shared, State};
 use super::connection::{Connection, keep_alive};
 
@@ -21,13 +20,6 @@ pub(super) async fn keep_connecting(channel: Weak<Shared>) {
     loop {
         let Some(connecting) = channel.upgrade().map(|shared| shared.connector.connect()) else { return };
         let result = connecting.await;
-        let result = match result {
-            Ok((connection, pings)) => match connection.settled().await {
-                Ok(()) => Ok((connection, pings)),
-                Err(reason) => Err(Status::unavailable(reason).into()),
-            },
-            Err(refusal) => Err(refusal),
-        };
         let Some(shared) = channel.upgrade() else { return };
         let refusal: Refusal = match result {
             Ok((connection, pings)) => {

@@ -12,6 +12,7 @@ use super::channel::{Connecting, Connector, Opened, Refusal};
 use super::connection::{Connection, connection_error};
 use super::{Code, Status};
 use crate::certificate::SERVER_NAME;
+use crate::error::{Error, ErrorKind};
 use crate::transport::{Address, Dialer, Tls, Traffic};
 
 /// Port of a target that names none.
@@ -163,10 +164,13 @@ impl TargetConnector {
     }
 }
 
-async fn open(dialer: &Dialer) -> Result<Opened, crate::error::Error> {
+async fn open(dialer: &Dialer) -> Result<Opened, Error> {
     let stream = dialer.dial().await?;
     let explain = Box::new(|reason| Box::pin(async move { reason }) as _);
-    Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))
+    let opened = Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))?;
+    let settled = opened.0.settled().await;
+    settled.map_err(|reason| dialer.last_error().unwrap_or_else(|| Error::new(ErrorKind::Http2Failed, reason)))?;
+    Ok(opened)
 }
 
 impl Connector for TargetConnector {

@@ -51,9 +51,13 @@ impl Reach {
         if self.process.exit_status().is_some() {
             return Err(self.ended().await);
         }
-        let failed = match timeout(self.connect_timeout, open(&self.dialer, &self.process)).await {
+        let connecting = async {
+            let opened = open(&self.dialer, &self.process).await.map_err(|error| error.to_string())?;
+            opened.0.settled().await.map(|()| opened)
+        };
+        let failed = match timeout(self.connect_timeout, connecting).await {
             Ok(Ok(opened)) => return Ok(opened),
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(reason)) => reason,
             Err(_) => format!("the plugin did not answer within {:.1} s", self.connect_timeout.as_secs_f64()),
         };
         // A plugin that is just ending refuses connections first.

@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 
+#[cfg(unix)]
+use super::socket::Socket;
 use super::stream::Watched;
 use super::{Address, Counted, Stream, Traffic};
 use crate::error::{Error, ErrorKind};
@@ -94,13 +96,18 @@ impl Dialer {
     async fn connect(&self) -> io::Result<Stream> {
         match &self.address {
             #[cfg(unix)]
-            Address::Unix(path) => Ok(Stream::new(UnixStream::connect(path).await?)),
+            Address::Unix(path) => {
+                Ok(Stream::new(Socket::new(UnixStream::connect(path).await?.into_std()?, self.tls.is_some())?))
+            }
             #[cfg(not(unix))]
             Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
             Address::Tcp(address) => {
                 let socket = TcpStream::connect(address).await?;
                 // Small calls must not wait for each other's acknowledgement.
                 socket.set_nodelay(true)?;
+                #[cfg(unix)]
+                return Ok(Stream::new(Socket::new(socket.into_std()?, self.tls.is_some())?));
+                #[cfg(not(unix))]
                 Ok(Stream::new(socket))
             }
         }

@@ -5,6 +5,8 @@ mod counted;
 mod dialer;
 pub mod duplex;
 mod private_directory;
+#[cfg(unix)]
+mod socket;
 mod stream;
 
 use std::fmt;

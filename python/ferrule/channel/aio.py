@@ -1,0 +1,241 @@
+"""The channel for asyncio: `grpc.aio.Channel` on the core's transport."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from grpc import aio
+
+from ferrule import _core
+from ferrule.channel.multicallables import (
+    StreamStreamMultiCallable,
+    StreamUnaryMultiCallable,
+    UnaryStreamMultiCallable,
+    UnaryUnaryMultiCallable,
+)
+from ferrule.channel.status import CLOSED, LOCALLY_CANCELLED
+from ferrule.mailbox import mailbox
+
+__all__ = ["Channel"]
+
+_STATES = {state.value[0]: state for state in grpc.ChannelConnectivity}
+_READY = grpc.ChannelConnectivity.READY
+_SHUTDOWN = grpc.ChannelConnectivity.SHUTDOWN
+
+_Serializer = Callable[[Any], bytes] | None
+_Deserializer = Callable[[bytes], Any] | None
+
+
+class Channel(aio.Channel):
+    """A channel to one server, for the event loop that runs when it is made, or else when it is first used.
+
+    It is made by the functions `insecure_channel` and `secure_channel`. It is closed by `close`, by leaving `async
+    with`, and when nobody holds it any more: neither as itself nor through a stub or a call.
+
+    Args:
+        core: The channel of the core.
+        secure: Whether calls may carry credentials.
+        interceptors: Interceptors of any kind; one of several kinds counts as each. Default none.
+        authority: What call credentials are told about the server, such as `example.com:443`.
+        call_credentials: Credentials of every call; default None.
+
+    Raises:
+        ValueError: An interceptor is of no kind that `grpc.aio` knows.
+    """
+
+    def __init__(
+        self,
+        core: _core.Channel,
+        *,
+        secure: bool,
+        interceptors: Iterable[aio.ClientInterceptor] | None = (),
+        authority: str = "localhost",
+        call_credentials: grpc.CallCredentials | None = None,
+    ) -> None:
+        # Under the names by which instrumentation appends its own to those of grpc.aio.
+        self._unary_unary_interceptors: list[aio.UnaryUnaryClientInterceptor] = []
+        self._unary_stream_interceptors: list[aio.UnaryStreamClientInterceptor] = []
+        self._stream_unary_interceptors: list[aio.StreamUnaryClientInterceptor] = []
+        self._stream_stream_interceptors: list[aio.StreamStreamClientInterceptor] = []
+        for interceptor in interceptors or ():
+            self._file(interceptor)
+        self.core = core
+        self.secure = secure
+        self.authority = authority
+        self.call_credentials = call_credentials
+        self.live_calls: set[Any] = set()
+        self.live_streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.open_on: asyncio.AbstractEventLoop | None = None
+        """The loop on which calls may start; None before the first one and from the beginning of `close`."""
+        self._changes: dict[int, asyncio.Future[None]] = {}
+        self._closing = self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        with contextlib.suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
+
+    def __del__(self) -> None:
+        # An __init__ that raised leaves an object without a core.
+        if hasattr(self, "core"):
+            self.core.close(LOCALLY_CANCELLED)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the channel's calls, once there was one."""
+        assert self._loop is not None
+        return self._loop
+
+    def attach(self) -> None:
+        """Makes the running loop the one on which calls may start.
+
+        Raises:
+            UsageError: The channel is closed.
+            RuntimeError: No loop is running, or the channel belongs to another one.
+        """
+        if self._closing:
+            raise aio.UsageError(CLOSED)
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop is not running:
+            raise RuntimeError("the channel is attached to a different loop; make one in each loop")
+        self.mailbox = mailbox()
+        self.create_future = running.create_future
+        self.open_on = running
+
+    async def close(self, grace: float | None = None) -> None:
+        """Closes the channel; from now on calls raise UsageError.
+
+        Args:
+            grace: Seconds to wait for calls that run. Those that still run then are cancelled. Default None: at once.
+
+        Raises:
+            ValueError: `grace` is negative; the channel stays open.
+        """
+        if self._closed:
+            return
+        if grace is not None and grace < 0:
+            raise ValueError(f"grace is {grace}, expected 0 or more seconds")
+        self._closing = True
+        self.open_on = None
+        try:
+            if grace:
+                await self._calls_ended(grace)
+        finally:
+            for call in (*self.live_calls, *self.live_streams):
+                call.cancel()
+            self._closed = True
+            self.core.close(LOCALLY_CANCELLED)
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        if self._closed:
+            return _SHUTDOWN
+        state = _STATES[self.core.state()]
+        if try_to_connect:
+            self.core.connect()
+        return state
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Returns when the state is another than the given one.
+
+        Raises:
+            UsageError: The channel is closed, or was while this waited.
+        """
+        self._check_open()
+        last = last_observed_state.value[0]
+        # One for all who wait for the same: whoever asks again and again must not pile up.
+        change = self._changes.get(last)
+        if change is None or change.done():
+            change = self._changes[last] = asyncio.get_running_loop().create_future()
+            self.core.watch_state(last, mailbox(), change)
+        await asyncio.shield(change)
+        self._check_open()
+
+    async def channel_ready(self) -> None:
+        """Connects, and returns when the state is READY, whatever fails before.
+
+        Raises:
+            UsageError: The channel is closed.
+        """
+        while (state := self.get_state(try_to_connect=True)) is not _READY:
+            await self.wait_for_state_change(state)
+
+    def stats(self) -> dict[str, int]:
+        """Counts of calls, messages, streams, connections and bytes since the channel was made."""
+        return self.core.stats()
+
+    def unary_unary(
+        self,
+        method: str | bytes,
+        request_serializer: _Serializer = None,
+        response_deserializer: _Deserializer = None,
+        _registered_method: bool | None = False,
+    ) -> aio.UnaryUnaryMultiCallable[Any, Any]:
+        interceptors = self._unary_unary_interceptors
+        return UnaryUnaryMultiCallable(self, method, request_serializer, response_deserializer, interceptors)
+
+    def unary_stream(
+        self,
+        method: str | bytes,
+        request_serializer: _Serializer = None,
+        response_deserializer: _Deserializer = None,
+        _registered_method: bool | None = False,
+    ) -> aio.UnaryStreamMultiCallable[Any, Any]:
+        interceptors = self._unary_stream_interceptors
+        return UnaryStreamMultiCallable(self, method, request_serializer, response_deserializer, interceptors)
+
+    def stream_unary(
+        self,
+        method: str | bytes,
+        request_serializer: _Serializer = None,
+        response_deserializer: _Deserializer = None,
+        _registered_method: bool | None = False,
+    ) -> aio.StreamUnaryMultiCallable[Any, Any]:
+        interceptors = self._stream_unary_interceptors
+        return StreamUnaryMultiCallable(self, method, request_serializer, response_deserializer, interceptors)
+
+    def stream_stream(
+        self,
+        method: str | bytes,
+        request_serializer: _Serializer = None,
+        response_deserializer: _Deserializer = None,
+        _registered_method: bool | None = False,
+    ) -> aio.StreamStreamMultiCallable[Any, Any]:
+        interceptors = self._stream_stream_interceptors
+        return StreamStreamMultiCallable(self, method, request_serializer, response_deserializer, interceptors)
+
+    def _file(self, interceptor: aio.ClientInterceptor) -> None:
+        kinds: tuple[tuple[type, list[Any]], ...] = (
+            (aio.UnaryUnaryClientInterceptor, self._unary_unary_interceptors),
+            (aio.UnaryStreamClientInterceptor, self._unary_stream_interceptors),
+            (aio.StreamUnaryClientInterceptor, self._stream_unary_interceptors),
+            (aio.StreamStreamClientInterceptor, self._stream_stream_interceptors),
+        )
+        fitting = [interceptors for kind, interceptors in kinds if isinstance(interceptor, kind)]
+        if not fitting:
+            names = " or ".join(kind.__name__ for kind, _ in kinds)
+            raise ValueError(f"Interceptor {interceptor!r} must be {names}")
+        for interceptors in fitting:
+            interceptors.append(interceptor)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise aio.UsageError(CLOSED)
+
+    async def _calls_ended(self, grace: float) -> None:
+        codes = [call.code() for call in (*self.live_calls, *self.live_streams)]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*codes, return_exceptions=True), grace)

@@ -1,0 +1,284 @@
+"""What calls of all four kinds share: start, status, cancellation, done callbacks, metadata.
+
+A call has ended for its user when `_code` is set, which `_settle` does. That is later than its end in the core: by a
+turn of the loop, and for responses that stream, by the reading of what came before an end with OK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from asyncio import get_running_loop
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+import grpc
+from grpc import aio
+
+from ferrule.channel.status import CANCELLED, CODES, INTERNAL, LOCALLY_CANCELLED, NOT_SERIALIZED, EndedLocally
+
+if TYPE_CHECKING:
+    from ferrule import _core
+    from ferrule.channel.aio import Channel
+
+__all__ = ["ACCEPTED", "HEADERS", "MESSAGE", "ROOM", "BaseCall", "Pairs", "deadline_of", "run_callback", "time_left"]
+
+# The core's events; there is also the end, of which every call is told.
+ACCEPTED, HEADERS, MESSAGE, ROOM = 1, 2, 4, 8
+
+Pairs = Iterable[tuple[str, str | bytes]]
+
+_CANCELLED = grpc.StatusCode.CANCELLED
+_OK = grpc.StatusCode.OK
+
+_logger = logging.getLogger(__name__)
+
+
+def deadline_of(timeout: float) -> float | None:
+    """The monotonic time in `timeout` seconds; None for infinity.
+
+    Raises:
+        TypeError: `timeout` is not a number.
+    """
+    deadline = monotonic() + timeout
+    return None if deadline == math.inf else deadline
+
+
+def time_left(deadline: float | None) -> float | None:
+    """Seconds until a monotonic time, at least 0; None if there is no deadline."""
+    return None if deadline is None else max(0.0, deadline - monotonic())
+
+
+def run_callback(callback: Callable[[Any], object], call: object) -> None:
+    """Runs a done callback; its exception is logged, so that the callbacks after it run as well."""
+    try:
+        callback(call)
+    except Exception:
+        _logger.exception("a done callback of %r failed", call)
+
+
+class _LiveCalls(Protocol):
+    def add(self, call: Any, /) -> None: ...
+    def discard(self, call: Any, /) -> None: ...
+
+
+class BaseCall:
+    """The members of `grpc.aio.Call`, on a call of the core.
+
+    What few calls need is an attribute of the class until then: setting it would cost every call.
+    """
+
+    _unary_request: bool
+    _unary_response: bool
+    _receiver: Callable[[], object]
+    """What the core calls at each event that was asked for, and at the end."""
+    _core: _core.Call | EndedLocally
+    _live: _LiveCalls
+    _code: grpc.StatusCode | None = None
+    _deadline: float | None = None
+    _cancelled_here = False
+    _failure: Exception | None = None
+    """Raised in place of the status to whoever awaits."""
+    _cause: Exception | None = None
+    """What the status is due to."""
+    _future: asyncio.Future[None] | None = None
+    """Waits for a response; to cancel it is to cancel the call."""
+    _waiters: list[asyncio.Future[None]] | None = None
+    """Wait for anything to happen; to cancel them leaves the call alone."""
+    _callbacks: list[Callable[[Any], object]] | None = None
+    _pump: asyncio.Task[None] | None = None
+    """Sends what the request iterator gives."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        method: str | bytes,
+        request: Any,
+        serializer: Callable[[Any], bytes] | None,
+        deserializer: Callable[[bytes], Any] | None,
+        timeout: float | None,
+        metadata: Pairs | None,
+        wait_for_ready: bool | None,
+        compression: int | None,
+    ) -> None:
+        if channel.open_on is not get_running_loop():
+            channel.attach()
+        self._channel = channel
+        self._serializer = serializer
+        self._deserializer = deserializer
+        if timeout is not None:
+            self._deadline = deadline_of(timeout)
+        data: bytes | None = None
+        if self._unary_request:
+            try:
+                data = request if serializer is None else serializer(request)
+                if data.__class__ is not bytes:
+                    self._check_bytes(data)
+            except Exception as error:  # noqa: BLE001 - a user's function; raised to whoever awaits
+                self._never_started(NOT_SERIALIZED, error)
+                return
+        unary = self._unary_response
+        try:
+            self._core = channel.core.call(
+                channel.mailbox,
+                self._receiver,
+                method,
+                data,
+                unary,
+                metadata,
+                timeout,
+                bool(wait_for_ready),
+                compression,
+            )
+        except (TypeError, ValueError) as error:
+            self._refused(error)
+            return
+        self._live = live = channel.live_calls if unary else channel.live_streams
+        live.add(self)
+
+    def __repr__(self) -> str:
+        status = "running" if self._code is None else f"{self._code.name}, details {self._core.details!r}"
+        return f"<{type(self).__name__}: {status}>"
+
+    def cancel(self) -> bool:
+        return self._end(CANCELLED, LOCALLY_CANCELLED)
+
+    def cancelled(self) -> bool:
+        return self._code is _CANCELLED
+
+    def done(self) -> bool:
+        return self._code is not None
+
+    def time_remaining(self) -> float | None:
+        return time_left(self._deadline)
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        if self._code is not None:
+            run_callback(callback, self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+    async def initial_metadata(self) -> aio.Metadata:
+        await self._holding(HEADERS)
+        return aio.Metadata(*self._core.initial_metadata)
+
+    async def trailing_metadata(self) -> aio.Metadata:
+        await self.code()
+        return aio.Metadata(*self._core.trailing_metadata)
+
+    async def code(self) -> grpc.StatusCode:
+        while self._code is None:
+            if self._core.code is None:
+                await self._waiter()
+            else:
+                self._conclude()
+        return self._code
+
+    async def details(self) -> str:
+        await self.code()
+        return self._core.details
+
+    async def debug_error_string(self) -> str | None:
+        await self.code()
+        return None if self._cancelled_here else self._core.debug_error_string
+
+    def _receive(self) -> None:
+        """Looks what has happened in the core."""
+        raise NotImplementedError
+
+    def _conclude(self) -> None:
+        """Ends the call for its user, since it has ended in the core."""
+        self._receive()
+
+    def _check_bytes(self, data: object) -> None:
+        if not isinstance(data, bytes):
+            origin = "the request, which has no serializer," if self._serializer is None else "the serialized request"
+            raise TypeError(f"{origin} is {type(data).__name__}, expected bytes")
+
+    def _refused(self, error: TypeError | ValueError) -> None:
+        text = str(error)
+        if isinstance(error, TypeError):
+            self._never_started(text, error)
+        elif text.startswith("Illegal header"):
+            self._never_started(text, aio.InternalError(text))
+        else:
+            # Metadata that are not pairs: the caller hears of that at once.
+            raise error
+
+    def _never_started(self, details: str, failure: Exception) -> None:
+        self._core = EndedLocally(INTERNAL, details)
+        self._failure = failure
+        self._code = CODES[INTERNAL]
+
+    def _end(self, number: int, details: str, failure: Exception | None = None, cause: Exception | None = None) -> bool:
+        """Ends the call from this side, unless it has ended."""
+        if self._code is not None:
+            return False
+        core = self._core
+        if not core.cancel(number, details):
+            # It has ended in the core, and the news is on its way.
+            self._receive()
+            if self._code is not None:
+                return False
+            self._core = EndedLocally(number, details, core.initial_metadata)
+        self._cancelled_here = number == CANCELLED
+        self._failure = failure
+        self._cause = cause
+        self._settle(number)
+        return True
+
+    def _settle(self, number: int) -> None:
+        self._code = CODES.get(number, grpc.StatusCode.UNKNOWN)
+        self._live.discard(self)
+        if self._callbacks is not None:
+            callbacks, self._callbacks = self._callbacks, None
+            for callback in callbacks:
+                run_callback(callback, self)
+        future = self._future
+        if future is not None and not future.done():
+            future.set_result(None)
+        if self._waiters is not None:
+            self._wake()
+        if self._pump is not None:
+            self._pump.cancel()
+
+    def _error(self) -> BaseException:
+        """What to raise about a call that ended otherwise than with OK: a new exception each time."""
+        if self._cancelled_here:
+            return asyncio.CancelledError()
+        if self._failure is not None:
+            return self._failure
+        core = self._core
+        metadata = (aio.Metadata(*core.initial_metadata), aio.Metadata(*core.trailing_metadata))
+        error = aio.AioRpcError(self._code or _CANCELLED, *metadata, core.details, core.debug_error_string)
+        error.__cause__ = self._cause
+        return error
+
+    def _raise_if_failed(self) -> None:
+        if self._code is None and self._core.code is not None:
+            self._receive()
+        if self._code is not None and self._code is not _OK:
+            raise self._error()
+
+    def _waiter(self) -> asyncio.Future[None]:
+        waiter = self._channel.create_future()
+        if self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
+        return waiter
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _holding(self, event: int) -> None:
+        """Waits until the event holds or the call has ended."""
+        while self._code is None and not self._core.holds(event):
+            await self._waiter()

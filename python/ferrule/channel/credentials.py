@@ -1,0 +1,227 @@
+"""What protects a channel and its calls: certificates for the core, metadata from call credentials.
+
+gRPC's own credential objects have no public way to see what they hold. Their private attributes are read as a
+convenience; `ferrule.TLSConfig` and ordinary metadata do not depend on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from ferrule.channel.options import Options, name_override
+from ferrule.tls import TLSConfig
+
+__all__ = [
+    "CallMetadataError",
+    "Metadata",
+    "authority_of",
+    "blocking_call_metadata",
+    "call_metadata",
+    "service_url",
+    "tls_settings",
+]
+
+Metadata = list[tuple[str, str | bytes]]
+
+_USE_TLS_CONFIG = "Pass a ferrule.TLSConfig(ca=..., certificate=..., key=..., server_name=...)."
+
+_logger = logging.getLogger(__name__)
+
+
+class CallMetadataError(Exception):
+    """Call credentials gave no metadata. The text is the detail with which the call ends, UNAVAILABLE."""
+
+
+class _TlsSettings(dict[str, Any]):
+    """Certificates as the core takes them; tracebacks that show variables must not show the key."""
+
+    def __repr__(self) -> str:
+        return f"<TLS settings for {self['server_name'] or 'the name in the target'}>"
+
+
+def tls_settings(
+    credentials: TLSConfig | grpc.ChannelCredentials, options: Options | None = None
+) -> tuple[dict[str, Any], grpc.CallCredentials | None]:
+    """Certificates as the core takes them, and the call credentials that came with them.
+
+    Args:
+        credentials: A `TLSConfig`, or what `grpc.ssl_channel_credentials` returned, alone or in
+            `grpc.composite_channel_credentials`.
+        options: The channel's options: `grpc.ssl_target_name_override` is the name to check, before a `TLSConfig`'s.
+
+    Returns:
+        The core's setting `tls`, whose repr hides everything, and credentials for every call of the channel, or None.
+
+    Raises:
+        ValueError: The credentials are of another kind, or cannot be read.
+        TypeError: They are no credentials at all.
+    """
+    override = name_override(options)
+    if isinstance(credentials, TLSConfig):
+        tls = _TlsSettings(
+            ca=credentials.ca,
+            certificate=credentials.certificate,
+            key=credentials.key,
+            server_name=override or credentials.server_name,
+        )
+        return tls, None
+    if not isinstance(credentials, grpc.ChannelCredentials):
+        message = f"credentials are of type {type(credentials).__name__}, expected ferrule.TLSConfig"
+        raise TypeError(f"{message} or the result of grpc.ssl_channel_credentials()")
+    inner: Any = getattr(credentials, "_credentials", None)
+    calls: list[Any] = []
+    while hasattr(inner, "_channel_credentials"):
+        calls[:0] = getattr(inner, "_call_credentialses", ())
+        inner = inner._channel_credentials
+    return _ssl_settings(inner, override or ""), _joined(calls)
+
+
+def _ssl_settings(inner: Any, server_name: str) -> _TlsSettings:
+    kind = type(inner).__name__
+    try:
+        ca, key, certificate = inner._pem_root_certificates, inner._private_key, inner._certificate_chain
+    except AttributeError:
+        message = f"credentials of gRPC's kind {kind} cannot be used, expected those of grpc.ssl_channel_credentials()"
+        raise ValueError(f"{message}. {_USE_TLS_CONFIG}") from None
+    if getattr(inner, "_private_key_signer", None) is not None:
+        raise ValueError(f"credentials with a private_key_signer cannot be used, expected a PEM key. {_USE_TLS_CONFIG}")
+    if (key is None) != (certificate is None):
+        given, missing = ("certificate_chain", "private_key") if key is None else ("private_key", "certificate_chain")
+        raise ValueError(f"credentials have a {given} without a {missing}, expected both or neither")
+    return _TlsSettings(ca=ca or b"", certificate=certificate, key=key, server_name=server_name)
+
+
+def _joined(calls: list[Any]) -> grpc.CallCredentials | None:
+    each = [grpc.CallCredentials(call) for call in calls]
+    return grpc.composite_call_credentials(*each) if len(each) > 1 else each[0] if each else None
+
+
+def authority_of(target: str) -> str:
+    """The server's name and port in a channel's target; `localhost` for Unix sockets."""
+    scheme, _, rest = target.partition(":")
+    if scheme in {"unix", "unix-abstract"}:
+        return "localhost"
+    return rest.rpartition("/")[2] if scheme in {"dns", "ipv4", "ipv6"} else target
+
+
+def service_url(authority: str, method: str) -> str:
+    """The service of a method as a plugin's context names it: `https://HOST:PORT/package.Service`.
+
+    Args:
+        authority: The channel's, such as `example.com:443`.
+        method: `/package.Service/Method`.
+    """
+    return f"https://{authority.removesuffix(':443')}{method.rpartition('/')[0]}"
+
+
+async def call_metadata(credentials: grpc.CallCredentials, service_url: str, method: str) -> Metadata:
+    """The metadata that call credentials add to a call; composite ones in their order.
+
+    Plugins may block, so they run on a thread of the loop's executor.
+
+    Args:
+        credentials: From `grpc.metadata_call_credentials`, `grpc.access_token_call_credentials` or composite.
+        service_url: See the function of that name.
+        method: `/package.Service/Method`.
+
+    Raises:
+        CallMetadataError: A plugin failed.
+        ValueError: The credentials cannot be read.
+    """
+    found: Metadata = []
+    for plugin in _plugins(credentials):
+        pairs: Metadata = await asyncio.wrap_future(await asyncio.to_thread(_ask, plugin, service_url, method))
+        found += pairs
+    return found
+
+
+def blocking_call_metadata(
+    credentials: grpc.CallCredentials, service_url: str, method: str, timeout: float | None = None
+) -> Metadata:
+    """The same on the calling thread, which waits for plugins that answer later.
+
+    Args:
+        credentials: As for `call_metadata`.
+        service_url: As for `call_metadata`.
+        method: As for `call_metadata`.
+        timeout: Seconds to wait for the answer of each plugin; default None, without end.
+
+    Raises:
+        CallMetadataError: A plugin failed.
+        TimeoutError: A plugin did not answer in time.
+        ValueError: The credentials cannot be read.
+    """
+    found: Metadata = []
+    for plugin in _plugins(credentials):
+        found += _ask(plugin, service_url, method).result(timeout)
+    return found
+
+
+def _plugins(credentials: grpc.CallCredentials) -> Iterator[Any]:
+    """The metadata plugins in credentials, in the order in which they were joined."""
+    waiting = [getattr(credentials, "_credentials", None)]
+    while waiting:
+        inner: Any = waiting.pop(0)
+        if hasattr(inner, "_call_credentialses"):
+            waiting[:0] = inner._call_credentialses
+            continue
+        try:
+            # The outer one adapts the user's to C-core.
+            yield inner._metadata_plugin._metadata_plugin
+        except AttributeError:
+            message = f"call credentials of kind {type(inner).__name__} cannot be used"
+            raise ValueError(f"{message}, expected those of grpc.metadata_call_credentials()") from None
+
+
+def _ask(plugin: Any, service_url: str, method: str) -> concurrent.futures.Future[Metadata]:
+    answer = _Answer()
+    try:
+        plugin(_Context(service_url, method), answer)
+    except Exception as error:
+        _logger.debug("plugin %r raised", plugin, exc_info=True)
+        answer.fail(error)
+    return answer.future
+
+
+class _Context(grpc.AuthMetadataContext):
+    def __init__(self, service_url: str, method: str) -> None:
+        self.service_url = service_url
+        self.method_name = method.rpartition("/")[2]
+
+
+class _Answer(grpc.AuthMetadataPluginCallback):
+    """What a plugin calls, once, from any thread."""
+
+    def __init__(self) -> None:
+        self.future: concurrent.futures.Future[Metadata] = concurrent.futures.Future()
+        # From here on nobody who waits can cancel it, which would break the plugin's thread.
+        self.future.set_running_or_notify_cancel()
+
+    def __call__(self, metadata: Any, error: Exception | None) -> None:
+        if error is not None:
+            self.fail(error)
+            return
+        try:
+            pairs = [(key, value) for key, value in metadata or ()]
+        except (TypeError, ValueError):
+            self._finish(CallMetadataError("Illegal metadata"))
+        else:
+            self._finish(pairs)
+
+    def fail(self, error: Exception) -> None:
+        self._finish(CallMetadataError(f"Getting metadata from plugin failed with error: {error}"))
+
+    def _finish(self, outcome: Metadata | CallMetadataError) -> None:
+        # The first answer counts.
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            if isinstance(outcome, CallMetadataError):
+                self.future.set_exception(outcome)
+            else:
+                self.future.set_result(outcome)

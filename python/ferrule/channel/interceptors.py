@@ -1,0 +1,292 @@
+"""Calls that go through interceptors, or wait for credentials, before they start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import grpc
+from grpc import aio
+
+from ferrule.channel.calls import Pairs, deadline_of, run_callback, time_left
+from ferrule.channel.local_calls import (
+    Failed,
+    Responded,
+    RespondedToStream,
+    StreamStreamResponses,
+    UnaryStreamResponses,
+)
+from ferrule.channel.status import ALREADY_FINISHED, LOCALLY_CANCELLED, MIXED_STYLES
+from ferrule.channel.written_requests import WrittenRequests
+
+if TYPE_CHECKING:
+    from ferrule.channel.aio import Channel
+
+__all__ = [
+    "InterceptedStreamStreamCall",
+    "InterceptedStreamUnaryCall",
+    "InterceptedUnaryStreamCall",
+    "InterceptedUnaryUnaryCall",
+]
+
+# The metadata pair in which compression passes through interceptors: `ClientCallDetails` has no field for it.
+_COMPRESSION_KEY = "grpc-internal-encoding-request"
+_COMPRESSION_NAMES = {0: "identity", 1: "deflate", 2: "gzip"}
+
+
+class _Chain:
+    """The way through the interceptors: each gets the rest of it as its continuation."""
+
+    def __init__(
+        self,
+        interceptors: list[Any],
+        intercept: str,
+        invoke: Callable[[Any, Any], Awaitable[Any]],
+        adopt: Callable[[Any, Any], Any],
+    ) -> None:
+        self._steps = [getattr(interceptor, intercept) for interceptor in interceptors]
+        self._invoke = invoke
+        self._adopt = adopt
+        self._last_call: Any = None
+
+    async def run(self, details: Any, request: Any) -> Any:
+        """The call that comes out, which may be one that has failed."""
+        try:
+            return await self._proceed(0, details, request)
+        except Exception as error:  # noqa: BLE001 - users' functions; raised to whoever awaits
+            return Failed(error)
+
+    async def _proceed(self, position: int, details: Any, request: Any) -> Any:
+        if position == len(self._steps):
+            call = await self._invoke(details, request)
+        else:
+            result = await self._steps[position](partial(self._proceed, position + 1), details, request)
+            call = self._adopt(result, self._last_call)
+        self._last_call = call
+        return call
+
+
+class _InterceptedCall:
+    """What the user holds: it waits for the interceptors, and passes everything on to the call that they return.
+
+    Nothing holds it once they have returned, so that streams which are dropped are cancelled here as well.
+    """
+
+    _intercept: ClassVar[str]
+    """The interceptors' method for calls of this kind."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        method: bytes,
+        interceptors: list[Any],
+        invoke: Callable[[Any, Any], Awaitable[Any]],
+        request: Any,
+        timeout: float | None,
+        metadata: Pairs | None,
+        credentials: grpc.CallCredentials | None,
+        wait_for_ready: bool | None,
+        compression: int | None,
+    ) -> None:
+        pairs = aio.Metadata(*metadata or ())
+        if compression is not None:
+            pairs[_COMPRESSION_KEY] = _COMPRESSION_NAMES.get(compression, "identity")
+        details = aio.ClientCallDetails(method, timeout, pairs, credentials, wait_for_ready)  # type: ignore[arg-type]
+        self._deadline = None if timeout is None else deadline_of(timeout)
+        self._callbacks: list[Callable[[Any], object]] = []
+        self._cancelled_here = False
+        self._live = channel.live_calls
+        self._live.add(self)
+        chain = _Chain(interceptors, self._intercept, invoke, self._adopt)
+        self._task = channel.loop.create_task(chain.run(details, request))
+        self._task.add_done_callback(self._intercepted)
+
+    @staticmethod
+    def _adopt(result: Any, last_call: Any) -> Any:
+        """What an interceptor returned, as a call of this kind."""
+        raise NotImplementedError
+
+    def cancel(self) -> bool:
+        if self._task.done():
+            return not self._was_cancelled() and bool(self._task.result().cancel())
+        if self._cancelled_here:
+            return False
+        self._cancelled_here = True
+        self._task.cancel()
+        self._run_callbacks()
+        return True
+
+    def cancelled(self) -> bool:
+        return self._was_cancelled() or (self._task.done() and self._task.result().cancelled())
+
+    def done(self) -> bool:
+        return self._was_cancelled() or (self._task.done() and self._task.result().done())
+
+    def time_remaining(self) -> float | None:
+        if not self._task.done() or self._was_cancelled():
+            return time_left(self._deadline)
+        left: float | None = self._task.result().time_remaining()
+        return left
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        if self.done():
+            run_callback(callback, self)
+        elif self._task.done():
+            self._task.result().add_done_callback(lambda _call: callback(self))
+        else:
+            self._callbacks.append(callback)
+
+    async def initial_metadata(self) -> Any:
+        call = await self._outcome()
+        return None if call is None else await call.initial_metadata()
+
+    async def trailing_metadata(self) -> Any:
+        call = await self._outcome()
+        return None if call is None else await call.trailing_metadata()
+
+    async def code(self) -> grpc.StatusCode:
+        call = await self._outcome()
+        return grpc.StatusCode.CANCELLED if call is None else await call.code()
+
+    async def details(self) -> str:
+        call = await self._outcome()
+        return LOCALLY_CANCELLED if call is None else await call.details()
+
+    async def debug_error_string(self) -> str | None:
+        call = await self._outcome()
+        return None if call is None else await call.debug_error_string()
+
+    async def wait_for_connection(self) -> None:
+        call = await self._outcome()
+        if call is None:
+            raise asyncio.CancelledError
+        await call.wait_for_connection()
+
+    def _was_cancelled(self) -> bool:
+        """Whether this was cancelled before there was a call to cancel."""
+        return self._cancelled_here or self._task.cancelled()
+
+    async def _outcome(self) -> Any:
+        """The call that the interceptors return, None if this was cancelled before; the waiter cancels nothing."""
+        if not self._was_cancelled() and not self._task.done():
+            await asyncio.wait((self._task,))
+        return None if self._was_cancelled() else self._task.result()
+
+    async def _call(self) -> Any:
+        """The call that the interceptors return; to cancel the waiter is to cancel them.
+
+        Raises:
+            CancelledError: This was cancelled before there was a call.
+        """
+        call = await self._task
+        if self._cancelled_here:
+            raise asyncio.CancelledError
+        return call
+
+    def _intercepted(self, task: asyncio.Task[Any]) -> None:
+        self._live.discard(self)
+        if task.cancelled():
+            self._run_callbacks()
+        elif self._cancelled_here:
+            # An interceptor did not let itself be stopped.
+            task.result().cancel()
+        elif self._callbacks:
+            task.result().add_done_callback(lambda _call: self._run_callbacks())
+
+    def _run_callbacks(self) -> None:
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            run_callback(callback, self)
+
+
+class _UnaryResponse(_InterceptedCall):
+    def __await__(self) -> Generator[Any, None, Any]:
+        call = yield from self._call().__await__()
+        return (yield from call.__await__())
+
+
+class _StreamResponse(_InterceptedCall):
+    _responses: Any = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._responses is None:
+            self._responses = aiter(await self._call())
+        return await anext(self._responses)
+
+    async def read(self) -> Any:
+        return await (await self._call()).read()
+
+
+class _StreamRequest(_InterceptedCall):
+    def __init__(
+        self, channel: Channel, method: bytes, interceptors: list[Any], invoke: Any, requests: Any, *args: Any
+    ) -> None:
+        self._written: WrittenRequests | None = None
+        if requests is None:
+            self._written = requests = WrittenRequests()
+        super().__init__(channel, method, interceptors, invoke, requests, *args)
+
+    def _intercepted(self, task: asyncio.Task[Any]) -> None:
+        super()._intercepted(task)
+        if self._written is not None:
+            if self._was_cancelled():
+                self._written.close()
+            else:
+                task.result().add_done_callback(self._written.close)
+
+    async def write(self, request: Any) -> None:
+        if self._written is None:
+            raise aio.UsageError(MIXED_STYLES)
+        if self.done():
+            raise asyncio.InvalidStateError(ALREADY_FINISHED)
+        try:
+            await self._written.put(request)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def done_writing(self) -> None:
+        if self._written is None:
+            raise aio.UsageError(MIXED_STYLES)
+        self._written.finish()
+
+    @property
+    def _done_writing_flag(self) -> bool:
+        return self._written is None or self._written.finished
+
+
+class InterceptedUnaryUnaryCall(_UnaryResponse, aio.UnaryUnaryCall[Any, Any]):
+    _intercept = "intercept_unary_unary"
+
+    @staticmethod
+    def _adopt(result: Any, _last_call: Any) -> Any:
+        return result if isinstance(result, aio.UnaryUnaryCall) else Responded(result)
+
+
+class InterceptedUnaryStreamCall(_StreamResponse, aio.UnaryStreamCall[Any, Any]):
+    _intercept = "intercept_unary_stream"
+
+    @staticmethod
+    def _adopt(result: Any, last_call: Any) -> Any:
+        return result if isinstance(result, aio.UnaryStreamCall) else UnaryStreamResponses(last_call, result)
+
+
+class InterceptedStreamUnaryCall(_StreamRequest, _UnaryResponse, aio.StreamUnaryCall[Any, Any]):
+    _intercept = "intercept_stream_unary"
+
+    @staticmethod
+    def _adopt(result: Any, _last_call: Any) -> Any:
+        return result if isinstance(result, aio.StreamUnaryCall) else RespondedToStream(result)
+
+
+class InterceptedStreamStreamCall(_StreamRequest, _StreamResponse, aio.StreamStreamCall[Any, Any]):
+    _intercept = "intercept_stream_stream"
+
+    @staticmethod
+    def _adopt(result: Any, last_call: Any) -> Any:
+        return result if isinstance(result, aio.StreamStreamCall) else StreamStreamResponses(last_call, result)

@@ -1,0 +1,260 @@
+"""Channel options under gRPC's names, translated into the settings of the core's channel."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ferrule import rules
+from ferrule._core import __version__
+
+if TYPE_CHECKING:
+    import grpc
+
+__all__ = ["Options", "channel_settings", "name_override"]
+
+Options = Iterable[tuple[str, Any]]
+"""Pairs of name and value."""
+
+_MAX_INT32 = 2**31 - 1
+# gRPC's word for "never", for spans of time in milliseconds.
+_NEVER_MS = _MAX_INT32
+# A pause of zero would have the core dial without end.
+_MIN_BACKOFF_MS = 10
+_WINDOW_BYTES = 4 * 1024 * 1024
+_ALGORITHMS = (0, 1, 2)
+_IDENTITY = 0
+
+
+def channel_settings(options: Options | None, compression: grpc.Compression | int | None) -> dict[str, Any]:
+    """The settings of a core channel.
+
+    Two things are warned of, once per process and option: a value of the wrong type, in whose place the default is
+    taken, and an option that gRPC honours and this channel does not, unless it asks for what happens anyway. Names that
+    gRPC does not know are accepted silently. Of several values for one name the last counts.
+
+    Args:
+        options: Pairs of name and value, as gRPC has them; None for none.
+        compression: Compression of requests, which wins over the option; None leaves it to the options.
+
+    Returns:
+        Every setting of the core's channel, by name. Times are in seconds, sizes in bytes.
+
+    Raises:
+        ValueError: An option is not a pair, or the compression is not a number.
+        TypeError: The options are not iterable, a name is not text, or a value is of a type that gRPC refuses.
+
+    Example:
+        >>> settings = channel_settings([("grpc.keepalive_time_ms", 60_000)], None)
+        >>> settings["keepalive_time"], settings["max_receive_bytes"]
+        (60.0, 4194304)
+    """
+    given = _Given(options)
+    settings = {setting: given.read(option) for setting, option in _SETTINGS.items()}
+    soft = given.read(_SOFT_METADATA_LIMIT)
+    if soft is not None and "grpc.absolute_max_metadata_size" not in given.values:
+        # gRPC derives the limit that it enforces from the one that it aims at.
+        settings["max_metadata_bytes"] = max(settings["max_metadata_bytes"], min(soft * 5 // 4, _MAX_INT32))
+    settings["initial_backoff"] = min(settings["initial_backoff"], settings["max_backoff"])
+    settings["authority"] = settings["authority"] or given.read(_NAME_OVERRIDE)
+    agent = (given.read(_PRIMARY_AGENT), f"grpc-python-ferrule/{__version__}", given.read(_SECONDARY_AGENT))
+    settings["user_agent"] = " ".join(filter(None, agent))
+    if compression is not None:
+        number = int(compression)
+        settings["compression"] = number if number in _ALGORITHMS else _IDENTITY
+    for name, complaint in (given.complaints | given.ignored()).items():
+        if name not in _warned:
+            _warned.add(name)
+            # The line that made the channel: past this function and the factory.
+            warnings.warn(complaint, UserWarning, stacklevel=3)
+    return settings
+
+
+def name_override(options: Options | None) -> str | None:
+    """The name that the server's certificate must carry in place of the target's; None if the options give none."""
+    name: str | None = _Given(options).read(_NAME_OVERRIDE)
+    return name
+
+
+_warned: set[str] = set()
+
+
+class _Option(NamedTuple):
+    """An option that is honoured."""
+
+    name: str
+    expected: str
+    convert: Callable[[Any], Any]
+    """Raises ValueError for what does not fit."""
+    default: Any
+
+
+class _Given:
+    """The options that somebody gave, with what there is to say about them."""
+
+    def __init__(self, options: Options | None) -> None:
+        self.values: dict[str, Any] = {}
+        self.complaints: dict[str, str] = {}
+        if isinstance(options, Mapping):
+            raise ValueError("channel options are a mapping, expected pairs of name and value: list(options.items())")
+        for pair in () if options is None else options:
+            name, value = _checked(pair)
+            self.values[name] = value
+
+    def read(self, option: _Option) -> Any:
+        if option.name not in self.values:
+            return option.default
+        value = self.values[option.name]
+        try:
+            return option.convert(value)
+        except (ValueError, OverflowError):
+            message = f"channel option {option.name!r} is {rules.shown(value)} ({type(value).__name__})"
+            self.complaints[option.name] = f"{message}, expected {option.expected}; {option.default!r} is taken"
+            return option.default
+
+    def ignored(self) -> dict[str, str]:
+        return {
+            name: f"channel option {name!r} has no effect: {ignored.reason}"
+            for name, ignored in _IGNORED.items()
+            if name in self.values and not ignored.harmless(self.values[name])
+        }
+
+
+def _checked(pair: Any) -> tuple[str, Any]:
+    """One option, with the refusals of gRPC."""
+    if isinstance(pair, str | bytes):
+        raise ValueError(f"channel option {rules.shown(pair)} is text, expected a pair of name and value")
+    try:
+        name, value = pair
+    except ValueError:
+        message = f"channel option {rules.shown(pair)} is not a pair of name and value"
+        raise ValueError(f"{message}, expected for example ('grpc.keepalive_time_ms', 60000)") from None
+    if not isinstance(name, str | bytes):
+        message = f"channel option {rules.shown(name)} has a name of type {type(name).__name__}"
+        raise TypeError(f"{message}, expected str")
+    # Numbers, and the wrapped pointers that only C-core can use.
+    if not isinstance(value, str | bytes) and not hasattr(value, "__int__"):
+        message = f"channel option {name!r} is {rules.shown(value)} ({type(value).__name__})"
+        raise TypeError(f"{message}, expected int, str or bytes")
+    return name if isinstance(name, str) else name.decode(), value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        raise ValueError
+    return int(value)
+
+
+def _flag(value: Any) -> bool:
+    return _whole(value) != 0
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str | bytes):
+        raise ValueError
+    text = value if isinstance(value, str) else value.decode()
+    # It becomes a header, in which anything else is illegal.
+    if not text.isascii() or not text.isprintable():
+        raise ValueError
+    return text
+
+
+def _size(value: Any) -> int:
+    number = _whole(value)
+    if number < 0:
+        raise ValueError
+    return min(number, _MAX_INT32)
+
+
+def _limit(value: Any) -> int | None:
+    number = _whole(value)
+    return None if number < 0 else number
+
+
+def _span(value: Any) -> float:
+    return min(max(_whole(value), 1), _MAX_INT32) / 1000
+
+
+def _span_or_never(value: Any) -> float | None:
+    # 0 and -1 are what people write who want none.
+    return _span(value) if 0 < _whole(value) < _NEVER_MS else None
+
+
+def _pause(value: Any) -> float:
+    return _span(max(_whole(value), _MIN_BACKOFF_MS))
+
+
+def _algorithm(value: Any) -> int:
+    number = _whole(value)
+    if number not in _ALGORITHMS:
+        raise ValueError
+    return number
+
+
+_TEXT = ("printable ASCII", _text)
+_SIZE = ("a number of bytes, 0 or more", _size)
+_LIMIT = ("a number of bytes, -1 for no limit", _limit)
+_PAUSE = ("milliseconds", _pause)
+_NEVER = (f"milliseconds, {_NEVER_MS} for never", _span_or_never)
+
+_NAME_OVERRIDE = _Option("grpc.ssl_target_name_override", *_TEXT, None)
+_PRIMARY_AGENT = _Option("grpc.primary_user_agent", *_TEXT, None)
+_SECONDARY_AGENT = _Option("grpc.secondary_user_agent", *_TEXT, None)
+_SOFT_METADATA_LIMIT = _Option("grpc.max_metadata_size", *_SIZE, None)
+
+_SETTINGS: Mapping[str, _Option] = {
+    "authority": _Option("grpc.default_authority", *_TEXT, None),
+    "max_receive_bytes": _Option("grpc.max_receive_message_length", *_LIMIT, 4 * 1024 * 1024),
+    "max_send_bytes": _Option("grpc.max_send_message_length", *_LIMIT, None),
+    "max_metadata_bytes": _Option("grpc.absolute_max_metadata_size", *_SIZE, 16 * 1024),
+    "compression": _Option("grpc.default_compression_algorithm", "a grpc.Compression", _algorithm, _IDENTITY),
+    "keepalive_time": _Option("grpc.keepalive_time_ms", *_NEVER, None),
+    "keepalive_timeout": _Option("grpc.keepalive_timeout_ms", "milliseconds", _span, 20.0),
+    "keepalive_without_calls": _Option("grpc.keepalive_permit_without_calls", "1 or 0", _flag, False),
+    "initial_backoff": _Option("grpc.initial_reconnect_backoff_ms", *_PAUSE, 1.0),
+    "max_backoff": _Option("grpc.max_reconnect_backoff_ms", *_PAUSE, 120.0),
+    # The least time that gRPC gives an attempt to connect, whatever its name says.
+    "connect_timeout": _Option("grpc.min_reconnect_backoff_ms", *_PAUSE, 20.0),
+    "idle_timeout": _Option("grpc.client_idle_timeout_ms", *_NEVER, 1800.0),
+}
+
+
+class _Ignored(NamedTuple):
+    """Why an option that gRPC honours has no effect here, and for which values that makes no difference."""
+
+    reason: str
+    harmless: Callable[[Any], bool]
+
+
+def _among(*values: Any) -> Callable[[Any], bool]:
+    return lambda value: value in values
+
+
+def _fits_window(value: Any) -> bool:
+    return not isinstance(value, str | bytes) and int(value) <= _WINDOW_BYTES
+
+
+def _is_empty_json(value: Any) -> bool:
+    try:
+        return not json.loads(value)
+    except (TypeError, ValueError):
+        return False
+
+
+_NO_RETRIES = "no call is repeated after a failure; an interceptor can do that"
+_NO_PROXY = "the channel connects straight to its target"
+
+_IGNORED: Mapping[str, _Ignored] = {
+    "grpc.compression_enabled_algorithms_bitset": _Ignored("identity, deflate and gzip are always accepted", _among(7)),
+    "grpc.enable_http_proxy": _Ignored(_NO_PROXY, _among(0)),
+    "grpc.enable_retries": _Ignored(_NO_RETRIES, _among(0)),
+    "grpc.http2.lookahead_bytes": _Ignored(f"the flow-control window is at least {_WINDOW_BYTES} bytes", _fits_window),
+    "grpc.http2.max_pings_without_data": _Ignored("pings follow the keepalive options alone", _among(0)),
+    "grpc.http_proxy": _Ignored(_NO_PROXY, _among("", b"")),
+    "grpc.lb_policy_name": _Ignored("a channel has one connection", _among("pick_first", b"pick_first")),
+    "grpc.per_message_compression": _Ignored("messages are compressed as the call asks", _among(1)),
+    "grpc.per_message_decompression": _Ignored("compressed messages are always decompressed", _among(1)),
+    "grpc.service_config": _Ignored(f"no service config is applied; {_NO_RETRIES}", _is_empty_json),
+}

@@ -1,0 +1,156 @@
+"""Calls with a stream of requests: `StreamUnaryCall` and `StreamStreamCall`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import AsyncIterable
+from typing import Any
+
+from grpc import aio
+
+from ferrule.channel.calls import ACCEPTED, ROOM, BaseCall
+from ferrule.channel.status import ALREADY_FINISHED, HALF_CLOSED, INTERNAL, MIXED_STYLES, NOT_SERIALIZED
+from ferrule.channel.stream_response import StreamResponse
+from ferrule.channel.unary_response import UnaryResponse
+
+__all__ = ["RequestStream", "StreamStreamCall", "StreamUnaryCall"]
+
+# An iterator's requests are sent in batches: waiting for the transport after each one would cost a turn of the loop.
+_BATCH_REQUESTS = 32
+_BATCH_BYTES = 64 * 1024
+
+_logger = logging.getLogger(__name__)
+
+
+class RequestStream(BaseCall):
+    """The requests: written by the user, or taken from an iterator by a task."""
+
+    _unary_request = False
+    _done_writing_flag = False
+    _accepted = False
+    """Has begun on a connection, seen by `write`."""
+    _batch_requests = _batch_bytes = 0
+
+    def __init__(self, channel: Any, method: str | bytes, requests: Any, *args: Any) -> None:
+        self._takes_iterator = requests is not None
+        super().__init__(channel, method, None, *args)
+        if requests is not None and self._code is None:
+            self._pump = channel.loop.create_task(_pump(weakref.ref(self), requests))
+
+    async def write(self, request: Any) -> None:
+        if self._takes_iterator:
+            raise aio.UsageError(MIXED_STYLES)
+        try:
+            if not self._accepted and self._code is None:
+                await self._holding(ACCEPTED)
+                self._raise_if_failed()
+                self._accepted = True
+            self._send(request)
+            while (waiter := self._room()) is not None:
+                await waiter
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        # Any other end may be the answer to this very request.
+        if self._cancelled_here:
+            raise asyncio.CancelledError
+
+    async def done_writing(self) -> None:
+        if self._takes_iterator:
+            raise aio.UsageError(MIXED_STYLES)
+        self._half_close()
+
+    async def wait_for_connection(self) -> None:
+        await self._holding(ACCEPTED)
+        self._raise_if_failed()
+
+    def _send(self, request: Any) -> int:
+        """Hands a request to the transport, which need not have taken it yet; the size of it.
+
+        Raises:
+            InvalidStateError: The call, or its requests, have ended.
+            AioRpcError: The call has failed, of which its user was not told yet.
+            Exception: The request cannot be serialized, with which the call ends.
+        """
+        core = self._core
+        if self._code is not None:
+            raise asyncio.InvalidStateError(ALREADY_FINISHED)
+        if core.code is not None:
+            # The news is on its way: why it ended says more than that it did.
+            self._raise_if_failed()
+            raise asyncio.InvalidStateError(ALREADY_FINISHED)
+        if self._done_writing_flag:
+            raise asyncio.InvalidStateError(HALF_CLOSED)
+        try:
+            data = request if self._serializer is None else self._serializer(request)
+            if data.__class__ is not bytes:
+                self._check_bytes(data)
+        except Exception as error:
+            self._end(INTERNAL, NOT_SERIALIZED, failure=error)
+            raise
+        core.send(data)
+        return len(data)
+
+    def _fills_batch(self, request: Any) -> bool:
+        """Sends a request of the iterator; whether the transport should take what was sent before the next one."""
+        self._batch_requests += 1
+        self._batch_bytes += self._send(request)
+        if self._batch_requests < _BATCH_REQUESTS and self._batch_bytes < _BATCH_BYTES:
+            return False
+        self._batch_requests = self._batch_bytes = 0
+        return True
+
+    def _room(self) -> asyncio.Future[None] | None:
+        """What to wait for before asking again whether the transport has taken everything; None if it has."""
+        return None if self._core.holds(ROOM) else self._waiter()
+
+    def _half_close(self) -> None:
+        if self._code is None and not self._done_writing_flag:
+            self._done_writing_flag = True
+            self._core.finish()
+
+
+class StreamUnaryCall(RequestStream, UnaryResponse, aio.StreamUnaryCall[Any, Any]):
+    """A stream of requests, one response."""
+
+
+class StreamStreamCall(RequestStream, StreamResponse, aio.StreamStreamCall[Any, Any]):
+    """A stream of requests, a stream of responses."""
+
+
+async def _pump(reference: weakref.ref[RequestStream], requests: Any) -> None:
+    """Sends what an iterator gives, and cancels the call if the iterator fails.
+
+    It has the call only while it does not wait: a call that its user dropped must go away.
+    """
+    try:
+        if isinstance(requests, AsyncIterable):
+            async for request in requests:
+                await _deliver(reference, request)
+        else:
+            for request in requests:
+                await _deliver(reference, request)
+    except BaseException as error:
+        call = reference()
+        if call is not None and call.cancel():
+            _logger.debug("a call was cancelled since its request iterator failed", exc_info=error)
+        if not isinstance(error, Exception):
+            raise
+        return
+    call = reference()
+    if call is not None:
+        call._half_close()
+
+
+async def _deliver(reference: weakref.ref[RequestStream], request: Any) -> None:
+    call = reference()
+    if call is None or not call._fills_batch(request):
+        return
+    # An iterator that never waits must not hold up the loop, even if the transport is fast.
+    call, waiter = None, None
+    await asyncio.sleep(0)
+    while (call := reference()) is not None and (waiter := call._room()) is not None:
+        call = None
+        await waiter

@@ -1,0 +1,206 @@
+"""Calls with a stream of responses: `UnaryStreamCall`, and the responses' side of `StreamStreamCall`."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from typing import Any, Self
+
+import grpc
+from grpc import aio
+
+from ferrule.channel.calls import HEADERS, MESSAGE, BaseCall
+from ferrule.channel.status import CANCELLED, CODES, INTERNAL, MIXED_STYLES, NOT_DESERIALIZED, OK, EndedLocally
+
+__all__ = ["StreamResponse", "UnaryStreamCall"]
+
+_DROPPED = "Cancelled upon garbage collection!"
+_OK = grpc.StatusCode.OK
+
+
+class _WeakReceiver:
+    """Has a call look what has happened, if somebody still has the call."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: StreamResponse) -> None:
+        self._call = weakref.ref(call)
+
+    def __call__(self) -> None:
+        call = self._call()
+        if call is not None:
+            call._receive()
+
+
+class StreamResponse(BaseCall):
+    """The responses: handed out one by one from the batches in which they arrive.
+
+    The call is its own iterator, so that nothing but its user holds it: one that is dropped is cancelled.
+    """
+
+    _unary_response = False
+    _over = False
+    """Has ended in the core."""
+    _iterated = False
+    _read = False
+    _reported = False
+    """The iterator has raised why the call ended, and is exhausted since."""
+
+    def __init__(self, *args: Any) -> None:
+        self._messages: deque[bytes] = deque()
+        self._unread: list[bytes] = []
+        """What was found after the end, before somebody reads it."""
+        super().__init__(*args)
+
+    def __del__(self) -> None:
+        # An __init__ that raised leaves an object without a call of the core.
+        if self._code is not None or not hasattr(self, "_core"):
+            return
+        self._cancelled_here = self._core.cancel(CANCELLED, _DROPPED)
+        loop = self._channel.loop
+        if (self._callbacks is not None or self._pump is not None) and not loop.is_closed():
+            # The collector may run on any thread.
+            loop.call_soon_threadsafe(self._conclude)
+
+    @property
+    def _receiver(self) -> _WeakReceiver:  # type: ignore[override]
+        return _WeakReceiver(self)
+
+    def __aiter__(self) -> Self:
+        if self._read:
+            raise aio.UsageError(MIXED_STYLES)
+        self._iterated = True
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._messages:
+            return self._pop()
+        if not self._reported:
+            try:
+                if await self._more():
+                    return self._pop()
+            except BaseException:
+                self._reported = True
+                raise
+        raise StopAsyncIteration
+
+    async def read(self) -> Any:
+        if self._iterated and self._code is None:
+            raise aio.UsageError(MIXED_STYLES)
+        self._read = True
+        if self._messages or await self._more():
+            return self._pop()
+        return aio.EOF
+
+    async def wait_for_connection(self) -> None:
+        await self._holding(HEADERS)
+        self._raise_if_failed()
+
+    def _pop(self) -> Any:
+        messages = self._messages
+        message = messages.popleft()
+        if self._deserializer is not None:
+            try:
+                message = self._deserializer(message)
+            except Exception as error:  # noqa: BLE001 - a user's function; becomes the call's status
+                self._undecodable(error)
+        if self._over and not messages:
+            self._look_for_unread()
+        return message
+
+    async def _more(self) -> bool:
+        """Waits until there are messages; False if the call ended with OK and there are none.
+
+        Raises:
+            UsageError: Another task waits already.
+            AioRpcError: The call failed.
+            CancelledError: The call or the task was cancelled.
+        """
+        try:
+            if self._unread or (self._code is None and self._core.holds(MESSAGE)):
+                # A stream that is faster than its reader must not hold up the loop.
+                await asyncio.sleep(0)
+            while not self._messages:
+                if self._code is None and not self._core.holds(MESSAGE):
+                    await self._arrival()
+                elif batch := self._unread or self._core.take():
+                    self._unread = []
+                    self._messages.extend(batch)
+                elif self._code is None:
+                    self._receive()
+                elif self._code is _OK:
+                    return False
+                else:
+                    raise self._error()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        return True
+
+    async def _arrival(self) -> None:
+        if self._future is not None:
+            raise aio.UsageError("another task is reading from this RPC; reads must follow one another")
+        self._future = self._channel.create_future()
+        try:
+            await self._future
+        finally:
+            self._future = None
+
+    def _receive(self) -> None:
+        if self._code is not None:
+            return
+        number = self._core.code
+        if number is not None:
+            self._over = True
+            self._look_for_unread()
+            if number != OK and self._code is None:
+                self._settle(number)
+            if self._code is not None:
+                return
+        future = self._future
+        if future is not None and not future.done():
+            future.set_result(None)
+        if self._waiters is not None:
+            self._wake()
+
+    def _look_for_unread(self) -> None:
+        """Without any, the end in the core is the user's as well."""
+        if self._messages or self._unread:
+            return
+        self._unread = self._core.take()
+        number = self._core.code
+        if not self._unread and self._code is None and number is not None:
+            self._settle(number)
+
+    def _conclude(self) -> None:
+        self._receive()
+        if self._code is None:
+            self._settle(OK)
+
+    def _end(self, number: int, details: str, failure: Exception | None = None, cause: Exception | None = None) -> bool:
+        ended = super()._end(number, details, failure, cause)
+        if ended:
+            self._discard(number, details)
+        return ended
+
+    def _discard(self, number: int, details: str) -> None:
+        """Hands out nothing of what has arrived."""
+        self._messages.clear()
+        self._unread = []
+        self._core = EndedLocally(number, details, self._core.initial_metadata)
+
+    def _undecodable(self, error: Exception) -> None:
+        if not self._end(INTERNAL, NOT_DESERIALIZED, cause=error):
+            # Its end was known before all was read.
+            self._discard(INTERNAL, NOT_DESERIALIZED)
+            self._code = CODES[INTERNAL]
+            self._cause = error
+        self._reported = self._iterated
+        raise self._error()
+
+
+class UnaryStreamCall(StreamResponse, aio.UnaryStreamCall[Any, Any]):
+    """One request, a stream of responses."""
+
+    _unary_request = True

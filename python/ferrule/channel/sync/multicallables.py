@@ -1,0 +1,216 @@
+"""Callables of the four kinds, as stubs use them."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from ferrule.channel.status import CANCELLED, INTERNAL, LOCALLY_CANCELLED, NOT_DESERIALIZED, NOT_SERIALIZED
+from ferrule.channel.sync.calls import Deserializer, Ended, FailedCall, StreamCall, UnaryCall, deserialized
+from ferrule.channel.sync.requests import Serializer, send_requests
+
+if TYPE_CHECKING:
+    from ferrule import _core
+    from ferrule.channel.sync.starter import CallStarter, Pairs
+    from ferrule.channel.sync.worker import Worker
+
+__all__ = ["StreamStream", "StreamUnary", "UnaryStream", "UnaryUnary"]
+
+_END = 16
+
+_logger = logging.getLogger(__name__)
+
+
+class _MultiCallable(abc.ABC):
+    """What the four kinds share. `options` are the arguments of a call from its timeout on, in their order."""
+
+    def __init__(
+        self,
+        starter: CallStarter,
+        method: str | bytes,
+        serializer: Serializer | None,
+        deserializer: Deserializer | None,
+    ) -> None:
+        self._starter = starter
+        self._method = method
+        self._serializer = serializer
+        self._deserializer = deserializer
+
+    @abc.abstractmethod
+    def _start(
+        self, worker: Worker | None, receiver: Callable[[], object] | None, requests: Any, single: bool, options: Any
+    ) -> _core.Call | Ended: ...
+
+    def _response(self, core: _core.Call | Ended) -> Any:
+        """Waits for the end of a call and returns its response, or raises its failure."""
+        try:
+            core.wait(_END, None)
+        except BaseException:
+            # Ctrl-C: nobody will ask for the answer.
+            core.cancel(CANCELLED, LOCALLY_CANCELLED)
+            raise
+        data = core.message()
+        if data is None:
+            raise FailedCall(core)
+        response = deserialized(data, self._deserializer)
+        if response is None:
+            raise FailedCall(Ended(INTERNAL, NOT_DESERIALIZED, core.initial_metadata))
+        return response
+
+    def _response_and_call(self, core: _core.Call | Ended) -> tuple[Any, UnaryCall]:
+        response = self._response(core)
+        return response, UnaryCall.finished(core, response)
+
+    def _future(self, requests: Any, options: Any) -> UnaryCall:
+        worker = self._starter.worker()
+        call = UnaryCall(worker, self._deserializer, options[0])
+        call.attach(self._start(worker, call.receiver, requests, True, options))
+        return call
+
+    def _stream(self, requests: Any, options: Any) -> StreamCall:
+        worker = self._starter.worker()
+        call = StreamCall(worker, self._deserializer, options[0])
+        call.attach(self._start(worker, call.receiver, requests, False, options))
+        return call
+
+
+class _UnaryRequest(_MultiCallable):
+    def _start(
+        self, worker: Worker | None, receiver: Callable[[], object] | None, requests: Any, single: bool, options: Any
+    ) -> _core.Call | Ended:
+        data: bytes | None = None
+        try:
+            data = requests if self._serializer is None else self._serializer(requests)
+        except Exception:
+            _logger.exception(NOT_SERIALIZED)
+        if data is None:
+            raise FailedCall(Ended(INTERNAL, NOT_SERIALIZED))
+        return self._starter.start(worker, receiver, self._method, data, single, *options)
+
+
+class _StreamRequest(_MultiCallable):
+    def _start(
+        self, worker: Worker | None, receiver: Callable[[], object] | None, requests: Any, single: bool, options: Any
+    ) -> _core.Call | Ended:
+        core = self._starter.start(worker, receiver, self._method, None, single, *options)
+        if not isinstance(core, Ended):
+            ended = _nobody_waits if worker is None or receiver is None else functools.partial(worker.post, receiver)
+            send_requests(core, requests, self._serializer, ended)
+        return core
+
+
+def _nobody_waits() -> None:
+    """For a call whose caller is blocked in it, and learns of its end from the core."""
+
+
+class UnaryUnary(_UnaryRequest, grpc.UnaryUnaryMultiCallable):  # type: ignore[type-arg] # Generic for type checkers only.
+    """One request, one response."""
+
+    def __call__(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Pairs | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        options = (timeout, metadata, credentials, wait_for_ready, compression)
+        return self._response(self._start(None, None, request, True, options))
+
+    def with_call(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Pairs | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> tuple[Any, UnaryCall]:
+        options = (timeout, metadata, credentials, wait_for_ready, compression)
+        return self._response_and_call(self._start(None, None, request, True, options))
+
+    def future(  # type: ignore[override] # Its result type is known to type checkers only.
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Pairs | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> UnaryCall:
+        return self._future(request, (timeout, metadata, credentials, wait_for_ready, compression))
+
+
+class UnaryStream(_UnaryRequest, grpc.UnaryStreamMultiCallable):  # type: ignore[type-arg] # Generic for type checkers only.
+    """One request, many responses."""
+
+    def __call__(  # type: ignore[override] # As above.
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Pairs | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> StreamCall:
+        return self._stream(request, (timeout, metadata, credentials, wait_for_ready, compression))
+
+
+class StreamUnary(_StreamRequest, grpc.StreamUnaryMultiCallable):  # type: ignore[type-arg] # Generic for type checkers only.
+    """Many requests, one response."""
+
+    def __call__(
+        self,
+        request_iterator: Iterable[Any],
+        timeout: float | None = None,
+        metadata: Pairs | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        options = (timeout, metadata, credentials, wait_for_ready, compression)
+        return self._response(self._start(None, None, request_iterator, True, options))
+
+    def with_call(
+        self,
+        request_iterator: Iterable[Any],
+        timeout: float | None = None,
+        metadata: Pairs | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> tuple[Any, UnaryCall]:
+        options = (timeout, metadata, credentials, wait_for_ready, compression)
+        return self._response_and_call(self._start(None, None, request_iterator, True, options))
+
+    def future(  # type: ignore[override] # As above.
+        self,
+        request_iterator: Iterable[Any],
+        timeout: float | None = None,
+        metadata: Pairs | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> UnaryCall:
+        return self._future(request_iterator, (timeout, metadata, credentials, wait_for_ready, compression))
+
+
+class StreamStream(_StreamRequest, grpc.StreamStreamMultiCallable):  # type: ignore[type-arg] # Generic for type checkers only.
+    """Many requests, many responses."""
+
+    def __call__(  # type: ignore[override] # As above.
+        self,
+        request_iterator: Iterable[Any],
+        timeout: float | None = None,
+        metadata: Pairs | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> StreamCall:
+        return self._stream(request_iterator, (timeout, metadata, credentials, wait_for_ready, compression))

@@ -1,0 +1,167 @@
+"""The start of calls: credentials, refusals, and the thread that hears of their end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from ferrule.channel.credentials import CallMetadataError, blocking_call_metadata, service_url
+from ferrule.channel.status import INTERNAL
+from ferrule.channel.sync.calls import Ended
+from ferrule.channel.sync.worker import Worker
+
+if TYPE_CHECKING:
+    from ferrule import _core
+
+__all__ = ["CallStarter", "Pairs"]
+
+Pairs = Iterable[tuple[str, str | bytes]]
+
+_DEADLINE_EXCEEDED, _UNAVAILABLE, _UNAUTHENTICATED = 4, 14, 16
+_CLOSED = "Cannot invoke RPC on closed channel!"
+
+
+class CallStarter:
+    """Starts the calls of one channel. Stubs hold it, and with it the channel stays open.
+
+    Args:
+        core: The channel.
+        secure: Whether it is encrypted, without which call credentials are refused.
+        call_credentials: For every call; None for none.
+        authority: The server's name and port, as call credentials are told.
+    """
+
+    def __init__(
+        self, core: _core.Channel, secure: bool, call_credentials: grpc.CallCredentials | None, authority: str
+    ) -> None:
+        self._core = core
+        self._secure = secure
+        self._call_credentials = call_credentials
+        self._authority = authority
+        self._lock = threading.Lock()
+        self._closed = False
+        self._worker: Worker | None = None
+
+    def __del__(self) -> None:
+        # An __init__ that raised leaves an object without this attribute.
+        if not getattr(self, "_closed", True):
+            self._end("Channel deallocated!")
+
+    def start(
+        self,
+        worker: Worker | None,
+        receiver: Callable[[], object] | None,
+        method: str | bytes,
+        request: bytes | None,
+        single_response: bool,
+        timeout: float | None,
+        metadata: Pairs | None,
+        credentials: grpc.CallCredentials | None,
+        wait_for_ready: bool | None,
+        compression: grpc.Compression | None,
+    ) -> _core.Call | Ended:
+        """Starts a call, or says how it ended before it began.
+
+        Args:
+            worker: Calls the receiver at the end; None for a call that is only waited for.
+            receiver: None without a worker.
+            method: `/package.Service/Method`.
+            request: None for a stream of them.
+            single_response: Whether there is exactly one.
+            timeout: As users give it, like all that follow.
+            metadata: See there.
+            credentials: See there.
+            wait_for_ready: See there.
+            compression: See there.
+
+        Raises:
+            ValueError: The channel is closed, or the metadata are no pairs.
+            TypeError: An argument is of the wrong type.
+        """
+        if self._closed:
+            raise ValueError(_CLOSED)
+        if credentials is not None or self._call_credentials is not None:
+            deadline = None if timeout is None else monotonic() + timeout
+            found = self._authorized(method, deadline, metadata, credentials)
+            if isinstance(found, Ended):
+                return found
+            metadata = found
+            timeout = None if deadline is None else deadline - monotonic()
+        try:
+            return self._core.call(
+                None if worker is None else worker.mailbox,
+                receiver,
+                method,
+                request,
+                single_response,
+                metadata,
+                timeout,
+                bool(wait_for_ready),
+                compression if compression is None else int(compression),
+            )
+        except ValueError as error:
+            if not str(error).startswith("Illegal header"):
+                raise
+            refused = Ended(INTERNAL, "Invalid metadata")
+            refused.debug_error_string = str(error)
+            return refused
+
+    def worker(self) -> Worker:
+        """The thread that hears of the end of calls; made with the first call that needs it.
+
+        Raises:
+            ValueError: The channel is closed.
+        """
+        if self._closed:
+            raise ValueError(_CLOSED)
+        if self._worker is None:
+            with self._lock:
+                if self._worker is None and not self._closed:
+                    self._worker = Worker("ferrule-callbacks")
+                    self._worker.start()
+        if self._worker is None:
+            raise ValueError(_CLOSED)
+        return self._worker
+
+    def close(self) -> None:
+        """Ends all calls, and refuses new ones from now on."""
+        with self._lock:
+            self._closed = True
+        self._end("Channel closed!")
+
+    def join(self, limit: float) -> None:
+        """Waits until callbacks have run, at most `limit` seconds."""
+        if self._worker is not None:
+            self._worker.join(limit)
+
+    def _end(self, details: str) -> None:
+        self._core.close(details)
+        if self._worker is not None:
+            self._worker.finish()
+
+    def _authorized(
+        self,
+        method: str | bytes,
+        deadline: float | None,
+        metadata: Pairs | None,
+        credentials: grpc.CallCredentials | None,
+    ) -> list[tuple[Any, Any]] | Ended:
+        """The metadata with what the credentials add, the channel's before the call's."""
+        if not self._secure:
+            return Ended(_UNAUTHENTICATED, "Call credentials need a secure channel, and this one is not.")
+        path = method.decode() if isinstance(method, bytes) else method
+        url = service_url(self._authority, path)
+        pairs: list[tuple[Any, Any]] = list(metadata or ())
+        try:
+            for each in filter(None, (self._call_credentials, credentials)):
+                left = None if deadline is None else max(0.0, deadline - monotonic())
+                pairs += blocking_call_metadata(each, url, path, left)
+        except CallMetadataError as error:
+            return Ended(_UNAVAILABLE, str(error))
+        except TimeoutError:
+            return Ended(_DEADLINE_EXCEEDED, "Deadline Exceeded")
+        return pairs

@@ -1,0 +1,117 @@
+"""A thread for what the core announces and for the callbacks that follow from it."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import logging
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from ferrule._core import Mailbox
+
+__all__ = ["Worker"]
+
+_logger = logging.getLogger(__name__)
+
+
+class _Ending(enum.Enum):
+    NOW = enum.auto()
+    WHEN_NOTHING_IS_AWAITED = enum.auto()
+
+
+class Worker:
+    """Runs jobs, and the receivers of its mailbox, one after the other on a daemon thread of its own.
+
+    The thread exists from `start()` until it is told to end, and can be started again. Nobody but the thread drains the
+    mailbox.
+
+    Args:
+        name: The thread's.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.mailbox = Mailbox()
+        self._name = name
+        self._jobs: deque[Callable[[], object]] = deque()
+        # Reentrant: collecting garbage while it is held can end in `finish`.
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._ending: _Ending | None = None
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
+
+    def __del__(self) -> None:
+        # The thread holds the worker, so there is none any more. An __init__ that raised leaves no pipe.
+        for end in (getattr(self, "_reader", None), getattr(self, "_writer", None)):
+            if end is not None:
+                os.close(end)
+
+    def start(self) -> None:
+        """Makes sure that the thread runs."""
+        with self._lock:
+            self._ending = None
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def post(self, job: Callable[[], object]) -> None:
+        """Has the thread run `job`, now or when it is started."""
+        self._jobs.append(job)
+        self.wake()
+
+    def wake(self) -> None:
+        """Has the thread look for jobs, and whether it may end."""
+        # A full pipe wakes it already.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writer, b"\0")
+
+    def stop(self) -> None:
+        """Ends the thread once the jobs at hand are done."""
+        self._end(_Ending.NOW)
+
+    def finish(self) -> None:
+        """Ends the thread once everything that its mailbox waits for has come."""
+        self._end(_Ending.WHEN_NOTHING_IS_AWAITED)
+
+    def join(self, limit: float) -> None:
+        """Waits for the end of the thread, at most `limit` seconds; not at all on the thread itself."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(limit)
+
+    def _end(self, ending: _Ending) -> None:
+        with self._lock:
+            self._ending = ending
+        self.wake()
+
+    def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self.mailbox.fileno(), select.POLLIN)
+        poll.register(self._reader, select.POLLIN)
+        while not self._has_ended():
+            poll.poll()
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._reader, 4096)
+            self._attempt(self.mailbox.drain)
+            while self._jobs:
+                self._attempt(self._jobs.popleft())
+
+    def _has_ended(self) -> bool:
+        with self._lock:
+            awaited = self._ending is _Ending.WHEN_NOTHING_IS_AWAITED and len(self.mailbox) > 0
+            if self._ending is None or self._jobs or awaited:
+                return False
+            self._thread = None
+            return True
+
+    def _attempt(self, job: Callable[[], object]) -> None:
+        # What one job raises must not end the thread for all others.
+        try:
+            job()
+        except Exception:
+            _logger.exception("%s: %r failed", self._name, job)

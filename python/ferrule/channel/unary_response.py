@@ -1,0 +1,71 @@
+"""Calls with one response: `UnaryUnaryCall`, and the response's side of `StreamUnaryCall`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from ferrule.channel.calls import BaseCall
+from ferrule.channel.status import INTERNAL, NOT_DESERIALIZED, OK, EndedLocally
+
+__all__ = ["UnaryResponse", "UnaryUnaryCall"]
+
+_OK = grpc.StatusCode.OK
+
+
+class UnaryResponse(BaseCall):
+    """The one response: awaited by any number of tasks, and kept."""
+
+    _unary_response = True
+    _response: Any
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if self._code is None:
+            future = self._future
+            if future is None:
+                future = self._future = self._channel.create_future()
+            try:
+                yield from future
+            except asyncio.CancelledError:
+                self.cancel()
+                raise
+        if self._code is _OK:
+            return self._response
+        raise self._error()
+
+    def _receive(self) -> None:
+        if self._code is not None:
+            return
+        core = self._core
+        number = core.code
+        if number is None:
+            self._wake()
+            return
+        if number == OK:
+            response: Any = core.message()
+            deserializer = self._deserializer
+            if deserializer is not None:
+                try:
+                    response = deserializer(response)
+                except Exception as error:  # noqa: BLE001 - a user's function; becomes the call's status
+                    self._cause = error
+                    self._core = EndedLocally(INTERNAL, NOT_DESERIALIZED, core.initial_metadata)
+                    number = INTERNAL
+            self._response = response
+        self._settle(number)
+
+    _receiver = _receive
+
+
+class UnaryUnaryCall(UnaryResponse, aio.UnaryUnaryCall[Any, Any]):
+    """One request, one response."""
+
+    _unary_request = True
+
+    async def wait_for_connection(self) -> None:
+        await self.code()
+        self._raise_if_failed()

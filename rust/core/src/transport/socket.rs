@@ -1,0 +1,198 @@
+//! A connected socket, watched only for what is awaited, and read in large pieces where its reader asks for small ones.
+//!
+//! tokio's own sockets are registered for reading and writing at once. Under edge-triggered epoll that wakes the thread
+//! whenever the peer has read something, once per small call, for nothing. Here a socket is registered for reading, and
+//! for writing only while the kernel takes no more.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+/// Bytes asked for at a time while much arrives.
+const BULK: usize = 64 * 1024;
+/// A read that gives less than this shows that not much arrives any more.
+const TRICKLE: usize = 8 * 1024;
+
+/// A reader that asks for at least so much, and gets it, will want more.
+const SMALL_READ: usize = 4 * 1024;
+
+/// What [`Socket`] needs of a connected socket of the standard library.
+pub(super) trait Connected: AsRawFd + AsFd + Send + Unpin + 'static {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn finish(&self) -> io::Result<()>;
+}
+
+macro_rules! connected {
+    ($socket:ty) => {
+        impl Connected for $socket {
+            fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                let mut socket = self;
+                socket.read(buffer)
+            }
+
+            fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+                let mut socket = self;
+                socket.write_vectored(slices)
+            }
+
+            fn finish(&self) -> io::Result<()> {
+                self.shutdown(std::net::Shutdown::Write)
+            }
+        }
+    };
+}
+
+connected!(UnixStream);
+connected!(TcpStream);
+
+/// A second name of a descriptor, because epoll knows each name only once.
+struct Watched(OwnedFd);
+
+impl AsRawFd for Watched {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Registers a descriptor with the runtime.
+#[expect(
+    deprecated,
+    reason = "the successor is unsafe, for types that may give away their descriptor; these own theirs to the end"
+)]
+fn watch<D: AsRawFd>(descriptor: D, interest: Interest) -> io::Result<AsyncFd<D>> {
+    AsyncFd::with_interest(descriptor, interest)
+}
+
+/// A connected socket.
+pub(super) struct Socket<S: Connected> {
+    readable: AsyncFd<S>,
+    /// Only while a write waits.
+    writable: Option<AsyncFd<Watched>>,
+    /// Whether to read more than is asked for while much arrives. rustls asks for 4 KiB at a time: 260 system calls for a
+    /// megabyte. HTTP/2 asks for enough, and there the copy would cost more than it saves (1 MiB unary: a tenth more CPU).
+    reads_ahead: bool,
+    /// Without capacity while little arrives, so that idle connections cost no memory.
+    ahead: BytesMut,
+    is_bulk: bool,
+}
+
+impl<S: Connected> Socket<S> {
+    /// Takes over a socket that does not block.
+    pub(super) fn new(socket: S, reads_ahead: bool) -> io::Result<Self> {
+        let readable = watch(socket, Interest::READABLE)?;
+        Ok(Self { readable, writable: None, reads_ahead, ahead: BytesMut::new(), is_bulk: false })
+    }
+
+    fn receive(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let mut guard = ready!(self.readable.poll_read_ready(context))?;
+            let result = match guard.get_inner().receive(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    guard.clear_ready();
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result,
+            };
+            if result.as_ref().is_ok_and(|count| (1..buffer.len()).contains(count)) {
+                // There was no more: what arrives later gives a new edge.
+                guard.clear_ready();
+            }
+            return Poll::Ready(result);
+        }
+    }
+
+    fn read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut ahead = std::mem::take(&mut self.ahead);
+        ahead.resize(BULK, 0);
+        let count = match self.receive(context, &mut ahead) {
+            Poll::Ready(Ok(count)) => count,
+            other => return other.map_ok(|_| ()),
+        };
+        self.is_bulk = count >= TRICKLE;
+        ahead.truncate(count);
+        self.ahead = ahead;
+        Poll::Ready(Ok(()))
+    }
+
+    fn send(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            if let Some(writable) = &self.writable {
+                let mut guard = ready!(writable.poll_write_ready(context))?;
+                guard.clear_ready();
+            }
+            match self.readable.get_ref().send(slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.writable.is_none() {
+                        let name = Watched(self.readable.get_ref().as_fd().try_clone_to_owned()?);
+                        self.writable = Some(watch(name, Interest::WRITABLE)?);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                result => {
+                    self.writable = None;
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Connected> AsyncRead for Socket<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() && self.is_bulk && buffer.remaining() < BULK {
+            ready!(self.read_ahead(context))?;
+        }
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..count]);
+            self.ahead.advance(count);
+            if self.ahead.is_empty() && !self.is_bulk {
+                self.ahead = BytesMut::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let count = ready!(self.receive(context, buffer.initialize_unfilled()))?;
+        self.is_bulk = self.reads_ahead && count == buffer.remaining() && count >= SMALL_READ;
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Connected> AsyncWrite for Socket<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.send(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.send(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.readable.get_ref().finish())
+    }
+}
