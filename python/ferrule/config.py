@@ -3,7 +3,6 @@
 import inspect
 import logging
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -241,6 +240,8 @@ def check_command(command: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
 
 
 def _split_hint(command: str) -> str:
+    import shlex
+
     try:
         return f"Pass {shlex.split(command)!r}, which is shlex.split(command)."
     except ValueError:

@@ -19,7 +19,6 @@ import json
 import logging
 import re
 from collections.abc import Callable
-from pathlib import PurePath
 from typing import Any, Protocol, TypeAlias
 
 __all__ = ["TRACE", "OutputTarget", "PluginLog", "Writable", "output_sink", "plugin_logger"]
@@ -68,7 +67,7 @@ def plugin_logger(program: str, logger: logging.Logger | str | None = None) -> l
         return logger
     if logger is not None:
         return logging.getLogger(logger)
-    name = re.sub(r"\.exe$", "", PurePath(program).name, flags=re.IGNORECASE)
+    name = re.sub(r"\.exe$", "", program.rstrip("/").rpartition("/")[2], flags=re.IGNORECASE)
     # A dot would make the logger a grandchild: "random_v3.6" would sit below "random_v3".
     return logging.getLogger(f"ferrule.plugin.{name.replace('.', '_') or 'unnamed'}")
 

@@ -27,7 +27,7 @@ def mailbox() -> Mailbox:
         return existing
     # A loop that was closed with operations under way is held by their futures.
     for closed in [known for known in _mailboxes if known.is_closed()]:
-        del _mailboxes[closed]
+        _mailboxes.pop(closed).forget_all()
     made = Mailbox()
     try:
         loop.add_reader(made.fileno(), made.drain)

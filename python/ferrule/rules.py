@@ -4,7 +4,6 @@ A refusal names the setting, the value with its type, and what was expected. Val
 """
 
 import dataclasses
-import difflib
 import functools
 import math
 import operator
@@ -77,6 +76,8 @@ def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str 
     """
     rules: dict[str, Rule] = _rules_of(cls)  # type: ignore[arg-type]
     if unknown := [key for key in values if key not in rules]:
+        import difflib
+
         nearest = {key: difflib.get_close_matches(str(key), rules, n=1, cutoff=0)[0] for key in unknown}
         named = ", ".join(f"{shown(f'{prefix}{key}')} (nearest: {prefix}{near})" for key, near in nearest.items())
         raise ConfigError(f"unknown setting{'s' if len(unknown) > 1 else ''} {named}", _help(cls), CODE)

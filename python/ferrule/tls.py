@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from ferrule.errors import ConfigError
@@ -19,6 +18,8 @@ def _read_pem(value: Any) -> bytes:
         return value.encode()
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise ValueError
+    from pathlib import Path
+
     try:
         return Path(value).read_bytes()
     except (OSError, ValueError) as error:

@@ -38,7 +38,8 @@ def insecure_channel(
         interceptors: Interceptors for asyncio, the outermost first; default None.
 
     Raises:
-        ValueError: An option is malformed, or an interceptor is of no known kind.
+        ValueError: An option is malformed, the compression is no `grpc.Compression`, or an interceptor is of no known
+            kind.
         TypeError: An option has a type that gRPC refuses.
 
     Example:
@@ -72,14 +73,16 @@ def secure_channel(
     Args:
         target: As for `insecure_channel`.
         credentials: A `TLSConfig`, or what `grpc.ssl_channel_credentials` returned, alone or in
-            `grpc.composite_channel_credentials`.
+            `grpc.composite_channel_credentials`. A `TLSConfig` expects the name `localhost` unless it is given a
+            `server_name`; gRPC's credentials expect the name in the target.
         options: As for `insecure_channel`.
         compression: As for `insecure_channel`.
         interceptors: As for `insecure_channel`.
 
     Raises:
-        ValueError: As for `insecure_channel`, or the credentials cannot be used.
+        ValueError: As for `insecure_channel`, or the credentials are of a kind that cannot be used.
         TypeError: As for `insecure_channel`, or there are no credentials.
+        SecurityError: A certificate or the key cannot be read, or the two do not belong together.
     """
     # Read twice, and it may be an iterator.
     given = None if options is None else list(options)

@@ -42,7 +42,10 @@ def deadline_of(timeout: float) -> float | None:
     Raises:
         TypeError: `timeout` is not a number.
     """
-    deadline = monotonic() + timeout
+    try:
+        deadline = monotonic() + timeout
+    except TypeError:
+        raise TypeError(f"timeout is {timeout!r} ({type(timeout).__name__}), expected seconds") from None
     return None if deadline == math.inf else deadline
 
 

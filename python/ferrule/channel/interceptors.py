@@ -36,6 +36,20 @@ _COMPRESSION_KEY = "grpc-internal-encoding-request"
 _COMPRESSION_NAMES = {0: "identity", 1: "deflate", 2: "gzip"}
 
 
+def _metadata(pairs: Pairs | None) -> aio.Metadata:
+    """The metadata for interceptors to see.
+
+    Raises:
+        ValueError: An entry is no pair.
+    """
+    given = list(pairs or ())
+    for pair in given:
+        # Text of two characters would pass for a pair of them: a mapping gives its keys.
+        if isinstance(pair, str | bytes) or len(pair) != 2:
+            raise ValueError(f"metadata must be pairs of a key and a value, one entry is {pair!r}")
+    return aio.Metadata(*given)
+
+
 class _Chain:
     """The way through the interceptors: each gets the rest of it as its continuation."""
 
@@ -90,7 +104,7 @@ class _InterceptedCall:
         wait_for_ready: bool | None,
         compression: int | None,
     ) -> None:
-        pairs = aio.Metadata(*metadata or ())
+        pairs = _metadata(metadata)
         if compression is not None:
             pairs[_COMPRESSION_KEY] = _COMPRESSION_NAMES.get(compression, "identity")
         details = aio.ClientCallDetails(method, timeout, pairs, credentials, wait_for_ready)  # type: ignore[arg-type]

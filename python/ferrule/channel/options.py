@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,7 +42,7 @@ def channel_settings(options: Options | None, compression: grpc.Compression | in
         Every setting of the core's channel, by name. Times are in seconds, sizes in bytes.
 
     Raises:
-        ValueError: An option is not a pair, or the compression is not a number.
+        ValueError: An option is not a pair, or the compression is no `grpc.Compression`.
         TypeError: The options are not iterable, a name is not text, or a value is of a type that gRPC refuses.
 
     Example:
@@ -62,8 +61,7 @@ def channel_settings(options: Options | None, compression: grpc.Compression | in
     agent = (given.read(_PRIMARY_AGENT), f"grpc-python-ferrule/{__version__}", given.read(_SECONDARY_AGENT))
     settings["user_agent"] = " ".join(filter(None, agent))
     if compression is not None:
-        number = int(compression)
-        settings["compression"] = number if number in _ALGORITHMS else _IDENTITY
+        settings["compression"] = _compression(compression)
     for name, complaint in (given.complaints | given.ignored()).items():
         if name not in _warned:
             _warned.add(name)
@@ -186,6 +184,15 @@ def _pause(value: Any) -> float:
     return _span(max(_whole(value), _MIN_BACKOFF_MS))
 
 
+def _compression(given: Any) -> int:
+    try:
+        number = int(given)
+    except (TypeError, ValueError):
+        message = f"compression is {rules.shown(given)} ({type(given).__name__})"
+        raise ValueError(f"{message}, expected a grpc.Compression such as grpc.Compression.Gzip") from None
+    return number if number in _ALGORITHMS else _IDENTITY
+
+
 def _algorithm(value: Any) -> int:
     number = _whole(value)
     if number not in _ALGORITHMS:
@@ -237,6 +244,8 @@ def _fits_window(value: Any) -> bool:
 
 
 def _is_empty_json(value: Any) -> bool:
+    import json
+
     try:
         return not json.loads(value)
     except (TypeError, ValueError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import ssl
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
@@ -27,6 +26,9 @@ _RECONNECT_MS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnec
 
 def core_settings(command: tuple[str, ...], config: ClientConfig) -> dict[str, Any]:
     """The settings of the core's `Host`, by name; read together with the process's environment at this moment."""
+    # Loads a good deal that an import of the client should not cost.
+    import tempfile
+
     tls = config.tls
     return {
         "command": list(command),

@@ -14,8 +14,6 @@ mod stream;
 
 use pyo3::prelude::*;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use pyo3::types::PyDict;
 
 /// What this build is: version, profile, target.

@@ -149,7 +149,7 @@ def insecure_channel(
         compression: Compression of requests; default None, what the options say.
 
     Raises:
-        ValueError: An option is not a pair.
+        ValueError: An option is not a pair, or the compression is no `grpc.Compression`.
         TypeError: An option is of a type that gRPC refuses.
     """
     return SyncChannel(_core.Channel(target, channel_settings(options, compression), None), secure=False)
@@ -166,13 +166,15 @@ def secure_channel(
     Args:
         target: As for `insecure_channel`.
         credentials: A `ferrule.TLSConfig`, or what `grpc.ssl_channel_credentials` returned, also inside
-            `grpc.composite_channel_credentials`.
+            `grpc.composite_channel_credentials`. A `TLSConfig` expects the name `localhost` unless it is given a
+            `server_name`; gRPC's credentials expect the name in the target.
         options: As for `insecure_channel`; `grpc.ssl_target_name_override` is the name to check.
         compression: As for `insecure_channel`.
 
     Raises:
-        ValueError: The credentials cannot be used, or an option is not a pair.
+        ValueError: As for `insecure_channel`, or the credentials are of a kind that cannot be used.
         TypeError: The credentials are none, or an option is of a type that gRPC refuses.
+        SecurityError: A certificate or the key cannot be read, or the two do not belong together.
     """
     # Read twice, and could be an iterator.
     given = None if options is None else list(options)

@@ -29,6 +29,11 @@ pub(super) fn end_of(trailers: &HeaderMap, single_response: bool) -> End {
     End { status, trailing }
 }
 
+/// The body ended with its last frame, as it does where somebody does not speak gRPC.
+pub(super) fn without_trailers() -> Status {
+    Status::new(Code::Unknown, "Stream removed (Data frame with END_STREAM flag received)")
+}
+
 fn answer_encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
     let Some(name) = headers.get(GRPC_ENCODING) else { return Ok(Encoding::Identity) };
     Encoding::from_name(name.as_bytes()).ok_or_else(|| {
@@ -65,28 +70,45 @@ impl<'a> Answer<'a> {
     }
 
     /// Delivers messages to the end of the body; whether it ended between two of them.
+    ///
+    /// What there is no room for stays undecoded, and the peer's window is not given back meanwhile: so little that is
+    /// compressed cannot become much, and a stream nobody reads stops. Its end is noticed all the same.
     pub(super) async fn receive(&mut self, body: &mut RecvStream) -> Result<bool, Broken> {
         let mut deframer = Deframer::new(self.profile.max_receive);
-        while let Some(chunk) = body.data().await {
+        let mut owed = 0;
+        loop {
+            let room = self.deliver_all(&mut deframer, body).await?;
+            if room {
+                let _ = body.flow_control().release_capacity(std::mem::take(&mut owed));
+            }
+            let chunk = tokio::select! {
+                biased;
+                () = self.call.readable(), if !room => continue,
+                chunk = body.data() => chunk,
+            };
+            let Some(chunk) = chunk else { break };
             let chunk = chunk?;
-            let length = chunk.len();
+            owed += chunk.len();
             deframer.push(chunk);
-            loop {
-                match deframer.next_message() {
-                    Ok(Some(message)) => self.deliver(message).await?,
-                    Ok(None) => break,
-                    // What has no trailers is no gRPC; that says more.
-                    Err(_) if body.is_end_stream() => return Ok(false),
-                    Err(failure) => return Err(self.refuse(failure)),
-                }
-            }
-            if self.single {
-                let _ = body.flow_control().release_capacity(length);
-            } else {
-                self.call.arrived(length);
-            }
+        }
+        while !self.deliver_all(&mut deframer, body).await? {
+            self.call.readable().await;
         }
         Ok(deframer.is_between_messages())
+    }
+
+    /// Delivers what is complete as long as there is room; whether there still is.
+    async fn deliver_all(&mut self, deframer: &mut Deframer, body: &RecvStream) -> Result<bool, Broken> {
+        while self.single || self.call.has_room() {
+            match deframer.next_message() {
+                Ok(Some(message)) => self.deliver(message).await?,
+                Ok(None) => return Ok(true),
+                // What has no trailers is no gRPC; that says more.
+                Err(_) if body.is_end_stream() => return Err(without_trailers().into()),
+                Err(failure) => return Err(self.refuse(failure)),
+            }
+        }
+        Ok(false)
     }
 
     async fn deliver(&mut self, message: Message) -> Result<(), Status> {

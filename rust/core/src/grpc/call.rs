@@ -5,7 +5,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::FlowControl;
 use http::HeaderMap;
 use tokio::sync::Notify;
 
@@ -15,8 +14,8 @@ use super::framing;
 use super::metadata::Metadata;
 use super::{Code, Status};
 
-/// Unread bytes of a streamed answer up to which the peer's window is given back at once. Beyond, only reading gives it
-/// back, so that a stream nobody reads stops at its window.
+/// Unread bytes of a streamed answer beyond which no more of it is taken from the connection, so that a stream nobody reads
+/// stops at its window.
 const UNREAD_LIMIT: usize = 1 << 20;
 /// What a message costs beside its bytes, at least: without it empty messages would cost nothing and have no bound.
 const MESSAGE_OVERHEAD: usize = 128;
@@ -91,6 +90,8 @@ struct Shared {
     changed: Condvar,
     /// Tells the I/O thread of messages to send.
     outgoing: Notify,
+    /// Tells the I/O thread that messages were read.
+    taken: Notify,
     /// Tells the I/O thread that the caller has ended the call.
     given_up: Notify,
     encoding: Encoding,
@@ -107,9 +108,8 @@ struct State {
     initial: Option<Metadata>,
     received: VecDeque<Message>,
     unread: usize,
-    /// Bytes that the peer's window has not been given back.
-    owed: usize,
-    flow: Option<FlowControl>,
+    /// The I/O thread waits for somebody to read.
+    stalled: bool,
     outgoing: VecDeque<Bytes>,
     sending: bool,
     half_closed: bool,
@@ -127,13 +127,6 @@ impl State {
                 _ => false,
             }
     }
-
-    fn release(&mut self) {
-        if let Some(flow) = &mut self.flow {
-            // Fails only for a stream that is gone.
-            let _ = flow.release_capacity(std::mem::take(&mut self.owed));
-        }
-    }
 }
 
 fn weight(message: &Message) -> usize {
@@ -149,6 +142,7 @@ impl Call {
             watcher,
             changed: Condvar::new(),
             outgoing: Notify::new(),
+            taken: Notify::new(),
             given_up: Notify::new(),
             encoding: request.encoding,
             max_send: request.max_send,
@@ -186,8 +180,9 @@ impl Call {
         let count = state.received.len().min(BATCH);
         let messages: Vec<Message> = state.received.drain(..count).collect();
         state.unread -= messages.iter().map(weight).sum::<usize>();
-        if state.owed > 0 && state.unread < UNREAD_LIMIT {
-            state.release();
+        if state.stalled && state.unread < UNREAD_LIMIT {
+            state.stalled = false;
+            self.0.taken.notify_one();
         }
         messages
     }
@@ -228,7 +223,6 @@ impl Call {
             return false;
         }
         state.end = Some(status.into());
-        state.flow = None;
         drop(state);
         self.0.changed.notify_all();
         self.0.given_up.notify_one();
@@ -271,11 +265,8 @@ impl Call {
         self.change(event::ACCEPTED, |state| state.accepted = true);
     }
 
-    pub(super) fn begin_answer(&self, initial: Metadata, flow: Option<FlowControl>) {
-        self.change(event::HEADERS, |state| {
-            state.initial = Some(initial);
-            state.flow = flow;
-        });
+    pub(super) fn begin_answer(&self, initial: Metadata) {
+        self.change(event::HEADERS, |state| state.initial = Some(initial));
     }
 
     pub(super) fn deliver(&self, message: Message) {
@@ -285,12 +276,22 @@ impl Call {
         });
     }
 
-    /// Notes bytes that arrived; gives the peer's window back unless too much is unread.
-    pub(super) fn arrived(&self, bytes: usize) {
-        let mut state = self.state();
-        state.owed += bytes;
-        if state.unread < UNREAD_LIMIT {
-            state.release();
+    /// Whether little enough is unread.
+    pub(super) fn has_room(&self) -> bool {
+        self.state().unread < UNREAD_LIMIT
+    }
+
+    /// Returns when little enough is unread.
+    pub(super) async fn readable(&self) {
+        loop {
+            {
+                let mut state = self.state();
+                if state.unread < UNREAD_LIMIT {
+                    return;
+                }
+                state.stalled = true;
+            }
+            self.0.taken.notified().await;
         }
     }
 
@@ -314,7 +315,6 @@ impl Call {
             return;
         }
         state.end = Some(end);
-        state.flow = None;
         let awaited = state.awaited != 0;
         drop(state);
         if awaited {

@@ -31,6 +31,8 @@ pub type Connecting = Pin<Box<dyn Future<Output = Result<Opened, Refusal>> + Sen
 pub trait Connector: Send + Sync {
     /// One attempt, limited in time. The peer has answered: its SETTINGS have arrived.
     fn connect(&self) -> Connecting;
+    /// Whether a connection was made for the channel alone, and ends with it.
+    fn owns(&self, connection: &Connection) -> bool;
     /// Counts the bytes of all its connections.
     fn traffic(&self) -> &Traffic;
 }

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Status;
 use super::channel::Opened;
+use super::status::bounded;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{Dialer, Stream, Traffic};
 
@@ -24,7 +25,7 @@ const STREAM_WINDOW: u32 = 4 << 20;
 /// others.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// Largest frame accepted, in bytes. Larger ones save little and hold up the others.
-const FRAME_SIZE: u32 = 1 << 20;
+const FRAME_SIZE: u32 = 128 << 10;
 /// What `h2` admits, in bytes, before it breaks the stream off; the limit that users set is checked afterwards, where it
 /// becomes a proper status.
 const HEADER_LIST_SIZE: u32 = 256 << 10;
@@ -34,9 +35,6 @@ const RESET_MEMORY: Duration = Duration::from_secs(10);
 
 /// How long a broken call waits to learn why its connection ended.
 const REASON_LIMIT: Duration = Duration::from_secs(1);
-/// The longest text of a peer that errors repeat, in characters.
-const TEXT_LIMIT: usize = 200;
-
 /// Why a connection ended, as a future: a plugin's end is known a moment after its socket's.
 pub type Explain = Box<dyn FnOnce(String) -> Pin<Box<dyn Future<Output = String> + Send>> + Send>;
 
@@ -58,10 +56,23 @@ pub struct Connection {
     life: Arc<Life>,
 }
 
-struct Life {
+/// A connection's beginning and end, without a share in keeping it open.
+pub(super) struct Life {
     settings: watch::Receiver<bool>,
     ended: watch::Receiver<Option<String>>,
     failure: watch::Sender<Option<String>>,
+}
+
+impl Life {
+    pub(super) async fn ended(&self) -> String {
+        let mut ended = self.ended.clone();
+        let reason = ended.wait_for(Option::is_some).await;
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "the connection was closed".to_owned())
+    }
+
+    pub(super) fn fail(&self, reason: String) {
+        self.failure.send_replace(Some(reason));
+    }
 }
 
 impl Connection {
@@ -119,14 +130,16 @@ impl Connection {
 
     /// Waits for the end; why it came.
     pub async fn ended(&self) -> String {
-        let mut ended = self.life.ended.clone();
-        let reason = ended.wait_for(Option::is_some).await;
-        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "the connection was closed".to_owned())
+        self.life.ended().await
     }
 
     /// Ends it at once, whoever still uses it, for this reason.
     pub fn fail(&self, reason: String) {
-        self.life.failure.send_replace(Some(reason));
+        self.life.fail(reason);
+    }
+
+    pub(super) fn life(&self) -> Arc<Life> {
+        self.life.clone()
     }
 
     /// What an error of a stream means, the connection's own end included.
@@ -142,7 +155,7 @@ impl Connection {
     }
 
     /// Whether two handles name the same connection.
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.life, &other.life)
     }
 }
@@ -160,8 +173,7 @@ fn reason_of(result: Result<(), h2::Error>) -> String {
     match result {
         Err(error) if error.is_go_away() && error.is_remote() => {
             let number = error.reason().map_or(0, u32::from);
-            let text: String = error.to_string().chars().take(TEXT_LIMIT).collect();
-            format!("Stream removed (Socket closed (GOAWAY received; Error code: {number}; {text}))")
+            format!("Stream removed (Socket closed (GOAWAY received; Error code: {number}; {}))", bounded(&error))
         }
         Err(error) if error.is_library() => format!("the peer breaks the rules of HTTP/2: {error}"),
         Ok(()) | Err(_) => "Stream removed (Socket closed)".to_owned(),

@@ -11,7 +11,7 @@ use http::header::{CONTENT_TYPE, TE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, Version};
 
-use super::answer::{Answer, end_of};
+use super::answer::{Answer, end_of, without_trailers};
 use super::call::{Call, End, Request};
 use super::compression::{self, Encoding};
 use super::connection::Connection;
@@ -240,22 +240,21 @@ async fn download(
     // The peer has it, so it is never sent again: with many large calls in flight this is half of their memory.
     request.message = None;
     if let Err((status, initial)) = check_size(&head.headers, profile) {
-        call.begin_answer(initial, None);
+        call.begin_answer(initial);
         return Err(status.into());
     }
     if body.is_end_stream() || head.status != StatusCode::OK {
         return without_messages(&head, &mut body, request.single_response).await;
     }
     let (initial, broken) = metadata::decode(&head.headers);
-    let flow = (!request.single_response).then(|| body.flow_control().clone());
-    call.begin_answer(initial, flow);
+    call.begin_answer(initial);
     if let Some(broken) = broken {
         return Err(Status::new(Code::Internal, broken).into());
     }
     let mut answer = Answer::new(call, counters, profile, request.single_response, &head.headers)?;
     let between = answer.receive(&mut body).await?;
     let Some(trailers) = body.trailers().await? else {
-        return Err(Status::new(Code::Unknown, "Stream removed (Data frame with END_STREAM flag received)").into());
+        return Err(without_trailers().into());
     };
     Ok(answer.finish(&trailers, between))
 }

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::compression::Encoding;
-use super::{Code, Status};
+use super::{Code, Status, pool};
 use crate::error::{Error, ErrorKind, excerpt};
 
 /// Bytes before each message.
@@ -34,11 +34,11 @@ pub fn frame(message: &[u8], encoding: Encoding, limit: usize) -> Result<Bytes, 
     let length = u32::try_from(body.len()).map_err(|_| {
         Status::new(Code::ResourceExhausted, format!("a message of {} bytes does not fit gRPC", body.len()))
     })?;
-    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + body.len());
+    let mut frame = pool::buffer(PREFIX_BYTES + body.len());
     frame.put_u8(flag);
     frame.put_u32(length);
     frame.put_slice(body);
-    Ok(frame.freeze())
+    Ok(pool::freeze(frame))
 }
 
 fn check_size(size: usize, limit: usize, direction: &str) -> Result<(), Error> {

@@ -14,6 +14,7 @@ mod deframer;
 mod exchange;
 pub mod framing;
 pub mod metadata;
+mod pool;
 mod reconnect;
 mod stats;
 mod status;

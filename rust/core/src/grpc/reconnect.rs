@@ -4,7 +4,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use h2::PingPong;
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use super::channel::{Refusal, Shared, State};
 use super::connection::{Connection, keep_alive};
@@ -18,8 +19,15 @@ const BACKOFF_JITTER: f64 = 0.2;
 pub(super) async fn keep_connecting(channel: Weak<Shared>) {
     let mut backoff = None;
     loop {
-        let Some(connecting) = channel.upgrade().map(|shared| shared.connector.connect()) else { return };
-        let result = connecting.await;
+        let Some((connecting, state)) =
+            channel.upgrade().map(|shared| (shared.connector.connect(), shared.state.subscribe()))
+        else {
+            return;
+        };
+        let result = tokio::select! {
+            result = connecting => result,
+            () = shut_down(state) => return,
+        };
         let Some(shared) = channel.upgrade() else { return };
         let refusal: Refusal = match result {
             Ok((connection, pings)) => {
@@ -38,14 +46,20 @@ pub(super) async fn keep_connecting(channel: Weak<Shared>) {
         }
         let pause: Duration = backoff.unwrap_or(shared.settings.initial_backoff);
         backoff = Some(pause.mul_f64(BACKOFF_FACTOR).min(shared.settings.max_backoff));
+        let state = shared.state.subscribe();
         drop(shared);
-        sleep(jittered(pause)).await;
-        let Some(shared) = channel.upgrade() else { return };
-        if shared.place().shutdown.is_some() {
-            return;
+        tokio::select! {
+            () = sleep(jittered(pause)) => (),
+            () = shut_down(state) => return,
         }
+        let Some(shared) = channel.upgrade() else { return };
         shared.enter(State::Connecting);
     }
+}
+
+/// Returns when the channel was closed, or nobody has it any more.
+async fn shut_down(mut state: watch::Receiver<State>) {
+    let _ = state.wait_for(|state| *state == State::Shutdown).await;
 }
 
 /// Many clients of one server must not all come back at the same moment.
@@ -55,12 +69,12 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 - BACKOFF_JITTER + 2.0 * BACKOFF_JITTER * share)
 }
 
-/// Stays with a connection until it ends, or has been without calls for too long.
+/// Stays with a connection until it ends, has been without calls for too long, or is no longer wanted.
 async fn watch_connection(shared: Arc<Shared>, connection: Connection, pings: Option<PingPong>) {
     let channel = Arc::downgrade(&shared);
     let (keepalive, idle_timeout) = (shared.settings.keepalive, shared.settings.idle_timeout);
     let traffic = shared.connector.traffic().clone();
-    let mut state = shared.state.subscribe();
+    let (state, owned) = (shared.state.subscribe(), shared.connector.owns(&connection));
     drop(shared);
     let is_busy = {
         let channel = channel.clone();
@@ -72,19 +86,28 @@ async fn watch_connection(shared: Arc<Shared>, connection: Connection, pings: Op
         }
         std::future::pending::<()>().await;
     };
-    let shut_down = async {
-        // An error means that nobody has the channel any more.
-        let _ = state.wait_for(|state| *state == State::Shutdown).await;
-    };
     tokio::select! {
         _ = connection.ended() => (),
         () = unused(channel.clone(), idle_timeout) => (),
         () = kept_alive => (),
-        // Its last call takes it along.
-        () = shut_down => return,
+        () = shut_down(state) => (),
     }
     if let Some(shared) = channel.upgrade() {
         shared.discard(&connection);
+    }
+    if owned {
+        see_off(connection).await;
+    }
+}
+
+/// A connection ends by itself with its last call, once the peer has taken its last frames. One that never takes them
+/// must not keep it open.
+async fn see_off(connection: Connection) {
+    const LINGER: Duration = Duration::from_secs(1);
+    let life = connection.life();
+    drop(connection);
+    if timeout(LINGER, life.ended()).await.is_err() {
+        life.fail("the channel was closed".to_owned());
     }
 }
 

@@ -119,7 +119,7 @@ impl Status {
             Some(reason) if error.is_library() => {
                 Self { disconnected: true, ..Self::new(Code::Internal, rules_broken(reason)) }
             }
-            _ => Self { disconnected: true, ..Self::unavailable(error) },
+            _ => Self { disconnected: true, ..Self::unavailable(bounded(error)) },
         }
     }
 
@@ -144,6 +144,14 @@ impl fmt::Display for Status {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?}: {}", self.code, self.message)
     }
+}
+
+/// The longest text of a peer that errors repeat, in characters: a GOAWAY may carry a megabyte.
+const TEXT_LIMIT: usize = 200;
+
+/// An error in words, of a length fit for a message.
+pub(super) fn bounded(error: &h2::Error) -> String {
+    error.to_string().chars().take(TEXT_LIMIT).collect()
 }
 
 fn rules_broken(reason: Reason) -> String {

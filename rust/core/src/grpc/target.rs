@@ -179,6 +179,10 @@ impl Connector for TargetConnector {
         Box::pin(Self::try_all(target.clone(), tls.clone(), traffic.clone(), *connect_timeout))
     }
 
+    fn owns(&self, _connection: &Connection) -> bool {
+        true
+    }
+
     fn traffic(&self) -> &Traffic {
         &self.traffic
     }

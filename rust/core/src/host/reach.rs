@@ -103,6 +103,10 @@ impl Connector for PluginConnector {
         Box::pin(self.0.clone().connect())
     }
 
+    fn owns(&self, connection: &Connection) -> bool {
+        !self.0.connection.is(connection)
+    }
+
     fn traffic(&self) -> &Traffic {
         &self.0.traffic
     }

@@ -23,6 +23,10 @@ const TRICKLE: usize = 8 * 1024;
 /// A reader that asks for at least so much, and gets it, will want more.
 const SMALL_READ: usize = 4 * 1024;
 
+/// Bytes after which others on this thread get their turn: whoever takes what was read, before more is, and other
+/// connections.
+const TURN: usize = 512 * 1024;
+
 /// What [`Socket`] needs of a connected socket of the standard library.
 pub(super) trait Connected: AsRawFd + AsFd + Send + Unpin + 'static {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
@@ -82,13 +86,15 @@ pub(super) struct Socket<S: Connected> {
     /// Without capacity while little arrives, so that idle connections cost no memory.
     ahead: BytesMut,
     is_bulk: bool,
+    /// Bytes given since a read last had to wait.
+    turn: usize,
 }
 
 impl<S: Connected> Socket<S> {
     /// Takes over a socket that does not block.
     pub(super) fn new(socket: S, reads_ahead: bool) -> io::Result<Self> {
         let readable = watch(socket, Interest::READABLE)?;
-        Ok(Self { readable, writable: None, reads_ahead, ahead: BytesMut::new(), is_bulk: false })
+        Ok(Self { readable, writable: None, reads_ahead, ahead: BytesMut::new(), is_bulk: false, turn: 0 })
     }
 
     fn receive(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -152,6 +158,20 @@ impl<S: Connected> AsyncRead for Socket<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.turn >= TURN {
+            self.turn = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let result = self.read(context, buffer);
+        self.turn = if result.is_ready() { self.turn + buffer.filled().len() - before } else { 0 };
+        result
+    }
+}
+
+impl<S: Connected> Socket<S> {
+    fn read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() && self.is_bulk && buffer.remaining() < BULK {
             ready!(self.read_ahead(context))?;
         }
