@@ -80,13 +80,15 @@ bench: wheel go-peers  ## Compare with other hosts; results are printed
 	build/bench-env/bin/pip install --quiet --requirement benches/requirements.txt
 	build/bench-env/bin/pip install --quiet --no-deps --force-reinstall dist/*.whl
 	build/bench-env/bin/python benches/lifecycle.py $(BENCH_OPTIONS)
+	build/bench-env/bin/python benches/channel.py $(CHANNEL_BENCH_OPTIONS)
 	build/bench-env/bin/python -m pytest --benchmark-only --override-ini addopts= --override-ini filterwarnings= -p no:cacheprovider benches/bench_parsers.py
 
-soak: build go-peers  ## 1,000 starts and stops, 200 killed plugins: minutes, not part of the tests
+soak: build go-peers  ## 1,000 starts and stops, 200 killed plugins, 1,000,000 calls: minutes, not part of the tests
 	FERRULE_CYCLES=1000 FERRULE_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_leaks.py --timeout 1800
+	FERRULE_CALLS=1000000 $(BIN)/python -m pytest -s tests/channel/test_soak.py --timeout 1800
 
 fuzz:  ## The parsers' property tests with many cases
-	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake framing output
+	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake framing output deframer metadata
 
 proto: env  ## Regenerate committed code from its sources
 	cd python && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. --grpc_python_out=. \

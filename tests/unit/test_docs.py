@@ -7,13 +7,21 @@ import doctest
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 import textwrap
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 import ferrule
+from conftest import LIMIT
+from ferrule.testing.kv import KV
+from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
 from peers import ROOT, provider
 
 # Generated code has no examples, and running __main__ would be using it.
@@ -68,14 +76,48 @@ def test_blocks_are_python(block: str) -> None:
     ast.parse(as_program(block))
 
 
+COMPLETE = [block for block in blocks() if imports(block.values[0])]
+"""Blocks that import what they use. The quick start, which needs a stub, has its own test."""
+
+
 @pytest.mark.go
-@pytest.mark.parametrize("block", [block for block in blocks() if imports(block.values[0])])
+@pytest.mark.parametrize("block", [block for block in COMPLETE if "localhost:50051" not in block.values[0]])
 async def test_blocks_that_import_what_they_use_run(
     block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a real provider under the name that the pages use; the quick start, which needs a stub, has its own test."""
+    """On a real provider under the name that the pages use."""
     (tmp_path / "terraform-provider-example").symlink_to(provider("simple")[0])
     monkeypatch.setenv("PATH", str(tmp_path))
     namespace: dict[str, Any] = {}
     exec(as_program(block), namespace)
     assert await namespace["main"]()
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Where a server of the KV service listens."""
+    with ThreadPoolExecutor() as threads:
+        server = grpc.server(threads)
+        add_KVServicer_to_server(KV(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        yield f"127.0.0.1:{port}"
+        assert server.stop(None).wait(LIMIT)
+
+
+@pytest.mark.parametrize("block", [block for block in COMPLETE if "localhost:50051" in block.values[0]])
+async def test_blocks_with_a_server_run(block: str, server: str) -> None:
+    """On a real server in place of the address that the pages use."""
+    namespace: dict[str, Any] = {}
+    exec(as_program(block.replace("localhost:50051", server)), namespace)
+    assert (await namespace["main"]())["response"]
+
+
+@pytest.mark.parametrize(
+    ("example", "expected"), [("quickstart", "colour is green"), ("native_channel", "3 numbers over a blocking channel")]
+)
+def test_examples_run(example: str, expected: str) -> None:
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py")]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert expected in result.stdout

@@ -9,13 +9,14 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc.aio
 
 from ferrule import _core
 from ferrule.client.launch import core_settings, der_to_pem, open_channel, open_sync_channel
 from ferrule.client.relay import Relay
+from ferrule.client.traffic import Traffic
 from ferrule.config import ClientConfig, check_command
 from ferrule.errors import ConfigError, RPCPluginError, SecurityError, TransportError
 from ferrule.mailbox import mailbox, outcome
@@ -23,26 +24,10 @@ from ferrule.mailbox import mailbox, outcome
 if TYPE_CHECKING:
     from ferrule.channel.sync import SyncChannel
 
-__all__ = ["RPCPluginClient", "Traffic"]
+__all__ = ["RPCPluginClient"]
 
 # Plugins that nobody closed must not outlive the interpreter. Seconds; far more than SIGKILL takes.
 atexit.register(_core.end_all, 5.0)
-
-
-class Traffic(NamedTuple):
-    """Bytes moved between this client and its plugin, all connections together, exact.
-
-    Attributes:
-        wire_sent: Bytes written to the plugin's socket, TLS records and all.
-        wire_received: Bytes read from it.
-        content_sent: Bytes of that which TLS carried; equal to `wire_sent` without TLS.
-        content_received: The same for reading.
-    """
-
-    wire_sent: int
-    wire_received: int
-    content_sent: int
-    content_received: int
 
 
 class RPCPluginClient:

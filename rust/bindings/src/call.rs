@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use ferrule_core::grpc::call::Call as CoreCall;
-use ferrule_core::grpc::metadata::{Metadata, Value};
 use ferrule_core::grpc::{Code, Message, Status};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList};
 
+use crate::io_thread;
 use crate::mailbox::Mailbox;
+use crate::metadata::pairs;
 
 /// How long a blocked caller goes without looking for signals.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -97,6 +98,10 @@ impl Call {
 
     /// Ends the call here and now; whether it still ran.
     fn cancel(&self, code: u32, details: &str) -> bool {
+        // In a forked child the call is the parent's.
+        if io_thread::is_forked() {
+            return false;
+        }
         let cancelled = self.core.cancel(Status::new(Code::from(code), details));
         if let (true, Some((mailbox, id))) = (cancelled, &self.receiver) {
             mailbox.get().remove_listener(*id);
@@ -155,16 +160,4 @@ fn to_bytes<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyBy
         }
         Ok(())
     })
-}
-
-fn pairs<'py>(py: Python<'py>, metadata: &Metadata) -> PyResult<Bound<'py, PyList>> {
-    let list = PyList::empty(py);
-    for (key, value) in metadata {
-        let value = match value {
-            Value::Text(text) => PyString::new(py, text).into_any(),
-            Value::Binary(bytes) => PyBytes::new(py, bytes).into_any(),
-        };
-        list.append(PyTuple::new(py, [PyString::new(py, key).into_any(), value])?)?;
-    }
-    Ok(list)
 }

@@ -17,18 +17,16 @@ use ferrule_core::tls::{ALPN_H2, Trust, client_config};
 use ferrule_core::transport::{Tls, Traffic};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::call::{Call, request_bytes, wait_for};
 use crate::convert::duration;
 use crate::errors::to_py_err;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
+use crate::metadata::read_metadata;
 use crate::outcome::Outcome;
 use crate::settings::PassedTls;
-
-/// The metadata pair by which interceptors pass on a call's compression: grpcio's own convention.
-const ENCODING_KEY: &str = "grpc-internal-encoding-request";
 
 /// Settings as the Python face passes them: a dict of plain values, already checked.
 #[derive(FromPyObject)]
@@ -201,6 +199,10 @@ impl Channel {
 
     /// Ends the channel; calls that run are cancelled with this text.
     fn close(&self, details: String) {
+        // In a forked child the channel is the parent's, and the I/O thread, gone here, may have held any of its locks.
+        if io_thread::is_forked() {
+            return;
+        }
         self.core.close(Status::new(Code::Cancelled, details));
     }
 
@@ -270,69 +272,6 @@ fn path(method: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     match method.cast::<PyBytes>() {
         Ok(method) => Ok(Bytes::copy_from_slice(method.as_bytes())),
         Err(_) => Err(PyTypeError::new_err(format!("a method is {}, expected str or bytes", method.get_type()))),
-    }
-}
-
-fn read_metadata(metadata: &Bound<'_, PyAny>, request: &mut Request) -> PyResult<()> {
-    for pair in metadata.try_iter()? {
-        let pair = pair?;
-        let (key, value) = pair_of(&pair)?;
-        let key = text(&key)?;
-        if key == ENCODING_KEY {
-            request.encoding = Encoding::from_name(&value_bytes(&key, &value)?).unwrap_or(request.encoding);
-            continue;
-        }
-        ferrule_core::grpc::metadata::append(&mut request.metadata, &key, &value_bytes(&key, &value)?)
-            .map_err(PyValueError::new_err)?;
-    }
-    Ok(())
-}
-
-fn pair_of<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    if let Ok(pair) = pair.cast::<PyTuple>()
-        && pair.len() == 2
-    {
-        return Ok((pair.get_item(0)?, pair.get_item(1)?));
-    }
-    // Text iterates as well, but is no pair.
-    if pair.is_instance_of::<PyString>() || pair.is_instance_of::<PyBytes>() {
-        return Err(PyValueError::new_err(format!(
-            "metadata must be pairs of a key and a value, one entry is {pair:?}"
-        )));
-    }
-    let items: Vec<Bound<'py, PyAny>> = pair.try_iter()?.take(3).collect::<PyResult<_>>()?;
-    <[_; 2]>::try_from(items).map(|[key, value]| (key, value)).map_err(|items| {
-        PyValueError::new_err(format!(
-            "metadata must be pairs of a key and a value, one entry has {} items",
-            items.len()
-        ))
-    })
-}
-
-fn text(key: &Bound<'_, PyAny>) -> PyResult<String> {
-    if let Ok(key) = key.cast::<PyString>() {
-        return Ok(key.to_cow()?.into_owned());
-    }
-    match key.cast::<PyBytes>() {
-        Ok(key) => Ok(String::from_utf8_lossy(key.as_bytes()).into_owned()),
-        Err(_) => Err(PyTypeError::new_err(format!("a metadata key is {}, expected str", key.get_type()))),
-    }
-}
-
-fn value_bytes(key: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Ok(bytes.as_bytes().to_vec());
-    }
-    let binary = key.ends_with(ferrule_core::grpc::metadata::BINARY_SUFFIX);
-    match value.cast::<PyString>() {
-        Ok(text) if !binary => Ok(text.to_cow()?.as_bytes().to_vec()),
-        // As grpcio has it.
-        Err(_) if !binary && value.is_none() => Ok(Vec::new()),
-        _ => {
-            let expected = if binary { "bytes, because the key ends in -bin" } else { "str or ASCII bytes" };
-            let kind = value.get_type();
-            Err(PyTypeError::new_err(format!("the metadata value of {key:?} is {kind}, expected {expected}")))
-        }
     }
 }
 

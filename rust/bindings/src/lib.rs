@@ -8,6 +8,7 @@ mod frames;
 mod host;
 mod io_thread;
 mod mailbox;
+mod metadata;
 mod outcome;
 mod settings;
 mod stream;

@@ -410,3 +410,13 @@ async def test_metadata_of_the_user_are_not_changed(peer: Any) -> None:
             call = channel.unary_unary("/test/uu_metadata")(b"", metadata=metadata)
             assert await call == repr([("x-own", "own"), ("x-added", "yes")]).encode()
     assert tuple(metadata) == (("x-own", "own"),)
+
+
+@pytest.mark.parametrize("metadata", [{"ab": "cd"}, ["ab"], [b"ab"], [("one", "two", "three")]])
+async def test_metadata_must_be_pairs(peer: Any, metadata: Any) -> None:
+    async def unused(continuation: Continuation, details: Any, request: Any) -> Any:
+        raise AssertionError
+
+    async with insecure_channel(peer.target, interceptors=[UnaryUnary(unused)]) as channel:
+        with pytest.raises(ValueError, match="pairs of a key and a value"):
+            channel.unary_unary("/test/uu_echo")(b"", metadata=metadata)

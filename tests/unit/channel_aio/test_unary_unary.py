@@ -215,6 +215,11 @@ async def test_a_timeout_must_be_a_number(channel: Any) -> None:
         channel.unary_unary("/test/uu_echo")(b"", timeout="1")
 
 
+async def test_what_a_timeout_must_be_is_said(own: Any) -> None:
+    with pytest.raises(TypeError, match=r"timeout is '1' \(str\), expected seconds"):
+        own.unary_unary("/test/uu_echo")(b"", timeout="1")
+
+
 async def test_metadata_must_be_pairs(channel: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - grpcio's text is that of a failed assignment
         channel.unary_unary("/test/uu_echo")(b"", metadata=(("one", "two", "three"),))

@@ -1,0 +1,43 @@
+"""Importing the package is cheap for programs that have gRPC already: nothing is loaded that most of them never use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# What costs milliseconds to load, and only some programs use: for files, unknown settings, logs, certificates.
+EXPENSIVE = {"cryptography", "difflib", "json", "pathlib", "shlex", "tempfile", "urllib.parse"}
+
+PROGRAM = """
+import sys
+import {before}
+known = set(sys.modules)
+import {name}
+print(*(set(sys.modules) - known))
+"""
+
+
+def loaded_by(name: str, before: str) -> set[str]:
+    """The modules that an import loads in a fresh process which has imported another one before."""
+    command = [sys.executable, "-c", PROGRAM.format(name=name, before=before)]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_the_package_alone_loads_none_of_its_modules() -> None:
+    loaded = loaded_by("ferrule", "typing")
+    assert not loaded & {"asyncio", "grpc", *EXPENSIVE}
+    assert {name for name in loaded if name.startswith("ferrule")} == {"ferrule"}
+
+
+@pytest.mark.parametrize("name", ["ferrule.channel", "ferrule.channel.sync"])
+def test_channels_load_nothing_expensive(name: str) -> None:
+    loaded = loaded_by(name, "grpc")
+    assert name in loaded
+    assert not loaded & EXPENSIVE
+
+
+def test_the_client_loads_little_that_is_expensive() -> None:
+    # Plugins log in JSON.
+    assert loaded_by("ferrule.client", "grpc") & EXPENSIVE == {"json"}
