@@ -114,7 +114,8 @@ async def test_blocks_with_a_server_run(block: str, server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("example", "expected"), [("quickstart", "colour is green"), ("native_channel", "3 numbers over a blocking channel")]
+    ("example", "expected"),
+    [("quickstart", "colour is green"), ("native_channel", "3 numbers over a blocking channel")],
 )
 def test_examples_run(example: str, expected: str) -> None:
     command = [sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py")]
