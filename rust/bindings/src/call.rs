@@ -142,9 +142,11 @@ pub(crate) fn wait_for(py: Python<'_>, timeout: Option<f64>, wait: impl Fn(Durat
 
 /// A request as gRPC takes it.
 pub(crate) fn request_bytes<'a, 'py>(message: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
-    message.cast::<PyBytes>().map_err(|_| {
-        let kind = message.get_type();
-        PyTypeError::new_err(format!("a serialised request is {kind}, expected bytes: check the request_serializer"))
+    message.cast::<PyBytes>().map_err(|_| match message.get_type().name() {
+        Ok(kind) => PyTypeError::new_err(format!(
+            "a serialised request is {kind}, expected bytes: check the request_serializer"
+        )),
+        Err(error) => error,
     })
 }
 

@@ -271,7 +271,9 @@ fn path(method: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     }
     match method.cast::<PyBytes>() {
         Ok(method) => Ok(Bytes::copy_from_slice(method.as_bytes())),
-        Err(_) => Err(PyTypeError::new_err(format!("a method is {}, expected str or bytes", method.get_type()))),
+        Err(_) => {
+            Err(PyTypeError::new_err(format!("a method is {}, expected str or bytes", method.get_type().name()?)))
+        }
     }
 }
 

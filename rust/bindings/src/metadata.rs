@@ -52,7 +52,7 @@ fn text(key: &Bound<'_, PyAny>) -> PyResult<String> {
     }
     match key.cast::<PyBytes>() {
         Ok(key) => Ok(String::from_utf8_lossy(key.as_bytes()).into_owned()),
-        Err(_) => Err(PyTypeError::new_err(format!("a metadata key is {}, expected str", key.get_type()))),
+        Err(_) => Err(PyTypeError::new_err(format!("a metadata key is {}, expected str", key.get_type().name()?))),
     }
 }
 
@@ -67,7 +67,7 @@ fn value_bytes(key: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         Err(_) if !binary && value.is_none() => Ok(Vec::new()),
         _ => {
             let expected = if binary { "bytes, because the key ends in -bin" } else { "str or ASCII bytes" };
-            let kind = value.get_type();
+            let kind = value.get_type().name()?;
             Err(PyTypeError::new_err(format!("the metadata value of {key:?} is {kind}, expected {expected}")))
         }
     }

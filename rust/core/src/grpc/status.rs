@@ -51,6 +51,19 @@ impl Code {
     ];
 }
 
+impl fmt::Display for Code {
+    /// The name by which gRPC's documents and libraries call it: `NOT_FOUND`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, letter) in format!("{self:?}").char_indices() {
+            if index > 0 && letter.is_ascii_uppercase() {
+                formatter.write_str("_")?;
+            }
+            write!(formatter, "{}", letter.to_ascii_uppercase())?;
+        }
+        Ok(())
+    }
+}
+
 impl From<u32> for Code {
     /// Numbers that gRPC has not defined count as UNKNOWN.
     fn from(number: u32) -> Self {
@@ -142,7 +155,7 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:?}: {}", self.code, self.message)
+        write!(formatter, "{}: {}", self.code, self.message)
     }
 }
 
@@ -218,6 +231,12 @@ mod tests {
             let value = HeaderValue::from_bytes(wire).unwrap_or_else(|_| HeaderValue::from_static(""));
             assert_eq!(decode_message(&value), *text);
         }
+    }
+
+    #[test]
+    fn codes_have_the_names_of_grpc() {
+        assert_eq!(Code::Ok.to_string(), "OK");
+        assert_eq!(Code::DeadlineExceeded.to_string(), "DEADLINE_EXCEEDED");
     }
 
     #[test]

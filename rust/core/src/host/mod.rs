@@ -155,7 +155,8 @@ impl Host {
     #[must_use]
     pub fn channel(&self, settings: ChannelSettings) -> Option<Channel> {
         let reach = self.0.reach.get()?.clone();
-        Some(Channel::new(Box::new(PluginConnector(reach)), settings))
+        let secure = !matches!(self.0.settings.security, Security::Plaintext);
+        Some(Channel::new(Box::new(PluginConnector(reach)), ChannelSettings { secure, ..settings }))
     }
 
     /// Log lines and output that wait to be read.
