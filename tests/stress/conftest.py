@@ -1,0 +1,97 @@
+"""The servers that these tests call: one in Go that echoes, and one of hand-made frames that is hostile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.bridge_program import LOOPS
+from peers import ROOT, go_peer
+from stress.calls import Run
+from stress.watched_server import Watched, says_nothing
+
+LIMIT = 20.0
+SEED = os.environ.get("FERRULE_SEED", str(random.randrange(1 << 32)))
+
+
+@contextlib.contextmanager
+def server(*command: str) -> Iterator[tuple[str, Path]]:
+    """Runs a server until its standard input closes; its first line, and a directory for its sockets.
+
+    It may write nothing to its standard error.
+    """
+    with tempfile.TemporaryDirectory(prefix="ft-", dir="/tmp") as directory:
+        process = subprocess.Popen(
+            [word.replace("DIRECTORY", directory) for word in command],
+            env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        yield process.stdout.readline().decode(), Path(directory)
+        _, errors = process.communicate(timeout=LIMIT)
+        assert errors.decode() == ""
+
+
+@pytest.fixture(scope="package")
+def echo() -> Iterator[str]:
+    """Target of the Go server `echo`: bench.Echo/Unary gives a message back, /Stream as many as it is asked for."""
+    with server(go_peer("echo"), "-unix", "DIRECTORY/echo") as (line, _):
+        yield json.loads(line)["targets"][0]
+
+
+@pytest.fixture(scope="package")
+def attacks() -> Iterator[Path]:
+    """Directory of the hostile server's sockets."""
+    with server(sys.executable, "-m", "stress.hostile_server", "DIRECTORY", SEED) as (line, directory):
+        assert line == "listening\n"
+        yield directory
+
+
+@pytest.fixture(autouse=True)
+def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """A panic of the I/O thread would show on standard error."""
+    yield
+    assert capfd.readouterr().err == ""
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Runs a coroutine on a loop of each kind, with a limit; what the loop could only log fails the test."""
+    reported: list[dict[str, Any]] = []
+
+    async def bounded(work: Coroutine[Any, Any, Any]) -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
+        async with asyncio.timeout(LIMIT):
+            return await work
+
+    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+        yield lambda work: runner.run(bounded(work))
+    assert reported == []
+
+
+@pytest.fixture
+def watched(temporary_directory: Path) -> Iterator[Callable[..., Watched]]:
+    servers: list[Watched] = []
+    path = temporary_directory / "watched"
+
+    def start(answer: Callable[[Watched, int], None] = says_nothing) -> Watched:
+        servers.append(Watched(path, answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.join()
+    path.unlink(missing_ok=True)

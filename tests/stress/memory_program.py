@@ -1,0 +1,36 @@
+"""Many large calls at once, in a process of their own: its peak of resident memory is written, in KiB.
+
+Run as: python -m stress.memory_program LIBRARY TARGET
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+from typing import Any
+
+from grpc import aio
+
+from ferrule.channel import insecure_channel
+
+IN_FLIGHT = 128
+PAYLOAD = bytes(range(256)) * 4096
+ROUNDS = 3
+FACTORIES = {"ferrule": insecure_channel, "grpcio": aio.insecure_channel}
+
+
+async def main(library: str, target: str) -> None:
+    async with FACTORIES[library](target) as channel:
+        echo: Any = channel.unary_unary("/bench.Echo/Unary")
+
+        async def calls() -> None:
+            for _ in range(ROUNDS):
+                assert await echo(PAYLOAD) == PAYLOAD
+
+        await asyncio.gather(*(calls() for _ in range(IN_FLIGHT)))
+    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
