@@ -331,3 +331,7 @@ async fn passed(deadline: Option<std::time::Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+#[path = "channel_tests.rs"]
+mod tests;
