@@ -1,8 +1,7 @@
 """Ferrule's blocking channel."""
 
-from ferrule.channel.sync import insecure_channel, secure_channel
-
 from channel_clients import load
+from ferrule.channel.sync import insecure_channel, secure_channel
 from ferrule.tls import TLSConfig
 
 
