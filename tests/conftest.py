@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from ferrule import _core
+from integration.bridge_program import LOOPS
 
 LIMIT = 20.0
 """Seconds after which something that should happen counts as not happening."""
@@ -89,4 +90,19 @@ async def no_loop_errors() -> AsyncIterator[None]:
         # gRPC's own tasks end a moment after the call that they belong to.
         _, left = await asyncio.wait(left, timeout=LIMIT)
     assert left == set(), "tasks left behind"
+    assert reported == []
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Runs a coroutine on a loop of each kind, with a limit; what the loop could only log fails the test."""
+    reported: list[dict[str, Any]] = []
+
+    async def bounded(work: Coroutine[Any, Any, Any]) -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
+        async with asyncio.timeout(LIMIT):
+            return await work
+
+    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+        yield lambda work: runner.run(bounded(work))
     assert reported == []

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,6 @@ MIB = 1 << 20
 pytestmark = pytest.mark.go
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-@pytest.fixture(params=LOOPS)
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Runs a coroutine on a loop of each kind, with a limit; what the loop could only log fails the test."""
-    reported: list[dict[str, Any]] = []
-
-    async def bounded(work: Coroutine[Any, Any, Any]) -> Any:
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
-        async with asyncio.timeout(LIMIT):
-            return await work
-
-    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-        yield lambda work: runner.run(bounded(work))
-    assert reported == []
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:

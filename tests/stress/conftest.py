@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -10,15 +9,12 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from integration.bridge_program import LOOPS
 from peers import ROOT, go_peer
-from stress.calls import Run
 from stress.watched_server import Watched, says_nothing
 
 LIMIT = 20.0
@@ -65,21 +61,6 @@ def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     """A panic of the I/O thread would show on standard error."""
     yield
     assert capfd.readouterr().err == ""
-
-
-@pytest.fixture(params=LOOPS)
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Runs a coroutine on a loop of each kind, with a limit; what the loop could only log fails the test."""
-    reported: list[dict[str, Any]] = []
-
-    async def bounded(work: Coroutine[Any, Any, Any]) -> Any:
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
-        async with asyncio.timeout(LIMIT):
-            return await work
-
-    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-        yield lambda work: runner.run(bounded(work))
-    assert reported == []
 
 
 @pytest.fixture

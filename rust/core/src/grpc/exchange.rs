@@ -237,7 +237,7 @@ async fn download(
     counters: &Counters,
 ) -> Result<End, Broken> {
     let (head, mut body) = response.await?.into_parts();
-    // The peer has it, so it is never sent again: with many large calls in flight this is half of their memory.
+    // The peer has it, so it is never sent again, and need not be held beside the answer.
     request.message = None;
     if let Err((status, initial)) = check_size(&head.headers, profile) {
         call.begin_answer(initial);

@@ -81,7 +81,7 @@ pub(super) struct Socket<S: Connected> {
     /// Only while a write waits.
     writable: Option<AsyncFd<Watched>>,
     /// Whether to read more than is asked for while much arrives. rustls asks for 4 KiB at a time: 260 system calls for a
-    /// megabyte. HTTP/2 asks for enough, and there the copy would cost more than it saves (1 MiB unary: a tenth more CPU).
+    /// megabyte. HTTP/2 asks for enough, and there the copy costs more than it saves (1 MiB unary: a sixth more CPU).
     reads_ahead: bool,
     /// Without capacity while little arrives, so that idle connections cost no memory.
     ahead: BytesMut,
