@@ -77,6 +77,15 @@ def no_leaks(temporary_directory: Path) -> Iterator[None]:
     assert ours == []
 
 
+def is_grpcio_late(context: dict[str, Any]) -> bool:
+    """Whether grpcio's completion queue, one for all loops, found an event for the loop of an earlier test.
+
+    It has no event of its own to wait for before a loop is closed.
+    """
+    queue = str(context.get("message", "")).startswith("Exception in callback PollerCompletionQueue._handle_events")
+    return queue and repr(context.get("exception")) == "RuntimeError('Event loop is closed')"
+
+
 @pytest_asyncio.fixture(autouse=True)
 async def no_loop_errors() -> AsyncIterator[None]:
     """Fails the test whose loop had to report an exception, or which left a task running."""
@@ -90,7 +99,7 @@ async def no_loop_errors() -> AsyncIterator[None]:
         # gRPC's own tasks end a moment after the call that they belong to.
         _, left = await asyncio.wait(left, timeout=LIMIT)
     assert left == set(), "tasks left behind"
-    assert reported == []
+    assert [context for context in reported if not is_grpcio_late(context)] == []
 
 
 @pytest.fixture(params=LOOPS)
