@@ -1,12 +1,17 @@
 //! Plain values between Python and the core.
 
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ferrule_core::handshake::{Expectations, Handshake};
 use ferrule_core::settings::Transports;
+use ferrule_core::transport::Address;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use rustix::fs::{Mode, OFlags};
 
 use crate::errors::to_py_err;
 
@@ -19,6 +24,23 @@ pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
 pub(crate) fn transports(words: &[String]) -> Transports {
     let has = |wanted: &str| words.iter().any(|word| word == wanted);
     Transports { unix: has("unix"), tcp: has("tcp") }
+}
+
+/// An address as Python passes it: (`unix`, path) or (`tcp`, `IP:PORT`).
+pub(crate) fn address(network: &str, location: &str) -> PyResult<Address> {
+    if network == "unix" {
+        return Ok(Address::Unix(PathBuf::from(location)));
+    }
+    let parsed = location.parse::<SocketAddr>();
+    let refused = |error| PyValueError::new_err(format!("address {location:?}: {error}, expected IP:PORT"));
+    parsed.map(Address::Tcp).map_err(refused)
+}
+
+/// A descriptor of our own for what Python has open: Python may close its at any time, or give it away.
+pub(crate) fn reopened(descriptor: i32) -> PyResult<OwnedFd> {
+    let options = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(format!("/dev/fd/{descriptor}"), options, Mode::empty());
+    Ok(opened.map_err(std::io::Error::from)?)
 }
 
 /// Protocol version, network, address, certificate (DER or None) of a handshake line.

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 
 use ferrule_core::certificate::Identity;
-use ferrule_core::error::Error;
 use ferrule_core::host::Host as CoreHost;
-use ferrule_core::inbox::Output;
+use ferrule_core::inbox::{Inbox, Output};
 use ferrule_core::process::ExitStatus;
 use ferrule_core::process::log_line::Level;
 use ferrule_core::settings::Settings;
@@ -15,11 +14,12 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::broker::{Broker, Owner};
 use crate::channel::{Channel, PassedChannelSettings};
 use crate::convert::duration;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, run};
 use crate::settings::PassedSettings;
 
 /// Plugins that were started and not closed yet: what must be ended when the interpreter exits.
@@ -30,7 +30,7 @@ fn live() -> MutexGuard<'static, HashMap<u64, CoreHost>> {
 }
 
 /// Log lines as (level 0 to 4, text), dropped lines, output as (is it standard error, bytes), whether lines are left.
-type Batch<'py> = (Vec<(u8, Bound<'py, PyBytes>)>, u64, Vec<(bool, Bound<'py, PyBytes>)>, bool);
+pub(crate) type Batch<'py> = (Vec<(u8, Bound<'py, PyBytes>)>, u64, Vec<(bool, Bound<'py, PyBytes>)>, bool);
 
 /// Log lines per batch: handling one costs Python about 10 us, and an event loop should not be held longer than a few ms.
 const LINES_PER_BATCH: usize = 256;
@@ -118,11 +118,15 @@ impl Host {
 
     /// Hands over waiting log lines at or above a level (0 trace to 4 error, None for none of them) and output.
     fn take<'py>(&self, py: Python<'py>, wanted_level: Option<u8>) -> Batch<'py> {
-        let batch = self.core.inbox().take(wanted_level.map(level), LINES_PER_BATCH);
-        let lines = batch.lines.iter().map(|(level, line)| (*level as u8, PyBytes::new(py, line))).collect();
-        let output = batch.output.iter();
-        let output = output.map(|(channel, data)| (*channel == Output::Stderr, PyBytes::new(py, data))).collect();
-        (lines, batch.dropped, output, batch.more)
+        take_batch(py, self.core.inbox(), wanted_level)
+    }
+
+    /// The broker of a plugin that is ready.
+    fn broker(&self) -> PyResult<Broker> {
+        if !self.core.has_broker() {
+            return Err(PyRuntimeError::new_err("the plugin is not ready"));
+        }
+        Ok(Broker::of(Owner::Host(self.core.clone())))
     }
 
     /// Exit status as `subprocess` has it, or None.
@@ -163,13 +167,13 @@ impl Host {
     }
 }
 
-fn run(
-    mailbox: &Mailbox,
-    future: Py<PyAny>,
-    work: impl Future<Output = Result<Outcome, Error>> + Send + 'static,
-) -> PyResult<()> {
-    let completion = mailbox.completion(future);
-    io_thread::spawn(async move { completion.post(work.await) })
+/// What waits in an inbox, at most a batch of it.
+pub(crate) fn take_batch<'py>(py: Python<'py>, inbox: &Inbox, wanted_level: Option<u8>) -> Batch<'py> {
+    let batch = inbox.take(wanted_level.map(level), LINES_PER_BATCH);
+    let lines = batch.lines.iter().map(|(level, line)| (*level as u8, PyBytes::new(py, line))).collect();
+    let output = batch.output.iter();
+    let output = output.map(|(channel, data)| (*channel == Output::Stderr, PyBytes::new(py, data))).collect();
+    (lines, batch.dropped, output, batch.more)
 }
 
 fn level(number: u8) -> Level {

@@ -1,5 +1,6 @@
 //! The extension module `ferrule._core`: the only place with `PyO3`. No logic lives here, only conversion.
 
+mod broker;
 mod call;
 mod channel;
 mod convert;
@@ -10,6 +11,8 @@ mod io_thread;
 mod mailbox;
 mod metadata;
 mod outcome;
+mod runner;
+mod server;
 mod settings;
 mod stream;
 
@@ -32,6 +35,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", ferrule_core::VERSION)?;
     module.add_class::<mailbox::Mailbox>()?;
     module.add_class::<host::Host>()?;
+    module.add_class::<broker::Broker>()?;
+    module.add_class::<broker::BrokerListener>()?;
+    module.add_class::<runner::RunnerDesk>()?;
+    module.add_class::<server::PluginServer>()?;
+    module.add_class::<server::ServerFacts>()?;
+    module.add_class::<server::BrokerStream>()?;
     module.add_class::<channel::Channel>()?;
     module.add_class::<call::Call>()?;
     module.add_class::<outcome::Facts>()?;

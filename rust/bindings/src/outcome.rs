@@ -1,18 +1,38 @@
 //! Results of operations: plain Rust values until they are on the thread that holds the interpreter.
 
-use ferrule_core::host;
+use ferrule_core::error::Error;
+use ferrule_core::grpc::channel;
 use ferrule_core::process::{ExitStatus, stop};
+use ferrule_core::{broker, host, server};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::broker::BrokerListener;
+use crate::channel::{Channel, Outgoing};
 use crate::errors::to_py_err;
+use crate::io_thread;
+use crate::mailbox::Mailbox;
+use crate::server::ServerFacts;
 
 /// What an operation can end with.
 pub(crate) enum Outcome {
     Ready(Box<host::Facts>),
     Stopped(stop::StopReport),
     Exited(ExitStatus),
+    Connected(Box<(channel::Channel, Outgoing)>),
+    Listening(Box<broker::BrokerListener>),
+    Serving(Box<server::Facts>),
     Nothing,
+}
+
+/// Runs an operation on the I/O thread; `future` gets its outcome through the mailbox.
+pub(crate) fn run(
+    mailbox: &Mailbox,
+    future: Py<PyAny>,
+    work: impl Future<Output = Result<Outcome, Error>> + Send + 'static,
+) -> PyResult<()> {
+    let completion = mailbox.completion(future);
+    io_thread::spawn(async move { completion.post(work.await) })
 }
 
 impl Outcome {
@@ -21,6 +41,9 @@ impl Outcome {
             Self::Ready(facts) => Ok(Py::new(py, Facts(*facts))?.into_any()),
             Self::Stopped(report) => Ok(Py::new(py, StopReport(report))?.into_any()),
             Self::Exited(status) => Ok(status.return_code().into_pyobject(py)?.into_any().unbind()),
+            Self::Connected(connected) => Ok(Py::new(py, Channel::new(connected.0, connected.1))?.into_any()),
+            Self::Listening(listener) => Ok(Py::new(py, BrokerListener::of(*listener))?.into_any()),
+            Self::Serving(facts) => Ok(Py::new(py, ServerFacts(*facts))?.into_any()),
             Self::Nothing => Ok(py.None()),
         }
     }
@@ -32,9 +55,9 @@ pub(crate) struct Facts(host::Facts);
 
 #[pymethods]
 impl Facts {
-    /// Process id.
+    /// Process id, or None where there is none.
     #[getter]
-    fn pid(&self) -> i32 {
+    fn pid(&self) -> Option<i32> {
         self.0.pid
     }
 

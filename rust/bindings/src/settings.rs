@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use ferrule_core::settings::{Curve, Security, Settings, Timeouts, TlsFiles};
+use ferrule_core::certificate::parse_pem_certificates;
+use ferrule_core::settings::{Curve, Limits, Reattach, Security, Settings, Timeouts, TlsFiles};
+use ferrule_core::transport::listener::SocketGroup;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use zeroize::Zeroizing;
 
-use crate::convert::{duration, transports};
+use crate::convert::{address, duration, reopened, transports};
+use crate::errors::to_py_err;
+use crate::runner::RunnerDesk;
 
 /// One entry per setting of the core, under the same name.
 #[derive(FromPyObject)]
@@ -36,6 +41,53 @@ pub(crate) struct PassedSettings {
     sync_stdout: bool,
     sync_stderr: bool,
     bridge: bool,
+    #[pyo3(default)]
+    multiplex: bool,
+    #[pyo3(default)]
+    socket_group: Option<String>,
+    /// A descriptor of the checked program.
+    #[pyo3(default)]
+    executable: Option<i32>,
+    #[pyo3(default)]
+    max_memory_bytes: Option<u64>,
+    #[pyo3(default)]
+    max_cpu_seconds: Option<u64>,
+    #[pyo3(default)]
+    reattach: Option<PassedReattach>,
+    #[pyo3(default)]
+    runner: Option<Py<RunnerDesk>>,
+}
+
+/// A plugin that runs already.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct PassedReattach {
+    network: String,
+    address: String,
+    pid: Option<i32>,
+    protocol_version: u32,
+    owned: bool,
+    identity: Option<(String, String)>,
+    server_certificate: Option<String>,
+}
+
+impl TryFrom<PassedReattach> for Reattach {
+    type Error = PyErr;
+
+    fn try_from(passed: PassedReattach) -> PyResult<Self> {
+        let server_certificate = passed.server_certificate.map(|pem| {
+            let certificates = parse_pem_certificates(pem.as_bytes(), "server_certificate");
+            certificates.map(|certificates| certificates.into_iter().next()).map_err(|error| to_py_err(&error))
+        });
+        Ok(Self {
+            address: address(&passed.network, &passed.address)?,
+            pid: passed.pid,
+            protocol_version: passed.protocol_version,
+            owned: passed.owned,
+            identity: passed.identity.map(|(certificate, key)| (certificate, Zeroizing::new(key))),
+            server_certificate: server_certificate.transpose()?.flatten(),
+        })
+    }
 }
 
 /// The caller's certificates, PEM.
@@ -90,11 +142,17 @@ impl TryFrom<PassedSettings> for Settings {
             sync_stdout: passed.sync_stdout,
             sync_stderr: passed.sync_stderr,
             bridge: passed.bridge,
+            multiplex: passed.multiplex,
+            socket_group: passed.socket_group.map(SocketGroup),
+            executable: passed.executable.map(reopened).transpose()?.map(Arc::new),
+            limits: Limits { memory_bytes: passed.max_memory_bytes, cpu_seconds: passed.max_cpu_seconds },
+            reattach: passed.reattach.map(Reattach::try_from).transpose()?,
+            runner: passed.runner.map(|desk| desk.get().runner()),
         })
     }
 }
 
-fn curve(name: &str) -> PyResult<Curve> {
+pub(crate) fn curve(name: &str) -> PyResult<Curve> {
     match name {
         "P-256" => Ok(Curve::P256),
         "P-384" => Ok(Curve::P384),

@@ -1,7 +1,5 @@
 //! A connection driven by the I/O thread, for Python's asyncio transport on top of it.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,11 +8,11 @@ use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::settings::TlsFiles;
 use ferrule_core::tls::{Trust, client_config};
 use ferrule_core::transport::duplex::{Duplex, drive};
-use ferrule_core::transport::{Address, Dialer, Tls, Traffic};
-use pyo3::exceptions::PyValueError;
+use ferrule_core::transport::{Dialer, Tls, Traffic};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::convert;
 use crate::errors::to_py_err;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
@@ -46,13 +44,7 @@ impl Stream {
         mailbox: Py<Mailbox>,
         listener: Py<PyAny>,
     ) -> PyResult<Self> {
-        let address =
-            match network {
-                "unix" => Address::Unix(PathBuf::from(address)),
-                _ => Address::Tcp(address.parse::<SocketAddr>().map_err(|error| {
-                    PyValueError::new_err(format!("address {address:?}: {error}, expected IP:PORT"))
-                })?),
-            };
+        let address = convert::address(network, address)?;
         let tls = tls.map(|tls| protection(&tls.into())).transpose().map_err(|error| to_py_err(&error))?;
         let traffic = Traffic::default();
         let dialer = Arc::new(Dialer::new(address, tls, traffic.clone()));

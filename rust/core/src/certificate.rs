@@ -83,6 +83,12 @@ impl Identity {
         self.certified_key.clone()
     }
 
+    /// The certificate itself, without the rest of its chain.
+    #[must_use]
+    pub fn leaf(&self) -> Option<CertificateDer<'static>> {
+        self.certified_key.cert.first().cloned()
+    }
+
     /// The certificate as PEM, final newline included.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {

@@ -10,6 +10,8 @@ use crate::settings::{Security, Settings};
 const CLIENT_CERT: &str = "PLUGIN_CLIENT_CERT";
 /// Its presence turns broker multiplexing on in the plugin.
 const MULTIPLEX_GRPC: &str = "PLUGIN_MULTIPLEX_GRPC";
+/// Group whose members may use the plugin's sockets.
+const UNIX_SOCKET_GROUP: &str = "PLUGIN_UNIX_SOCKET_GROUP";
 /// Directory in which the plugin makes its sockets.
 const UNIX_SOCKET_DIR: &str = "PLUGIN_UNIX_SOCKET_DIR";
 
@@ -21,7 +23,7 @@ const RESERVED: [&str; 7] = [
     "PLUGIN_PROTOCOL_VERSIONS",
     MULTIPLEX_GRPC,
     CLIENT_CERT,
-    "PLUGIN_UNIX_SOCKET_GROUP",
+    UNIX_SOCKET_GROUP,
     UNIX_SOCKET_DIR,
 ];
 
@@ -47,8 +49,16 @@ pub fn child_environment(
         // A caller's own value, `{**os.environ}` for one, would make the plugin serve TLS that this host will not speak.
         _ => drop(environment.remove(OsStr::new(CLIENT_CERT))),
     }
-    // The same goes for multiplexing.
+    // The same goes for multiplexing and for the group.
     environment.remove(OsStr::new(MULTIPLEX_GRPC));
+    environment.remove(OsStr::new(UNIX_SOCKET_GROUP));
+    if settings.multiplex {
+        // No other word: Go plugins announce multiplexing whatever it says, but do it only for a true one.
+        environment.insert(MULTIPLEX_GRPC.into(), "true".into());
+    }
+    if let Some(group) = &settings.socket_group {
+        environment.insert(UNIX_SOCKET_GROUP.into(), group.0.clone().into());
+    }
     environment
 }
 

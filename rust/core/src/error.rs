@@ -145,6 +145,22 @@ kinds! {
     Http2Failed = "connect.http2", Protocol, "Check that the plugin serves gRPC, and that both sides agree on TLS.";
     /// The health check of service `plugin` failed.
     HealthFailed = "connect.health", Transport, "The plugin answers, but not to its health check; see its log.";
+    /// The peer's broker sent what cannot be understood.
+    BrokerInvalid = "broker.invalid", Protocol, "The peer breaks the rules of go-plugin's broker; find out what answers there.";
+    /// The peer did not do its part of a brokered connection in time.
+    BrokerTimeout = "broker.timeout", Protocol, "Check that the peer accepts this id, and that both sides agree on broker multiplexing.";
+    /// The peer, or this side, does not accept this id.
+    BrokerRefused = "broker.refused", Protocol, "Take each id from next_id() of the side that serves it, and use it once.";
+    /// The broker's stream has ended, or its plugin has.
+    BrokerClosed = "broker.closed", Protocol, "The plugin may have no broker, or has ended; see its log.";
+    /// There is no process to attach to.
+    ReattachGone = "reattach.gone", Transport, "Start the plugin again and use the configuration that it prints then.";
+    /// What should describe a running plugin cannot be read.
+    ReattachInvalid = "reattach.invalid", Config, "Pass what the plugin printed, unchanged.";
+    /// A runner could not start the plugin, or translate an address.
+    RunnerFailed = "runner.failed", Launch, "Read what the runner says; it was given by the setting runner.";
+    /// No socket could be opened to listen on.
+    ListenFailed = "listen.failed", Transport, "Check the directory or the range of ports that the message names.";
     /// A message over the limit.
     MessageTooLarge = "grpc.message-too-large", Protocol, "Raise the limit, or have the peer send less.";
     /// A frame that breaks the format.

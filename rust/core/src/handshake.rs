@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use rustls::pki_types::CertificateDer;
 
@@ -72,6 +73,21 @@ impl Handshake {
     }
 }
 
+/// The line that a plugin prints, without its end; the seventh field only for a host that asked for multiplexing.
+#[must_use]
+pub fn line(
+    protocol_version: u32,
+    address: &Address,
+    certificate: Option<&CertificateDer<'_>>,
+    multiplex: bool,
+) -> String {
+    // Go's host takes no padding.
+    let certificate = certificate.map(|certificate| STANDARD_NO_PAD.encode(certificate)).unwrap_or_default();
+    let (network, location) = (address.network(), address.location());
+    let multiplex = if multiplex { "|true" } else { "" };
+    format!("{CORE_VERSION}|{protocol_version}|{network}|{location}|grpc|{certificate}{multiplex}")
+}
+
 fn check_core_version(field: &str) -> Result<(), Error> {
     let version = parse_integer(field).ok_or_else(|| {
         let message = format!("the core protocol version {} is not a number", excerpt(field.as_bytes()));
@@ -96,7 +112,8 @@ fn negotiate_app_version(field: &str, offered: &[u32]) -> Result<u32, Error> {
     })
 }
 
-fn parse_address(network: &str, address: &str, allowed: Transports) -> Result<Address, Error> {
+/// Go-plugin's words for an address, checked.
+pub(crate) fn parse_address(network: &str, address: &str, allowed: Transports) -> Result<Address, Error> {
     let invalid = |reason: &str| {
         let message = format!("the {network} address {} cannot be used: {reason}", excerpt(address.as_bytes()));
         Error::new(ErrorKind::AddressInvalid, message)

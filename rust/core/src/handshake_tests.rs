@@ -188,3 +188,22 @@ proptest! {
         prop_assert_eq!(finder.stray_lines().count(), 2);
     }
 }
+
+proptest! {
+    #[test]
+    fn line_of_our_own_plugins_is_understood(
+        version in 0_u32..1000, path in "/[a-zA-Z0-9 ._-]{1,40}[a-z]", certified in any::<bool>(), multiplex in any::<bool>(),
+    ) {
+        let identity = crate::certificate::Identity::generate(crate::settings::Curve::P256).unwrap();
+        let certificate = certified.then(|| identity.certified_key().cert[0].clone());
+        let address = Address::Unix(path.into());
+        let expected = Expectations {
+            protocol_versions: vec![version],
+            transports: Transports { unix: true, tcp: true },
+            multiplex,
+        };
+        let line = line(version, &address, certificate.as_ref(), multiplex);
+        let handshake = Handshake::parse(line.as_bytes(), &expected).unwrap();
+        prop_assert_eq!(handshake, Handshake { protocol_version: version, address, certificate, multiplex });
+    }
+}

@@ -4,6 +4,7 @@
 //! and formats (`handshake`, `environment`, `certificate`, `grpc::framing`, `process::log_line`) take bytes and return
 //! values: no socket, clock or process. Everything else runs on one current-thread tokio runtime.
 
+pub mod broker;
 pub mod certificate;
 pub mod environment;
 pub mod error;
@@ -12,6 +13,7 @@ pub mod handshake;
 pub mod host;
 pub mod inbox;
 pub mod process;
+pub mod server;
 pub mod services;
 pub mod settings;
 pub mod tls;

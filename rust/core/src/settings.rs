@@ -1,10 +1,17 @@
 //! What a launch needs to know. Plain values: defaults and validation belong to the Python face, where users meet them.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
+
+use crate::process::Runner;
+use crate::transport::Address;
+use crate::transport::listener::SocketGroup;
 
 /// Everything about one plugin and how to drive it. No `Debug`: environment and cookie are not for logs.
 #[derive(Clone)]
@@ -41,6 +48,44 @@ pub struct Settings {
     pub sync_stderr: bool,
     /// Serve a local socket on which a stock gRPC library reaches the plugin.
     pub bridge: bool,
+    /// Ask for broker multiplexing: one socket for everything.
+    pub multiplex: bool,
+    /// A group whose members may use the plugin's sockets: a name or a number.
+    pub socket_group: Option<SocketGroup>,
+    /// The program as it was opened and checked; executed instead of whatever its path names by then.
+    pub executable: Option<Arc<OwnedFd>>,
+    /// What the plugin's process may use.
+    pub limits: Limits,
+    /// A plugin that runs already; nothing is launched then.
+    pub reattach: Option<Reattach>,
+    /// Launches in the core's stead.
+    pub runner: Option<Arc<dyn Runner>>,
+}
+
+/// What a process may use; beyond it the system refuses memory, or kills.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Address space in bytes.
+    pub memory_bytes: Option<u64>,
+    /// CPU time in seconds.
+    pub cpu_seconds: Option<u64>,
+}
+
+/// How to reach a plugin that somebody else started. No `Debug`: of the key.
+#[derive(Clone)]
+pub struct Reattach {
+    /// Where it listens.
+    pub address: Address,
+    /// Its process, if known.
+    pub pid: Option<i32>,
+    /// The application protocol version that it speaks.
+    pub protocol_version: u32,
+    /// Whether it may be shut down, and killed.
+    pub owned: bool,
+    /// Certificate and key of the host that started it, PEM.
+    pub identity: Option<(String, Zeroizing<String>)>,
+    /// Its own certificate.
+    pub server_certificate: Option<CertificateDer<'static>>,
 }
 
 /// How the connection is protected.

@@ -13,6 +13,7 @@ use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{
@@ -69,15 +70,26 @@ pub fn client_config(trust: &Trust, identity: Option<&Identity>, alpn: &[&[u8]])
     Ok(Arc::new(config))
 }
 
-/// Configuration of the accepting side: shows `identity` and admits only the holder of `peer`'s key.
-pub fn server_config(peer: CertificateDer<'static>, identity: &Identity) -> Result<Arc<ServerConfig>, Error> {
+/// Configuration of the accepting side: shows `identity` and admits only those whom `trust` names.
+pub fn server_config(trust: &Trust, identity: &Identity) -> Result<Arc<ServerConfig>, Error> {
     let mut config = ServerConfig::builder_with_provider(local_provider().clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| tls_error(&error))?
-        .with_client_cert_verifier(Arc::new(PinnedVerifier { pinned: peer }))
+        .with_client_cert_verifier(client_verifier(trust)?)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())));
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     Ok(Arc::new(config))
+}
+
+fn client_verifier(trust: &Trust) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    match trust {
+        Trust::Pinned(certificate) => Ok(Arc::new(PinnedVerifier { pinned: certificate.clone() })),
+        Trust::Authorities(pem) => Ok(Arc::new(AuthorityClientVerifier::new(parse_pem_certificates(pem, "ca")?)?)),
+        Trust::System => {
+            let message = "whom to admit must be said: the setting tls.ca has no certificates";
+            Err(Error::new(ErrorKind::IdentityFailed, message))
+        }
+    }
 }
 
 fn server_verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, Error> {
@@ -196,18 +208,24 @@ struct AuthorityVerifier {
 
 impl AuthorityVerifier {
     fn new(authorities: Vec<CertificateDer<'static>>) -> Result<Self, Error> {
-        let failed = |cause: &dyn std::fmt::Display| {
-            Error::new(ErrorKind::IdentityFailed, format!("the setting tls.ca cannot be used: {cause}"))
-        };
-        let mut roots = RootCertStore::empty();
-        for certificate in &authorities {
-            roots.add(certificate.clone()).map_err(|error| failed(&error))?;
-        }
-        let by_issuer = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider().clone())
-            .build()
-            .map_err(|error| failed(&error))?;
+        let by_issuer =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(root_store(&authorities)?), provider().clone())
+                .build()
+                .map_err(|error| unusable_authority(&error))?;
         Ok(Self { authorities, by_issuer })
     }
+}
+
+fn root_store(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in authorities {
+        roots.add(certificate.clone()).map_err(|error| unusable_authority(&error))?;
+    }
+    Ok(roots)
+}
+
+fn unusable_authority(cause: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::IdentityFailed, format!("the setting tls.ca cannot be used: {cause}"))
 }
 
 impl ServerCertVerifier for AuthorityVerifier {
@@ -229,28 +247,77 @@ impl ServerCertVerifier for AuthorityVerifier {
     verify_signatures_with_provider!();
 }
 
+/// The same for those who connect to us.
+#[derive(Debug)]
+struct AuthorityClientVerifier {
+    authorities: Vec<CertificateDer<'static>>,
+    by_issuer: Arc<dyn ClientCertVerifier>,
+}
+
+impl AuthorityClientVerifier {
+    fn new(authorities: Vec<CertificateDer<'static>>) -> Result<Self, Error> {
+        let roots = Arc::new(root_store(&authorities)?);
+        let by_issuer = WebPkiClientVerifier::builder_with_provider(roots, provider().clone())
+            .build()
+            .map_err(|error| unusable_authority(&error))?;
+        Ok(Self { authorities, by_issuer })
+    }
+}
+
+impl ClientCertVerifier for AuthorityClientVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        if !self.authorities.iter().any(|authority| authority == end_entity) {
+            return self.by_issuer.verify_client_cert(end_entity, intermediates, now);
+        }
+        check_validity(end_entity, now).map(|()| ClientCertVerified::assertion())
+    }
+
+    verify_signatures_with_provider!();
+}
+
 /// Says what a failed TLS handshake or a broken TLS stream was about, if it was about TLS.
 #[must_use]
 pub fn explain(error: &std::io::Error, peer: &str) -> Option<Error> {
+    let (kind, what) = cause(error, "than it announced in its handshake line")?;
+    Some(Error::new(kind, format!("no TLS connection to {peer}: {what}")))
+}
+
+/// The same about somebody who connected to us.
+#[must_use]
+pub fn explain_client(error: &std::io::Error) -> Option<String> {
+    cause(error, "than the one that was agreed on").map(|(_, what)| what)
+}
+
+fn cause(error: &std::io::Error, expected: &str) -> Option<(ErrorKind, String)> {
     let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    let (kind, what) = match cause {
-        rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => (
-            ErrorKind::CertificateMismatch,
-            "it presented another certificate than it announced in its handshake line".to_owned(),
-        ),
+    Some(match cause {
+        rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            (ErrorKind::CertificateMismatch, format!("it presented another certificate {expected}"))
+        }
         rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             (ErrorKind::CertificateExpired, "its certificate has expired".to_owned())
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => (ErrorKind::CertificateExpired, "its certificate is not valid yet".to_owned()),
+        rustls::Error::NoCertificatesPresented => {
+            (ErrorKind::CertificateMissing, "it presented no certificate".to_owned())
+        }
         rustls::Error::AlertReceived(alert) => {
             (ErrorKind::TlsFailed, format!("it refused our side with the alert {alert:?}"))
         }
         rustls::Error::InvalidMessage(_) => (ErrorKind::TlsFailed, format!("it does not speak TLS ({cause})")),
         _ => (ErrorKind::TlsFailed, cause.to_string()),
-    };
-    Some(Error::new(kind, format!("no TLS connection to {peer}: {what}")))
+    })
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ async fn pinned_pairs_of_every_curve_meet() {
     for (near, far) in [(Curve::P256, Curve::P521), (Curve::P384, Curve::P384), (Curve::P521, Curve::P256)] {
         let (near, far) = (identity(near), identity(far));
         let client = client_config(&Trust::Pinned(leaf(&far)), Some(&near), &[ALPN_H2]).unwrap();
-        let server = server_config(leaf(&near), &far).unwrap();
+        let server = server_config(&Trust::Pinned(leaf(&near)), &far).unwrap();
         let (connected, accepted) = meet(client, server).await;
         connected.unwrap();
         accepted.unwrap();
@@ -53,7 +53,7 @@ async fn pinned_pairs_of_every_curve_meet() {
 async fn other_server_certificate_is_refused() {
     let (near, far, other) = (identity(Curve::P256), identity(Curve::P521), identity(Curve::P521));
     let client = client_config(&Trust::Pinned(leaf(&other)), Some(&near), &[ALPN_H2]).unwrap();
-    let (connected, accepted) = meet(client, server_config(leaf(&near), &far).unwrap()).await;
+    let (connected, accepted) = meet(client, server_config(&Trust::Pinned(leaf(&near)), &far).unwrap()).await;
     let error = explain(&connected.unwrap_err(), "unix:/s").unwrap();
     assert_eq!(error.kind(), ErrorKind::CertificateMismatch);
     assert!(accepted.is_err());
@@ -64,7 +64,7 @@ async fn other_client_certificate_or_none_is_refused() {
     let (near, far, other) = (identity(Curve::P256), identity(Curve::P521), identity(Curve::P256));
     for shown in [Some(&other), None] {
         let client = client_config(&Trust::Pinned(leaf(&far)), shown, &[ALPN_H2]).unwrap();
-        let (connected, accepted) = meet(client, server_config(leaf(&near), &far).unwrap()).await;
+        let (connected, accepted) = meet(client, server_config(&Trust::Pinned(leaf(&near)), &far).unwrap()).await;
         assert!(accepted.is_err());
         assert!(connected.is_err());
     }
@@ -101,7 +101,7 @@ async fn leaf_in_the_pool_of_authorities_is_trusted_under_its_name_only() {
     let (near, far) = (identity(Curve::P256), identity(Curve::P384));
     let trust = Trust::Authorities(far.certificate_pem().as_bytes().to_vec());
     let client = client_config(&trust, Some(&near), &[ALPN_H2]).unwrap();
-    let (connected, _) = meet(client.clone(), server_config(leaf(&near), &far).unwrap()).await;
+    let (connected, _) = meet(client.clone(), server_config(&Trust::Pinned(leaf(&near)), &far).unwrap()).await;
     connected.unwrap();
 
     let verifier = server_verifier(&trust).unwrap();

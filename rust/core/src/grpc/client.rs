@@ -1,8 +1,8 @@
 //! Unary and server-streaming calls over one HTTP/2 connection.
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
 use http::{Method, Request, StatusCode, Uri, Version};
 use prost::Message;
 
@@ -43,17 +43,32 @@ impl GrpcClient {
         path: &'static str,
         request: &impl Message,
     ) -> Result<MessageStream<A>, Status> {
-        let body = framing::encode(&request.encode_to_vec(), usize::MAX).map_err(Status::unavailable)?;
+        let (mut upload, answers) = self.begin(path).await?;
+        upload.send(request, true)?;
+        Ok(answers)
+    }
+
+    /// Any number of requests, any number of answers, independent of each other.
+    pub async fn bidirectional<A>(&self, path: &'static str) -> Result<(Upload, MessageStream<A>), Status> {
+        self.begin(path).await
+    }
+
+    async fn begin<A>(&self, path: &'static str) -> Result<(Upload, MessageStream<A>), Status> {
         let mut requests = self.requests.clone().ready().await.map_err(|error| Status::from_h2(&error))?;
-        let (response, mut upload) =
-            requests.send_request(post(path)?, false).map_err(|error| Status::from_h2(&error))?;
-        // Small enough for the initial window; h2 queues it in any case.
-        upload.send_data(body, true).map_err(|error| Status::from_h2(&error))?;
-        Ok(MessageStream {
-            state: State::Waiting(response),
-            decoder: FrameDecoder::new(MESSAGE_LIMIT),
-            answer: std::marker::PhantomData,
-        })
+        let (response, upload) = requests.send_request(post(path)?, false).map_err(|error| Status::from_h2(&error))?;
+        let (state, decoder) = (State::Waiting(response), FrameDecoder::new(MESSAGE_LIMIT));
+        Ok((Upload(upload), MessageStream { state, decoder, answer: std::marker::PhantomData }))
+    }
+}
+
+/// The requests of a call.
+pub struct Upload(SendStream<Bytes>);
+
+impl Upload {
+    /// Sends one; small enough for the window, and queued by `h2` in any case.
+    pub fn send(&mut self, request: &impl Message, last: bool) -> Result<(), Status> {
+        let body = framing::encode(&request.encode_to_vec(), usize::MAX).map_err(Status::unavailable)?;
+        self.0.send_data(body, last).map_err(|error| Status::from_h2(&error))
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::launch::Announced;
 use super::reach::{Reach, epitaph, open};
 use super::session::Session;
 use super::{Facts, Host};
@@ -23,29 +24,31 @@ use crate::services::stdio::{self, StdioData};
 use crate::settings::{Security, Settings};
 use crate::tls::{ALPN_H2, Trust, client_config};
 use crate::transport::bridge::{Bridge, Epitaph};
+use crate::transport::multiplex::{Multiplex, Side};
 use crate::transport::{Dialer, Tls};
 
 impl Host {
-    pub(super) async fn bring_up(
-        &self,
-        session: &mut Session,
-        first_line: oneshot::Receiver<FirstLine>,
-    ) -> Result<Facts, Error> {
+    pub(super) async fn bring_up(&self, session: &mut Session, announced: Announced) -> Result<Facts, Error> {
         let begun = Instant::now();
-        let handshake = self.handshake(&session.process, first_line).await?;
+        let handshake = match announced {
+            Announced::Line(first_line) => self.handshake(&session.process, first_line).await?,
+            Announced::Already(handshake) => handshake,
+        };
         let shaken = begun.elapsed();
         session.address = Some(handshake.address.clone());
-        let dialer =
-            Arc::new(Dialer::new(handshake.address.clone(), self.protection(&handshake)?, self.0.traffic.clone()));
 
         let begun = Instant::now();
+        let protection = self.protection(&handshake)?;
+        let (dialer, multiplex) = self.dialer(&session.process, &handshake, protection.clone()).await?;
         let limit = self.0.settings.timeouts.connect;
-        let (opened, connected) = self.connect(&session.process, &dialer).await?;
-        let checked = begun.elapsed().saturating_sub(connected);
+        let (opened, checked) = self.connect(&session.process, &dialer).await?;
+        let connected = begun.elapsed().saturating_sub(checked);
         session.stdio = self.subscribe(&GrpcClient::new(&opened.0)).await;
         let reach = Reach::new(session.process.clone(), dialer.clone(), self.0.traffic.clone(), opened, limit);
         session.connection = Some(reach.connection().clone());
         let _ = self.0.reach.set(reach);
+        let directory = session.directory.path();
+        session.broker = Some(self.make_broker(session.process.clone(), protection, multiplex, directory));
         if self.0.settings.bridge {
             let path = session.directory.join("grpc");
             session.bridge = Some(Bridge::listen(path, dialer, bridge_epitaph(session.process.clone()), limit)?);
@@ -58,6 +61,25 @@ impl Host {
             bridge: session.bridge.as_ref().map(|bridge| bridge.path().clone()),
             timings: vec![("handshake", shaken), ("connect", connected), ("health", checked)],
         })
+    }
+
+    /// How connections to the plugin are made. With multiplexing there is only one socket ever, and a Go plugin waits for it
+    /// no longer than five seconds.
+    async fn dialer(
+        &self,
+        process: &Process,
+        handshake: &Handshake,
+        protection: Option<(Tls, Trust)>,
+    ) -> Result<(Arc<Dialer>, Option<Arc<Multiplex>>), Error> {
+        let (address, traffic) = (handshake.address.clone(), self.0.traffic.clone());
+        let tls = protection.map(|(tls, _)| tls);
+        if !handshake.multiplex {
+            return Ok((Arc::new(Dialer::new(address, tls, traffic)), None));
+        }
+        let plain = Dialer::new(address.clone(), None, traffic.clone());
+        let socket = self.in_time(process, &plain, plain.connect_patiently()).await?;
+        let session = Arc::new(Multiplex::start(socket, Side::Client));
+        Ok((Arc::new(Dialer::multiplexed(session.clone(), address, tls, traffic)), Some(session)))
     }
 
     async fn handshake(&self, process: &Process, first_line: oneshot::Receiver<FirstLine>) -> Result<Handshake, Error> {
@@ -73,10 +95,18 @@ impl Host {
             self.0.inbox.push_remark(Level::Warn, remark);
         }
         match first {
-            Ok(FirstLine::Found(line)) => Handshake::parse(&line, &self.expectations()),
+            Ok(FirstLine::Found(line)) => self.understand(&line).await,
             Ok(FirstLine::Refused(error)) => Err(error),
             Ok(FirstLine::Closed) | Err(_) => Err(self.no_handshake(process).await),
         }
+    }
+
+    async fn understand(&self, line: &[u8]) -> Result<Handshake, Error> {
+        let mut handshake = Handshake::parse(line, &self.expectations())?;
+        if let Some(runner) = &self.0.settings.runner {
+            handshake.address = runner.plugin_to_host(handshake.address).await?;
+        }
+        Ok(handshake)
     }
 
     /// Standard output is closed: usually because the process has ended, which takes a moment to be known.
@@ -101,7 +131,7 @@ impl Host {
     }
 
     fn name(&self) -> impl std::fmt::Display {
-        self.0.settings.command[0].display()
+        self.0.settings.command.first().map_or("", |program| program.to_str().unwrap_or("?"))
     }
 
     fn expectations(&self) -> Expectations {
@@ -109,35 +139,38 @@ impl Host {
         Expectations {
             protocol_versions: settings.protocol_versions.clone(),
             transports: settings.transports,
-            multiplex: false,
+            multiplex: settings.multiplex,
         }
     }
 
-    fn protection(&self, handshake: &Handshake) -> Result<Option<Tls>, Error> {
-        let (trust, name) = match (&self.0.settings.security, &handshake.certificate) {
-            (Security::Plaintext, _) => return Ok(None),
+    /// TLS of all connections to the plugin, and whom to believe; nothing for plaintext.
+    fn protection(&self, handshake: &Handshake) -> Result<Option<(Tls, Trust)>, Error> {
+        let settings = &self.0.settings;
+        let (trust, name) = match (&settings.security, &handshake.certificate) {
+            (Security::Certificates(files), _) => {
+                (Trust::Authorities(files.authorities.clone()), files.server_name.as_str())
+            }
             (Security::AutoMtls(_), Some(certificate)) => (Trust::Pinned(certificate.clone()), SERVER_NAME),
+            // As with Go's host: whoever attaches without certificates reaches a plugin that serves plaintext.
+            (Security::AutoMtls(_), None) if settings.reattach.is_some() => return Ok(None),
+            (Security::Plaintext, _) => return Ok(None),
             (Security::AutoMtls(_), None) => {
                 let message =
                     format!("mutual TLS was asked for, but the plugin {} announced no certificate", self.name());
                 return Err(Error::new(ErrorKind::CertificateMissing, message));
             }
-            (Security::Certificates(files), _) => {
-                (Trust::Authorities(files.authorities.clone()), files.server_name.as_str())
-            }
         };
-        Tls::new(client_config(&trust, self.identity(), &[ALPN_H2])?, name).map(Some)
+        let tls = Tls::new(client_config(&trust, self.identity(), &[ALPN_H2])?, name)?;
+        Ok(Some((tls, trust)))
     }
 
-    /// Connects and has the plugin answer once; the duration is that of connecting alone.
+    /// Connects and has the plugin answer once; the duration is that of the answer.
     async fn connect(&self, process: &Arc<Process>, dialer: &Dialer) -> Result<(Opened, Duration), Error> {
-        let limit = self.0.settings.timeouts.connect;
         let connecting = async {
-            let begun = Instant::now();
             let opened = open(dialer, process).await?;
-            let connected = begun.elapsed();
+            let begun = Instant::now();
             match health::check(&GrpcClient::new(&opened.0)).await {
-                Ok(()) => Ok((opened, connected)),
+                Ok(()) => Ok((opened, begun.elapsed())),
                 Err(status) => {
                     // A peer that refuses our certificate says so only after the TLS 1.3 handshake.
                     if status.disconnected {
@@ -148,6 +181,17 @@ impl Host {
                 }
             }
         };
+        self.in_time(process, dialer, connecting).await
+    }
+
+    /// An attempt to connect, within its limit and the plugin's life.
+    async fn in_time<T>(
+        &self,
+        process: &Process,
+        dialer: &Dialer,
+        connecting: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let limit = self.0.settings.timeouts.connect;
         let result = tokio::select! {
             biased;
             result = timeout(limit, connecting) => result,

@@ -4,6 +4,9 @@
 //! anywhere.
 
 mod bring_up;
+mod broker;
+mod launch;
+mod peer;
 mod reach;
 mod session;
 
@@ -12,28 +15,29 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use self::reach::{PluginConnector, Reach};
 use self::session::Session;
+use crate::broker::Broker;
 use crate::certificate::Identity;
-use crate::environment::child_environment;
 use crate::error::{Error, ErrorKind, Evidence};
 use crate::grpc::GrpcClient;
 use crate::grpc::channel::{Channel, Settings as ChannelSettings};
 use crate::inbox::Inbox;
 use crate::process::stop::{Rung, StopReport, kill, stop};
-use crate::process::{ExitStatus, FirstLine, Launch, Process, diagnose};
-use crate::settings::{Security, Settings};
-use crate::transport::{Address, PrivateDirectory, Traffic};
+use crate::process::{ExitStatus, Process};
+use crate::services::broker::carry;
+use crate::settings::Settings;
+use crate::transport::{Address, Traffic};
 use crate::wake::Wake;
 
 /// What is known of a plugin that is ready.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Process id.
-    pub pid: i32,
+    /// Process id, where there is one.
+    pub pid: Option<i32>,
     /// Application protocol version in use.
     pub protocol_version: u32,
     /// Where it listens.
@@ -57,6 +61,7 @@ struct Shared {
     identity: OnceLock<Identity>,
     process: OnceLock<Arc<Process>>,
     reach: OnceLock<Arc<Reach>>,
+    broker: OnceLock<Broker>,
     given_up: CancellationToken,
     /// Held by whoever starts, stops or closes, so that these follow each other.
     session: Mutex<Option<Session>>,
@@ -72,6 +77,7 @@ impl Host {
             identity: OnceLock::new(),
             process: OnceLock::new(),
             reach: OnceLock::new(),
+            broker: OnceLock::new(),
             given_up: CancellationToken::new(),
             session: Mutex::new(None),
         }))
@@ -81,11 +87,14 @@ impl Host {
     pub async fn start(&self) -> Result<Facts, Error> {
         let mut place = self.0.session.lock().await;
         let begun = Instant::now();
-        let (mut session, first_line) = self.launch()?;
+        let (mut session, announced) = tokio::select! {
+            launched = self.launch() => launched?,
+            () = self.0.given_up.cancelled() => return Err(given_up()),
+        };
         let launched = begun.elapsed();
         let result = tokio::select! {
-            result = self.bring_up(&mut session, first_line) => result,
-            () = self.0.given_up.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the client was closed while it started")),
+            result = self.bring_up(&mut session, announced) => result,
+            () = self.0.given_up.cancelled() => Err(given_up()),
         };
         match result {
             Ok(mut facts) => {
@@ -109,6 +118,10 @@ impl Host {
             let exit_status = self.exit_status().unwrap_or(ExitStatus::Unknown);
             return StopReport { rung: Rung::Exited, exit_status, steps: Vec::new() };
         };
+        if !session.owned {
+            session.disconnect();
+            return StopReport { rung: Rung::Detached, exit_status: ExitStatus::Unknown, steps: Vec::new() };
+        }
         let client = session.connection.as_ref().map(GrpcClient::new);
         let report = tokio::select! {
             report = stop(&session.process, client.as_ref(), &self.0.settings.timeouts) => report,
@@ -155,8 +168,30 @@ impl Host {
     #[must_use]
     pub fn channel(&self, settings: ChannelSettings) -> Option<Channel> {
         let reach = self.0.reach.get()?.clone();
-        let secure = !matches!(self.0.settings.security, Security::Plaintext);
+        let secure = reach.is_secure();
         Some(Channel::new(Box::new(PluginConnector(reach)), ChannelSettings { secure, ..settings }))
+    }
+
+    /// The broker; `None` before the plugin is ready. Only for the I/O thread: the first use opens its stream.
+    #[must_use]
+    pub fn broker(&self) -> Option<Broker> {
+        let (broker, connection) = (self.0.broker.get()?, self.0.reach.get()?.connection());
+        if broker.begin_carrying() {
+            tokio::spawn(carry(GrpcClient::new(connection), broker.clone()));
+        }
+        Some(broker.clone())
+    }
+
+    /// Whether the plugin is ready, and with it the broker.
+    #[must_use]
+    pub fn has_broker(&self) -> bool {
+        self.0.broker.get().is_some()
+    }
+
+    /// An id that no listener of the host has; `None` before the plugin is ready.
+    #[must_use]
+    pub fn next_service_id(&self) -> Option<u32> {
+        self.0.broker.get().map(Broker::next_id)
     }
 
     /// Log lines and output that wait to be read.
@@ -176,32 +211,8 @@ impl Host {
     pub fn identity(&self) -> Option<&Identity> {
         self.0.identity.get()
     }
+}
 
-    fn launch(&self) -> Result<(Session, oneshot::Receiver<FirstLine>), Error> {
-        let settings = &self.0.settings;
-        let program = diagnose::find_program(settings)?;
-        let directory = PrivateDirectory::create(&settings.socket_base)?;
-        let identity = match &settings.security {
-            Security::AutoMtls(curve) => Some(Identity::generate(*curve)?),
-            Security::Certificates(files) => match (&files.certificate, &files.key) {
-                (Some(certificate), Some(key)) => Some(Identity::from_pem(certificate, key)?),
-                _ => None,
-            },
-            Security::Plaintext => None,
-        };
-        let identity = identity.map(|identity| self.0.identity.get_or_init(|| identity));
-        let environment = child_environment(settings, identity.map(Identity::certificate_pem), directory.path());
-        let launch = Launch {
-            program: &program,
-            arguments: &settings.command,
-            environment: &environment,
-            working_directory: settings.working_directory.as_deref(),
-            die_with_host: settings.die_with_host,
-        };
-        let (process, first_line) = Process::start(&launch, self.0.inbox.clone())
-            .map_err(|failure| diagnose::explain(&failure, &program, settings))?;
-        let process = Arc::new(process);
-        let _ = self.0.process.set(process.clone());
-        Ok((Session { process, connection: None, stdio: None, bridge: None, address: None, directory }, first_line))
-    }
+fn given_up() -> Error {
+    Error::new(ErrorKind::Cancelled, "the client was closed while it started")
 }

@@ -43,6 +43,11 @@ impl Reach {
         &self.connection
     }
 
+    /// Whether calls travel inside TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.dialer.is_secure()
+    }
+
     async fn connect(self: Arc<Self>) -> Result<Opened, Refusal> {
         if !self.connection.is_over() {
             let pings = self.pings.lock().unwrap_or_else(PoisonError::into_inner).take();

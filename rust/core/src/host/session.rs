@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::broker::Broker;
 use crate::grpc::connection::Connection;
 use crate::process::Process;
 use crate::process::stop::KILL_LIMIT;
@@ -21,7 +22,10 @@ pub(super) struct Session {
     pub(super) stdio: Option<JoinHandle<()>>,
     pub(super) bridge: Option<Bridge>,
     pub(super) address: Option<Address>,
+    pub(super) broker: Option<Broker>,
     pub(super) directory: PrivateDirectory,
+    /// Whether the plugin is to end with the host.
+    pub(super) owned: bool,
 }
 
 impl Session {
@@ -38,6 +42,9 @@ impl Session {
 
     /// Ends the host's own connection, whoever else uses it; their calls are told how the plugin ended.
     pub(super) fn disconnect(&mut self) {
+        if let Some(broker) = self.broker.take() {
+            broker.close("the client was closed");
+        }
         if let Some(connection) = self.connection.take() {
             connection.fail("the client was closed".to_owned());
         }
@@ -49,6 +56,9 @@ impl Session {
         }
         self.bridge = None;
         self.disconnect();
+        if !self.owned {
+            return;
+        }
         self.process.signal(Signal::KILL);
         // A process in an uninterruptible system call outlives even that; it must not hold up its host.
         let _ = timeout(KILL_LIMIT, self.process.exited()).await;

@@ -1,10 +1,12 @@
 //! The plugin as a process: started, listened to, ended, and explained when it does not start.
 
+mod attached;
 pub mod diagnose;
 mod launch;
 pub mod log_line;
 mod monitor;
 mod output;
+mod runner;
 #[cfg(target_os = "linux")]
 mod spawn;
 #[cfg(not(target_os = "linux"))]
@@ -17,6 +19,7 @@ use std::fmt;
 pub use launch::{Launch, SpawnError};
 pub use monitor::{FirstLine, Process};
 pub use output::LineSplitter;
+pub use runner::{Answer, Order, Runner, Running};
 pub use spawn::Child;
 
 /// How a process ended.

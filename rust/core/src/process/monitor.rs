@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
+use super::attached::Attached;
 use super::launch::{Launch, SpawnError};
 use super::output::{LineSplitter, Tail};
-use super::{Child, ExitStatus};
+use super::{Child, ExitStatus, Runner, Running};
 use crate::error::Error;
 use crate::handshake::LineFinder;
 use crate::inbox::Inbox;
@@ -35,26 +37,35 @@ struct Announcement {
 
 /// A handle to the running process; the work is done by tasks that end with it.
 pub struct Process {
-    pid: Pid,
+    control: Control,
     exit: watch::Receiver<Option<ExitStatus>>,
     announcement: Arc<Mutex<Announcement>>,
     tail: Arc<Mutex<Tail>>,
 }
 
+/// Whose it is, and how it is signalled.
+enum Control {
+    /// Our child, leader of its own process group.
+    Child(Pid),
+    /// Somebody else's, of whom the sender says that it has not ended as far as is known.
+    Attached(
+        Option<Attached>,
+        #[expect(dead_code, reason = "held, so that the receiver waits")] watch::Sender<Option<ExitStatus>>,
+    ),
+    /// A runner's.
+    Runner(Option<i32>, Arc<dyn Runner>),
+}
+
+/// The tasks that read a plugin's pipes.
+type Readers = (JoinHandle<()>, JoinHandle<()>);
+
 impl Process {
     /// Starts the plugin; the second value receives what it prints first.
     pub fn start(launch: &Launch<'_>, inbox: Arc<Inbox>) -> Result<(Self, oneshot::Receiver<FirstLine>), SpawnError> {
         let mut child = Child::spawn(launch)?;
-        let (waiter, first_line) = oneshot::channel();
         let (exit_sender, exit) = watch::channel(None);
-        let announcement = Arc::new(Mutex::new(Announcement { finder: LineFinder::default(), waiter: Some(waiter) }));
-        let process = Self { pid: child.pid(), exit, announcement, tail: Arc::default() };
-
-        let (ended, stdout_ended) = watch::channel(false);
-        let stderr_ended = stdout_ended.clone();
-        let stdout = read_stdout(child.stdout.take(), stdout_ended, process.announcement.clone());
-        let stderr = read_stderr(child.stderr.take(), stderr_ended, process.tail.clone(), inbox);
-        let readers = (tokio::spawn(stdout), tokio::spawn(stderr));
+        let (process, first_line) = Self::new(Control::Child(child.pid()), exit);
+        let (ended, readers) = process.read((child.stdout.take(), child.stderr.take()), inbox);
         tokio::spawn(async move {
             // An error could only mean that the runtime is going down.
             let _ = child.ended().await;
@@ -67,10 +78,58 @@ impl Process {
         Ok((process, first_line))
     }
 
-    /// The process id.
+    /// Takes over a plugin that a runner has started.
+    pub fn take_over(
+        runner: Arc<dyn Runner>,
+        running: Running,
+        inbox: Arc<Inbox>,
+    ) -> (Self, oneshot::Receiver<FirstLine>) {
+        let (exit_sender, exit) = watch::channel(None);
+        let (process, first_line) = Self::new(Control::Runner(running.pid, runner), exit);
+        let (ended, readers) = process.read((Some(running.stdout), Some(running.stderr)), inbox);
+        tokio::spawn(async move {
+            let status = running.exit.await.unwrap_or(ExitStatus::Unknown);
+            ended.send_replace(true);
+            let _ = tokio::join!(readers.0, readers.1);
+            exit_sender.send_replace(Some(status));
+        });
+        (process, first_line)
+    }
+
+    /// Watches a plugin that somebody else started, by its id if that is known.
+    pub fn attach(pid: Option<i32>, owned: bool) -> Result<Self, Error> {
+        let (sender, exit) = watch::channel(None);
+        let attached = pid.map(|pid| Attached::find(pid, owned, sender.clone())).transpose()?;
+        Ok(Self::new(Control::Attached(attached, sender), exit).0)
+    }
+
+    fn new(control: Control, exit: watch::Receiver<Option<ExitStatus>>) -> (Self, oneshot::Receiver<FirstLine>) {
+        let (waiter, first_line) = oneshot::channel();
+        let announcement = Arc::new(Mutex::new(Announcement { finder: LineFinder::default(), waiter: Some(waiter) }));
+        (Self { control, exit, announcement, tail: Arc::default() }, first_line)
+    }
+
+    /// Reads both pipes to their ends, which come soon after the sender is told that the process has ended.
+    fn read(
+        &self,
+        (stdout, stderr): (Option<OwnedFd>, Option<OwnedFd>),
+        inbox: Arc<Inbox>,
+    ) -> (watch::Sender<bool>, Readers) {
+        let (ended, stdout_ended) = watch::channel(false);
+        let stderr_ended = stdout_ended.clone();
+        let stdout = read_stdout(stdout, stdout_ended, self.announcement.clone());
+        let stderr = read_stderr(stderr, stderr_ended, self.tail.clone(), inbox);
+        (ended, (tokio::spawn(stdout), tokio::spawn(stderr)))
+    }
+
+    /// The process id, where there is one.
     #[must_use]
-    pub fn pid(&self) -> i32 {
-        self.pid.as_raw_pid()
+    pub fn pid(&self) -> Option<i32> {
+        match &self.control {
+            Control::Child(pid) => Some(pid.as_raw_pid()),
+            Control::Attached(attached, _) => attached.as_ref().map(|attached| attached.pid.as_raw_pid()),
+            Control::Runner(pid, _) => *pid,
+        }
     }
 
     /// How it ended, if it has.
@@ -91,10 +150,17 @@ impl Process {
         if self.exit_status().is_some() {
             return;
         }
-        // A process may leave its group, but not its pid. Errors mean that it has ended, which is what the signal wants.
-        let left_group = kill_process_group(self.pid, signal).is_err();
-        if left_group || signal == Signal::KILL {
-            let _ = kill_process(self.pid, signal);
+        match &self.control {
+            Control::Child(pid) => {
+                // A process may leave its group, but not its pid. Errors mean that it has ended, which is what the signal
+                // wants.
+                let left_group = kill_process_group(*pid, signal).is_err();
+                if left_group || signal == Signal::KILL {
+                    let _ = kill_process(*pid, signal);
+                }
+            }
+            Control::Attached(attached, _) => attached.iter().for_each(|attached| attached.signal(signal)),
+            Control::Runner(_, runner) => runner.signal(signal == Signal::KILL),
         }
     }
 

@@ -37,12 +37,15 @@ pub struct Child {
 /// What the child reads and where it leaves its failure.
 struct Plan {
     program: *const libc::c_char,
+    /// Executed instead of the program, or -1.
+    executable: RawFd,
     arguments: *const *const libc::c_char,
     environment: *const *const libc::c_char,
     directory: *const libc::c_char,
     stdout: RawFd,
     stderr: RawFd,
     parent: Option<libc::pid_t>,
+    limits: [Option<(libc::__rlimit_resource_t, libc::rlim_t)>; 2],
     failure: Option<(Step, i32)>,
 }
 
@@ -65,12 +68,17 @@ impl Child {
         let (arguments, environment) = (pointers(&strings.arguments), pointers(&strings.environment));
         let mut plan = Plan {
             program: strings.program.as_ptr(),
+            executable: launch.executable.map_or(-1, |executable| executable.as_raw_fd()),
             arguments: arguments.as_ptr(),
             environment: environment.as_ptr(),
             directory: strings.directory.as_ref().map_or(ptr::null(), |directory| directory.as_ptr()),
             stdout: stdout_write.as_raw_fd(),
             stderr: stderr_write.as_raw_fd(),
             parent: launch.die_with_host.then(|| rustix::process::getpid().as_raw_pid()),
+            limits: [
+                launch.limits.memory_bytes.map(|bytes| (libc::RLIMIT_AS, bytes)),
+                launch.limits.cpu_seconds.map(|seconds| (libc::RLIMIT_CPU, seconds)),
+            ],
             failure: None,
         };
         let (pid, pidfd) = clone_and_execute(&mut plan).map_err(SpawnError::Resources)?;
@@ -229,9 +237,37 @@ unsafe fn prepare_and_execute(plan: &Plan) -> (Step, i32) {
         if !plan.directory.is_null() && libc::chdir(plan.directory) != 0 {
             return (Step::Directory, errno());
         }
+        for (resource, limit) in plan.limits.into_iter().flatten() {
+            // The hard limit too: the program must not raise it again.
+            let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+            if libc::setrlimit(resource, &raw const limit) != 0 {
+                return (Step::Prepare, errno());
+            }
+        }
         restore_signals();
-        libc::execve(plan.program, plan.arguments, plan.environment);
+        if plan.executable < 0 {
+            libc::execve(plan.program, plan.arguments, plan.environment);
+        } else {
+            execute_descriptor(plan);
+        }
         (Step::Execute, errno())
+    }
+}
+
+/// Returns only if it failed.
+unsafe fn execute_descriptor(plan: &Plan) {
+    // SAFETY: see `run_child`.
+    unsafe {
+        let execute = || {
+            let (path, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+            libc::syscall(libc::SYS_execveat, plan.executable, path, plan.arguments, plan.environment, flags);
+        };
+        execute();
+        if errno() == libc::ENOENT {
+            // A script: its interpreter opens it by the name /dev/fd/N, so that the descriptor must stay open.
+            libc::fcntl(plan.executable, libc::F_SETFD, 0);
+            execute();
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts the child; `die_with_host` has no equivalent here.
+    /// Starts the child; `die_with_host`, `executable` and `limits` have no equivalent here.
     pub fn spawn(launch: &Launch<'_>) -> Result<Self, SpawnError> {
         let mut command = Command::new(launch.program);
         command.args(&launch.arguments[1..]).env_clear().envs(launch.environment);

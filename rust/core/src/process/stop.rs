@@ -21,6 +21,8 @@ pub enum Rung {
     Terminate,
     /// It had to be killed.
     Kill,
+    /// It runs on: somebody else started it.
+    Detached,
 }
 
 impl Rung {
@@ -32,6 +34,7 @@ impl Rung {
             Self::Shutdown => "shutdown",
             Self::Terminate => "sigterm",
             Self::Kill => "sigkill",
+            Self::Detached => "detached",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The services of every go-plugin plugin that the host itself calls.
 
+pub mod broker;
 pub mod controller;
 pub mod health;
 pub mod stdio;

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 
+use super::multiplex::Multiplex;
 #[cfg(unix)]
 use super::socket::Socket;
 use super::stream::Watched;
@@ -41,6 +42,7 @@ impl Tls {
 /// Address, protection and counters of one peer.
 pub struct Dialer {
     address: Address,
+    session: Option<Arc<Multiplex>>,
     tls: Option<Tls>,
     traffic: Traffic,
     last_error: LastError,
@@ -50,7 +52,13 @@ impl Dialer {
     /// A dialer that adds what it moves to `traffic`.
     #[must_use]
     pub fn new(address: Address, tls: Option<Tls>, traffic: Traffic) -> Self {
-        Self { address, tls, traffic, last_error: LastError::default() }
+        Self { address, session: None, tls, traffic, last_error: LastError::default() }
+    }
+
+    /// The same for streams of a socket that is there already.
+    #[must_use]
+    pub fn multiplexed(session: Arc<Multiplex>, address: Address, tls: Option<Tls>, traffic: Traffic) -> Self {
+        Self { session: Some(session), ..Self::new(address, tls, traffic) }
     }
 
     /// Where the peer listens.
@@ -65,8 +73,19 @@ impl Dialer {
         self.protect(socket).await
     }
 
+    /// The rest of an attempt whose stream is there already.
+    pub async fn dial_over(&self, stream: Stream) -> Result<Stream, Error> {
+        self.protect(Ok(stream)).await
+    }
+
     /// The same for a plugin that may have announced itself before it listens, as some do; the caller's limit ends it.
     pub async fn dial_patiently(&self) -> Result<Stream, Error> {
+        let socket = self.connect_patiently().await;
+        self.protect(socket).await
+    }
+
+    /// The bare socket alone, counted.
+    pub async fn connect_patiently(&self) -> Result<Stream, Error> {
         let mut pause = Duration::from_millis(2);
         loop {
             match self.connect().await {
@@ -75,9 +94,15 @@ impl Dialer {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(100));
                 }
-                socket => return self.protect(socket.map_err(|error| self.refused(&error))).await,
+                socket => return socket.map_err(|error| self.refused(&error)),
             }
         }
+    }
+
+    /// Whether what it dials is inside TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Why the latest attempt failed, or what broke TLS on the stream that it gave.
@@ -94,23 +119,11 @@ impl Dialer {
     }
 
     async fn connect(&self) -> io::Result<Stream> {
-        match &self.address {
-            #[cfg(unix)]
-            Address::Unix(path) => {
-                Ok(Stream::new(Socket::new(UnixStream::connect(path).await?.into_std()?, self.tls.is_some())?))
-            }
-            #[cfg(not(unix))]
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
-            Address::Tcp(address) => {
-                let socket = TcpStream::connect(address).await?;
-                // Small calls must not wait for each other's acknowledgement.
-                socket.set_nodelay(true)?;
-                #[cfg(unix)]
-                return Ok(Stream::new(Socket::new(socket.into_std()?, self.tls.is_some())?));
-                #[cfg(not(unix))]
-                Ok(Stream::new(socket))
-            }
+        if let Some(session) = &self.session {
+            return session.open(&session.turn().await).await;
         }
+        let socket = connect(&self.address, self.tls.is_some()).await?;
+        Ok(Stream::new(Counted::new(socket, self.traffic.wire.clone())))
     }
 
     fn refused(&self, cause: &io::Error) -> Error {
@@ -119,14 +132,14 @@ impl Dialer {
 
     async fn protect(&self, socket: Result<Stream, Error>) -> Result<Stream, Error> {
         let result = match socket {
-            Ok(socket) => self.shake_hands(Counted::new(socket, self.traffic.wire.clone())).await,
+            Ok(socket) => self.shake_hands(socket).await,
             Err(error) => Err(error),
         };
         self.last_error.set(result.as_ref().err().cloned());
         result
     }
 
-    async fn shake_hands(&self, wire: Counted<Stream>) -> Result<Stream, Error> {
+    async fn shake_hands(&self, wire: Stream) -> Result<Stream, Error> {
         let Some(tls) = &self.tls else {
             return Ok(Stream::new(Counted::new(wire, self.traffic.content.clone())));
         };
@@ -142,6 +155,25 @@ impl Dialer {
         }
         let watched = Watched::new(stream, self.address.to_string(), self.last_error.clone());
         Ok(Stream::new(Counted::new(watched, self.traffic.content.clone())))
+    }
+}
+
+/// One attempt at a bare socket.
+async fn connect(address: &Address, reads_ahead: bool) -> io::Result<Stream> {
+    match address {
+        #[cfg(unix)]
+        Address::Unix(path) => Ok(Stream::new(Socket::new(UnixStream::connect(path).await?.into_std()?, reads_ahead)?)),
+        #[cfg(not(unix))]
+        Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        Address::Tcp(address) => {
+            let socket = TcpStream::connect(address).await?;
+            // Small calls must not wait for each other's acknowledgement.
+            socket.set_nodelay(true)?;
+            #[cfg(unix)]
+            return Ok(Stream::new(Socket::new(socket.into_std()?, reads_ahead)?));
+            #[cfg(not(unix))]
+            Ok(Stream::new(socket))
+        }
     }
 }
 

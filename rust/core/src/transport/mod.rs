@@ -4,10 +4,13 @@ pub mod bridge;
 mod counted;
 mod dialer;
 pub mod duplex;
+pub mod listener;
+pub mod multiplex;
 mod private_directory;
 #[cfg(unix)]
 mod socket;
 mod stream;
+pub mod terminator;
 
 use std::fmt;
 use std::net::SocketAddr;

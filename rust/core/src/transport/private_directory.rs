@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::listener::{SocketGroup, share};
 use crate::error::{Error, ErrorKind};
 
 /// Room that a socket's name needs after the directory: `/plugin` and up to 20 digits, within 103 bytes.
@@ -22,6 +23,17 @@ impl PrivateDirectory {
         let base = if fits { base } else { Path::new("/tmp") };
         make(base).map(Self).map_err(|error| {
             let message = format!("no private socket directory could be made in {}: {error}", base.display());
+            Error::new(ErrorKind::LaunchFailed, message)
+        })
+    }
+
+    /// Lets the members of a group enter as well: the mode becomes 0770.
+    pub fn share(&self, group: &SocketGroup) -> Result<(), Error> {
+        share(self.path(), group, 0o770).map_err(|error| {
+            let (path, group) = (self.path().display(), &group.0);
+            let message = format!(
+                "the directory {path} cannot be given to the group {group:?} (setting unix_socket_group): {error}"
+            );
             Error::new(ErrorKind::LaunchFailed, message)
         })
     }

@@ -1,0 +1,148 @@
+//! The broker of a host or of a plugin's side, and what it listens for.
+
+use std::sync::{Mutex, PoisonError};
+
+use ferrule_core::broker;
+use ferrule_core::error::{Error, ErrorKind};
+use ferrule_core::host::Host;
+use ferrule_core::server::PluginServer;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::channel::PassedChannelSettings;
+use crate::convert::address;
+use crate::io_thread;
+use crate::mailbox::Mailbox;
+use crate::outcome::{Outcome, run};
+
+/// Whose broker it is.
+#[derive(Clone)]
+pub(crate) enum Owner {
+    Host(Host),
+    Server(PluginServer),
+}
+
+impl Owner {
+    /// On the I/O thread: a host's broker opens its stream with the first use.
+    fn broker(&self) -> Result<broker::Broker, Error> {
+        let broker = match self {
+            Self::Host(host) => host.broker(),
+            Self::Server(server) => server.broker().cloned(),
+        };
+        broker.ok_or_else(|| Error::new(ErrorKind::BrokerClosed, "the broker is closed: its client was closed"))
+    }
+}
+
+/// Further connections between a host and its plugin, in both directions.
+#[pyclass(frozen, module = "ferrule._core")]
+pub(crate) struct Broker {
+    owner: Owner,
+}
+
+impl Broker {
+    pub(crate) fn of(owner: Owner) -> Self {
+        Self { owner }
+    }
+}
+
+#[pymethods]
+impl Broker {
+    /// An id that no listener of this side has.
+    fn next_id(&self) -> PyResult<u32> {
+        let id = match &self.owner {
+            Owner::Host(host) => host.next_service_id(),
+            Owner::Server(server) => server.broker().map(broker::Broker::next_id),
+        };
+        id.ok_or_else(|| PyRuntimeError::new_err("the broker is not ready"))
+    }
+
+    /// Connects to what the peer serves under an id; the future gets a `Channel`.
+    fn dial(
+        &self,
+        service_id: u32,
+        settings: PassedChannelSettings,
+        mailbox: &Mailbox,
+        future: Py<PyAny>,
+    ) -> PyResult<()> {
+        let ((settings, outgoing), owner) = (settings.read(None)?, self.owner.clone());
+        run(mailbox, future, async move {
+            let channel = owner.broker()?.dial(service_id, settings).await?;
+            Ok(Outcome::Connected(Box::new((channel, outgoing))))
+        })
+    }
+
+    /// The same for an address that came by other means.
+    fn dial_address(
+        &self,
+        network: &str,
+        location: &str,
+        settings: PassedChannelSettings,
+        mailbox: &Mailbox,
+        future: Py<PyAny>,
+    ) -> PyResult<()> {
+        let ((settings, outgoing), owner) = (settings.read(None)?, self.owner.clone());
+        let address = address(network, location)?;
+        run(mailbox, future, async move {
+            let channel = owner.broker()?.dial_address(address, settings).await?;
+            Ok(Outcome::Connected(Box::new((channel, outgoing))))
+        })
+    }
+
+    /// Lets the peer dial an id; the future gets a `BrokerListener`.
+    fn accept(&self, service_id: u32, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
+        let owner = self.owner.clone();
+        run(mailbox, future, async move { Ok(Outcome::Listening(Box::new(owner.broker()?.accept(service_id).await?))) })
+    }
+}
+
+/// What the peer can dial until it is closed.
+#[pyclass(frozen, module = "ferrule._core")]
+pub(crate) struct BrokerListener {
+    core: Mutex<Option<broker::BrokerListener>>,
+    backend: String,
+    address: Option<String>,
+}
+
+impl BrokerListener {
+    pub(crate) fn of(core: broker::BrokerListener) -> Self {
+        let backend = core.backend().display().to_string();
+        let address = core.address().map(ToString::to_string);
+        Self { core: Mutex::new(Some(core)), backend, address }
+    }
+}
+
+#[pymethods]
+impl BrokerListener {
+    /// Path of the Unix socket on which the server behind is to listen.
+    #[getter]
+    fn backend(&self) -> &str {
+        &self.backend
+    }
+
+    /// `unix:PATH` as announced; None when multiplexed.
+    #[getter]
+    fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    /// No more connections, and the end of those there are; the future gets None.
+    fn close(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
+        run(mailbox, future, async move {
+            if let Some(core) = core {
+                core.close().await;
+            }
+            Ok(Outcome::Nothing)
+        })
+    }
+}
+
+impl Drop for BrokerListener {
+    fn drop(&mut self) {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(core) = core {
+            // In a forked child there is nothing to close: the sockets are the parent's.
+            let _ = io_thread::spawn(core.close());
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A runner that Python implements: the core's requests wait here until Python has answered them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ferrule_core::error::{Error, ErrorKind};
+use ferrule_core::process::{Answer, ExitStatus, Order, Runner, Running};
+use ferrule_core::transport::Address;
+use ferrule_core::wake::Wake;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use tokio::sync::oneshot;
+
+use crate::convert::{address, reopened};
+use crate::mailbox::Mailbox;
+
+/// What the core asks.
+enum Request {
+    Start(Box<Order>),
+    Signal(bool),
+    Translate(&'static str, Address),
+}
+
+/// What is answered.
+enum Reply {
+    Running(Running),
+    Address(Address),
+}
+
+#[derive(Default)]
+struct State {
+    requests: Vec<(u64, Request)>,
+    waiting: HashMap<u64, oneshot::Sender<Result<Reply, Error>>>,
+    exit: Option<oneshot::Sender<ExitStatus>>,
+}
+
+struct Shared {
+    last: AtomicU64,
+    state: Mutex<State>,
+    wake: Arc<dyn Wake>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, request: Request) -> oneshot::Receiver<Result<Reply, Error>> {
+        let (sender, receiver) = oneshot::channel();
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.lock();
+        state.requests.push((number, request));
+        state.waiting.insert(number, sender);
+        drop(state);
+        self.wake.wake();
+        receiver
+    }
+}
+
+struct PythonRunner(Arc<Shared>);
+
+fn failed(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::RunnerFailed, message)
+}
+
+async fn reply(receiver: oneshot::Receiver<Result<Reply, Error>>) -> Result<Reply, Error> {
+    receiver.await.unwrap_or_else(|_| Err(failed("the runner was given up")))
+}
+
+impl PythonRunner {
+    fn translate(&self, direction: &'static str, address: Address) -> Answer<Address> {
+        let receiver = self.0.ask(Request::Translate(direction, address));
+        Box::pin(async move {
+            match reply(receiver).await? {
+                Reply::Address(address) => Ok(address),
+                Reply::Running(_) => Err(failed(format!("the runner answered {direction} with no address"))),
+            }
+        })
+    }
+}
+
+impl Runner for PythonRunner {
+    fn start(&self, order: Order) -> Answer<Running> {
+        let receiver = self.0.ask(Request::Start(Box::new(order)));
+        Box::pin(async move {
+            match reply(receiver).await? {
+                Reply::Running(running) => Ok(running),
+                Reply::Address(_) => Err(failed("the runner answered start with an address")),
+            }
+        })
+    }
+
+    fn signal(&self, force: bool) {
+        drop(self.0.ask(Request::Signal(force)));
+    }
+
+    fn plugin_to_host(&self, address: Address) -> Answer<Address> {
+        self.translate("plugin_to_host", address)
+    }
+
+    fn host_to_plugin(&self, address: Address) -> Answer<Address> {
+        self.translate("host_to_plugin", address)
+    }
+}
+
+/// Where the core's requests for a runner wait. `listener` is called without arguments when [`RunnerDesk::take`] has some.
+#[pyclass(frozen, module = "ferrule._core")]
+pub(crate) struct RunnerDesk {
+    shared: Arc<Shared>,
+    mailbox: Py<Mailbox>,
+    listener: u64,
+}
+
+impl RunnerDesk {
+    pub(crate) fn runner(&self) -> Arc<dyn Runner> {
+        Arc::new(PythonRunner(self.shared.clone()))
+    }
+
+    fn answer_with(&self, request: u64, answer: Result<Reply, Error>) {
+        let waiting = self.shared.lock().waiting.remove(&request);
+        if let Some(waiting) = waiting {
+            // Whoever asked may have given up.
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+#[pymethods]
+impl RunnerDesk {
+    #[new]
+    fn new(mailbox: Py<Mailbox>, listener: Py<PyAny>) -> Self {
+        let (listener, wake) = mailbox.get().listener(listener);
+        let shared = Shared { last: AtomicU64::new(1), state: Mutex::default(), wake };
+        Self { shared: Arc::new(shared), mailbox, listener }
+    }
+
+    /// Requests as (number, kind, payload).
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let requests = std::mem::take(&mut self.shared.lock().requests);
+        requests.into_iter().map(|(number, request)| request.into_python(py, number)).collect()
+    }
+
+    /// The plugin runs. Its descriptors stay the caller's, who may close them now.
+    fn started(&self, request: u64, stdout: i32, stderr: i32, pid: Option<i32>) -> PyResult<()> {
+        let (exited, exit) = oneshot::channel();
+        let running = Running { stdout: reopened(stdout)?, stderr: reopened(stderr)?, pid, exit };
+        self.shared.lock().exit = Some(exited);
+        self.answer_with(request, Ok(Reply::Running(running)));
+        Ok(())
+    }
+
+    /// A translated address.
+    fn translated(&self, request: u64, network: &str, location: &str) -> PyResult<()> {
+        self.answer_with(request, Ok(Reply::Address(address(network, location)?)));
+        Ok(())
+    }
+
+    /// A request cannot be fulfilled.
+    fn fail(&self, request: u64, message: String) {
+        self.answer_with(request, Err(failed(message)));
+    }
+
+    /// The plugin has ended, with this status as `subprocess` has it, or None if unknown.
+    fn exited(&self, status: Option<i32>) {
+        let status = match status {
+            None => ExitStatus::Unknown,
+            Some(signal) if signal < 0 => ExitStatus::Signal(-signal),
+            Some(code) => ExitStatus::Code(code),
+        };
+        let exit = self.shared.lock().exit.take();
+        if let Some(exit) = exit {
+            // The host may be closed already.
+            let _ = exit.send(status);
+        }
+    }
+
+    /// No more calls of the listener; whoever still waits is told.
+    fn close(&self) {
+        self.mailbox.get().remove_listener(self.listener);
+        let mut state = self.shared.lock();
+        let given_up = (std::mem::take(&mut state.requests), std::mem::take(&mut state.waiting), state.exit.take());
+        drop(state);
+        drop(given_up);
+    }
+}
+
+impl Request {
+    fn into_python(self, py: Python<'_>, number: u64) -> PyResult<Bound<'_, PyTuple>> {
+        match self {
+            Self::Start(order) => {
+                let payload = PyDict::new(py);
+                payload.set_item("command", &order.command)?;
+                payload.set_item("environment", &order.environment)?;
+                payload.set_item(
+                    "cwd",
+                    order.working_directory.as_ref().map(|directory| directory.display().to_string()),
+                )?;
+                payload.set_item("socket_directory", order.socket_directory.display().to_string())?;
+                (number, "start", payload).into_pyobject(py)
+            }
+            Self::Signal(force) => (number, if force { "kill" } else { "terminate" }, py.None()).into_pyobject(py),
+            Self::Translate(direction, address) => {
+                (number, direction, (address.network(), address.location())).into_pyobject(py)
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Listening for the peer under an id, in front of a stock gRPC server.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::Broker;
+use super::conn_info;
+use super::ledger::Outcome;
+use crate::error::Error;
+use crate::transport::listener::Listener;
+use crate::transport::terminator::Terminator;
+use crate::transport::{Address, Stream};
+
+/// What the peer can dial until this is dropped; its connections end with it.
+pub struct BrokerListener {
+    broker: Broker,
+    id: u32,
+    backend: PathBuf,
+    address: Option<Address>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Broker {
+    /// From now on the peer can dial `id`. Its connections are carried to the server at [`BrokerListener::backend`], which
+    /// may begin to listen a little later.
+    pub async fn accept(&self, id: u32) -> Result<BrokerListener, Error> {
+        self.ledger().check_open()?;
+        let terminator = self.terminator()?;
+        let number = self.0.last_backend.fetch_add(1, Ordering::Relaxed);
+        let backend = self.0.ways.backends.join(format!("serve{number}"));
+        let (address, serving) = if self.0.ways.session.is_some() {
+            (None, self.accept_streams(id, terminator, backend.clone())?)
+        } else {
+            self.accept_sockets(id, terminator, &backend).await?
+        };
+        Ok(BrokerListener { broker: self.clone(), id, backend, address, serving: Some(serving) })
+    }
+
+    async fn accept_sockets(
+        &self,
+        id: u32,
+        terminator: Terminator,
+        backend: &Path,
+    ) -> Result<(Option<Address>, JoinHandle<()>), Error> {
+        let listener = Listener::bind(&self.0.ways.place).await?;
+        let address = listener.address().clone();
+        let there = self.0.ways.peer.address_there(address.clone()).await?;
+        let serving = self.spawn(terminator.serve(listener, Arc::from(backend)));
+        self.send(conn_info::listening(id, there.network(), there.location()));
+        Ok((Some(address), serving))
+    }
+
+    fn accept_streams(&self, id: u32, terminator: Terminator, backend: PathBuf) -> Result<JoinHandle<()>, Error> {
+        let (sender, streams) = mpsc::unbounded_channel();
+        if self.ledger().listen(id, sender, Instant::now())? == Outcome::Welcome {
+            self.send(conn_info::welcome(id));
+        }
+        let peer = format!("the peer's dialler of service {id}");
+        Ok(self.spawn(serve_streams(streams, terminator, peer, backend)))
+    }
+
+    /// Runs until done, or until the broker is closed.
+    fn spawn(&self, serving: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let closing = self.0.closing.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = serving => (),
+                () = closing.cancelled() => (),
+            }
+        })
+    }
+}
+
+async fn serve_streams(
+    mut streams: mpsc::UnboundedReceiver<Stream>,
+    terminator: Terminator,
+    peer: String,
+    backend: PathBuf,
+) {
+    // Owned by this task, so that all connections end with it.
+    let mut connections = JoinSet::new();
+    while let Some(stream) = streams.recv().await {
+        let (terminator, peer, backend) = (terminator.clone(), peer.clone(), backend.clone());
+        connections.spawn(async move { terminator.carry(stream, &peer, &backend).await });
+        while connections.try_join_next().is_some() {}
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+impl BrokerListener {
+    /// Where the server behind is to listen: a path in a private directory.
+    #[must_use]
+    pub fn backend(&self) -> &Path {
+        &self.backend
+    }
+
+    /// Where the peer connects to; `None` when multiplexed.
+    #[must_use]
+    pub fn address(&self) -> Option<&Address> {
+        self.address.as_ref()
+    }
+}
+
+impl BrokerListener {
+    /// The same as dropping it, waiting for all to be given back.
+    pub async fn close(mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            // An error is the abortion itself.
+            let _ = serving.await;
+        }
+    }
+}
+
+impl Drop for BrokerListener {
+    fn drop(&mut self) {
+        if self.address.is_none() {
+            self.broker.ledger().stop_listening(self.id);
+        }
+        // The socket's file goes with the task that owns its listener.
+        self.serving.iter().for_each(JoinHandle::abort);
+        // The server behind leaves its file, or has removed it already.
+        let _ = std::fs::remove_file(&self.backend);
+    }
+}

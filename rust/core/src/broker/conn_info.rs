@@ -1,0 +1,156 @@
+//! `plugin.ConnInfo`, the one message of the broker's stream, and what it can mean. No socket, clock or process.
+
+use prost::Message;
+
+use crate::error::{Error, ErrorKind, excerpt};
+use crate::handshake::parse_address;
+use crate::settings::Transports;
+use crate::transport::Address;
+
+/// The message as it travels; `network` and `address` without multiplexing, `knock` with it.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ConnInfo {
+    /// Names a listener of the sender, or of the receiver in a knock.
+    #[prost(uint32, tag = "1")]
+    pub service_id: u32,
+    /// `unix` or `tcp`.
+    #[prost(string, tag = "2")]
+    pub network: String,
+    /// Where the sender listens.
+    #[prost(string, tag = "3")]
+    pub address: String,
+    /// Asks to be let in, or answers that.
+    #[prost(message, optional, tag = "4")]
+    pub knock: Option<Knock>,
+}
+
+/// "The next stream that I open is for this id", and the answer.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Knock {
+    /// Always true.
+    #[prost(bool, tag = "1")]
+    pub knock: bool,
+    /// Whether this is the answer.
+    #[prost(bool, tag = "2")]
+    pub ack: bool,
+    /// Why not, in an answer.
+    #[prost(string, tag = "3")]
+    pub error: String,
+}
+
+impl ConnInfo {
+    /// As it travels.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.encode_to_vec()
+    }
+}
+
+/// What a message means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The peer listens for this id.
+    Listening(Address),
+    /// The peer wants to open a stream for this id.
+    Knock,
+    /// The peer lets us in, or says why not.
+    Answer(Result<(), String>),
+}
+
+/// Reads a message: the id, and what is said of it.
+pub fn read(message: &[u8]) -> Result<(u32, Notice), Error> {
+    let info = ConnInfo::decode(message).map_err(|error| {
+        let shown = excerpt(message);
+        Error::new(ErrorKind::BrokerInvalid, format!("the peer's broker sent what is no ConnInfo: {error}, in {shown}"))
+    })?;
+    understand(info)
+}
+
+/// The same for a message that is decoded already.
+pub fn understand(info: ConnInfo) -> Result<(u32, Notice), Error> {
+    let notice = match info.knock {
+        None => Notice::Listening(parse_address(&info.network, &info.address, Transports { unix: true, tcp: true })?),
+        Some(Knock { ack: false, .. }) => Notice::Knock,
+        Some(Knock { error, .. }) if error.is_empty() => Notice::Answer(Ok(())),
+        Some(Knock { error, .. }) => Notice::Answer(Err(error)),
+    };
+    Ok((info.service_id, notice))
+}
+
+/// Announces a listener.
+#[must_use]
+pub fn listening(id: u32, network: &str, address: String) -> ConnInfo {
+    ConnInfo { service_id: id, network: network.to_owned(), address, knock: None }
+}
+
+/// Asks to be let in.
+#[must_use]
+pub fn knock(id: u32) -> ConnInfo {
+    knocking(id, false)
+}
+
+/// Lets the peer in.
+#[must_use]
+pub fn welcome(id: u32) -> ConnInfo {
+    knocking(id, true)
+}
+
+fn knocking(id: u32, ack: bool) -> ConnInfo {
+    let knock = Knock { knock: true, ack, error: String::new() };
+    ConnInfo { service_id: id, network: String::new(), address: String::new(), knock: Some(knock) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn understood(info: &ConnInfo) -> Result<(u32, Notice), Error> {
+        read(&info.encode_to_vec())
+    }
+
+    #[test]
+    fn each_kind_of_message_is_understood() {
+        let socket = Address::Unix("/tmp/plugin1".into());
+        assert_eq!(
+            understood(&listening(7, "unix", "/tmp/plugin1".to_owned())).unwrap(),
+            (7, Notice::Listening(socket))
+        );
+        assert_eq!(understood(&knock(1)).unwrap(), (1, Notice::Knock));
+        assert_eq!(understood(&welcome(u32::MAX)).unwrap(), (u32::MAX, Notice::Answer(Ok(()))));
+        let mut refusal = welcome(2);
+        refusal.knock = refusal.knock.map(|knock| Knock { error: "no".to_owned(), ..knock });
+        assert_eq!(understood(&refusal).unwrap(), (2, Notice::Answer(Err("no".to_owned()))));
+    }
+
+    #[test]
+    fn address_that_cannot_be_dialled_is_refused() {
+        for (network, address) in [("unix", ""), ("unix", "a\0b"), ("tcp", "localhost"), ("udp", "127.0.0.1:1")] {
+            assert!(understood(&listening(1, network, address.to_owned())).is_err(), "{network} {address:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(message in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Err(error) = read(&message) {
+                prop_assert!(error.message().len() < 2000);
+            }
+        }
+
+        #[test]
+        fn damaged_messages_are_read_or_refused(
+            id in any::<u32>(), address in ".{0,40}", place in 0_usize..64, value in any::<u8>(),
+        ) {
+            let mut message = listening(id, "unix", address).encode_to_vec();
+            let place = place % message.len().max(1);
+            if let Some(byte) = message.get_mut(place) {
+                *byte = value;
+            }
+            let _ = read(&message);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Reaching what the peer serves under an id.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::time::timeout;
+
+use super::ledger::PATIENCE;
+use super::{Broker, conn_info, lock};
+use crate::error::{Error, ErrorKind};
+use crate::grpc::Status;
+use crate::grpc::channel::{Channel, Connecting, Connector, Opened, Refusal, Settings};
+use crate::grpc::connection::{Connection, Explain, connection_error};
+use crate::transport::{Address, Dialer, Stream, Traffic};
+
+impl Broker {
+    /// A channel to what the peer serves under `id`, already connected. Waits a few seconds for the peer to say where.
+    pub async fn dial(&self, id: u32, settings: Settings) -> Result<Channel, Error> {
+        let way = if self.0.ways.session.is_some() { Way::Knock(id) } else { Way::Address(self.announced(id).await?) };
+        self.open_channel(way, settings).await
+    }
+
+    /// A channel to an address that came by other means, under the same protection.
+    pub async fn dial_address(&self, address: Address, settings: Settings) -> Result<Channel, Error> {
+        self.open_channel(Way::Address(address), settings).await
+    }
+
+    async fn open_channel(&self, way: Way, settings: Settings) -> Result<Channel, Error> {
+        let secure = self.0.ways.dialing.is_some();
+        let opened = self.connect(&way).await?;
+        let connector = BrokeredConnector { broker: self.clone(), way: Arc::new(way), first: Mutex::new(Some(opened)) };
+        Ok(Channel::new(Box::new(connector), Settings { secure, ..settings }))
+    }
+
+    /// Where the peer listens for `id`.
+    async fn announced(&self, id: u32) -> Result<Address, Error> {
+        let waiting = self.ledger().await_address(id, Instant::now())?;
+        let address = match timeout(PATIENCE, waiting).await {
+            Ok(Ok(address)) => address?,
+            Ok(Err(_)) => return Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
+            Err(_) => {
+                self.ledger().forget_diallers(id);
+                return Err(too_late(id, "did not say where it serves"));
+            }
+        };
+        self.0.ways.peer.address_here(address).await
+    }
+
+    async fn connect(&self, way: &Way) -> Result<Opened, Error> {
+        let limit = self.0.ways.connect_timeout;
+        let connecting = async {
+            match way {
+                Way::Address(address) => self.connect_to(address).await,
+                Way::Knock(id) => self.connect_through_session(*id).await,
+            }
+        };
+        timeout(limit, connecting).await.unwrap_or_else(|_| {
+            let message = format!("no connection to {way} after {:.1} s", limit.as_secs_f64());
+            Err(Error::new(ErrorKind::ConnectTimeout, message))
+        })
+    }
+
+    async fn connect_to(&self, address: &Address) -> Result<Opened, Error> {
+        let ways = &self.0.ways;
+        let dialer = Dialer::new(address.clone(), ways.dialing.clone(), ways.traffic.clone());
+        let stream = dialer.dial_patiently().await?;
+        self.speak(stream, &dialer).await
+    }
+
+    /// Knocks, and opens a stream once let in. Nobody else opens one meanwhile: the peer goes by the order alone.
+    async fn connect_through_session(&self, id: u32) -> Result<Opened, Error> {
+        let ways = &self.0.ways;
+        let Some(session) = &ways.session else { return Err(too_late(id, "is not multiplexed")) };
+        let stream = {
+            let turn = session.turn().await;
+            let answer = self.ledger().await_answer(id)?;
+            self.send(conn_info::knock(id));
+            match timeout(PATIENCE, answer).await {
+                Ok(Ok(answer)) => answer?,
+                Ok(Err(_)) => return Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
+                Err(_) => return Err(too_late(id, "did not answer the knock")),
+            }
+            session.open(&turn).await
+        };
+        let stream = stream.map_err(|error| {
+            Error::new(ErrorKind::ConnectFailed, format!("no stream for service {id} could be opened: {error}"))
+        })?;
+        let address = Address::Unix(format!("service {id}").into());
+        let dialer = Dialer::multiplexed(session.clone(), address, ways.dialing.clone(), ways.traffic.clone());
+        let stream = dialer.dial_over(stream).await?;
+        self.speak(stream, &dialer).await
+    }
+
+    /// HTTP/2, known to work once the peer has answered.
+    async fn speak(&self, stream: Stream, dialer: &Dialer) -> Result<Opened, Error> {
+        let peer = self.0.ways.peer.clone();
+        let explain: Explain = Box::new(move |reason| peer.epitaph(reason));
+        let opened = Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))?;
+        opened.0.settled().await.map_err(|reason| {
+            dialer.last_error().unwrap_or_else(|| {
+                let message = format!("{} closed the connection before it answered: {reason}", dialer.address());
+                Error::new(ErrorKind::Http2Failed, message)
+            })
+        })?;
+        Ok(opened)
+    }
+}
+
+fn too_late(id: u32, what: &str) -> Error {
+    let seconds = PATIENCE.as_secs();
+    Error::new(ErrorKind::BrokerTimeout, format!("the peer {what} for service {id} within {seconds} s"))
+}
+
+/// How to reach a service again and again.
+enum Way {
+    Address(Address),
+    Knock(u32),
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(address) => write!(formatter, "{address}"),
+            Self::Knock(id) => write!(formatter, "service {id}"),
+        }
+    }
+}
+
+/// One channel's way to a brokered service: over the connection that was made when it was dialled, and after that over
+/// others, as gRPC does when one breaks or was idle.
+struct BrokeredConnector {
+    broker: Broker,
+    way: Arc<Way>,
+    first: Mutex<Option<Opened>>,
+}
+
+impl Connector for BrokeredConnector {
+    fn connect(&self) -> Connecting {
+        let first = lock(&self.first).take().filter(|(connection, _)| !connection.is_over());
+        let (broker, way) = (self.broker.clone(), self.way.clone());
+        Box::pin(async move {
+            if let Some(opened) = first {
+                return Ok(opened);
+            }
+            match broker.connect(&way).await {
+                Ok(opened) => Ok(opened),
+                Err(error) => {
+                    let peer = &broker.0.ways.peer;
+                    let status = Status::unavailable(peer.epitaph(error.to_string()).await);
+                    Err(Refusal { status, is_final: peer.has_ended() })
+                }
+            }
+        })
+    }
+
+    fn owns(&self, _connection: &Connection) -> bool {
+        true
+    }
+
+    fn traffic(&self) -> &Traffic {
+        &self.broker.0.ways.traffic
+    }
+}

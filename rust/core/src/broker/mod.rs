@@ -1,0 +1,257 @@
+//! `plugin.GRPCBroker`: further gRPC connections between a host and its plugin, in both directions.
+//!
+//! Host and plugin use it alike. Ids name listeners of whoever announces them; the two sides' ids never meet. Without
+//! multiplexing a listener is a socket, whose address travels as a ConnInfo. With it a stream of the one socket is opened
+//! after a knock and its answer.
+
+mod accept;
+pub mod conn_info;
+mod dial;
+mod ledger;
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::ServerConfig;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use self::accept::BrokerListener;
+use self::conn_info::{ConnInfo, Notice};
+use self::ledger::{Expected, Ledger, Outcome};
+use crate::error::Error;
+use crate::inbox::Inbox;
+use crate::process::log_line::Level;
+use crate::transport::listener::Place;
+use crate::transport::multiplex::{Arrivals, Multiplex};
+use crate::transport::terminator::Terminator;
+use crate::transport::{Address, Stream, Tls, Traffic};
+use crate::wake::Wake;
+
+/// A future of whoever is asked.
+pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a broker knows of the other side. By default: nothing, and that it lives in the same world.
+pub trait Peer: Send + Sync {
+    /// Whether it is gone for good.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
+    /// Why calls fail: its end, or `otherwise` if it lives on.
+    fn epitaph(&self, otherwise: String) -> Answer<String> {
+        Box::pin(std::future::ready(otherwise))
+    }
+
+    /// Our address as the peer sees it: other in another namespace.
+    fn address_there(&self, address: Address) -> Answer<Result<Address, Error>> {
+        Box::pin(std::future::ready(Ok(address)))
+    }
+
+    /// The peer's address as we see it.
+    fn address_here(&self, address: Address) -> Answer<Result<Address, Error>> {
+        Box::pin(std::future::ready(Ok(address)))
+    }
+}
+
+/// How connections are made and let in.
+pub struct Ways {
+    /// TLS of dialled connections.
+    pub dialing: Option<Tls>,
+    /// TLS of accepted ones, made when it is needed; an error where there is no certificate to show.
+    pub accepting: Box<dyn Fn() -> Result<Option<Arc<ServerConfig>>, Error> + Send + Sync>,
+    /// The socket that all share, if they do.
+    pub session: Option<Arc<Multiplex>>,
+    /// Where listeners listen.
+    pub place: Place,
+    /// A private directory, for the servers behind listeners.
+    pub backends: PathBuf,
+    /// Limit of one attempt to connect.
+    pub connect_timeout: Duration,
+    /// Counts all bytes.
+    pub traffic: Traffic,
+    /// Told of those who were refused.
+    pub inbox: Arc<Inbox>,
+    /// The other side.
+    pub peer: Arc<dyn Peer>,
+}
+
+/// A handle to one broker. Clones name the same one.
+#[derive(Clone)]
+pub struct Broker(Arc<Shared>);
+
+struct Shared {
+    ways: Ways,
+    last_id: AtomicU32,
+    last_backend: AtomicU64,
+    ledger: Mutex<Ledger>,
+    outgoing: Mutex<Outgoing>,
+    carried: AtomicBool,
+    /// Ends what this broker serves.
+    closing: CancellationToken,
+    /// Hands the peer's streams to their listeners.
+    sorting: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Outgoing {
+    messages: Vec<ConnInfo>,
+    wake: Option<Arc<dyn Wake>>,
+}
+
+impl Broker {
+    /// A broker whose messages wait until somebody carries them. `main` takes the multiplexed streams that nobody knocked
+    /// for: the plugin's main connection.
+    #[must_use]
+    pub fn new(ways: Ways, main: Option<PathBuf>) -> Self {
+        let arrivals = ways.session.as_ref().and_then(|session| session.take_arrivals());
+        let broker = Self(Arc::new(Shared {
+            ways,
+            last_id: AtomicU32::new(0),
+            last_backend: AtomicU64::new(0),
+            ledger: Mutex::default(),
+            outgoing: Mutex::default(),
+            carried: AtomicBool::new(false),
+            closing: CancellationToken::new(),
+            sorting: Mutex::default(),
+        }));
+        if let Some(arrivals) = arrivals {
+            let sorting = tokio::spawn(sort(Arc::downgrade(&broker.0), arrivals, main));
+            *lock(&broker.0.sorting) = Some(sorting);
+        }
+        broker
+    }
+
+    /// An id that no listener of this side has.
+    #[must_use]
+    pub fn next_id(&self) -> u32 {
+        self.0.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Takes a message of the peer.
+    pub fn receive(&self, info: ConnInfo) -> Result<(), Error> {
+        let (id, notice) = conn_info::understand(info)?;
+        self.notice(id, notice);
+        Ok(())
+    }
+
+    /// The same for one that is not decoded yet.
+    pub fn receive_bytes(&self, message: &[u8]) -> Result<(), Error> {
+        let (id, notice) = conn_info::read(message)?;
+        self.notice(id, notice);
+        Ok(())
+    }
+
+    /// Messages to carry to the peer.
+    #[must_use]
+    pub fn take_outgoing(&self) -> Vec<ConnInfo> {
+        std::mem::take(&mut lock(&self.0.outgoing).messages)
+    }
+
+    /// Says who carries messages from now on; woken at once if some wait.
+    pub fn carry_by(&self, wake: Option<Arc<dyn Wake>>) {
+        let mut outgoing = lock(&self.0.outgoing);
+        outgoing.wake.clone_from(&wake);
+        let waiting = !outgoing.messages.is_empty();
+        drop(outgoing);
+        if let Some(wake) = wake.filter(|_| waiting) {
+            wake.wake();
+        }
+    }
+
+    /// True for the first who asks, and is to carry the messages.
+    pub(crate) fn begin_carrying(&self) -> bool {
+        !self.0.carried.swap(true, Ordering::Relaxed)
+    }
+
+    /// No more exchanges: the peer's stream has ended, or this side has.
+    pub fn close(&self, reason: &str) {
+        self.ledger().close(reason);
+        self.0.closing.cancel();
+        if let Some(sorting) = lock(&self.0.sorting).take() {
+            sorting.abort();
+        }
+    }
+
+    /// Says something about the peer to whoever reads its log.
+    pub fn remark(&self, text: String) {
+        self.0.ways.inbox.push_remark(Level::Warn, text);
+    }
+
+    fn notice(&self, id: u32, notice: Notice) {
+        let now = Instant::now();
+        let outcome = match notice {
+            Notice::Listening(address) => self.ledger().announce(id, address, now),
+            Notice::Knock => self.ledger().knocked(id, now),
+            Notice::Answer(answer) => self.ledger().answered(id, answer),
+        };
+        match outcome {
+            Outcome::Kept => (),
+            Outcome::Welcome => self.send(conn_info::welcome(id)),
+            Outcome::TooLate => self.fill_gap(id),
+        }
+    }
+
+    /// The peer lets in a stream that nobody opens any more. It would take the next one for it, so it gets one.
+    fn fill_gap(&self, id: u32) {
+        self.remark(format!("the peer let service {id} in after its caller had given up"));
+        if let Some(session) = self.0.ways.session.clone() {
+            // Opened, then dropped, which resets it. Failing means that the session has ended, which fills any gap.
+            tokio::spawn(async move { session.open(&session.turn().await).await.map(drop) });
+        }
+    }
+
+    fn send(&self, info: ConnInfo) {
+        let mut outgoing = lock(&self.0.outgoing);
+        outgoing.messages.push(info);
+        let wake = outgoing.wake.clone();
+        drop(outgoing);
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.0.ledger)
+    }
+
+    fn terminator(&self) -> Result<Terminator, Error> {
+        let ways = &self.0.ways;
+        Ok(Terminator { tls: (ways.accepting)()?, traffic: ways.traffic.clone(), inbox: ways.inbox.clone() })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hands each stream to the listener whose knock is the oldest, and what nobody knocked for to the main server.
+async fn sort(broker: std::sync::Weak<Shared>, mut arrivals: Arrivals, main: Option<PathBuf>) {
+    let mut mains = JoinSet::new();
+    while let Some(stream) = arrivals.next().await {
+        let Some(broker) = broker.upgrade().map(Broker) else { return };
+        let expected = broker.ledger().next_expected();
+        match (expected, &main) {
+            // An error means that the listener is closing, and its stream with it.
+            (Expected::Listener(listener), _) => drop(listener.send(stream)),
+            (Expected::Nobody, _) => (),
+            (Expected::Unannounced, Some(main)) => serve_main(&broker, stream, main.clone(), &mut mains),
+            (Expected::Unannounced, None) => {
+                broker.remark("refused a stream that the plugin opened without a knock".to_owned());
+            }
+        }
+        while mains.try_join_next().is_some() {}
+    }
+}
+
+fn serve_main(broker: &Broker, stream: Stream, main: PathBuf, mains: &mut JoinSet<()>) {
+    match broker.terminator() {
+        Ok(terminator) => {
+            mains.spawn(async move { terminator.carry(stream, "the host", &main).await });
+        }
+        Err(error) => broker.remark(format!("refused the host: {error}")),
+    }
+}

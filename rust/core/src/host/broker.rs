@@ -1,0 +1,49 @@
+//! The host's broker: under the same protection as its connection to the plugin.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Host;
+use super::peer::Plugin;
+use crate::broker::{Broker, Ways};
+use crate::error::{Error, ErrorKind};
+use crate::process::Process;
+use crate::tls::{Trust, server_config};
+use crate::transport::Tls;
+use crate::transport::listener::Place;
+use crate::transport::multiplex::Multiplex;
+
+impl Host {
+    /// A broker that nobody uses yet.
+    pub(super) fn make_broker(
+        &self,
+        process: Arc<Process>,
+        protection: Option<(Tls, Trust)>,
+        session: Option<Arc<Multiplex>>,
+        directory: &Path,
+    ) -> Broker {
+        let settings = &self.0.settings;
+        let (dialing, trust) = protection.unzip();
+        let identity = self.identity().cloned();
+        let accepting = move || {
+            let Some(trust) = &trust else { return Ok(None) };
+            let identity = identity.as_ref().ok_or_else(|| {
+                let message = "the plugin cannot be let in: this side has no certificate to show (settings tls.certificate and tls.key)";
+                Error::new(ErrorKind::IdentityFailed, message)
+            })?;
+            server_config(trust, identity).map(Some)
+        };
+        let ways = Ways {
+            dialing,
+            accepting: Box::new(accepting),
+            session,
+            place: Place::Unix(directory.to_owned(), settings.socket_group.clone()),
+            backends: directory.to_owned(),
+            connect_timeout: settings.timeouts.connect,
+            traffic: self.0.traffic.clone(),
+            inbox: self.0.inbox.clone(),
+            peer: Arc::new(Plugin { process, runner: settings.runner.clone() }),
+        };
+        self.0.broker.get_or_init(|| Broker::new(ways, None)).clone()
+    }
+}

@@ -1,0 +1,122 @@
+//! The beginning: a child, a runner's plugin, or one that runs already.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::Host;
+use super::session::Session;
+use crate::certificate::Identity;
+use crate::environment::child_environment;
+use crate::error::{Error, ErrorKind};
+use crate::handshake::Handshake;
+use crate::process::{FirstLine, Launch, Order, Process, Runner, diagnose};
+use crate::settings::{Reattach, Security};
+use crate::transport::PrivateDirectory;
+
+/// How the plugin tells where it listens.
+pub(super) enum Announced {
+    /// By a line that is to come.
+    Line(oneshot::Receiver<FirstLine>),
+    /// It has told somebody else already.
+    Already(Handshake),
+}
+
+type Launched = (Process, Announced);
+
+impl Host {
+    pub(super) async fn launch(&self) -> Result<(Session, Announced), Error> {
+        let settings = &self.0.settings;
+        let directory = PrivateDirectory::create(&settings.socket_base)?;
+        let identity = self.make_identity()?.map(|identity| self.0.identity.get_or_init(|| identity));
+        let (process, announced) = if let Some(reattach) = &settings.reattach {
+            attach(reattach)?
+        } else {
+            if let Some(group) = &settings.socket_group {
+                directory.share(group)?;
+            }
+            let certificate = identity.map(Identity::certificate_pem);
+            let environment = child_environment(settings, certificate, directory.path());
+            match &settings.runner {
+                Some(runner) => self.launch_by(runner, environment, directory.path()).await?,
+                None => self.launch_child(&environment)?,
+            }
+        };
+        let process = Arc::new(process);
+        let _ = self.0.process.set(process.clone());
+        let owned = settings.reattach.as_ref().is_none_or(|reattach| reattach.owned);
+        let (connection, stdio, bridge, address, broker) = (None, None, None, None, None);
+        Ok((Session { process, connection, stdio, bridge, address, broker, directory, owned }, announced))
+    }
+
+    fn make_identity(&self) -> Result<Option<Identity>, Error> {
+        let settings = &self.0.settings;
+        if let Some((certificate, key)) = settings.reattach.as_ref().and_then(|reattach| reattach.identity.as_ref()) {
+            return Identity::from_pem(certificate.as_bytes(), key.as_bytes()).map(Some);
+        }
+        match &settings.security {
+            // A plugin that runs already has no use for a certificate that it was never given.
+            Security::AutoMtls(curve) if settings.reattach.is_none() => Identity::generate(*curve).map(Some),
+            Security::Certificates(files) => match (&files.certificate, &files.key) {
+                (Some(certificate), Some(key)) => Identity::from_pem(certificate, key).map(Some),
+                _ => Ok(None),
+            },
+            Security::AutoMtls(_) | Security::Plaintext => Ok(None),
+        }
+    }
+
+    fn launch_child(&self, environment: &BTreeMap<OsString, OsString>) -> Result<Launched, Error> {
+        let settings = &self.0.settings;
+        let program = diagnose::find_program(settings)?;
+        let launch = Launch {
+            program: &program,
+            executable: settings.executable.as_ref().map(|executable| executable.as_fd()),
+            arguments: &settings.command,
+            environment,
+            working_directory: settings.working_directory.as_deref(),
+            limits: settings.limits,
+            die_with_host: settings.die_with_host,
+        };
+        let (process, first_line) = Process::start(&launch, self.0.inbox.clone())
+            .map_err(|failure| diagnose::explain(&failure, &program, settings))?;
+        Ok((process, Announced::Line(first_line)))
+    }
+
+    async fn launch_by(
+        &self,
+        runner: &Arc<dyn Runner>,
+        environment: BTreeMap<OsString, OsString>,
+        socket_directory: &Path,
+    ) -> Result<Launched, Error> {
+        let settings = &self.0.settings;
+        let order = Order {
+            command: settings.command.clone(),
+            environment,
+            working_directory: settings.working_directory.clone(),
+            socket_directory: socket_directory.to_owned(),
+        };
+        let limit = settings.timeouts.start;
+        let running = timeout(limit, runner.start(order)).await.map_err(|_| {
+            let message = format!("the runner did not start the plugin within {:.1} s", limit.as_secs_f64());
+            Error::new(ErrorKind::HandshakeTimeout, message)
+        })??;
+        let (process, first_line) = Process::take_over(runner.clone(), running, self.0.inbox.clone());
+        Ok((process, Announced::Line(first_line)))
+    }
+}
+
+fn attach(reattach: &Reattach) -> Result<Launched, Error> {
+    let process = Process::attach(reattach.pid, reattach.owned)?;
+    let handshake = Handshake {
+        protocol_version: reattach.protocol_version,
+        address: reattach.address.clone(),
+        certificate: reattach.server_certificate.clone(),
+        multiplex: false,
+    };
+    Ok((process, Announced::Already(handshake)))
+}

@@ -1,0 +1,220 @@
+//! The plugin's side: a socket that the host dials, TLS that admits this host alone, and a stock gRPC server behind it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::broker::{Broker, Peer, Ways};
+use crate::certificate::{Identity, SERVER_NAME, parse_pem_certificates};
+use crate::error::{Error, ErrorKind};
+use crate::handshake;
+use crate::inbox::Inbox;
+use crate::settings::{Curve, TlsFiles};
+use crate::tls::{ALPN_H2, Trust, client_config, server_config};
+use crate::transport::listener::{Listener, Place};
+use crate::transport::multiplex::{Multiplex, Side};
+use crate::transport::terminator::Terminator;
+use crate::transport::{Address, Counted, PrivateDirectory, Stream, Tls, Traffic};
+use crate::wake::Wake;
+
+/// Limit of one attempt to reach what the host serves.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How the plugin's connections are protected.
+#[derive(Clone)]
+pub enum Security {
+    /// Not at all.
+    Plaintext,
+    /// go-plugin's AutoMTLS: the host's certificate as it came in the environment, PEM, and a one-time key of our own.
+    AutoMtls(String, Curve),
+    /// The caller's own certificates.
+    Certificates(TlsFiles),
+}
+
+/// What a plugin's side needs to know.
+#[derive(Clone)]
+pub struct Settings {
+    /// How connections are protected.
+    pub security: Security,
+    /// Everything over one socket, as the host asked.
+    pub multiplex: bool,
+    /// Application protocol version that was chosen.
+    pub protocol_version: u32,
+    /// Where to listen.
+    pub place: Place,
+    /// Directory under which the private one is made.
+    pub socket_base: PathBuf,
+}
+
+/// What is known once the plugin listens.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// What the host waits for on standard output.
+    pub handshake_line: String,
+    /// Where the host connects to.
+    pub address: Address,
+    /// Where the server behind is to listen.
+    pub backend: PathBuf,
+    /// Our certificate, PEM.
+    pub certificate: Option<String>,
+}
+
+/// One plugin's side. Clones name the same one.
+#[derive(Clone)]
+pub struct PluginServer(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    inbox: Arc<Inbox>,
+    broker: OnceLock<Broker>,
+    place: Mutex<Option<Serving>>,
+}
+
+/// What must be given back.
+struct Serving {
+    accepting: Option<JoinHandle<()>>,
+    _directory: PrivateDirectory,
+}
+
+/// Both directions of TLS, and our certificate.
+struct Protection {
+    dialing: Option<Tls>,
+    accepting: Option<Arc<ServerConfig>>,
+    identity: Option<Identity>,
+}
+
+impl PluginServer {
+    /// A server that does nothing yet; `wake` is told when somebody was refused.
+    pub fn new(settings: Settings, wake: Arc<dyn Wake>) -> Self {
+        let (inbox, broker) = (Arc::new(Inbox::new(wake)), OnceLock::new());
+        Self(Arc::new(Shared { settings, inbox, broker, place: Mutex::new(None) }))
+    }
+
+    /// Listens. Connections wait until the server behind does.
+    pub async fn start(&self) -> Result<Facts, Error> {
+        let mut place = self.0.place.lock().await;
+        let settings = &self.0.settings;
+        let protection = Protection::of(&settings.security)?;
+        let directory = PrivateDirectory::create(&settings.socket_base)?;
+        let listener = Listener::bind(&settings.place).await?;
+        let (address, backend) = (listener.address().clone(), directory.join("main"));
+        let leaf = protection.identity.as_ref().and_then(Identity::leaf);
+        let facts = Facts {
+            handshake_line: handshake::line(settings.protocol_version, &address, leaf.as_ref(), settings.multiplex),
+            address,
+            backend: backend.clone(),
+            certificate: protection.identity.as_ref().map(|identity| identity.certificate_pem().to_owned()),
+        };
+        let (session, accepting) = self.serve(listener, &protection, &backend);
+        let broker = Broker::new(self.ways(protection, session, directory.path()), Some(backend));
+        let _ = self.0.broker.set(broker);
+        *place = Some(Serving { accepting, _directory: directory });
+        Ok(facts)
+    }
+
+    /// The broker; `None` before the plugin listens.
+    #[must_use]
+    pub fn broker(&self) -> Option<&Broker> {
+        self.0.broker.get()
+    }
+
+    /// Those who were refused.
+    #[must_use]
+    pub fn inbox(&self) -> &Inbox {
+        &self.0.inbox
+    }
+
+    /// Ends all connections and gives everything back.
+    pub async fn close(&self) {
+        let serving = self.0.place.lock().await.take();
+        if let Some(broker) = self.0.broker.get() {
+            broker.close("the plugin is stopping");
+        }
+        if let Some(accepting) = serving.and_then(|mut serving| serving.accepting.take()) {
+            accepting.abort();
+            // An error is the abortion itself.
+            let _ = accepting.await;
+        }
+    }
+
+    fn serve(
+        &self,
+        listener: Listener,
+        protection: &Protection,
+        backend: &Path,
+    ) -> (Option<Arc<Multiplex>>, Option<JoinHandle<()>>) {
+        let (traffic, inbox) = (Traffic::default(), self.0.inbox.clone());
+        let terminator = Terminator { tls: protection.accepting.clone(), traffic, inbox };
+        if self.0.settings.multiplex {
+            let session = Multiplex::start_when(accept_one(listener, terminator), Side::Server);
+            return (Some(Arc::new(session)), None);
+        }
+        (None, Some(tokio::spawn(terminator.serve(listener, Arc::from(backend)))))
+    }
+
+    fn ways(&self, protection: Protection, session: Option<Arc<Multiplex>>, directory: &Path) -> Ways {
+        let accepting = protection.accepting;
+        Ways {
+            dialing: protection.dialing,
+            accepting: Box::new(move || Ok(accepting.clone())),
+            session,
+            place: self.0.settings.place.clone(),
+            backends: directory.to_owned(),
+            connect_timeout: CONNECT_TIMEOUT,
+            traffic: Traffic::default(),
+            inbox: self.0.inbox.clone(),
+            peer: Arc::new(HostOfPlugin),
+        }
+    }
+}
+
+/// The host's one socket. It is the only one for the life of the plugin, so that a stranger must not take its place.
+async fn accept_one(listener: Listener, terminator: Terminator) -> Result<Counted<Stream>, String> {
+    loop {
+        match listener.accept(false).await {
+            Ok((socket, _)) => return Ok(Counted::new(socket, terminator.traffic.wire)),
+            Err(reason) => terminator.refuse(&listener.address().to_string(), &reason),
+        }
+    }
+}
+
+impl Protection {
+    fn of(security: &Security) -> Result<Self, Error> {
+        let (trust, identity, name) = match security {
+            Security::Plaintext => return Ok(Self { dialing: None, accepting: None, identity: None }),
+            Security::AutoMtls(host, curve) => {
+                (Trust::Pinned(host_certificate(host)?), Identity::generate(*curve)?, SERVER_NAME)
+            }
+            Security::Certificates(files) => {
+                let (Some(certificate), Some(key)) = (&files.certificate, &files.key) else {
+                    let message = "a plugin that serves TLS needs a certificate and its key";
+                    return Err(Error::new(ErrorKind::IdentityFailed, message));
+                };
+                let trust = Trust::Authorities(files.authorities.clone());
+                (trust, Identity::from_pem(certificate, key)?, files.server_name.as_str())
+            }
+        };
+        let dialing = Tls::new(client_config(&trust, Some(&identity), &[ALPN_H2])?, name)?;
+        let accepting = server_config(&trust, &identity)?;
+        Ok(Self { dialing: Some(dialing), accepting: Some(accepting), identity: Some(identity) })
+    }
+}
+
+/// go-plugin goes on with nobody to admit, and every connection fails; better to say it at once.
+fn host_certificate(pem: &str) -> Result<CertificateDer<'static>, Error> {
+    let certificates = parse_pem_certificates(pem.as_bytes(), "PLUGIN_CLIENT_CERT");
+    certificates.ok().and_then(|certificates| certificates.into_iter().next()).ok_or_else(|| {
+        let message = "the host's certificate in PLUGIN_CLIENT_CERT cannot be read, expected PEM";
+        Error::new(ErrorKind::IdentityFailed, message).with_hint("It is set by the host; unset it to serve plaintext.")
+    })
+}
+
+/// The host, of whose end only the connection tells, and whose addresses are ours.
+struct HostOfPlugin;
+
+impl Peer for HostOfPlugin {}

@@ -1,0 +1,48 @@
+//! `plugin.GRPCBroker/StartStream`: carries the broker's messages between a host and its plugin.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::broker::Broker;
+use crate::broker::conn_info::ConnInfo;
+use crate::grpc::{Code, GrpcClient, MessageStream, Status};
+
+/// Carries messages both ways until the stream ends, then closes the broker.
+pub async fn carry(client: GrpcClient, broker: Broker) {
+    let reason = match carry_until_end(&client, &broker).await {
+        Ok(()) => "the plugin ended the broker's stream".to_owned(),
+        Err(status) if status.code == Code::Unimplemented => {
+            "the plugin has none (it does not serve plugin.GRPCBroker)".to_owned()
+        }
+        Err(status) => format!("its stream broke: {}", status.message),
+    };
+    broker.close(&reason);
+}
+
+async fn carry_until_end(client: &GrpcClient, broker: &Broker) -> Result<(), Status> {
+    let (mut upload, mut answers) = client.bidirectional("/plugin.GRPCBroker/StartStream").await?;
+    let filled = Arc::new(Notify::new());
+    let bell = filled.clone();
+    broker.carry_by(Some(Arc::new(move || bell.notify_one())));
+    loop {
+        tokio::select! {
+            () = filled.notified() => {
+                for message in broker.take_outgoing() {
+                    upload.send(&message, false)?;
+                }
+            }
+            received = receive(&mut answers, broker) => if !received? { return Ok(()) },
+        }
+    }
+}
+
+/// Takes one message; false at the end of the stream. May be dropped before it is done: nothing is lost.
+async fn receive(answers: &mut MessageStream<ConnInfo>, broker: &Broker) -> Result<bool, Status> {
+    let Some(info) = answers.next().await? else { return Ok(false) };
+    if let Err(error) = broker.receive(info) {
+        // One such message ends nothing: the others are of other services.
+        broker.remark(format!("the plugin's broker sent a message that cannot be used: {error}"));
+    }
+    Ok(true)
+}

@@ -1,0 +1,155 @@
+//! Where peers knock: a socket of go-plugin's kind, and who may use it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+use super::socket::Socket;
+use super::{Address, Stream};
+use crate::error::{Error, ErrorKind};
+
+/// Pause after an attempt to accept that failed: out of descriptors, say. The connection stays in the queue, and asking
+/// again at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A group that may use sockets, by name or number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketGroup(pub String);
+
+/// Where to listen.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In this directory, under an unpredictable name, for the owner and perhaps a group.
+    Unix(PathBuf, Option<SocketGroup>),
+    /// On 127.0.0.1, on the first port of the range that is free; 0 to 0 for any.
+    Tcp(u16, u16),
+}
+
+/// A listening socket; its file goes away with it.
+pub struct Listener {
+    socket: Bound,
+    address: Address,
+    /// Whether other users may connect, because a group was given; the file's mode decides.
+    shared: bool,
+}
+
+enum Bound {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+/// A connection that was accepted, or why it was not.
+pub(crate) type Accepted = Result<(Stream, String), String>;
+
+impl Listener {
+    /// Opens the socket.
+    pub async fn bind(place: &Place) -> Result<Self, Error> {
+        let failed = |what: String, cause: &io::Error| {
+            Error::new(ErrorKind::ListenFailed, format!("no socket could be opened {what}: {cause}"))
+        };
+        match place {
+            Place::Unix(directory, group) => bind_unix(directory, group.as_ref())
+                .map_err(|cause| failed(format!("in {}", directory.display()), &cause)),
+            Place::Tcp(first, last) => bind_tcp(*first, *last)
+                .await
+                .map_err(|cause| failed(format!("on a port from {first} to {last} of 127.0.0.1"), &cause)),
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The next connection and a name for its peer; `reads_ahead` as for dialled sockets.
+    pub(crate) async fn accept(&self, reads_ahead: bool) -> Accepted {
+        loop {
+            let accepted = match &self.socket {
+                Bound::Unix(listener) => listener.accept().await.map(|(stream, _)| self.admit(stream, reads_ahead)),
+                Bound::Tcp(listener) => match listener.accept().await {
+                    Ok((stream, peer)) => stream
+                        .set_nodelay(true)
+                        .and_then(|()| Socket::new(stream.into_std()?, reads_ahead))
+                        .map(|socket| Ok((Stream::new(socket), format!("{peer}")))),
+                    Err(error) => Err(error),
+                },
+            };
+            match accepted {
+                Ok(accepted) => return accepted,
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    /// Without a group only this user, and root, who could do anything anyway: a directory's mode may be wider than it
+    /// should be.
+    fn admit(&self, stream: UnixStream, reads_ahead: bool) -> Accepted {
+        let peer = stream.peer_cred().map_err(|error| format!("its user is unknown: {error}"))?;
+        let own = rustix::process::geteuid().as_raw();
+        let process = peer.pid().map_or_else(String::new, |pid| format!(", process {pid}"));
+        if !self.shared && peer.uid() != own && peer.uid() != 0 {
+            return Err(format!("it belongs to user {}{process}, expected user {own}", peer.uid()));
+        }
+        let socket = stream.into_std().and_then(|stream| Socket::new(stream, reads_ahead));
+        let socket = socket.map_err(|error| format!("it cannot be watched: {error}"))?;
+        Ok((Stream::new(socket), format!("user {}{process}", peer.uid())))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            // Gone already, or the directory is: both fine.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn bind_unix(directory: &Path, group: Option<&SocketGroup>) -> io::Result<Listener> {
+    let mut number = [0; 8];
+    getrandom::fill(&mut number).map_err(|error| io::Error::other(error.to_string()))?;
+    // The name that go-plugin uses: some tools look for it.
+    let path = directory.join(format!("plugin{}", u64::from_ne_bytes(number)));
+    let listener = UnixListener::bind(&path)?;
+    let bound = Listener { socket: Bound::Unix(listener), address: Address::Unix(path), shared: group.is_some() };
+    if let (Some(group), Address::Unix(path)) = (group, &bound.address) {
+        share(path, group, 0o660)?;
+    }
+    Ok(bound)
+}
+
+/// Lets a group use a socket or a directory.
+pub(super) fn share(path: &Path, group: &SocketGroup, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::os::unix::fs::chown(path, None, Some(group_id(group)?))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// A number is taken as it is; a name is looked up in the file that every Unix has.
+fn group_id(group: &SocketGroup) -> io::Result<u32> {
+    if let Ok(number) = group.0.parse() {
+        return Ok(number);
+    }
+    let groups = std::fs::read_to_string("/etc/group")?;
+    let mut fields = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = fields.find(|fields| fields.first() == Some(&group.0.as_str()));
+    let number = found.and_then(|fields| fields.get(2)?.parse().ok());
+    number.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no group {:?}", group.0)))
+}
+
+async fn bind_tcp(first: u16, last: u16) -> io::Result<Listener> {
+    let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
+    for port in first..=last {
+        match TcpListener::bind(("127.0.0.1", port)).await {
+            Ok(listener) => {
+                let address = Address::Tcp(listener.local_addr()?);
+                return Ok(Listener { socket: Bound::Tcp(listener), address, shared: true });
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}

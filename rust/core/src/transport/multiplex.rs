@@ -1,0 +1,205 @@
+//! Many streams over one socket: yamux, as go-plugin uses it, by the `yamux` crate.
+//!
+//! What keeps it compatible with Go's: one task reads and writes frames whatever the streams' users do, so that pings are
+//! answered; streams are opened and acknowledged by an empty write, where the crate itself would wait for the first bytes
+//! (Go ends the session over a stream that is not acknowledged within 75 s, and tells streams apart by their order).
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
+use yamux::{Config, Connection, ConnectionError};
+
+use super::Stream;
+
+/// Which end of the socket this is: it decides the parity of stream ids.
+#[derive(Debug, Clone, Copy)]
+pub enum Side {
+    /// The host.
+    Client,
+    /// The plugin.
+    Server,
+}
+
+/// Streams of one session; a peer that opens more ends it. Far beyond what brokers use at a time.
+const STREAMS: usize = 16 * 1024;
+
+/// How long the last frames may take to be written.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+type Wanted = oneshot::Sender<Result<yamux::Stream, ConnectionError>>;
+
+/// A session. Ends when dropped.
+pub struct Multiplex {
+    wanted: mpsc::UnboundedSender<Wanted>,
+    arrivals: Mutex<Option<Arrivals>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    ended: watch::Receiver<Option<String>>,
+    driver: JoinHandle<()>,
+}
+
+/// The right to open streams. The peer tells streams apart by their order alone, so that whoever announces one keeps this
+/// until it is there.
+pub struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
+
+impl Multiplex {
+    /// Speaks yamux on a socket.
+    pub fn start(socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, side: Side) -> Self {
+        Self::start_when(std::future::ready(Ok(socket)), side)
+    }
+
+    /// The same on a socket that is still to come; an error ends the session with these words.
+    pub fn start_when<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+        socket: impl Future<Output = Result<S, String>> + Send + 'static,
+        side: Side,
+    ) -> Self {
+        let (wanted, requests) = mpsc::unbounded_channel();
+        let (sender, arrivals) = mpsc::unbounded_channel();
+        let (ending, ended) = watch::channel(None);
+        let driver = tokio::spawn(async move {
+            let reason = match socket.await {
+                Ok(socket) => drive(Connection::new(socket.compat(), config(), mode(side)), requests, sender).await,
+                Err(reason) => reason,
+            };
+            ending.send_replace(Some(reason));
+        });
+        let arrivals = Mutex::new(Some(Arrivals(arrivals)));
+        Self { wanted, arrivals, turn: Arc::default(), ended, driver }
+    }
+
+    /// Streams that the peer opens, in order; to be taken once.
+    pub fn take_arrivals(&self) -> Option<Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits until nobody else is opening a stream.
+    pub async fn turn(&self) -> Turn {
+        Turn(self.turn.clone().lock_owned().await)
+    }
+
+    /// Opens a stream. It is the peer's next one.
+    pub async fn open(&self, _turn: &Turn) -> io::Result<Stream> {
+        let (sender, receiver) = oneshot::channel();
+        if self.wanted.send(sender).is_ok() {
+            match receiver.await {
+                Ok(Ok(stream)) => return announced(stream).await,
+                Ok(Err(error)) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
+                Err(_) => (),
+            }
+        }
+        let reason = self.ended().await;
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason))
+    }
+
+    /// Waits for the session's end; why it came.
+    pub async fn ended(&self) -> String {
+        let mut ended = self.ended.clone();
+        let reason = ended.wait_for(Option::is_some).await;
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "the session was closed".to_owned())
+    }
+}
+
+/// Streams that the peer opens, in order.
+pub struct Arrivals(mpsc::UnboundedReceiver<yamux::Stream>);
+
+impl Arrivals {
+    /// The next one; `None` once the session has ended.
+    pub async fn next(&mut self) -> Option<Stream> {
+        loop {
+            // One that was reset at once is not worth telling of.
+            if let Ok(stream) = announced(self.0.recv().await?).await {
+                return Some(stream);
+            }
+        }
+    }
+}
+
+/// Sends the frame that opens or acknowledges a stream.
+async fn announced(stream: yamux::Stream) -> io::Result<Stream> {
+    let mut stream = stream.compat();
+    poll_fn(|context| Pin::new(&mut stream).poll_write(context, &[])).await?;
+    Ok(Stream::new(stream))
+}
+
+impl Drop for Multiplex {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::default();
+    // Streams are as many as the peer opens and each is bounded by its own window; the bound on their sum must be lifted
+    // before there may be more of them.
+    config.set_max_connection_receive_window(None).set_max_num_streams(STREAMS);
+    config
+}
+
+fn mode(side: Side) -> yamux::Mode {
+    match side {
+        Side::Client => yamux::Mode::Client,
+        Side::Server => yamux::Mode::Server,
+    }
+}
+
+async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
+    mut connection: Connection<tokio_util::compat::Compat<S>>,
+    mut requests: mpsc::UnboundedReceiver<Wanted>,
+    arrivals: mpsc::UnboundedSender<yamux::Stream>,
+) -> String {
+    let mut asking = None;
+    let reason = poll_fn(|context| advance(&mut connection, &mut requests, &mut asking, &arrivals, context)).await;
+    // A peer that is gone takes nothing.
+    let _ = timeout(FAREWELL, poll_fn(|context| connection.poll_close(context))).await;
+    reason
+}
+
+fn advance<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut Connection<tokio_util::compat::Compat<S>>,
+    requests: &mut mpsc::UnboundedReceiver<Wanted>,
+    asking: &mut Option<Wanted>,
+    arrivals: &mpsc::UnboundedSender<yamux::Stream>,
+    context: &mut Context<'_>,
+) -> Poll<String> {
+    loop {
+        // This alone moves frames in both directions; it must have the last word before waiting.
+        match connection.poll_next_inbound(context) {
+            Poll::Ready(Some(Ok(stream))) => {
+                // Nobody takes streams any more while the session ends.
+                let _ = arrivals.send(stream);
+                continue;
+            }
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(format!("the multiplexed connection broke: {error}")),
+            Poll::Ready(None) => return Poll::Ready("the peer closed the multiplexed connection".to_owned()),
+            Poll::Pending => (),
+        }
+        if asking.is_none() {
+            match requests.poll_recv(context) {
+                Poll::Ready(Some(wanted)) => *asking = Some(wanted),
+                Poll::Ready(None) => return Poll::Ready("the multiplexed connection was closed".to_owned()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        match connection.poll_new_outbound(context) {
+            Poll::Ready(result) => {
+                if let Some(wanted) = asking.take() {
+                    // Whoever asked may have given up: the stream was never seen by the peer.
+                    let _ = wanted.send(result);
+                }
+            }
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "multiplex_tests.rs"]
+mod tests;

@@ -1,0 +1,97 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn pair() -> (Multiplex, Multiplex) {
+    let (left, right) = duplex(64 * 1024);
+    (Multiplex::start(left, Side::Client), Multiplex::start(right, Side::Server))
+}
+
+async fn open(session: &Multiplex, first: &[u8]) -> Stream {
+    let turn = session.turn().await;
+    let mut stream = session.open(&turn).await.unwrap();
+    stream.write_all(first).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn streams_arrive_in_the_order_of_their_turns_from_both_sides() {
+    let (host, plugin) = pair();
+    for (opener, taker) in [(&host, &plugin), (&plugin, &host)] {
+        let mut arrivals = taker.take_arrivals().unwrap();
+        let mut opened = Vec::new();
+        for number in 0..50_u8 {
+            opened.push(open(opener, &[number]).await);
+        }
+        for number in 0..50_u8 {
+            let mut stream = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap();
+            assert_eq!(stream.read_u8().await.unwrap(), number);
+        }
+    }
+}
+
+#[tokio::test]
+async fn stream_that_nobody_reads_does_not_stop_the_others() {
+    let (host, plugin) = pair();
+    let mut arrivals = plugin.take_arrivals().unwrap();
+    let mut stuck = open(&host, b"stuck").await;
+    let unread = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap();
+    let filling = tokio::spawn(async move { stuck.write_all(&vec![0; 4 << 20]).await });
+    let mut fluent = open(&host, b"x").await;
+    let mut echo = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap();
+    fluent.write_all(&vec![7; 100_000]).await.unwrap();
+    let mut received = vec![0; 100_001];
+    timeout(LIMIT, echo.read_exact(&mut received)).await.unwrap().unwrap();
+    assert!(!filling.is_finished());
+    drop(unread);
+    assert!(timeout(LIMIT, filling).await.unwrap().unwrap().is_err());
+}
+
+#[tokio::test]
+async fn end_of_one_side_is_told_to_the_other() {
+    let (host, plugin) = pair();
+    drop(plugin);
+    assert!(timeout(LIMIT, host.ended()).await.unwrap().contains("closed"));
+    let turn = host.turn().await;
+    assert!(host.open(&turn).await.is_err());
+}
+
+/// One frame with the header fields of yamux.
+fn frame() -> impl Strategy<Value = Vec<u8>> {
+    let body = prop::collection::vec(any::<u8>(), 0..40);
+    (0_u8..3, 0_u8..6, 0_u16..16, 0_u32..8, prop_oneof![0_u32..64, any::<u32>()], body).prop_map(
+        |(version, kind, flags, id, length, body)| {
+            let mut frame = vec![version / 2, kind];
+            frame.extend_from_slice(&flags.to_be_bytes());
+            frame.extend_from_slice(&id.to_be_bytes());
+            frame.extend_from_slice(&length.to_be_bytes());
+            frame.extend_from_slice(&body);
+            frame
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A hostile peer ends the session or is ignored; it neither panics nor hangs it.
+    #[test]
+    fn any_frames_end_in_a_reason(frames in prop::collection::vec(frame(), 0..30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (mut peer, socket) = duplex(1 << 20);
+            let session = Multiplex::start(socket, Side::Client);
+            let _ = peer.write_all(&frames.concat()).await;
+            let _ = peer.shutdown().await;
+            let mut scratch = Vec::new();
+            let _ = timeout(LIMIT, peer.read_to_end(&mut scratch)).await.unwrap();
+            let reason = timeout(LIMIT, session.ended()).await.unwrap();
+            assert!(!reason.contains("was closed"), "{reason}");
+        });
+    }
+}
