@@ -11,6 +11,7 @@ mod io_thread;
 mod mailbox;
 mod metadata;
 mod outcome;
+mod reattach;
 mod runner;
 mod server;
 mod settings;
@@ -52,6 +53,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(errors::error_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(frames::encode_frame, module)?)?;
     module.add_function(wrap_pyfunction!(convert::parse_handshake, module)?)?;
+    module.add_function(wrap_pyfunction!(reattach::parse_reattach, module)?)?;
+    module.add_function(wrap_pyfunction!(reattach::parse_reattach_config, module)?)?;
+    module.add_function(wrap_pyfunction!(reattach::format_reattach_config, module)?)?;
     module.add_function(wrap_pyfunction!(host::live_plugins, module)?)?;
     module.add_function(wrap_pyfunction!(host::end_all, module)?)
 }

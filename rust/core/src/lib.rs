@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod host;
 pub mod inbox;
 pub mod process;
+pub mod reattach;
 pub mod server;
 pub mod services;
 pub mod settings;

@@ -1,0 +1,165 @@
+//! How to reach a running plugin, as JSON: go-plugin's `ReattachConfig`, alone or by name as Terraform reads it from
+//! `TF_REATTACH_PROVIDERS`. Text in, values out; no socket, clock or process.
+
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, ErrorKind, excerpt};
+
+/// One running plugin, as it is described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReattachConfig {
+    /// The protocol's name; empty means net/rpc.
+    pub protocol: String,
+    /// Application protocol version; 0 where unknown.
+    pub protocol_version: u32,
+    /// `unix` or `tcp`, as written.
+    pub network: String,
+    /// Socket path, or `IP:PORT`.
+    pub address: String,
+    /// Its process, where known.
+    pub pid: Option<i32>,
+    /// Whether it serves in test mode.
+    pub test: bool,
+    /// Certificates of its first host: our own addition, which go-plugin ignores.
+    pub tls: Option<ReattachTls>,
+}
+
+/// What lets a second host in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReattachTls {
+    /// The host's certificate, PEM.
+    pub certificate: String,
+    /// Its key, PEM.
+    pub private_key: Zeroizing<String>,
+    /// The plugin's certificate, PEM.
+    pub server_certificate: String,
+}
+
+impl std::fmt::Debug for ReattachTls {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Written by hand so that the key can never reach a log.
+        formatter.debug_struct("ReattachTls").finish_non_exhaustive()
+    }
+}
+
+/// Reads one description.
+pub fn parse(text: &str) -> Result<ReattachConfig, Error> {
+    describe(&object(parse_json(text)?, "the reattach configuration")?, "the reattach configuration")
+}
+
+/// Reads descriptions by name, in the order of the text.
+pub fn parse_named(text: &str) -> Result<Vec<(String, ReattachConfig)>, Error> {
+    let named = object(parse_json(text)?, "TF_REATTACH_PROVIDERS")?;
+    let described = named.into_iter().map(|(name, value)| {
+        let whose = format!("the entry {} of TF_REATTACH_PROVIDERS", excerpt(name.as_bytes()));
+        let config = describe(&object(value, &whose)?, &whose)?;
+        Ok((name, config))
+    });
+    described.collect()
+}
+
+/// Writes one description, with go-plugin's names.
+#[must_use]
+pub fn format(config: &ReattachConfig) -> String {
+    let mut fields = json!({
+        "Protocol": config.protocol,
+        "ProtocolVersion": config.protocol_version,
+        "Pid": config.pid.unwrap_or(0),
+        "Test": config.test,
+        "Addr": {"Network": config.network, "String": config.address},
+    });
+    if let (Some(tls), Some(fields)) = (&config.tls, fields.as_object_mut()) {
+        let certificates = json!({
+            "Certificate": tls.certificate,
+            "PrivateKey": tls.private_key.as_str(),
+            "ServerCertificate": tls.server_certificate,
+        });
+        fields.insert("Tls".to_owned(), certificates);
+    }
+    fields.to_string()
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::ReattachInvalid, message)
+}
+
+/// The text itself is not repeated: it may hold a key.
+fn parse_json(text: &str) -> Result<Value, Error> {
+    serde_json::from_str(text).map_err(|error| invalid(format!("the reattach configuration is not JSON: {error}")))
+}
+
+fn object(value: Value, whose: &str) -> Result<Map<String, Value>, Error> {
+    match value {
+        Value::Object(fields) => Ok(fields),
+        other => Err(invalid(format!("{whose} is {}, expected an object", kind(&other)))),
+    }
+}
+
+fn describe(fields: &Map<String, Value>, whose: &str) -> Result<ReattachConfig, Error> {
+    let address =
+        field(fields, "Addr").ok_or_else(|| invalid(format!("{whose} has no Addr, expected where it listens")))?;
+    let address = object(address.clone(), &format!("Addr of {whose}"))?;
+    let pid = integer(fields, "Pid", whose)?;
+    Ok(ReattachConfig {
+        protocol: text(fields, "Protocol", whose)?,
+        protocol_version: integer(fields, "ProtocolVersion", whose)?.unsigned_abs(),
+        network: text(&address, "Network", whose)?,
+        address: text(&address, "String", whose)?,
+        // Go writes 0 for "unknown".
+        pid: Some(pid).filter(|pid| *pid != 0),
+        test: matches!(field(fields, "Test"), Some(Value::Bool(true))),
+        tls: field(fields, "Tls").filter(|tls| !tls.is_null()).map(|tls| certificates(tls, whose)).transpose()?,
+    })
+}
+
+fn certificates(value: &Value, whose: &str) -> Result<ReattachTls, Error> {
+    let fields = object(value.clone(), &format!("Tls of {whose}"))?;
+    Ok(ReattachTls {
+        certificate: text(&fields, "Certificate", whose)?,
+        private_key: Zeroizing::new(text(&fields, "PrivateKey", whose)?),
+        server_certificate: text(&fields, "ServerCertificate", whose)?,
+    })
+}
+
+/// The exact name first, then any case, as Go has it.
+fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let exact = fields.get(name);
+    exact.or_else(|| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
+fn text(fields: &Map<String, Value>, name: &str, whose: &str) -> Result<String, Error> {
+    match field(fields, name) {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Err(invalid(format!("{name} of {whose} is {}, expected text", kind(other)))),
+    }
+}
+
+/// Not negative and below 2^31: process ids and versions are.
+fn integer(fields: &Map<String, Value>, name: &str, whose: &str) -> Result<i32, Error> {
+    let value = match field(fields, name) {
+        None | Some(Value::Null) => return Ok(0),
+        Some(value) => value,
+    };
+    let number = value.as_i64().and_then(|number| i32::try_from(number).ok()).filter(|number| *number >= 0);
+    number.ok_or_else(|| {
+        let shown = if value.is_number() { value.to_string() } else { kind(value).to_owned() };
+        invalid(format!("{name} of {whose} is {shown}, expected a whole number from 0 to {}", i32::MAX))
+    })
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+#[path = "reattach_tests.rs"]
+mod tests;
