@@ -10,7 +10,7 @@ WHEEL_TAG ?= manylinux2014
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env build go-peers demo test check lint format wheel install-wheel wheel-test bench soak fuzz proto lock clean
+.PHONY: help env build go-peers demo test check lint format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -90,14 +90,23 @@ soak: build go-peers  ## 1,000 starts and stops, 200 killed plugins, 1,000,000 c
 	FERRULE_FLOOD_SECONDS=5 $(BIN)/python -m pytest tests/stress/test_hostile_server.py --timeout 1800
 	FERRULE_REPETITIONS=15 $(BIN)/python -m pytest -s tests/stress/test_memory.py --timeout 1800
 
+acceptance: build  ## Real OpenTofu plans and applies with the example provider: minutes to build it, not part of the tests
+ifdef GO
+	$(MAKE) --no-print-directory -C tests/acceptance OUT=$(CURDIR)/$(GO_PEERS)
+	$(BIN)/python -m pytest tests/acceptance
+else
+	@echo "Go is not installed: OpenTofu cannot be built" >&2; exit 1
+endif
+
 fuzz:  ## The parsers' property tests with many cases
-	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake framing output deframer metadata
+	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake framing output deframer metadata \
+		multiplex conn_info ledger reattach
 
 proto: env  ## Regenerate committed code from its sources
 	cd python && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. --grpc_python_out=. \
 		ferrule/testing/kv.proto
 	cd tests && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. --grpc_python_out=. \
-		conformance/interop/interop.proto
+		conformance/interop/interop.proto broker/exchange.proto
 	cd tests/go_plugin && PYTHON=$(CURDIR)/$(BIN)/python ./generate.sh
 
 lock: env  ## Renew .ci/requirements.txt from pyproject.toml

@@ -143,14 +143,25 @@ mod tests {
 
         #[test]
         fn damaged_messages_are_read_or_refused(
-            id in any::<u32>(), address in ".{0,40}", place in 0_usize..64, value in any::<u8>(),
+            choice in any::<prop::sample::Index>(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         ) {
-            let mut message = listening(id, "unix", address).encode_to_vec();
-            let place = place % message.len().max(1);
-            if let Some(byte) = message.get_mut(place) {
-                *byte = value;
+            let corpus = corpus();
+            let mut message = corpus[choice.index(corpus.len())].clone();
+            for (place, value) in damage {
+                let place = place.index(message.len());
+                message[place] = value;
             }
-            let _ = read(&message);
+            // What is understood can be said again.
+            if let Ok((id, Notice::Listening(address))) = read(&message) {
+                let again = listening(id, address.network(), address.location());
+                prop_assert_eq!(understood(&again).unwrap(), (id, Notice::Listening(address)));
+            }
         }
+    }
+
+    fn corpus() -> Vec<Vec<u8>> {
+        let directory = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/conn_info")).unwrap();
+        directory.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
     }
 }
