@@ -6,6 +6,7 @@ use ferrule_core::broker;
 use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::host::Host;
 use ferrule_core::server::PluginServer;
+use ferrule_core::transport::Address;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -106,7 +107,7 @@ pub(crate) struct BrokerListener {
 impl BrokerListener {
     pub(crate) fn of(core: broker::BrokerListener) -> Self {
         let backend = core.backend().display().to_string();
-        let address = core.address().map(ToString::to_string);
+        let address = core.address().map(Address::location);
         Self { core: Mutex::new(Some(core)), backend, address }
     }
 }
@@ -119,7 +120,14 @@ impl BrokerListener {
         &self.backend
     }
 
-    /// `unix:PATH` as announced; None when multiplexed.
+    /// How many connections of the peer there are now.
+    #[getter]
+    fn connections(&self) -> usize {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.as_ref().map_or(0, broker::BrokerListener::connections)
+    }
+
+    /// A path or `IP:PORT`, as we see it; None when multiplexed.
     #[getter]
     fn address(&self) -> Option<&str> {
         self.address.as_deref()

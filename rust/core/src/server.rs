@@ -149,7 +149,7 @@ impl PluginServer {
         backend: &Path,
     ) -> (Option<Arc<Multiplex>>, Option<JoinHandle<()>>) {
         let (traffic, inbox) = (Traffic::default(), self.0.inbox.clone());
-        let terminator = Terminator { tls: protection.accepting.clone(), traffic, inbox };
+        let terminator = Terminator { tls: protection.accepting.clone(), traffic, inbox, open: Arc::default() };
         if self.0.settings.multiplex {
             let session = Multiplex::start_when(accept_one(listener, terminator), Side::Server);
             return (Some(Arc::new(session)), None);

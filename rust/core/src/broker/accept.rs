@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ pub struct BrokerListener {
     id: u32,
     backend: PathBuf,
     address: Option<Address>,
+    open: Arc<AtomicUsize>,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -31,6 +32,7 @@ impl Broker {
     pub async fn accept(&self, id: u32) -> Result<BrokerListener, Error> {
         self.ledger().check_open()?;
         let terminator = self.terminator()?;
+        let open = terminator.open.clone();
         let number = self.0.last_backend.fetch_add(1, Ordering::Relaxed);
         let backend = self.0.ways.backends.join(format!("serve{number}"));
         let (address, serving) = if self.0.ways.session.is_some() {
@@ -38,7 +40,7 @@ impl Broker {
         } else {
             self.accept_sockets(id, terminator, &backend).await?
         };
-        Ok(BrokerListener { broker: self.clone(), id, backend, address, serving: Some(serving) })
+        Ok(BrokerListener { broker: self.clone(), id, backend, address, open, serving: Some(serving) })
     }
 
     async fn accept_sockets(
@@ -97,6 +99,12 @@ impl BrokerListener {
     #[must_use]
     pub fn backend(&self) -> &Path {
         &self.backend
+    }
+
+    /// How many connections of the peer there are now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Where the peer connects to; `None` when multiplexed.

@@ -220,7 +220,12 @@ impl Broker {
 
     fn terminator(&self) -> Result<Terminator, Error> {
         let ways = &self.0.ways;
-        Ok(Terminator { tls: (ways.accepting)()?, traffic: ways.traffic.clone(), inbox: ways.inbox.clone() })
+        Ok(Terminator {
+            tls: (ways.accepting)()?,
+            traffic: ways.traffic.clone(),
+            inbox: ways.inbox.clone(),
+            open: Arc::default(),
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::ServerConfig;
@@ -37,6 +38,24 @@ pub struct Terminator {
     pub traffic: Traffic,
     /// Told of those who were refused.
     pub inbox: Arc<Inbox>,
+    /// How many connections were let in and have not ended.
+    pub open: Arc<AtomicUsize>,
+}
+
+/// One connection in the count. ORDERING: relaxed; readers only want a recent value.
+struct Counter<'a>(&'a AtomicUsize);
+
+impl<'a> Counter<'a> {
+    fn of(open: &'a AtomicUsize) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(open)
+    }
+}
+
+impl Drop for Counter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Terminator {
@@ -71,6 +90,7 @@ impl Terminator {
             Ok(Err(cause)) => return self.refuse(peer, &format!("the server behind does not answer: {cause}")),
             Err(_) => return self.refuse(peer, "no server listens behind this one; it was accepted, but not served"),
         };
+        let _counter = Counter::of(&self.open);
         let mut stream = Counted::new(stream, self.traffic.content.clone());
         // However it ends, both sides see the end.
         let _ = tokio::io::copy_bidirectional_with_sizes(&mut stream, &mut local, BUFFER_BYTES, BUFFER_BYTES).await;
