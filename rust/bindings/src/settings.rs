@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use ferrule_core::certificate::parse_pem_certificates;
 use ferrule_core::settings::{Curve, Limits, Reattach, Security, Settings, Timeouts, TlsFiles};
@@ -144,7 +143,7 @@ impl TryFrom<PassedSettings> for Settings {
             bridge: passed.bridge,
             multiplex: passed.multiplex,
             socket_group: passed.socket_group.map(SocketGroup),
-            executable: passed.executable.map(reopened).transpose()?.map(Arc::new),
+            executable: passed.executable.map(reopened).transpose()?,
             limits: Limits { memory_bytes: passed.max_memory_bytes, cpu_seconds: passed.max_cpu_seconds },
             reattach: passed.reattach.map(Reattach::try_from).transpose()?,
             runner: passed.runner.map(|desk| desk.get().runner()),

@@ -130,7 +130,7 @@ kinds! {
     /// The multiplexing field is not a boolean.
     MultiplexInvalid = "handshake.multiplex-invalid", Handshake, "The seventh field must be true or false.";
     /// Key or certificate could not be generated or read.
-    IdentityFailed = "tls.identity", Security, "Check the certificate and key in the setting tls: PEM, and belonging together.";
+    IdentityFailed = "tls.identity", Security, "Check the certificate and key in the setting tls, or reattach.tls: PEM, and belonging together.";
     /// The peer showed another certificate than announced.
     CertificateMismatch = "tls.certificate-mismatch", Security, "Something else may be listening at this address. Do not go on; find out what answered.";
     /// The certificate is not valid now.

@@ -108,7 +108,7 @@ fn describe(fields: &Map<String, Value>, whose: &str) -> Result<ReattachConfig, 
         address: text(&address, "String", whose)?,
         // Go writes 0 for "unknown".
         pid: Some(pid).filter(|pid| *pid != 0),
-        test: matches!(field(fields, "Test"), Some(Value::Bool(true))),
+        test: flag(fields, "Test", whose)?,
         tls: field(fields, "Tls").filter(|tls| !tls.is_null()).map(|tls| certificates(tls, whose)).transpose()?,
     })
 }
@@ -133,6 +133,14 @@ fn text(fields: &Map<String, Value>, name: &str, whose: &str) -> Result<String, 
         None | Some(Value::Null) => Ok(String::new()),
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Err(invalid(format!("{name} of {whose} is {}, expected text", kind(other)))),
+    }
+}
+
+fn flag(fields: &Map<String, Value>, name: &str, whose: &str) -> Result<bool, Error> {
+    match field(fields, name) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(other) => Err(invalid(format!("{name} of {whose} is {}, expected true or false", kind(other)))),
     }
 }
 

@@ -51,6 +51,7 @@ fn refusals_say_whose_field_it_is() {
         (r#"{"Addr":{},"Pid":-1}"#, "Pid of the reattach configuration is -1"),
         (r#"{"Addr":{},"Pid":4294967296}"#, "is 4294967296"),
         (r#"{"Addr":{},"ProtocolVersion":"6"}"#, "is text, expected a whole number"),
+        (r#"{"Addr":{},"Test":"true"}"#, "Test of the reattach configuration is text, expected true or false"),
         (r#"{"Addr":{"Network":1}}"#, "Network of the reattach configuration is a number"),
     ] {
         let error = parse(text).err().unwrap();

@@ -100,7 +100,12 @@ impl PluginServer {
         let mut place = self.0.place.lock().await;
         let settings = &self.0.settings;
         let protection = Protection::of(&settings.security)?;
-        let directory = PrivateDirectory::create(&settings.socket_base)?;
+        // Inside the host's directory, where there is one: it is removed even after a plugin that was killed.
+        let base = match &settings.place {
+            Place::Unix(directory, _) => directory,
+            Place::Tcp(..) => &settings.socket_base,
+        };
+        let directory = PrivateDirectory::create(base)?;
         let listener = Listener::bind(&settings.place).await?;
         let (address, backend) = (listener.address().clone(), directory.join("main"));
         let leaf = protection.identity.as_ref().and_then(Identity::leaf);

@@ -14,7 +14,6 @@ use crate::transport::Address;
 use crate::transport::listener::SocketGroup;
 
 /// Everything about one plugin and how to drive it. No `Debug`: environment and cookie are not for logs.
-#[derive(Clone)]
 pub struct Settings {
     /// Program and arguments; never empty.
     pub command: Vec<OsString>,
@@ -53,7 +52,7 @@ pub struct Settings {
     /// A group whose members may use the plugin's sockets: a name or a number.
     pub socket_group: Option<SocketGroup>,
     /// The program as it was opened and checked; executed instead of whatever its path names by then.
-    pub executable: Option<Arc<OwnedFd>>,
+    pub executable: Option<OwnedFd>,
     /// What the plugin's process may use.
     pub limits: Limits,
     /// A plugin that runs already; nothing is launched then.

@@ -52,6 +52,7 @@ impl Broker {
         let listener = Listener::bind(&self.0.ways.place).await?;
         let address = listener.address().clone();
         let there = self.0.ways.peer.address_there(address.clone()).await?;
+        self.ledger().listen(id, None, Instant::now())?;
         let serving = self.spawn(terminator.serve(listener, Arc::from(backend)));
         self.send(conn_info::listening(id, there.network(), there.location()));
         Ok((Some(address), serving))
@@ -59,7 +60,7 @@ impl Broker {
 
     fn accept_streams(&self, id: u32, terminator: Terminator, backend: PathBuf) -> Result<JoinHandle<()>, Error> {
         let (sender, streams) = mpsc::unbounded_channel();
-        if self.ledger().listen(id, sender, Instant::now())? == Outcome::Welcome {
+        if self.ledger().listen(id, Some(sender), Instant::now())? == Outcome::Welcome {
             self.send(conn_info::welcome(id));
         }
         let peer = format!("the peer's dialler of service {id}");
@@ -127,9 +128,7 @@ impl BrokerListener {
 
 impl Drop for BrokerListener {
     fn drop(&mut self) {
-        if self.address.is_none() {
-            self.broker.ledger().stop_listening(self.id);
-        }
+        self.broker.ledger().stop_listening(self.id);
         // The socket's file goes with the task that owns its listener.
         self.serving.iter().for_each(JoinHandle::abort);
         // The server behind leaves its file, or has removed it already.

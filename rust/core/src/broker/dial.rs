@@ -11,12 +11,16 @@ use crate::error::{Error, ErrorKind};
 use crate::grpc::Status;
 use crate::grpc::channel::{Channel, Connecting, Connector, Opened, Refusal, Settings};
 use crate::grpc::connection::{Connection, Explain, connection_error};
+use crate::transport::multiplex::{Multiplex, Turn};
 use crate::transport::{Address, Dialer, Stream, Traffic};
 
 impl Broker {
     /// A channel to what the peer serves under `id`, already connected. Waits a few seconds for the peer to say where.
     pub async fn dial(&self, id: u32, settings: Settings) -> Result<Channel, Error> {
-        let way = if self.0.ways.session.is_some() { Way::Knock(id) } else { Way::Address(self.announced(id).await?) };
+        let way = match &self.0.ways.session {
+            Some(session) => Way::Knock(id, session.clone()),
+            None => Way::Address(self.announced(id).await?),
+        };
         self.open_channel(way, settings).await
     }
 
@@ -47,13 +51,26 @@ impl Broker {
     }
 
     async fn connect(&self, way: &Way) -> Result<Opened, Error> {
-        let limit = self.0.ways.connect_timeout;
-        let connecting = async {
-            match way {
-                Way::Address(address) => self.connect_to(address).await,
-                Way::Knock(id) => self.connect_through_session(*id).await,
+        match way {
+            Way::Address(address) => self.in_time(way, self.connect_to(address)).await,
+            Way::Knock(id, session) => {
+                // On a task of its own: given up between the peer's answer and the opening, it would leave the peer waiting
+                // for a stream, and the next one would go astray.
+                let opening = tokio::spawn(self.clone().knock_and_open(*id, session.clone())).await;
+                // Kept until the peer speaks on its stream: Go's gives it to the wrong listener if the next knock overtakes.
+                let (_turn, stream) =
+                    opening.map_err(|error| Error::new(ErrorKind::BrokerClosed, error.to_string()))??;
+                self.in_time(way, self.connect_over(stream, *id, session)).await
             }
-        };
+        }
+    }
+
+    async fn in_time(
+        &self,
+        way: &Way,
+        connecting: impl Future<Output = Result<Opened, Error>>,
+    ) -> Result<Opened, Error> {
+        let limit = self.0.ways.connect_timeout;
         timeout(limit, connecting).await.unwrap_or_else(|_| {
             let message = format!("no connection to {way} after {:.1} s", limit.as_secs_f64());
             Err(Error::new(ErrorKind::ConnectTimeout, message))
@@ -63,28 +80,28 @@ impl Broker {
     async fn connect_to(&self, address: &Address) -> Result<Opened, Error> {
         let ways = &self.0.ways;
         let dialer = Dialer::new(address.clone(), ways.dialing.clone(), ways.traffic.clone());
-        let stream = dialer.dial_patiently().await?;
+        let stream = dialer.dial().await?;
         self.speak(stream, &dialer).await
     }
 
     /// Knocks, and opens a stream once let in. Nobody else opens one meanwhile: the peer goes by the order alone.
-    async fn connect_through_session(&self, id: u32) -> Result<Opened, Error> {
-        let ways = &self.0.ways;
-        let Some(session) = &ways.session else { return Err(too_late(id, "is not multiplexed")) };
-        let stream = {
-            let turn = session.turn().await;
-            let answer = self.ledger().await_answer(id)?;
-            self.send(conn_info::knock(id));
-            match timeout(PATIENCE, answer).await {
-                Ok(Ok(answer)) => answer?,
-                Ok(Err(_)) => return Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
-                Err(_) => return Err(too_late(id, "did not answer the knock")),
-            }
-            session.open(&turn).await
-        };
-        let stream = stream.map_err(|error| {
+    async fn knock_and_open(self, id: u32, session: Arc<Multiplex>) -> Result<(Turn, Stream), Error> {
+        let turn = session.turn().await;
+        let answer = self.ledger().await_answer(id)?;
+        self.send(conn_info::knock(id));
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer?,
+            Ok(Err(_)) => return Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
+            Err(_) => return Err(too_late(id, "did not answer the knock")),
+        }
+        let stream = session.open(&turn).await.map_err(|error| {
             Error::new(ErrorKind::ConnectFailed, format!("no stream for service {id} could be opened: {error}"))
         })?;
+        Ok((turn, stream))
+    }
+
+    async fn connect_over(&self, stream: Stream, id: u32, session: &Arc<Multiplex>) -> Result<Opened, Error> {
+        let ways = &self.0.ways;
         let address = Address::Unix(format!("service {id}").into());
         let dialer = Dialer::multiplexed(session.clone(), address, ways.dialing.clone(), ways.traffic.clone());
         let stream = dialer.dial_over(stream).await?;
@@ -114,14 +131,14 @@ fn too_late(id: u32, what: &str) -> Error {
 /// How to reach a service again and again.
 enum Way {
     Address(Address),
-    Knock(u32),
+    Knock(u32, Arc<Multiplex>),
 }
 
 impl std::fmt::Display for Way {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Address(address) => write!(formatter, "{address}"),
-            Self::Knock(id) => write!(formatter, "service {id}"),
+            Self::Knock(id, _) => write!(formatter, "service {id}"),
         }
     }
 }

@@ -41,7 +41,8 @@ pub(super) struct Ledger {
     diallers: HashMap<u32, VecDeque<oneshot::Sender<Result<Address, Error>>>>,
     knocks: HashMap<u32, Instant>,
     knockers: HashMap<u32, oneshot::Sender<Result<(), Error>>>,
-    listeners: HashMap<u32, mpsc::UnboundedSender<Stream>>,
+    /// What this side serves; with the way for its streams where these are multiplexed.
+    listeners: HashMap<u32, Option<mpsc::UnboundedSender<Stream>>>,
     /// Whose stream comes next, in the order of the knocks: nothing else binds a stream to its id.
     expected: VecDeque<u32>,
     closed: Option<String>,
@@ -94,7 +95,7 @@ impl Ledger {
 
     /// The peer knocks.
     pub(super) fn knocked(&mut self, id: u32, now: Instant) -> Outcome {
-        if self.listeners.contains_key(&id) {
+        if let Some(Some(_)) = self.listeners.get(&id) {
             self.expected.push_back(id);
             return Outcome::Welcome;
         }
@@ -123,11 +124,11 @@ impl Ledger {
         if welcome && !waits { Outcome::TooLate } else { Outcome::Kept }
     }
 
-    /// Takes streams for an id from now on. `Welcome` if the peer has knocked already.
+    /// Serves an id from now on, and takes its streams. `Welcome` if the peer has knocked already.
     pub(super) fn listen(
         &mut self,
         id: u32,
-        streams: mpsc::UnboundedSender<Stream>,
+        streams: Option<mpsc::UnboundedSender<Stream>>,
         now: Instant,
     ) -> Result<Outcome, Error> {
         self.check_open()?;
@@ -146,7 +147,7 @@ impl Ledger {
 
     /// Whom the peer's next stream is for.
     pub(super) fn next_expected(&mut self) -> Expected {
-        match self.expected.pop_front().map(|id| self.listeners.get(&id)) {
+        match self.expected.pop_front().map(|id| self.listeners.get(&id).and_then(Option::as_ref)) {
             None => Expected::Unannounced,
             Some(None) => Expected::Nobody,
             Some(Some(listener)) => Expected::Listener(listener.clone()),

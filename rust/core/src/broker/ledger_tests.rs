@@ -13,6 +13,16 @@ fn streams() -> mpsc::UnboundedSender<Stream> {
 }
 
 #[test]
+fn id_is_served_by_one_listener_at_a_time() {
+    let (mut ledger, now) = (Ledger::default(), Instant::now());
+    for streams in [Some(streams()), None] {
+        ledger.listen(1, streams, now).unwrap();
+        assert_eq!(ledger.listen(1, None, now).unwrap_err().kind(), ErrorKind::BrokerRefused);
+        ledger.stop_listening(1);
+    }
+}
+
+#[test]
 fn announcement_and_dialler_meet_in_either_order() {
     let (mut ledger, now) = (Ledger::default(), Instant::now());
     ledger.announce(1, socket("a"), now);
@@ -39,14 +49,14 @@ fn what_nobody_takes_within_the_patience_is_forgotten() {
     ledger.knocked(2, now);
     let later = now + PATIENCE;
     assert!(ledger.await_address(1, later).unwrap().try_recv().is_err());
-    assert_eq!(ledger.listen(2, streams(), later).unwrap(), Outcome::Kept);
+    assert_eq!(ledger.listen(2, Some(streams()), later).unwrap(), Outcome::Kept);
 }
 
 #[test]
 fn knock_before_its_listener_is_answered_when_that_comes() {
     let (mut ledger, now) = (Ledger::default(), Instant::now());
     assert_eq!(ledger.knocked(3, now), Outcome::Kept);
-    assert_eq!(ledger.listen(3, streams(), now).unwrap(), Outcome::Welcome);
+    assert_eq!(ledger.listen(3, Some(streams()), now).unwrap(), Outcome::Welcome);
     assert!(matches!(ledger.next_expected(), Expected::Listener(_)));
     assert!(matches!(ledger.next_expected(), Expected::Unannounced));
 }
@@ -54,8 +64,8 @@ fn knock_before_its_listener_is_answered_when_that_comes() {
 #[test]
 fn stream_of_a_listener_that_closed_meanwhile_is_nobody_elses() {
     let (mut ledger, now) = (Ledger::default(), Instant::now());
-    ledger.listen(1, streams(), now).unwrap();
-    ledger.listen(2, streams(), now).unwrap();
+    ledger.listen(1, Some(streams()), now).unwrap();
+    ledger.listen(2, Some(streams()), now).unwrap();
     ledger.knocked(1, now);
     ledger.knocked(2, now);
     ledger.stop_listening(1);
@@ -91,7 +101,7 @@ proptest! {
         let (mut listening, mut knocked) = (std::collections::HashSet::new(), VecDeque::new());
         for (kind, id) in moves {
             match kind {
-                0 if ledger.listen(id, streams(), now).is_ok_and(|outcome| outcome == Outcome::Welcome) => {
+                0 if ledger.listen(id, Some(streams()), now).is_ok_and(|outcome| outcome == Outcome::Welcome) => {
                     listening.insert(id);
                     knocked.push_back(id);
                 }

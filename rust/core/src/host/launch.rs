@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -73,9 +73,10 @@ impl Host {
     fn launch_child(&self, environment: &BTreeMap<OsString, OsString>) -> Result<Launched, Error> {
         let settings = &self.0.settings;
         let program = diagnose::find_program(settings)?;
+        let executable = self.0.executable.lock().unwrap_or_else(PoisonError::into_inner).take();
         let launch = Launch {
             program: &program,
-            executable: settings.executable.as_ref().map(|executable| executable.as_fd()),
+            executable: executable.as_ref().map(AsFd::as_fd),
             arguments: &settings.command,
             environment,
             working_directory: settings.working_directory.as_deref(),

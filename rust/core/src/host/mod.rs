@@ -10,8 +10,9 @@ mod peer;
 mod reach;
 mod session;
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
@@ -56,6 +57,8 @@ pub struct Host(Arc<Shared>);
 
 struct Shared {
     settings: Settings,
+    /// Closed with the launch: a descriptor for each of hundreds of plugins would be felt.
+    executable: StdMutex<Option<OwnedFd>>,
     inbox: Arc<Inbox>,
     traffic: Traffic,
     identity: OnceLock<Identity>,
@@ -69,8 +72,9 @@ struct Shared {
 
 impl Host {
     /// A host that has done nothing yet; `wake` is told when the inbox fills.
-    pub fn new(settings: Settings, wake: Arc<dyn Wake>) -> Self {
+    pub fn new(mut settings: Settings, wake: Arc<dyn Wake>) -> Self {
         Self(Arc::new(Shared {
+            executable: StdMutex::new(settings.executable.take()),
             settings,
             inbox: Arc::new(Inbox::new(wake)),
             traffic: Traffic::default(),
