@@ -27,6 +27,7 @@ type modes struct {
 	hangShutdown   bool
 	ignoreShutdown bool
 	ignoreSIGTERM  bool
+	test           bool
 }
 
 // modeWord is one row of the table; value shows the form of what follows the equals sign, empty for a bare word.
@@ -62,6 +63,8 @@ var modeWords = []modeWord{
 	{"hang-shutdown", "", "never answer Shutdown and keep running", bare(func(m *modes) *bool { return &m.hangShutdown })},
 	{"ignore-shutdown", "", "answer Shutdown and keep running", bare(func(m *modes) *bool { return &m.ignoreShutdown })},
 	{"ignore-sigterm", "", "keep running on SIGTERM", bare(func(m *modes) *bool { return &m.ignoreSIGTERM })},
+	{"test", "", "serve in go-plugin's test mode until SIGTERM; the reattach configuration goes to stdout",
+		bare(func(m *modes) *bool { return &m.test })},
 }
 
 func parseModes(words []string) (modes, error) {

@@ -34,6 +34,10 @@ func serveStock(chosen modes) {
 	if chosen.userTLS != "" {
 		config.TLSProvider = func() (*tls.Config, error) { return userTLS(chosen.userTLS) }
 	}
+	if chosen.test {
+		serveTest(config)
+		return
+	}
 	plugin.Serve(config)
 }
 
