@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ferrule._core import __version__, build_info
-    from ferrule.client import ClientConnection, RPCPluginClient
-    from ferrule.config import ClientConfig, KeepalivePolicy, RetryPolicy, TLSConfig
+    from ferrule.broker import GRPCBroker
+    from ferrule.client import ClientConnection, RPCPluginClient, cleanup_clients
+    from ferrule.config import ClientConfig, KeepalivePolicy, RetryPolicy, SecureConfig, TLSConfig
     from ferrule.errors import (
         ConfigError,
         ConnectTimeoutError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         StartTimeoutError,
         TransportError,
     )
+    from ferrule.reattach import ReattachConfig, ReattachTLS
     from ferrule.reflection import ServerReflection
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "ClientConnection",
     "ConfigError",
     "ConnectTimeoutError",
+    "GRPCBroker",
     "HandshakeError",
     "KeepalivePolicy",
     "LaunchError",
@@ -38,7 +41,10 @@ __all__ = [
     "ProtocolError",
     "RPCPluginClient",
     "RPCPluginError",
+    "ReattachConfig",
+    "ReattachTLS",
     "RetryPolicy",
+    "SecureConfig",
     "SecurityError",
     "ServerReflection",
     "StartTimeoutError",
@@ -46,18 +52,24 @@ __all__ = [
     "TransportError",
     "__version__",
     "build_info",
+    "cleanup_clients",
 ]
 
 _HOME_OF_OTHERS = {
     "ClientConfig": "ferrule.config",
     "ClientConnection": "ferrule.client",
+    "GRPCBroker": "ferrule.broker",
     "KeepalivePolicy": "ferrule.config",
     "RPCPluginClient": "ferrule.client",
+    "ReattachConfig": "ferrule.reattach",
+    "ReattachTLS": "ferrule.reattach",
     "RetryPolicy": "ferrule.config",
+    "SecureConfig": "ferrule.config",
     "ServerReflection": "ferrule.reflection",
     "TLSConfig": "ferrule.config",
     "__version__": "ferrule._core",
     "build_info": "ferrule._core",
+    "cleanup_clients": "ferrule.client",
 }
 
 

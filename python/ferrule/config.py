@@ -5,17 +5,24 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ferrule import rules
 from ferrule.errors import ConfigError
+from ferrule.integrity import SecureConfig
 from ferrule.logs import OutputTarget
 from ferrule.tls import TLSConfig
 
-__all__ = ["ClientConfig", "KeepalivePolicy", "RetryPolicy", "TLSConfig", "check_command"]
+if TYPE_CHECKING:
+    from ferrule.runner import Runner
+
+__all__ = ["ClientConfig", "KeepalivePolicy", "RetryPolicy", "SecureConfig", "TLSConfig", "check_command"]
 
 MAX_INT32 = 2**31 - 1
 """gRPC's own limits are of this type."""
+
+MAX_INT63 = 2**63 - 1
+"""The highest limit of a process that is one: above is infinity."""
 
 CURVE_SPELLINGS = {
     f"{prefix}{bits}{suffix}": f"P-{bits}"
@@ -32,11 +39,19 @@ def _is_output(value: Any) -> bool:
 
 
 PORT = rules.whole_number(1, 65535)
+DIRECTORY = rules.path("the path of a directory")
+GROUP = rules.text("the name or number of a group")
 SIZE = rules.optional(rules.whole_number(1, MAX_INT32))
 SECONDS = rules.seconds()
 # gRPC takes milliseconds, as an int of 32 bits.
 GRPC_SECONDS = rules.seconds(MAX_INT32 // 1000)
 OUTPUT = rules.optional(rules.instance("a function that takes bytes (not async), or a file", _is_output))
+RUNNER = rules.optional(
+    rules.instance(
+        "a Runner: an object with an asynchronous start()",
+        lambda value: not isinstance(value, type) and inspect.iscoroutinefunction(getattr(value, "start", None)),
+    )
+)
 LOGGER = rules.optional(
     rules.instance("a logging.Logger or the name of one", lambda value: isinstance(value, logging.Logger | str))
 )
@@ -98,7 +113,8 @@ class ClientConfig:
     """All settings of a client. Without any, they are Terraform's, and any provider binary starts.
 
     The object cannot change, and shows no environment values, cookie value or key in its repr. Lists become tuples and
-    whole numbers of seconds become floats. `tls`, `retry` and `keepalive` may be mappings of their settings.
+    whole numbers of seconds become floats. `tls`, `retry`, `keepalive` and `secure_config` may be mappings of their
+    settings.
 
     Attributes:
         env: Variables for the plugin's environment, text to text; they win over the host's. Default none.
@@ -137,6 +153,21 @@ class ClientConfig:
         logger: Logger for the plugin's log lines, or its name; default None, `ferrule.plugin.NAME` after the program.
         die_with_host: Whether the plugin is killed when the host ends, however that happens; default True. Linux only;
             elsewhere it has no effect.
+        broker_multiplex: Whether all connections, brokered ones included, share one socket; default False. The plugin
+            must know it (go-plugin 1.6 and later), and it cannot be reattached.
+        secure_config: The checksum without which the program is not started, a `SecureConfig`; default None, any.
+        unix_socket_group: Group that may connect to the plugin's sockets, its name or number; default None, only the
+            user who runs the plugin.
+        unix_socket_dir: Where the private directory of the plugin's sockets is made; default None, the temporary
+            directory. A path above 56 bytes leaves too little room for a socket's name, and `/tmp` is taken.
+        max_memory_bytes: Largest address space of the plugin, in bytes (RLIMIT_AS); default None, the host's limit. A
+            Go plugin reserves far more than it uses: 1 to 2 GB.
+        max_cpu_seconds: Seconds of CPU time after which the system ends the plugin (RLIMIT_CPU), whole; default None,
+            the host's limit.
+        managed: Whether `ferrule.cleanup_clients()` ends the plugin, and the interpreter's exit ends it by the whole
+            ladder instead of killing it; default False. A managed client is kept until it is closed.
+        runner: Who starts the plugin, a `Runner`; default None, the core, as a plain child. `die_with_host` has no
+            effect on a runner, `secure_config` and the limits are refused with one. See docs/runners.md.
 
     Raises:
         ConfigError: A value does not fit, or two contradict each other.
@@ -148,7 +179,7 @@ class ClientConfig:
     """
 
     env: Annotated[Mapping[str, str], rules.environment()] = rules.Environment()
-    cwd: Annotated[str | os.PathLike[str] | None, rules.optional(rules.path("the path of a directory"))] = None
+    cwd: Annotated[str | os.PathLike[str] | None, rules.optional(DIRECTORY)] = None
     skip_host_env: Annotated[bool, rules.flag()] = False
     magic_cookie_key: Annotated[str, rules.text("a variable's name", forbidden="=\0")] = "TF_PLUGIN_MAGIC_COOKIE"
     magic_cookie_value: Annotated[str, rules.text("text that is not empty", secret=True)] = field(
@@ -177,6 +208,14 @@ class ClientConfig:
     sync_stderr: Annotated[OutputTarget | None, OUTPUT] = None
     logger: Annotated[logging.Logger | str | None, LOGGER] = None
     die_with_host: Annotated[bool, rules.flag()] = True
+    broker_multiplex: Annotated[bool, rules.flag()] = False
+    secure_config: Annotated[SecureConfig | None, rules.optional(rules.nested(SecureConfig, "secure_config."))] = None
+    unix_socket_group: Annotated[str | None, rules.optional(GROUP)] = None
+    unix_socket_dir: Annotated[str | os.PathLike[str] | None, rules.optional(DIRECTORY)] = None
+    max_memory_bytes: Annotated[int | None, rules.optional(rules.whole_number(1, MAX_INT63))] = None
+    max_cpu_seconds: Annotated[int | None, rules.optional(rules.whole_number(1, MAX_INT63))] = None
+    managed: Annotated[bool, rules.flag()] = False
+    runner: Annotated["Runner | None", RUNNER] = None
 
     def __post_init__(self) -> None:
         if self.auto_mtls is _UNSAID:
@@ -188,6 +227,10 @@ class ClientConfig:
         if self.min_port > self.max_port:
             message = f"settings min_port and max_port are {self.min_port} and {self.max_port}, expected a range"
             raise ConfigError(message, "Swap the two.", rules.CODE)
+        for name in ("secure_config", "max_memory_bytes", "max_cpu_seconds"):
+            if self.runner is not None and getattr(self, name) is not None:
+                message = f"settings runner and {name} are both given, expected one: only the core can see to {name}"
+                raise ConfigError(message, f"Leave {name} out, and have the runner see to it.", rules.CODE)
 
     @classmethod
     def of(cls, config: "ClientConfig | Mapping[str, Any] | None") -> "ClientConfig":

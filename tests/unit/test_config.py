@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 
 from ferrule import config as config_module
-from ferrule.config import ClientConfig, KeepalivePolicy, RetryPolicy, TLSConfig, check_command
+from ferrule.config import ClientConfig, KeepalivePolicy, RetryPolicy, SecureConfig, TLSConfig, check_command
 from ferrule.errors import ConfigError
+from ferrule.runner import SubprocessRunner
 
 SECRET = "d41d8cd98f00b204"
 LOGGER = logging.getLogger("ferrule.test")
+RUNNER = SubprocessRunner()
 FILE = io.BytesIO()
 
 
@@ -55,6 +57,14 @@ DEFAULTS: dict[str, Any] = {
     "sync_stderr": None,
     "logger": None,
     "die_with_host": True,
+    "broker_multiplex": False,
+    "secure_config": None,
+    "unix_socket_group": None,
+    "unix_socket_dir": None,
+    "max_memory_bytes": None,
+    "max_cpu_seconds": None,
+    "managed": False,
+    "runner": None,
 }
 
 # Setting, value given, value kept.
@@ -94,6 +104,20 @@ ACCEPTED: list[tuple[str, Any, Any]] = [
     ("logger", "my.plugins", "my.plugins"),
     ("logger", LOGGER, LOGGER),
     ("die_with_host", False, False),
+    ("broker_multiplex", True, True),
+    ("secure_config", {"checksum": "00" * 32}, SecureConfig(algorithm="sha256", checksum=bytes(32))),
+    (
+        "secure_config",
+        SecureConfig(algorithm="md5", checksum=bytes(16)),
+        SecureConfig(algorithm="md5", checksum="0" * 32),
+    ),
+    ("unix_socket_group", "daemon", "daemon"),
+    ("unix_socket_group", "100", "100"),
+    ("unix_socket_dir", Path("/run/plugins"), "/run/plugins"),
+    ("max_memory_bytes", 2**63 - 1, 2**63 - 1),
+    ("max_cpu_seconds", 1, 1),
+    ("managed", True, True),
+    ("runner", RUNNER, RUNNER),
 ]
 
 # Setting, value given, how the message goes on after the setting's name.
@@ -165,6 +189,17 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("sync_stderr", coroutine, "<function coroutine"),
     ("logger", 5, "5 (int), expected a logging.Logger or the name of one, or None"),
     ("die_with_host", None, "None (NoneType), expected True or False"),
+    ("broker_multiplex", "true", "'true' (str), expected True or False"),
+    ("secure_config", "00" * 32, "'00000"),
+    ("unix_socket_group", 100, "100 (int), expected the name or number of a group, or None"),
+    ("unix_socket_group", "", "'' (str), expected the name or number of a group"),
+    ("unix_socket_dir", b"/run", "b'/run' (bytes), expected the path of a directory, or None"),
+    ("max_memory_bytes", 0, "0 (int), expected a whole number from 1 to 9223372036854775807, or None"),
+    ("max_memory_bytes", 2**63, "9223372036854775808 (int), expected a whole number"),
+    ("max_cpu_seconds", 1.5, "1.5 (float), expected a whole number"),
+    ("managed", 1, "1 (int), expected True or False"),
+    ("runner", "bwrap", "'bwrap' (str), expected a Runner: an object with an asynchronous start(), or None"),
+    ("runner", SubprocessRunner, "<class 'ferrule.runner.SubprocessRunner'> (type), expected a Runner: an object"),
 ]
 
 # What contradicts what, and the message.
@@ -189,6 +224,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         {"cookie_key": "a", "env": {}, "max_recv_bytes": 1},
         "unknown settings 'cookie_key' (nearest: magic_cookie_key), 'max_recv_bytes' (nearest: max_receive_bytes)",
     ),
+    ({"secure_config": {"algorithm": "sha1"}}, "setting secure_config.checksum is missing, expected the checksum"),
     ({5: 6}, "unknown setting '5' (nearest: "),  # type: ignore[dict-item]
 ]
 
@@ -206,7 +242,7 @@ def test_every_setting_is_described_and_tried() -> None:
     assert described(ClientConfig) == list(DEFAULTS)
     assert {name for name, _, _ in ACCEPTED} | {"tls"} == set(DEFAULTS)
     assert {name for name, _, _ in REFUSED} == set(DEFAULTS)
-    for policy in (RetryPolicy, KeepalivePolicy, TLSConfig):
+    for policy in (RetryPolicy, KeepalivePolicy, SecureConfig, TLSConfig):
         assert described(policy) == [field.name for field in dataclasses.fields(policy)]
 
 

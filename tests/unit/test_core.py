@@ -23,6 +23,7 @@ PUBLIC_NAMES = [
     "ClientConnection",
     "ConfigError",
     "ConnectTimeoutError",
+    "GRPCBroker",
     "HandshakeError",
     "KeepalivePolicy",
     "LaunchError",
@@ -30,7 +31,10 @@ PUBLIC_NAMES = [
     "ProtocolError",
     "RPCPluginClient",
     "RPCPluginError",
+    "ReattachConfig",
+    "ReattachTLS",
     "RetryPolicy",
+    "SecureConfig",
     "SecurityError",
     "ServerReflection",
     "StartTimeoutError",
@@ -38,6 +42,7 @@ PUBLIC_NAMES = [
     "TransportError",
     "__version__",
     "build_info",
+    "cleanup_clients",
 ]
 
 ANNOUNCEMENTS = {

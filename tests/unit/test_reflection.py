@@ -14,8 +14,8 @@ from google.protobuf import descriptor_pb2
 
 from ferrule.errors import ProtocolError, TransportError
 from ferrule.reflection import MethodFacts, ServerReflection
+from ferrule.server.descriptors import message_class
 from ferrule.testing import kv_pb2
-from ferrule.testing.services import message_class
 from plugin_process import LIMIT_SECONDS, Launch, launcher
 
 _Field = descriptor_pb2.FieldDescriptorProto

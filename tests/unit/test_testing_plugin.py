@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, KV_CONFIG, kv_pb2
 from ferrule.testing.certificate import generate
-from ferrule.testing.handshake import choose_version
 from ferrule.testing.modes import Modes, parse
 from plugin_process import LIMIT_SECONDS, Launch, Plugin, certificate_field, connect, launcher, read_line, run
 
@@ -95,23 +94,6 @@ def test_bad_mode_word_is_named(word: str) -> None:
     done = run(word)
     assert (done.returncode, done.stdout) == (2, "")
     assert repr(word) in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("offered", "chosen", "invalid"),
-    [
-        ("", 3, []),
-        ("1", 3, []),
-        ("5,3", 5, []),
-        ("3,5,7,9", 7, []),
-        ("99", 3, []),
-        ("5, 3", 5, [" 3"]),
-        ("x,,+5", 5, ["x", ""]),
-        ("1_0,7", 7, ["1_0"]),
-    ],
-)
-def test_version_choice(offered: str, chosen: int, invalid: list[str]) -> None:
-    assert choose_version((5, 3, 7), offered) == (chosen, invalid)
 
 
 def test_version_reaches_the_handshake_line(launch: Launch) -> None:

@@ -115,8 +115,8 @@ def test_reflection_finds_the_file_of_a_symbol(plugin: Plugin, symbol: bytes) ->
 
 
 def test_reflection_sends_dependencies(plugin: Plugin) -> None:
-    files = described_files(plugin, 3, b"ferrule/testing/plugin.proto")
-    assert [file.name for file in files] == ["ferrule/testing/plugin.proto", "google/protobuf/empty.proto"]
+    files = described_files(plugin, 3, b"ferrule/plugin.proto")
+    assert [file.name for file in files] == ["ferrule/plugin.proto", "google/protobuf/empty.proto"]
 
 
 @pytest.mark.parametrize(("number", "text", "code"), [(3, b"no.proto", 5), (4, b"no.Symbol", 5), (6, b"kv.KV", 12)])

@@ -13,19 +13,65 @@ from ferrule._core import Facts, Host
 from ferrule.channel import Channel
 from ferrule.channel.options import channel_settings
 from ferrule.config import ClientConfig
+from ferrule.errors import ConfigError
+from ferrule.integrity import CheckedProgram, find_program
+from ferrule.reattach import ReattachConfig
+from ferrule.rules import CODE, shown
 from ferrule.tls import TLSConfig
 
 if TYPE_CHECKING:
     from ferrule.channel.sync import SyncChannel
+    from ferrule.client.runner_driver import RunnerDriver
 
-__all__ = ["core_settings", "der_to_pem", "open_channel", "open_sync_channel", "tls_settings"]
+__all__ = [
+    "check_program",
+    "core_settings",
+    "der_to_pem",
+    "native_settings",
+    "open_channel",
+    "open_runner",
+    "open_sync_channel",
+    "tls_settings",
+]
 
 # A plugin has one socket on this machine: a long pause before the next attempt would help nobody.
 _RECONNECT_MS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200))
 
 
-def core_settings(command: tuple[str, ...], config: ClientConfig) -> dict[str, Any]:
-    """The settings of the core's `Host`, by name; read together with the process's environment at this moment."""
+def check_program(command: tuple[str, ...], config: ClientConfig) -> CheckedProgram | None:
+    """The program's open file, if its checksum is asked for and right. Reads the whole file, which takes time.
+
+    Raises:
+        LaunchError: There is no such program, or it cannot be read.
+        SecurityError: It has another checksum.
+    """
+    if config.secure_config is None:
+        return None
+    return CheckedProgram(find_program(command[0], config.cwd, config.env), config.secure_config)
+
+
+def core_settings(
+    command: tuple[str, ...],
+    config: ClientConfig,
+    reattach: ReattachConfig | None = None,
+    program: CheckedProgram | None = None,
+    runner: RunnerDriver | None = None,
+) -> dict[str, Any]:
+    """The settings of the core's `Host`, by name; read together with the process's environment at this moment.
+
+    Args:
+        command: What to launch; empty with `reattach`.
+        config: How.
+        reattach: The running plugin to attach to instead.
+        program: What `check_program` returned; may be closed once the core's `Host` has started.
+        runner: What `open_runner` returned.
+
+    Raises:
+        ConfigError: There is such a setting, but nobody at hand who could run it.
+    """
+    if config.runner is not None and runner is None:
+        message = f"setting runner is {shown(config.runner)}, expected None for a client without an event loop"
+        raise ConfigError(message, "Runners are asynchronous: use ferrule.RPCPluginClient.", CODE)
     # Loads a good deal that an import of the client should not cost.
     import tempfile
 
@@ -38,7 +84,8 @@ def core_settings(command: tuple[str, ...], config: ClientConfig) -> dict[str, A
         "search_path": config.env.get("PATH", os.environ.get("PATH", os.defpath)),
         "cookie": (config.magic_cookie_key, config.magic_cookie_value),
         "protocol_versions": list(config.protocol_versions),
-        "auto_mtls": config.auto_mtls,
+        # A plugin that runs already was told of the certificate of its first host alone.
+        "auto_mtls": config.auto_mtls and (reattach is None or reattach.tls is not None),
         "curve": config.certificate_curve,
         "tls": None if tls is None else tls_settings(tls),
         "transports": list(config.transports),
@@ -47,12 +94,29 @@ def core_settings(command: tuple[str, ...], config: ClientConfig) -> dict[str, A
         "connect_timeout": config.connect_timeout,
         "shutdown_timeout": config.shutdown_timeout,
         "kill_timeout": config.kill_timeout,
-        "socket_base": tempfile.gettempdir(),
+        "socket_base": config.unix_socket_dir or tempfile.gettempdir(),
         "die_with_host": config.die_with_host,
         "sync_stdout": config.sync_stdout is not None,
         "sync_stderr": config.sync_stderr is not None,
         "bridge": config.channel == "grpcio",
+        "multiplex": config.broker_multiplex,
+        "socket_group": config.unix_socket_group,
+        "executable": None if program is None else program.descriptor,
+        "max_memory_bytes": config.max_memory_bytes,
+        "max_cpu_seconds": config.max_cpu_seconds,
+        "reattach": None if reattach is None else reattach.core_settings(),
+        "runner": None if runner is None else runner.desk,
     }
+
+
+def open_runner(config: ClientConfig) -> RunnerDriver | None:
+    """What lets the setting `runner` start one plugin, on the running event loop; to be closed after its end."""
+    if config.runner is None:
+        return None
+    # Loaded late: few have one.
+    from ferrule.client.runner_driver import RunnerDriver
+
+    return RunnerDriver(config.runner)
 
 
 def tls_settings(tls: TLSConfig) -> dict[str, Any]:
@@ -60,25 +124,26 @@ def tls_settings(tls: TLSConfig) -> dict[str, Any]:
     return {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key, "server_name": tls.server_name}
 
 
-def open_channel(host: Host, facts: Facts, config: ClientConfig) -> grpc.aio.Channel:
+def open_channel(host: Host, facts: Facts, config: ClientConfig, secure: bool) -> grpc.aio.Channel:
     """The channel that the settings ask for."""
     if config.channel == "grpcio":
         _keep_grpc_running()
         # Over the core's local socket; connects when it is first used.
         return grpc.aio.insecure_channel(f"unix:{facts.bridge}", options=_options(config))
-    return Channel(host.channel(channel_settings(_options(config), None)), secure=_is_secure(config))
+    return Channel(host.channel(native_settings(config)), secure=secure)
 
 
-def open_sync_channel(host: Host, config: ClientConfig) -> SyncChannel:
+def open_sync_channel(host: Host, config: ClientConfig, secure: bool) -> SyncChannel:
     """The same for threads, always on the core."""
     # Loaded late: few need both.
     from ferrule.channel.sync import SyncChannel
 
-    return SyncChannel(host.channel(channel_settings(_options(config), None)), secure=_is_secure(config))
+    return SyncChannel(host.channel(native_settings(config)), secure=secure)
 
 
-def _is_secure(config: ClientConfig) -> bool:
-    return config.auto_mtls or config.tls is not None
+def native_settings(config: ClientConfig) -> dict[str, Any]:
+    """The settings of a core channel, to the plugin itself or to what it serves by its broker."""
+    return channel_settings(_options(config), None)
 
 
 @functools.cache

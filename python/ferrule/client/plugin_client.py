@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,24 +12,46 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc.aio
 
 from ferrule import _core
-from ferrule.client.launch import core_settings, der_to_pem, open_channel, open_sync_channel
+from ferrule.client.launch import (
+    check_program,
+    core_settings,
+    native_settings,
+    open_channel,
+    open_runner,
+    open_sync_channel,
+)
+from ferrule.client.lifecycle import (
+    already_starting,
+    check_process,
+    closed_while_starting,
+    end_plugins_at_exit,
+    is_final,
+    no_plugin,
+    pauses,
+    warn_of_unclosed,
+)
+from ferrule.client.managed import manage, release
 from ferrule.client.relay import Relay
-from ferrule.client.traffic import Traffic
-from ferrule.config import ClientConfig, check_command
-from ferrule.errors import ConfigError, RPCPluginError, SecurityError, TransportError
+from ferrule.client.view import PluginView
+from ferrule.config import ClientConfig
+from ferrule.errors import ProtocolError, RPCPluginError, TransportError
+from ferrule.integrity import CheckedProgram
 from ferrule.mailbox import mailbox, outcome
+from ferrule.reattach import ReattachConfig
 
 if TYPE_CHECKING:
+    from ferrule.broker import GRPCBroker
+    from ferrule.channel import Channel
     from ferrule.channel.sync import SyncChannel
+    from ferrule.client.runner_driver import RunnerDriver
 
 __all__ = ["RPCPluginClient"]
 
-# Plugins that nobody closed must not outlive the interpreter. Seconds; far more than SIGKILL takes.
-atexit.register(_core.end_all, 5.0)
+end_plugins_at_exit()
 
 
-class RPCPluginClient:
-    """Launches a go-plugin plugin and talks to it over gRPC.
+class RPCPluginClient(PluginView):
+    """Launches a go-plugin plugin, or attaches to one that runs, and talks to it over gRPC.
 
     A client belongs to the event loop that starts it. As a context manager it starts on entry and on exit shuts the
     plugin down and closes, also when the body raised.
@@ -40,13 +60,17 @@ class RPCPluginClient:
         command: The program and its arguments. A program without a slash is looked up on PATH.
         config: Settings: a `ClientConfig`, a mapping with the same names, or None for the defaults, which are
             Terraform's, so that any provider binary works.
+        reattach: A plugin that runs already, to attach to instead of launching one: a `ReattachConfig` or a mapping of
+            its settings; default None. The command is left out then.
 
     Attributes:
-        command (tuple[str, ...]): The command line.
+        command (tuple[str, ...]): The command line; empty with `reattach`.
         config (ClientConfig): The checked settings.
+        reattach (ReattachConfig | None): The plugin to attach to.
         grpc_channel (grpc.aio.Channel | None): For stubs; None before `start()` and after `close()`.
-        stop_report: What `shutdown_plugin()` took: `rung` ("shutdown", "sigterm", "sigkill", or "exited" if the plugin
-            had ended before), `seconds`, `steps` (seconds by rung) and `exit_status`; None before.
+        stop_report: What `shutdown_plugin()` took: `rung` ("shutdown", "sigterm", "sigkill", "exited" if the plugin
+            had ended before, "detached" if it is not this host's to end), `seconds`, `steps` (seconds by rung) and
+            `exit_status`; None before.
 
     Raises:
         ConfigError: The command or a setting does not fit.
@@ -65,26 +89,29 @@ class RPCPluginClient:
     """
 
     def __init__(
-        self, command: Sequence[str | os.PathLike[str]], config: ClientConfig | Mapping[str, Any] | None = None
+        self,
+        command: Sequence[str | os.PathLike[str]] = (),
+        config: ClientConfig | Mapping[str, Any] | None = None,
+        *,
+        reattach: ReattachConfig | Mapping[str, Any] | None = None,
     ) -> None:
-        self.command = check_command(command)
-        self.config = ClientConfig.of(config)
+        super().__init__(command, config, reattach)
         self.grpc_channel: grpc.aio.Channel | None = None
         self.stop_report: _core.StopReport | None = None
         self._relay = Relay(self.command, self.config)
         self._sync_channel: SyncChannel | None = None
-        self._host: _core.Host | None = None
-        self._facts: _core.Facts | None = None
+        self._broker: GRPCBroker | None = None
         # Between the beginning of start() and the end of close(): something is to be given back.
         self._open = False
-        self._process_id = os.getpid()
         self._closing: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[CheckedProgram | None] | None = None
+        self._runner: RunnerDriver | None = None
         self._exited: asyncio.Future[int | None] | None = None
         self._given_up = asyncio.Event()
 
     def __repr__(self) -> str:
         state = f"pid {self.pid}" if self.is_started else "open" if self._open else "not started"
-        return f"<RPCPluginClient {self.command[0]!r}: {state}>"
+        return f"<RPCPluginClient {self._name}: {state}>"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -101,9 +128,10 @@ class RPCPluginClient:
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
         if getattr(self, "_open", False) and self._host is not None and self._process_id == os.getpid():
-            message = f"{self!r} was never closed: its plugin is killed now"
-            warnings.warn(message, ResourceWarning, stacklevel=1, source=self)
+            warn_of_unclosed(self)
             self._host.abandon()
+            if self._runner is not None:
+                self._runner.abandon()
 
     async def start(self) -> None:
         """Launches the plugin and returns when calls work. Does nothing if it is started.
@@ -121,19 +149,23 @@ class RPCPluginClient:
             self._check_process()
             if self.is_started:
                 return
-            raise RPCPluginError("start() is already running", "Wait for it, or call close() to give it up.")
+            raise already_starting()
         self._open = True
         self._facts = self._exited = self.stop_report = None
         self._process_id = os.getpid()
-        self._given_up = asyncio.Event()
+        given_up = self._given_up = asyncio.Event()
+        if self.config.managed:
+            manage(self, asyncio.get_running_loop())
         try:
             self._host, self._facts = await self._start_with_retries()
             # close() may have begun after the core was done and before this task heard of it.
-            if self._given_up.is_set():
-                raise _closed_while_starting()
-            self.grpc_channel = open_channel(self._host, self._facts, self.config)
+            if given_up.is_set():
+                raise closed_while_starting()
+            self.grpc_channel = open_channel(self._host, self._facts, self.config, self._is_secure)
         except BaseException:
-            await self.close()
+            # What another start() has opened since is not this one's.
+            if given_up is self._given_up:
+                await self.close()
             raise
 
     async def shutdown_plugin(self) -> None:
@@ -141,7 +173,7 @@ class RPCPluginClient:
 
         Asks by `GRPCController.Shutdown` and waits up to `shutdown_timeout`; then SIGTERM, up to `kill_timeout`; then
         SIGKILL for the plugin's whole process group. How far it went is in `stop_report`. All that the plugin wrote
-        before its end has been delivered when this returns.
+        before its end has been delivered when this returns. A plugin that was attached to, and is not `owned`, runs on.
         """
         if self._host is None or not self.is_started:
             return
@@ -151,10 +183,10 @@ class RPCPluginClient:
         await self._relay.drain()
 
     async def close(self) -> None:
-        """Gives everything back: channel, connections, sockets, directory; kills the plugin if it still runs.
+        """Gives everything back: channels, connections, sockets, directory; kills the plugin if it still runs.
 
-        May be called at any moment, also during `start()`, and as often as one likes; every call returns when all is
-        given back.
+        A plugin that was attached to, and is not `owned`, runs on. May be called at any moment, also during `start()`,
+        and as often as one likes; every call returns when all is given back.
         """
         if self._closing is None:
             if not self._open:
@@ -173,17 +205,16 @@ class RPCPluginClient:
         Raises:
             RPCPluginError: The plugin was never started.
         """
-        missing = RPCPluginError("there is no plugin to wait for", "Call start() first.")
         if self._host is None:
-            raise missing
+            raise no_plugin("wait for")
         loop = asyncio.get_running_loop()
         # One for all who wait: a watchdog that asks again and again must not pile up.
         if self._exited is None or self._exited.get_loop() is not loop:
             self._exited = loop.create_future()
             self._host.exited(mailbox(), self._exited)
         status = await asyncio.shield(self._exited)
-        if status is None and not self._host.was_launched:
-            raise missing
+        if status is None and self._facts is None and not self._host.was_launched:
+            raise no_plugin("wait for")
         await self._relay.drain()
         return status
 
@@ -202,123 +233,107 @@ class RPCPluginClient:
             RPCPluginError: The plugin is not started.
         """
         if self._host is None or not self.is_started:
-            raise RPCPluginError("there is no plugin to talk to", "Call start() first.")
+            raise no_plugin("talk to")
         if self._sync_channel is None:
-            self._sync_channel = open_sync_channel(self._host, self.config)
+            self._sync_channel = open_sync_channel(self._host, self.config, self._is_secure)
         return self._sync_channel
 
     @property
-    def target_endpoint(self) -> str | None:
-        """Where the plugin listens, as a gRPC target: `unix:PATH` or `IP:PORT`; None before the first start."""
-        if self._facts is None:
-            return None
-        return f"unix:{self._facts.address}" if self._facts.network == "unix" else self._facts.address
+    def broker(self) -> GRPCBroker:
+        """For further connections, to what the plugin serves and to what this host serves it; `close()` closes them.
 
-    @property
-    def client_cert(self) -> str | None:
-        """The host's certificate as PEM; None without TLS or before the first start."""
-        return self._host and self._host.client_cert
+        Raises:
+            RPCPluginError: The plugin is not started.
+        """
+        if self._host is None or not self.is_started:
+            raise no_plugin("talk to")
+        if self._broker is None:
+            # Loaded late: few plugins have a use for it.
+            from ferrule.broker import GRPCBroker
 
-    @property
-    def client_key_pem(self) -> str | None:
-        """The host's private key as PEM. Never logged nor shown; handle it with care."""
-        return self._host and self._host.client_key_pem
+            self._broker = GRPCBroker(self._host.broker, native_settings(self.config), self._is_secure)
+        return self._broker
 
-    @property
-    def server_cert(self) -> str | None:
-        """The plugin's certificate as PEM; None if it announced none."""
-        return self._facts and der_to_pem(self._facts.certificate)
+    async def open_broker_subchannel(self, sub_id: int, address: str) -> Channel:
+        """Connects to an address that the plugin named in a call of its own, under the plugin's TLS.
 
-    @property
-    def certificate_facts(self) -> _core.CertificateFacts | None:
-        """Subject, kind of key and validity of the plugin's certificate."""
-        return self._facts and self._facts.certificate_facts
+        Where the plugin announces what it serves by its broker, `broker.dial` finds the address by the id alone.
 
-    @property
-    def pid(self) -> int | None:
-        """The plugin's process id; None before the first start."""
-        return self._facts and self._facts.pid
+        Args:
+            sub_id: The id under which the plugin serves, for messages.
+            address: `unix:PATH`, a path with a slash, or `IP:PORT`.
 
-    @property
-    def protocol_version(self) -> int | None:
-        """The application protocol version that both sides agreed on."""
-        return self._facts and self._facts.protocol_version
+        Returns:
+            A connected channel.
 
-    @property
-    def transport(self) -> str | None:
-        """`unix` or `tcp`."""
-        return self._facts and self._facts.network
-
-    @property
-    def address(self) -> str | None:
-        """Path of the plugin's socket, or `IP:PORT`."""
-        return self._facts and self._facts.address
-
-    @property
-    def timings(self) -> dict[str, float]:
-        """Seconds of each phase of the last start: `launch`, `handshake`, `connect`, `health`."""
-        return {} if self._facts is None else self._facts.timings
-
-    @property
-    def exit_status(self) -> int | None:
-        """Exit status as `subprocess` has it; None while the plugin runs."""
-        return self._host and self._host.exit_status
-
-    @property
-    def stderr_tail(self) -> tuple[str, ...]:
-        """The last lines of the plugin's standard error, at most 40, oldest first."""
-        return () if self._host is None else tuple(self._host.stderr_tail)
-
-    @property
-    def traffic(self) -> Traffic:
-        """Bytes moved since the last start, on the socket and inside TLS."""
-        return Traffic(0, 0, 0, 0) if self._host is None else Traffic(*self._host.traffic)
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes written to the plugin's socket since the last start."""
-        return self.traffic.wire_sent
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes read from the plugin's socket since the last start."""
-        return self.traffic.wire_received
+        Raises:
+            RPCPluginError: The plugin is not started.
+            ProtocolError: Nothing answers at the address.
+            SecurityError: Something with the wrong certificate answers there.
+        """
+        network = "unix" if address.startswith("unix:") or "/" in address else "tcp"
+        try:
+            return await self.broker.dial_address(network, address.removeprefix("unix:"))
+        except TransportError as error:
+            message = f"the brokered service {sub_id} was not reached: {error.message}"
+            raise ProtocolError(message, error.hint, error.code) from error
 
     async def _start_with_retries(self) -> tuple[_core.Host, _core.Facts]:
-        retry = self.config.retry
-        pause = retry.backoff if retry else 0.0
-        for _ in range(retry.attempts - 1 if retry else 0):
+        given_up = self._given_up
+        for pause in pauses(self.config.retry):
             try:
                 return await self._start_once()
             except RPCPluginError as error:
-                if self._given_up.is_set() or _is_final(error):
+                if given_up.is_set() or is_final(error):
                     raise
                 self._relay.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._given_up.wait(), pause)
-                raise _closed_while_starting()
-            pause = min(pause * retry.backoff_multiplier, retry.max_backoff) if retry else pause
+                await asyncio.wait_for(given_up.wait(), pause)
+                raise closed_while_starting()
         return await self._start_once()
 
     async def _start_once(self) -> tuple[_core.Host, _core.Facts]:
-        settings = core_settings(self.command, self.config)
+        program = await self._check_program()
+        runner = self._runner = open_runner(self.config)
+        settings = core_settings(self.command, self.config, self.reattach, program, runner)
         host = self._host = self._relay.host = _core.Host(settings, mailbox(), self._relay.receive)
         try:
             facts: _core.Facts = await outcome(host.start)
-        except RPCPluginError:
+        except RPCPluginError as error:
             # What the plugin said last belongs before the error.
             await self._relay.drain()
             host.forget_listener()
+            if runner is not None:
+                error.__cause__ = runner.failure
+                await runner.close()
             raise
+        finally:
+            if program is not None:
+                program.close()
         return host, facts
+
+    async def _check_program(self) -> CheckedProgram | None:
+        """The program's file, if it is to be checked: read on another thread, since it may be large."""
+        if self.config.secure_config is None:
+            return None
+        given_up = self._given_up
+        self._checking = asyncio.create_task(asyncio.to_thread(check_program, self.command, self.config))
+        # A thread cannot be cancelled: close() waits for its end.
+        program = await asyncio.shield(self._checking)
+        if given_up.is_set():
+            raise closed_while_starting()
+        return program
 
     async def _close(self) -> None:
         self._given_up.set()
         try:
             channel, self.grpc_channel = self.grpc_channel, None
             sync_channel, self._sync_channel = self._sync_channel, None
+            broker, self._broker = self._broker, None
             if sync_channel is not None:
                 sync_channel.close()
+            if broker is not None:
+                await broker.close()
             if channel is not None:
                 await channel.close()
         finally:
@@ -327,28 +342,19 @@ class RPCPluginClient:
             finally:
                 self._open = False
                 self._closing = None
+                release(self)
 
     async def _close_host(self) -> None:
+        if self._checking is not None:
+            await asyncio.gather(self._checking, return_exceptions=True)
+            self._checking = None
         if self._host is not None:
             await outcome(self._host.close)
             await self._relay.drain()
             self._host.forget_listener()
+        if self._runner is not None:
+            await self._runner.close()
+            self._runner = None
 
     def _check_process(self) -> None:
-        # The core would say the same, but closing the channel comes first, and in a fork would never end.
-        if self._process_id != os.getpid():
-            raise RuntimeError(
-                f"the plugin of {self!r} belongs to process {self._process_id}, of which this one is a fork. "
-                'Start plugins after the fork, or have multiprocessing use the start method "spawn".'
-            )
-
-
-def _is_final(error: RPCPluginError) -> bool:
-    """Whether trying again would be pointless, or, where security failed, wrong."""
-    refused_by_system = error.code in {"launch.not-found", "launch.refused"}
-    return refused_by_system or isinstance(error, ConfigError | SecurityError)
-
-
-def _closed_while_starting() -> TransportError:
-    """The error of the core's kind Cancelled, for the moments in which the core does not run."""
-    return TransportError("the client was closed while it started", "Nothing to do.", "client.cancelled")
+        check_process(self, self._process_id)

@@ -8,33 +8,23 @@ from ferrule import _core
 from ferrule.config import ClientConfig
 from ferrule.logs import PluginLog, output_sink, plugin_logger
 
-__all__ = ["Relay"]
+__all__ = ["PluginOutput", "Relay"]
 
 
-class Relay:
-    """Passes on log lines and output of one plugin after the other.
+class PluginOutput:
+    """Passes on log lines and output of one plugin after the other, a batch at a time.
 
-    It does not know the client: the mailbox holds the relay, and a client that is forgotten must be noticed.
+    It does not know the client: the mailbox holds it, and a client that is forgotten must be noticed.
     """
 
     def __init__(self, command: tuple[str, ...], config: ClientConfig) -> None:
-        self.log = PluginLog(plugin_logger(command[0], config.logger))
+        self.log = PluginLog(plugin_logger(command[0] if command else "reattached", config.logger))
         self.host: _core.Host | None = None
         outputs = (config.sync_stdout, config.sync_stderr)
         self._sinks = [None if target is None else output_sink(target) for target in outputs]
 
-    def receive(self) -> None:
-        """Passes on one batch, and has the loop come back for the next: a flood must not hold it."""
-        if self._pass_on():
-            asyncio.get_running_loop().call_soon(self.receive)
-
-    async def drain(self) -> None:
-        """Passes on everything there is, with turns for others in between."""
-        while self._pass_on():  # noqa: ASYNC110 - not waiting for anything, only giving way
-            await asyncio.sleep(0)
-
-    def _pass_on(self) -> bool:
-        """Whether there is more."""
+    def pass_on(self) -> bool:
+        """Passes on one batch; whether there is more, for which the core expects the caller to come back."""
         if self.host is None:
             return False
         lines, dropped, output, more = self.host.take(self.log.wanted_level())
@@ -44,3 +34,17 @@ class Relay:
             if sink is not None:
                 sink(data)
         return more
+
+
+class Relay(PluginOutput):
+    """Does it on an event loop."""
+
+    def receive(self) -> None:
+        """Passes on one batch, and has the loop come back for the next: a flood must not hold it."""
+        if self.pass_on():
+            asyncio.get_running_loop().call_soon(self.receive)
+
+    async def drain(self) -> None:
+        """Passes on everything there is, with turns for others in between."""
+        while self.pass_on():  # noqa: ASYNC110 - not waiting for anything, only giving way
+            await asyncio.sleep(0)

@@ -5,7 +5,8 @@ import signal
 import sys
 import threading
 
-from ferrule.testing import handshake, modes
+from ferrule.server.handshake import cookie_refusal
+from ferrule.testing import COOKIE_KEY, handshake, modes
 
 
 def main(words: list[str]) -> int:
@@ -26,7 +27,7 @@ def main(words: list[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     if not handshake.cookie_matches(os.environ):
-        sys.stderr.write(handshake.COOKIE_REFUSAL)
+        sys.stderr.write(cookie_refusal(COOKIE_KEY))
         return 1
     if chosen.ignore_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -2,21 +2,14 @@
 
 import base64
 import os
-import re
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE
 
 CORE_VERSION = 1
-
-COOKIE_REFUSAL = (
-    "This binary is a plugin. It serves another program and does nothing on its own.\n"
-    "Start the program that uses it; that program starts the plugin and talks to it.\n"
-    f"(The host announces itself with the environment variable {COOKIE_KEY}, which is missing or different here.)\n"
-)
 
 
 class Address(NamedTuple):
@@ -29,25 +22,6 @@ class Address(NamedTuple):
 def cookie_matches(environment: Mapping[str, str]) -> bool:
     """Whether a host that knows this plugin started it."""
     return environment.get(COOKIE_KEY) == COOKIE_VALUE
-
-
-def choose_version(own: Iterable[int], offered: str) -> tuple[int, list[str]]:
-    """Pick the application version as go-plugin's server does: the highest common one, else the lowest own one.
-
-    Announcing an own version without a match leaves the complaint to the host, which knows both lists.
-
-    Args:
-        own: Versions the plugin speaks, at least one.
-        offered: `PLUGIN_PROTOCOL_VERSIONS`, decimal numbers joined with commas; empty for none.
-
-    Returns:
-        The version, and the items of `offered` that are not integers.
-    """
-    items = offered.split(",") if offered else []
-    # Go's Atoi, which unlike int() takes no spaces and no underscores.
-    valid = {item for item in items if re.fullmatch(r"[+-]?\d+", item, re.ASCII)}
-    common = set(own) & {int(item) for item in valid}
-    return (max(common) if common else min(own)), [item for item in items if item not in valid]
 
 
 def candidate_addresses(environment: Mapping[str, str], tcp: bool) -> Iterator[Address]:

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import grpc
 
+from ferrule.server.descriptors import CONTROLLER, HEALTH, STDIO
+from ferrule.server.handshake import choose_version
 from ferrule.testing import handshake, kv_pb2_grpc, services
 from ferrule.testing.handshake import Address
 from ferrule.testing.hclog import log
@@ -63,13 +65,11 @@ def serve(modes: Modes, environment: Mapping[str, str]) -> int:
 
 
 def _build(modes: Modes, output: SyncedOutput, shutdown: threading.Event) -> grpc.Server:
-    handlers = {
-        services.CONTROLLER: services.controller(shutdown, hang=modes.hang_shutdown, ignore=modes.ignore_shutdown)
-    }
+    handlers = {CONTROLLER: services.controller(shutdown, hang=modes.hang_shutdown, ignore=modes.ignore_shutdown)}
     if not modes.no_health:
-        handlers[services.HEALTH] = services.health()
+        handlers[HEALTH] = services.health()
     if not modes.no_stdio:
-        handlers[services.STDIO] = services.stdio(output)
+        handlers[STDIO] = services.stdio(output)
     names = sorted(["kv.KV", *handlers, *map(service_name, VERSIONS)])
     reflections = [reflection(version, names) for version in VERSIONS]
     server = grpc.server(ThreadPoolExecutor(THREADS), handlers=[*handlers.values(), *reflections], options=OPTIONS)
@@ -79,7 +79,7 @@ def _build(modes: Modes, output: SyncedOutput, shutdown: threading.Event) -> grp
 
 def _start(server: grpc.Server, modes: Modes, environment: Mapping[str, str]) -> Address:
     """Listen, serve and print the handshake line, in this order unless the mode says otherwise."""
-    version, invalid = handshake.choose_version(modes.versions, environment.get("PLUGIN_PROTOCOL_VERSIONS", ""))
+    version, invalid = choose_version(modes.versions, environment.get("PLUGIN_PROTOCOL_VERSIONS", ""))
     for item in invalid:
         log("warn", "ignoring an offered version that is not an integer", version=item)
     credentials, certificate = _tls(modes, environment)

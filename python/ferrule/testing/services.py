@@ -1,43 +1,14 @@
 """The services every go-plugin plugin has: health, controller and stdio."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
-from google.protobuf import message_factory
 
-from ferrule.testing.descriptors import POOL
+from ferrule.server.descriptors import CONTROLLER, HEALTH, HEALTHY_SERVICES, STDIO, message_class, service_handler
 from ferrule.testing.hclog import log
 from ferrule.testing.stdio import SyncedOutput
-
-HEALTH = "grpc.health.v1.Health"
-CONTROLLER = "plugin.GRPCController"
-STDIO = "plugin.GRPCStdio"
-
-HEALTHY_SERVICES = ("plugin", "")
-"""Names the health service knows, as in a Go plugin; the application's own services are not among them."""
-
-
-def message_class(name: str) -> Any:
-    """The message class of a fully qualified name such as `plugin.StdioData`."""
-    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
-
-
-def service_handler(service: str, method: str, behavior: Callable[..., Any]) -> grpc.GenericRpcHandler:
-    """Serve one method of a service in the pool; the service's other methods answer UNIMPLEMENTED."""
-    makers = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }
-    described = POOL.FindServiceByName(service).methods_by_name[method]
-    handler = makers[described.client_streaming, described.server_streaming](
-        behavior,
-        request_deserializer=message_factory.GetMessageClass(described.input_type).FromString,
-        response_serializer=message_factory.GetMessageClass(described.output_type).SerializeToString,
-    )
-    return grpc.method_handlers_generic_handler(service, {method: handler})
 
 
 def health() -> grpc.GenericRpcHandler:
@@ -49,7 +20,7 @@ def health() -> grpc.GenericRpcHandler:
             context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service {request.service!r}; known: {HEALTHY_SERVICES}")
         return response(status=response.SERVING)
 
-    return service_handler(HEALTH, "Check", check)
+    return service_handler(HEALTH, Check=check)
 
 
 def controller(shutdown: threading.Event, *, hang: bool, ignore: bool) -> grpc.GenericRpcHandler:
@@ -73,7 +44,7 @@ def controller(shutdown: threading.Event, *, hang: bool, ignore: bool) -> grpc.G
             shutdown.set()
         return empty()
 
-    return service_handler(CONTROLLER, "Shutdown", stop)
+    return service_handler(CONTROLLER, Shutdown=stop)
 
 
 def stdio(output: SyncedOutput) -> grpc.GenericRpcHandler:
@@ -84,4 +55,4 @@ def stdio(output: SyncedOutput) -> grpc.GenericRpcHandler:
         for channel, data in output.chunks(context):
             yield data_class(channel=channel, data=data)
 
-    return service_handler(STDIO, "StreamStdio", stream)
+    return service_handler(STDIO, StreamStdio=stream)

@@ -17,7 +17,8 @@ import grpc.aio
 
 from conformance.interop.interop_pb2_grpc import add_TestServiceServicer_to_server
 from conformance.interop.service import InteropService
-from ferrule.testing import certificate, handshake, services
+from ferrule.server.handshake import choose_version, cookie_refusal
+from ferrule.testing import COOKIE_KEY, certificate, handshake, services
 
 # Otherwise a second server binds the same port without an error and takes half of the connections.
 OPTIONS = (("grpc.so_reuseport", 0),)
@@ -55,7 +56,7 @@ async def serve_plugin(environment: Mapping[str, str]) -> None:
     else:
         server.add_insecure_port(target)
     await server.start()
-    version, _ = handshake.choose_version([1], environment.get("PLUGIN_PROTOCOL_VERSIONS", ""))
+    version, _ = choose_version([1], environment.get("PLUGIN_PROTOCOL_VERSIONS", ""))
     asked = bool(environment.get("PLUGIN_MULTIPLEX_GRPC"))
     _print(handshake.line(version, address, announced, asked))
     await asyncio.to_thread(shutdown.wait)
@@ -82,7 +83,7 @@ def main(words: Sequence[str]) -> None:
         case ["plugin"] if handshake.cookie_matches(os.environ):
             asyncio.run(serve_plugin(os.environ))
         case ["plugin"]:
-            sys.exit(handshake.COOKIE_REFUSAL)
+            sys.exit(cookie_refusal(COOKIE_KEY))
         case _:
             sys.exit(__doc__)
 

@@ -98,7 +98,8 @@ class Worker:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._reader, 4096)
             self._attempt(self.mailbox.drain)
-            while self._jobs:
+            # Not those that come meanwhile: a job that posts itself again must not keep the mailbox waiting.
+            for _ in range(len(self._jobs)):
                 self._attempt(self._jobs.popleft())
 
     def _has_ended(self) -> bool:

@@ -1,16 +1,35 @@
-"""Descriptions of every service the plugin serves, in a descriptor pool of their own.
+"""The services that every go-plugin plugin has: descriptions, in a descriptor pool of their own, and handlers by them.
 
 A second file that defines `plugin.Empty` or `grpc.health.v1.Health` in the default pool raises TypeError, so with that
 pool a process could not import this next to grpcio-health-checking, grpcio-reflection or a generated go-plugin module.
 Descriptions rather than hand-written encoders, because server reflection has to hand them out anyway.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from google.protobuf import descriptor_pb2
+import grpc
+from google.protobuf import descriptor_pb2, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from ferrule.testing import kv_pb2
+__all__ = [
+    "BROKER",
+    "CONTROLLER",
+    "HEALTH",
+    "HEALTHY_SERVICES",
+    "POOL",
+    "STDIO",
+    "message_class",
+    "service_handler",
+]
+
+BROKER = "plugin.GRPCBroker"
+CONTROLLER = "plugin.GRPCController"
+HEALTH = "grpc.health.v1.Health"
+STDIO = "plugin.GRPCStdio"
+
+HEALTHY_SERVICES = ("plugin", "")
+"""Names the health service knows, as in a Go plugin; the application's own services are not among them."""
 
 _Enum = descriptor_pb2.EnumDescriptorProto
 _EnumValue = descriptor_pb2.EnumValueDescriptorProto
@@ -21,8 +40,8 @@ _Method = descriptor_pb2.MethodDescriptorProto
 _Oneof = descriptor_pb2.OneofDescriptorProto
 _Service = descriptor_pb2.ServiceDescriptorProto
 
-_BYTES, _ENUM, _INT32 = _Field.TYPE_BYTES, _Field.TYPE_ENUM, _Field.TYPE_INT32
-_MESSAGE, _STRING = _Field.TYPE_MESSAGE, _Field.TYPE_STRING
+_BOOL, _BYTES, _ENUM = _Field.TYPE_BOOL, _Field.TYPE_BYTES, _Field.TYPE_ENUM
+_INT32, _MESSAGE, _STRING, _UINT32 = _Field.TYPE_INT32, _Field.TYPE_MESSAGE, _Field.TYPE_STRING, _Field.TYPE_UINT32
 _REPEATED: Any = {"label": _Field.LABEL_REPEATED}
 _CHOSEN: Any = {"oneof_index": 0}  # a member of its message's only oneof
 
@@ -41,9 +60,12 @@ def _enum(name: str, *values: str) -> _Enum:
     return _Enum(name=name, value=[_EnumValue(name=value, number=number) for number, value in enumerate(values)])
 
 
-def _service(name: str, method: str, request: str, response: str, **streaming: Any) -> _Service:
-    """A service of one method, which is all that any of these has."""
-    return _Service(name=name, method=[_Method(name=method, input_type=request, output_type=response, **streaming)])
+def _method(name: str, request: str, response: str, **streaming: Any) -> _Method:
+    return _Method(name=name, input_type=request, output_type=response, **streaming)
+
+
+def _service(name: str, *methods: _Method) -> _Service:
+    return _Service(name=name, method=methods)
 
 
 def _empty() -> _File:
@@ -56,9 +78,8 @@ def _empty() -> _File:
 
 
 def _plugin() -> _File:
-    """The services of every go-plugin plugin, without the broker."""
     return _File(
-        name="ferrule/testing/plugin.proto",
+        name="ferrule/plugin.proto",
         package="plugin",
         syntax="proto3",
         dependency=["google/protobuf/empty.proto"],
@@ -70,17 +91,35 @@ def _plugin() -> _File:
                 _field("data", 2, _BYTES),
                 enum_type=[_enum("Channel", "INVALID", "STDOUT", "STDERR")],
             ),
+            _message(
+                "ConnInfo",
+                _field("service_id", 1, _UINT32),
+                _field("network", 2, _STRING),
+                _field("address", 3, _STRING),
+                _field("knock", 4, _MESSAGE, ".plugin.ConnInfo.Knock"),
+                nested_type=[
+                    _message("Knock", _field("knock", 1, _BOOL), _field("ack", 2, _BOOL), _field("error", 3, _STRING))
+                ],
+            ),
         ],
         service=[
-            _service("GRPCController", "Shutdown", ".plugin.Empty", ".plugin.Empty"),
-            _service("GRPCStdio", "StreamStdio", ".google.protobuf.Empty", ".plugin.StdioData", server_streaming=True),
+            _service(
+                "GRPCBroker",
+                _method(
+                    "StartStream", ".plugin.ConnInfo", ".plugin.ConnInfo", client_streaming=True, server_streaming=True
+                ),
+            ),
+            _service("GRPCController", _method("Shutdown", ".plugin.Empty", ".plugin.Empty")),
+            _service(
+                "GRPCStdio",
+                _method("StreamStdio", ".google.protobuf.Empty", ".plugin.StdioData", server_streaming=True),
+            ),
         ],
     )
 
 
 def _health() -> _File:
-    """`Check` of grpc.health.v1, the only one of its methods a go-plugin host calls."""
-    package = ".grpc.health.v1"
+    request, response = ".grpc.health.v1.HealthCheckRequest", ".grpc.health.v1.HealthCheckResponse"
     return _File(
         name="grpc/health/v1/health.proto",
         package="grpc.health.v1",
@@ -89,11 +128,17 @@ def _health() -> _File:
             _message("HealthCheckRequest", _field("service", 1, _STRING)),
             _message(
                 "HealthCheckResponse",
-                _field("status", 1, _ENUM, f"{package}.HealthCheckResponse.ServingStatus"),
+                _field("status", 1, _ENUM, f"{response}.ServingStatus"),
                 enum_type=[_enum("ServingStatus", "UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")],
             ),
         ],
-        service=[_service("Health", "Check", f"{package}.HealthCheckRequest", f"{package}.HealthCheckResponse")],
+        service=[
+            _service(
+                "Health",
+                _method("Check", request, response),
+                _method("Watch", request, response, server_streaming=True),
+            )
+        ],
     )
 
 
@@ -108,11 +153,13 @@ def _reflection(version: str) -> _File:
         service=[
             _service(
                 "ServerReflection",
-                "ServerReflectionInfo",
-                f"{package}.ServerReflectionRequest",
-                f"{package}.ServerReflectionResponse",
-                client_streaming=True,
-                server_streaming=True,
+                _method(
+                    "ServerReflectionInfo",
+                    f"{package}.ServerReflectionRequest",
+                    f"{package}.ServerReflectionResponse",
+                    client_streaming=True,
+                    server_streaming=True,
+                ),
             )
         ],
     )
@@ -163,11 +210,39 @@ def _reflection_response(package: str) -> list[_Message]:
 
 def _pool() -> DescriptorPool:
     pool = DescriptorPool()
-    pool.AddSerializedFile(kv_pb2.DESCRIPTOR.serialized_pb)
     for file in (_empty(), _plugin(), _health(), _reflection("v1"), _reflection("v1alpha")):
         pool.AddSerializedFile(file.SerializeToString())
     return pool
 
 
 POOL = _pool()
-"""Exactly what the plugin serves; google.protobuf's default pool also holds what else a process imported."""
+"""Exactly these files; google.protobuf's default pool also holds what else a process imported."""
+
+
+def message_class(name: str) -> Any:
+    """The message class of a fully qualified name such as `plugin.StdioData`."""
+    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
+
+
+def service_handler(service: str, **behaviors: Callable[..., Any]) -> grpc.GenericRpcHandler:
+    """Serves methods of a service in the pool; the service's other methods answer UNIMPLEMENTED.
+
+    Args:
+        service: Fully qualified name.
+        **behaviors: What each method does, by its name.
+    """
+    makers: dict[tuple[bool, bool], Callable[..., Any]] = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    methods = POOL.FindServiceByName(service).methods_by_name
+    handlers = {
+        name: makers[methods[name].client_streaming, methods[name].server_streaming](
+            behavior,
+            request_deserializer=message_factory.GetMessageClass(methods[name].input_type).FromString,
+            response_serializer=message_factory.GetMessageClass(methods[name].output_type).SerializeToString,
+        )
+        for name, behavior in behaviors.items()
+    }
+    return grpc.method_handlers_generic_handler(service, handlers)

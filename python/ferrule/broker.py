@@ -1,0 +1,247 @@
+"""GRPCBroker: further gRPC connections between a host and its plugin, in both directions.
+
+Each side gives out ids for what it serves and tells them to the other in calls of the application, which then dials
+them. Host and plugin use the same class; `RPCPluginClient.broker` is the host's. All connections are protected as the
+main one is, with the same certificates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc.aio
+
+from ferrule import _core
+from ferrule.channel import Channel
+from ferrule.mailbox import outcome
+from ferrule.rules import check, whole_number
+
+__all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
+
+Register = Callable[[grpc.aio.Server], object]
+"""Adds servicers to a server, such as `lambda server: add_KVServicer_to_server(KV(), server)`."""
+
+_SERVICE_ID = whole_number(0, 2**32 - 1)
+_UNLIMITED = -1
+_SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", _UNLIMITED),
+    ("grpc.max_send_message_length", _UNLIMITED),
+)
+
+
+class GRPCBroker:
+    """One side's access to the broker, for the event loop of its client or server, which closes it.
+
+    A host serves, and has its plugin call it back, like this::
+
+        service_id = client.broker.next_id()
+        async with await client.broker.accept_and_serve(service_id, lambda server: add_servicer(servicer, server)):
+            await stub.CallMeBack(Request(service_id=service_id))
+
+    Args:
+        core: Returns the core's broker; called for each operation, so that it may be one after the other.
+        settings: Settings of the core's channels that are dialled, as `channel_settings` returns them.
+        secure: Whether those channels are protected by TLS, so that calls may carry credentials.
+    """
+
+    def __init__(self, core: Callable[[], _core.Broker], settings: dict[str, Any], secure: bool) -> None:
+        self._core = core
+        self._settings = settings
+        self._secure = secure
+        self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._listeners: set[BrokerListener] = set()
+        self._servers: set[BrokerServer] = set()
+
+    def next_id(self) -> int:
+        """An id for something to serve, different at each call."""
+        return self._core().next_id()
+
+    async def dial(self, service_id: int) -> Channel:
+        """Connects to what the other side serves under an id. Waits up to 5 seconds for it to be announced.
+
+        Without multiplexing an id that was announced can be dialled once; the channel reconnects by itself.
+
+        Args:
+            service_id: The id, as the other side told it.
+
+        Returns:
+            A connected channel on the core, whatever the setting `channel` is. Close it after use; closing the client
+            or server does that too.
+
+        Raises:
+            ConfigError: The id is no number of 32 bits.
+            ProtocolError: The id was not announced in time, or not answered, or the broker is closed.
+            TransportError: The address that was announced cannot be connected to.
+            SecurityError: Something with the wrong certificate answers there.
+        """
+        number = _checked(service_id)
+        return self._opened(await outcome(lambda *to: self._core().dial(number, self._settings, *to)))
+
+    async def dial_address(self, network: str, address: str) -> Channel:
+        """Connects to an address of the other side that came by other means, under the same protection.
+
+        Args:
+            network: `unix` or `tcp`.
+            address: A path, or `IP:PORT`.
+
+        Raises:
+            TransportError: Nothing listens there.
+            SecurityError: Something with the wrong certificate answers there.
+        """
+        return self._opened(await outcome(lambda *to: self._core().dial_address(network, address, self._settings, *to)))
+
+    async def accept(self, service_id: int) -> BrokerListener:
+        """Lets the other side dial an id, for a server of one's own; `accept_and_serve` brings one.
+
+        Args:
+            service_id: An id from `next_id()`.
+
+        Raises:
+            ConfigError: The id is no number of 32 bits.
+            ProtocolError: The id is in use, or the broker is closed.
+            SecurityError: There is no certificate to show to those who dial.
+            TransportError: No socket could be opened.
+        """
+        number = _checked(service_id)
+        core: _core.BrokerListener = await outcome(lambda *to: self._core().accept(number, *to))
+        listener = BrokerListener(core, self._listeners.discard)
+        self._listeners.add(listener)
+        return listener
+
+    async def accept_and_serve(
+        self, service_id: int, register: Register, *, options: Sequence[tuple[str, Any]] | None = None
+    ) -> BrokerServer:
+        """Serves under an id until stopped: a server of `grpc.aio` behind the core's TLS.
+
+        Args:
+            service_id: An id from `next_id()`.
+            register: Adds servicers to the server that it is given; they may be asynchronous or not.
+            options: Options of the server, which win over the default of messages without limit.
+
+        Returns:
+            The server, started: the other side may be told the id.
+
+        Raises:
+            ConfigError: As for `accept`; so for the other errors. What `register` raises comes through.
+        """
+        server = grpc.aio.server(options=[*_SERVER_OPTIONS, *(options or ())])
+        try:
+            register(server)
+            listener = await self.accept(service_id)
+            try:
+                server.add_insecure_port(listener.target)
+                await server.start()
+            except BaseException:
+                await listener.close()
+                raise
+        except BaseException:
+            await server.stop(None)
+            raise
+        served = BrokerServer(server, listener, self._servers.discard)
+        self._servers.add(served)
+        return served
+
+    async def close(self) -> None:
+        """Ends everything that was opened here, also calls that run. Called by the client or server."""
+        await asyncio.gather(*(channel.close() for channel in list(self._channels)))
+        await asyncio.gather(*(server.stop() for server in list(self._servers)))
+        await asyncio.gather(*(listener.close() for listener in list(self._listeners)))
+
+    def _opened(self, core: _core.Channel) -> Channel:
+        # Takes up the connection that was made, which else would wait, unwatched, for the first call.
+        core.connect()
+        channel = Channel(core, secure=self._secure)
+        self._channels.add(channel)
+        return channel
+
+
+class BrokerListener:
+    """An id that the other side can dial, and the socket to which its connections are carried, without their TLS.
+
+    A gRPC server is to listen at `target` within 5 seconds of the first connection. As a context manager it is closed
+    on exit.
+    """
+
+    def __init__(self, core: _core.BrokerListener, forget: Callable[[BrokerListener], object]) -> None:
+        self._core = core
+        self._forget = forget
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def target(self) -> str:
+        """Where the server is to listen, for its `add_insecure_port`: a socket in a directory of this user's."""
+        # Not loaded by those who have no broker.
+        from urllib.parse import quote
+
+        # gRPC reads the path as part of a URI.
+        return f"unix:{quote(self._core.backend)}"
+
+    @property
+    def address(self) -> str | None:
+        """Where the other side connects to: a path or `IP:PORT`; None with multiplexing, which has no address."""
+        return self._core.address
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are now."""
+        return self._core.connections
+
+    async def close(self) -> None:
+        """Lets nobody dial any more, ends the connections, and removes the socket; does nothing if it is closed."""
+        self._forget(self)
+        await outcome(self._core.close)
+
+
+class BrokerServer:
+    """A gRPC server that the other side reaches under an id. As a context manager it is stopped on exit.
+
+    Attributes:
+        listener (BrokerListener): What it listens on.
+    """
+
+    def __init__(
+        self, server: grpc.aio.Server, listener: BrokerListener, forget: Callable[[BrokerServer], object]
+    ) -> None:
+        self.listener = listener
+        self._server = server
+        self._forget = forget
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Stops serving and gives everything back; may be called again.
+
+        Args:
+            grace: Seconds for calls that run; default None, they are cancelled at once.
+        """
+        try:
+            await self._server.stop(grace)
+        finally:
+            await self.listener.close()
+            self._forget(self)
+
+    async def wait_stopped(self) -> None:
+        """Returns when the server has been stopped, by whomever."""
+        await self._server.wait_for_termination()
+
+
+def _checked(service_id: int) -> int:
+    number: int = check("service_id", service_id, _SERVICE_ID, "Take it from the broker's next_id().")
+    return number

@@ -1,0 +1,195 @@
+"""Between the core, which asks, and a runner, which starts and ends one plugin."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import logging
+import os
+from collections.abc import Coroutine
+from typing import Any
+
+from ferrule import _core
+from ferrule.errors import RPCPluginError
+from ferrule.mailbox import mailbox
+from ferrule.rules import Environment
+from ferrule.runner import Runner, RunnerLaunch, RunningPlugin
+
+__all__ = ["RunnerDriver"]
+
+_logger = logging.getLogger(__name__)
+
+# Seconds that a runner has for ending its plugin, and for giving up a start, as the core has for a plugin of its own.
+_LIMIT = 10.0
+# Seconds. An interpreter that ends must end.
+_EXIT_LIMIT = 1.0
+
+# Those of which something may be left over at the exit.
+_open_drivers: set[RunnerDriver] = set()
+
+
+class RunnerDriver:
+    """Has a runner start one plugin, and does with it what the core asks, on the running event loop.
+
+    It does not know the client: the mailbox holds it, and a client that is forgotten must be noticed.
+
+    Args:
+        runner: Who starts the plugin.
+
+    Attributes:
+        desk: Where the core's requests wait, for its setting `runner`.
+        failure: What the runner raised last; None as long as it did not.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        _end_at_exit()
+        self.desk = _core.RunnerDesk(mailbox(), self._receive)
+        self.failure: Exception | None = None
+        self._runner = runner
+        self._loop = asyncio.get_running_loop()
+        self._process_id = os.getpid()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Task[None] | None = None
+        self._running: RunningPlugin | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._has_ended = False
+        self._closing: asyncio.Task[None] | None = None
+        _open_drivers.add(self)
+
+    async def close(self) -> None:
+        """Gives up a start, ends the plugin, and returns when that is done or the runner takes too long for it."""
+        # Whoever is cancelled must not stop the cleaning up.
+        await asyncio.shield(self._begin_to_close())
+
+    def abandon(self) -> None:
+        """The same without waiting, from whatever thread collects a client that nobody closed."""
+        # A loop that is closed does nothing any more; then it is done at the exit.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._begin_to_close)
+
+    def _receive(self) -> None:
+        for request, kind, payload in self.desk.take():
+            task = self._spawn(self._answer(request, kind, payload))
+            if kind == "start":
+                self._starting = task
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work, name="ferrule runner")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _answer(self, request: int, kind: str, payload: Any) -> None:
+        try:
+            if kind == "start":
+                await self._start(request, payload)
+            elif kind in {"kill", "terminate"}:
+                await self._signal(kind)
+            else:
+                network, address = await getattr(self._running, kind)(*payload)
+                self.desk.translated(request, network, address)
+        except asyncio.CancelledError:
+            self.desk.fail(request, self._describe(kind, "it was cancelled"))
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's code; raised to whoever starts the client or dials.
+            self.failure = error
+            text = error.message if isinstance(error, RPCPluginError) else str(error)
+            self.desk.fail(request, self._describe(kind, f"{type(error).__name__}: {text}"))
+
+    def _describe(self, kind: str, failure: str) -> str:
+        return f"the runner {type(self._runner).__name__} failed in {kind}(): {failure}"
+
+    async def _start(self, request: int, payload: dict[str, Any]) -> None:
+        launch = RunnerLaunch(
+            command=tuple(payload["command"]),
+            environment=Environment(payload["environment"]),
+            cwd=payload["cwd"],
+            socket_directory=payload["socket_directory"],
+        )
+        running = await self._runner.start(launch)
+        if not isinstance(running, RunningPlugin):
+            raise TypeError(f"it returned {running!r}, expected a RunningPlugin")
+        # Remembered first, so that whatever fails from here on is followed by the plugin's end.
+        self._running = running
+        self._watching = self._spawn(self._watch(running))
+        try:
+            self.desk.started(request, running.stdout, running.stderr, running.pid)
+        finally:
+            # The core has opened its own.
+            for descriptor in {running.stdout, running.stderr}:
+                os.close(descriptor)
+
+    async def _watch(self, running: RunningPlugin) -> None:
+        status = None
+        try:
+            status = await running.wait()
+            self._has_ended = True
+        except asyncio.CancelledError:
+            # The loop ends, and with it everybody who could end the plugin later.
+            await self._signal("kill")
+            with contextlib.suppress(Exception):
+                status = await asyncio.wait_for(running.wait(), _LIMIT)
+                self._has_ended = True
+            raise
+        except Exception:
+            _logger.exception("the end of a plugin cannot be noticed: its runner failed in wait()")
+        finally:
+            self.desk.exited(status)
+
+    async def _signal(self, kind: str) -> None:
+        """Whatever comes of it: the core goes by the plugin's end alone."""
+        try:
+            await asyncio.wait_for(getattr(self._running, kind)(), _LIMIT)
+        except Exception:
+            _logger.exception("a plugin may live on: its runner failed in %s()", kind)
+
+    def _begin_to_close(self) -> asyncio.Task[None]:
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close(), name="ferrule runner close")
+        return self._closing
+
+    async def _close(self) -> None:
+        try:
+            if self._starting is not None and not self._starting.done():
+                self._starting.cancel()
+                await asyncio.wait([self._starting], timeout=_LIMIT)
+            if self._watching is not None and not self._has_ended:
+                await self._signal("kill")
+                await asyncio.wait([self._watching], timeout=_LIMIT)
+            # Translations that nobody waits for any more, and a plugin that does not end.
+            left = set(self._tasks)
+            for task in left:
+                task.cancel()
+            if left:
+                await asyncio.wait(left, timeout=_LIMIT)
+        finally:
+            self.desk.close()
+            _open_drivers.discard(self)
+
+    async def _kill_if_running(self) -> None:
+        if self._running is not None and not self._has_ended:
+            await self._running.kill()
+
+
+@functools.cache
+def _end_at_exit() -> None:
+    # After the core's own function for the exit, and hence run before it: that one would wait for these plugins.
+    atexit.register(_end_all)
+
+
+def _end_all() -> None:
+    """Kills the plugins of loops that run no more."""
+    # In a fork, the plugins are the parent's.
+    drivers = [driver for driver in _open_drivers if driver._process_id == os.getpid()]
+
+    async def kill() -> None:
+        killing = (driver._kill_if_running() for driver in drivers)
+        await asyncio.wait_for(asyncio.gather(*killing, return_exceptions=True), _EXIT_LIMIT)
+
+    if drivers:
+        with contextlib.suppress(Exception):
+            asyncio.run(kill())
+    for driver in drivers:
+        driver.desk.close()

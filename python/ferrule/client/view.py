@@ -1,0 +1,197 @@
+"""PluginView: what a client was told, and what it can tell about its plugin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ferrule import _core
+from ferrule.client.launch import der_to_pem
+from ferrule.client.lifecycle import no_plugin
+from ferrule.client.traffic import Traffic
+from ferrule.config import ClientConfig, check_command
+from ferrule.errors import ConfigError
+from ferrule.reattach import ReattachConfig, ReattachTLS
+from ferrule.rules import CODE, check, nested, optional, shown
+
+__all__ = ["PluginView"]
+
+_REATTACH = optional(nested(ReattachConfig, "reattach."))
+
+
+class PluginView:
+    """What is known of a plugin, before, during and after its life. The base of the clients.
+
+    Args:
+        command: The program and its arguments; empty with `reattach`.
+        config: Settings, in any form.
+        reattach: A plugin that runs already, a `ReattachConfig` or a mapping of its settings; default None.
+
+    Raises:
+        ConfigError: One of them does not fit, or they contradict each other.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | os.PathLike[str]],
+        config: ClientConfig | Mapping[str, Any] | None,
+        reattach: ReattachConfig | Mapping[str, Any] | None = None,
+    ) -> None:
+        self.config = ClientConfig.of(config)
+        self.reattach: ReattachConfig | None = check("reattach", reattach, _REATTACH)
+        if self.reattach is None:
+            self.command = check_command(command)
+        else:
+            _check_reattach(command, self.config, self.reattach)
+            self.command = ()
+        self._process_id = os.getpid()
+        self._host: _core.Host | None = None
+        self._facts: _core.Facts | None = None
+
+    @property
+    def _name(self) -> str:
+        """What stands for the plugin in a repr."""
+        return repr(self.command[0]) if self.reattach is None else f"reattached to {self.reattach.address!r}"
+
+    @property
+    def _is_secure(self) -> bool:
+        """Whether channels to the plugin are protected by TLS."""
+        if self.config.tls is not None:
+            return True
+        return self.config.auto_mtls if self.reattach is None else self.reattach.tls is not None
+
+    def reattach_config(self, *, include_secrets: bool = False) -> ReattachConfig:
+        """How another client, of this process or another, reaches the plugin while it runs.
+
+        The other client does not own the plugin: this one still ends it. A client that was attached itself returns
+        what it was given.
+
+        Args:
+            include_secrets: Whether certificates and private key of AutoMTLS are among it, without which such a plugin
+                lets nobody in; default False. Certificates of the setting `tls` never are.
+
+        Raises:
+            RPCPluginError: The plugin was never started.
+            ConfigError: It is multiplexed: its one socket is taken.
+        """
+        if self.reattach is not None:
+            return self.reattach if include_secrets else self.reattach.without_secrets()
+        if self._facts is None:
+            raise no_plugin("describe")
+        if self.config.broker_multiplex:
+            message = "setting broker_multiplex is True, with which a plugin serves one host on one socket"
+            raise ConfigError(message, "Set it to False in the client whose plugin others are to reach.", CODE)
+        return ReattachConfig(
+            protocol_version=self._facts.protocol_version,
+            network=self._facts.network,
+            address=self._facts.address,
+            pid=self._facts.pid,
+            tls=self._one_time_certificates() if include_secrets else None,
+        )
+
+    def _one_time_certificates(self) -> ReattachTLS | None:
+        own, key, theirs = self.client_cert, self.client_key_pem, self.server_cert
+        if not self.config.auto_mtls or own is None or key is None or theirs is None:
+            return None
+        return ReattachTLS(certificate=own, private_key=key, server_certificate=theirs)
+
+    @property
+    def target_endpoint(self) -> str | None:
+        """Where the plugin listens, as a gRPC target: `unix:PATH` or `IP:PORT`; None before the first start."""
+        if self._facts is None:
+            return None
+        return f"unix:{self._facts.address}" if self._facts.network == "unix" else self._facts.address
+
+    @property
+    def client_cert(self) -> str | None:
+        """The host's certificate as PEM; None without TLS or before the first start."""
+        return self._host and self._host.client_cert
+
+    @property
+    def client_key_pem(self) -> str | None:
+        """The host's private key as PEM. Never logged nor shown; handle it with care."""
+        return self._host and self._host.client_key_pem
+
+    @property
+    def server_cert(self) -> str | None:
+        """The plugin's certificate as PEM; None if it announced none."""
+        return self._facts and der_to_pem(self._facts.certificate)
+
+    @property
+    def certificate_facts(self) -> _core.CertificateFacts | None:
+        """Subject, kind of key and validity of the plugin's certificate."""
+        return self._facts and self._facts.certificate_facts
+
+    @property
+    def pid(self) -> int | None:
+        """The plugin's process id; None before the first start."""
+        return self._facts and self._facts.pid
+
+    @property
+    def protocol_version(self) -> int | None:
+        """The application protocol version that both sides agreed on."""
+        return self._facts and self._facts.protocol_version
+
+    @property
+    def transport(self) -> str | None:
+        """`unix` or `tcp`."""
+        return self._facts and self._facts.network
+
+    @property
+    def address(self) -> str | None:
+        """Path of the plugin's socket, or `IP:PORT`."""
+        return self._facts and self._facts.address
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds of each phase of the last start: `launch`, `handshake`, `connect`, `health`."""
+        return {} if self._facts is None else self._facts.timings
+
+    @property
+    def exit_status(self) -> int | None:
+        """Exit status as `subprocess` has it; None while the plugin runs."""
+        return self._host and self._host.exit_status
+
+    @property
+    def stderr_tail(self) -> tuple[str, ...]:
+        """The last lines of the plugin's standard error, at most 40, oldest first."""
+        return () if self._host is None else tuple(self._host.stderr_tail)
+
+    @property
+    def traffic(self) -> Traffic:
+        """Bytes moved since the last start, on the socket and inside TLS."""
+        return Traffic(0, 0, 0, 0) if self._host is None else Traffic(*self._host.traffic)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes written to the plugin's socket since the last start."""
+        return self.traffic.wire_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes read from the plugin's socket since the last start."""
+        return self.traffic.wire_received
+
+
+def _check_reattach(command: Sequence[Any], config: ClientConfig, reattach: ReattachConfig) -> None:
+    """Refuses what contradicts attaching to a running plugin."""
+    if command:
+        message = f"the command is {shown(command)} and reattach is given too, expected one of them"
+        raise ConfigError(message, "Leave the command out to attach, or reattach to launch.", CODE)
+    if config.secure_config is not None:
+        message = "settings secure_config and reattach are both given, expected one: a running program is not checked"
+        raise ConfigError(message, "Leave secure_config out, or launch the plugin.", CODE)
+    if config.runner is not None:
+        message = "settings runner and reattach are both given, expected one: a running program is not started"
+        raise ConfigError(message, "Leave runner out, or launch the plugin.", CODE)
+    if config.broker_multiplex:
+        message = "setting broker_multiplex is True and reattach is given, expected False: the one socket is taken"
+        raise ConfigError(message, "Leave broker_multiplex out.", CODE)
+    if config.tls is not None and reattach.tls is not None:
+        message = "settings tls and reattach.tls are both given, expected one way to protect the connection"
+        raise ConfigError(message, "Leave tls out for a plugin with one-time certificates.", CODE)
+    if reattach.protocol_version and reattach.protocol_version not in config.protocol_versions:
+        offered = ", ".join(map(str, config.protocol_versions))
+        message = f"setting reattach.protocol_version is {reattach.protocol_version}, expected {offered}"
+        raise ConfigError(message, "Add it to protocol_versions if your stubs speak it.", CODE)

@@ -1,0 +1,39 @@
+"""The plugin side: write a plugin in Python that any go-plugin host can start, Terraform included.
+
+Names are loaded when they are first used: the small plugin of `ferrule.testing` shares some modules and needs no more.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ferrule.broker import GRPCBroker
+    from ferrule.server.config import ServerConfig
+    from ferrule.server.hclog import HclogHandler
+    from ferrule.server.plugin_server import RPCPluginServer
+    from ferrule.server.program import ReattachTarget, serve
+
+__all__ = ["GRPCBroker", "HclogHandler", "RPCPluginServer", "ReattachTarget", "ServerConfig", "serve"]
+
+_HOMES = {
+    "GRPCBroker": "ferrule.broker",
+    "HclogHandler": "ferrule.server.hclog",
+    "RPCPluginServer": "ferrule.server.plugin_server",
+    "ReattachTarget": "ferrule.server.program",
+    "ServerConfig": "ferrule.server.config",
+    "serve": "ferrule.server.program",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

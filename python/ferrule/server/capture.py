@@ -1,0 +1,137 @@
+"""Leads what the process prints to an `Output`, and keeps the ways that lead elsewhere.
+
+As in a Go plugin the language's own stdout and stderr are replaced, while file descriptor 2 stays what it was: the way
+of logs and of the interpreter's last words, which a host reads even when gRPC is dead. File descriptor 1 is different:
+after the handshake line hosts throw away what comes there. So it is led to the output too, and what C code and child
+processes print is not lost as it is in Go.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from ferrule.server.stdio import LIMIT_BYTES, STDERR, STDOUT, Output
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ["Capture"]
+
+PIPE_BYTES = 64 << 10
+"""How much Linux keeps in a pipe."""
+
+
+class Capture:
+    """Replaces `sys.stdout`, `sys.stderr` and file descriptor 1 until `release`.
+
+    Args:
+        output: Where everything goes.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._handshake = os.dup(1)
+        self._pipe, writing = os.pipe()
+        self._released, self._release = os.pipe()
+        os.dup2(writing, 1)
+        os.close(writing)
+        os.set_blocking(self._pipe, False)
+        self._originals = sys.stdout, sys.stderr
+        self._replacements = _text_file(output, STDOUT), _text_file(output, STDERR)
+        # What was printed too early and not flushed may not come before the handshake line.
+        for stream in self._originals:
+            if stream is not None:
+                stream.flush()
+        self._read(PIPE_BYTES)
+        sys.stdout, sys.stderr = self._replacements
+        _captures.add(self)
+        self._thread = threading.Thread(target=self._pump, name="ferrule-stdout", daemon=True)
+        self._thread.start()
+
+    def announce(self, line: str) -> None:
+        """Writes a line to the process's real standard output, unbuffered."""
+        rest = f"{line}\n".encode()
+        while rest:
+            rest = rest[os.write(self._handshake, rest) :]
+
+    def release(self) -> None:
+        """Puts everything back; what was printed before is in the output when this returns."""
+        _captures.discard(self)
+        self.restore_streams()
+        os.dup2(self._handshake, 1)
+        os.write(self._release, b"\n")
+        self._thread.join()
+        for descriptor in (self._handshake, self._pipe, self._released, self._release):
+            os.close(descriptor)
+
+    def restore_streams(self) -> None:
+        """Puts back what the language prints with, unless somebody else has replaced it since."""
+        if sys.stdout is self._replacements[0]:
+            sys.stdout = self._originals[0]
+        if sys.stderr is self._replacements[1]:
+            sys.stderr = self._originals[1]
+
+    def _pump(self) -> None:
+        # A thread, because the loop may be the one that fills the pipe, in one system call that waits for room.
+        poll = select.poll()
+        for descriptor in (self._pipe, self._released):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if self._released in ready:
+                # A child that still prints must not keep this going.
+                self._read(PIPE_BYTES)
+                return
+            if not self._read(PIPE_BYTES):
+                poll.unregister(self._pipe)
+
+    def _read(self, limit: int) -> bool:
+        """Whether the pipe has an end that can be written to."""
+        try:
+            data = os.read(self._pipe, limit)
+        except BlockingIOError:
+            return True
+        self._output.write(STDOUT, data, LIMIT_BYTES)
+        return bool(data)
+
+
+_captures: set[Capture] = set()
+
+
+def _restore_in_fork() -> None:
+    # The child has no loop that sends. Its descriptor 1 still leads to the output, over the parent.
+    for capture in _captures:
+        capture.restore_streams()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restore_in_fork)
+
+
+def _text_file(output: Output, channel: int) -> io.TextIOWrapper:
+    # Without a buffer, whose lock a waiting thread would hold while the loop prints as well.
+    return io.TextIOWrapper(_File(output, channel), encoding="utf-8", errors="backslashreplace", write_through=True)
+
+
+class _File(io.RawIOBase):
+    def __init__(self, output: Output, channel: int) -> None:
+        self.name = f"<stdio channel {channel}>"
+        self._output = output
+        self._channel = channel
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        # For child processes and faulthandler: 1 is captured as well, and 2 is the log.
+        return self._channel
+
+    def write(self, data: ReadableBuffer) -> int:
+        view = memoryview(data)
+        self._output.write(self._channel, view)
+        return view.nbytes

@@ -1,0 +1,101 @@
+"""Log records as Go plugins write them, so that a host files each line under its level and module.
+
+The format is hclog's: one JSON object a line on file descriptor 2, which hosts read for logs and nothing else.
+"""
+
+import datetime
+import json
+import logging
+import os
+import traceback
+from typing import Any
+
+__all__ = ["HclogHandler"]
+
+STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
+"""What every record has; what else there is came by `extra=`."""
+
+LONGEST_LINE_BYTES = 65_535
+"""A Go host takes a longer line for plain text, in pieces, each at debug level."""
+
+SHORTENED_CHARACTERS = 5_000
+"""What is kept of a message, and of a stack trace, that made a line too long; six bytes each at worst."""
+
+
+class HclogHandler(logging.Handler):
+    """Writes records as hclog's JSON lines.
+
+    A record's message becomes `@message`, its logger `@module`, and what was given by `extra=` further keys; an
+    exception becomes `error` (what was raised) and `stacktrace`. The level is one of `trace` (below DEBUG), `debug`,
+    `info`, `warn` and `error`. Lines that would be too long for a Go host are shortened.
+
+    Args:
+        descriptor: File descriptor to write to; default 2, where a host reads a plugin's log. It stays open.
+        level: Lowest level written; default all.
+
+    Example:
+        >>> import logging
+        >>> logger = logging.getLogger("kv.store")
+        >>> logger.addHandler(HclogHandler())
+        >>> logger.warning("store is nearly full", extra={"free_bytes": 4096})
+    """
+
+    def __init__(self, descriptor: int = 2, level: int | str = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._descriptor = descriptor
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of JSON, without the line break."""
+        entry = _entry(record)
+        line = _json(entry)
+        if len(line.encode()) <= LONGEST_LINE_BYTES:
+            return line
+        kept = {name: entry[name] for name in ("@level", "@module", "@timestamp")}
+        kept["@message"] = entry["@message"][:SHORTENED_CHARACTERS]
+        if "stacktrace" in entry:
+            kept["stacktrace"] = entry["stacktrace"][-SHORTENED_CHARACTERS:]
+        return _json({**kept, "shortened_from_bytes": len(line.encode())})
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one record; a host that is gone is no error."""
+        try:
+            rest = memoryview(self.format(record).encode() + b"\n")
+        except Exception:  # noqa: BLE001 - as every handler: what a record raises must not reach who logs.
+            self.handleError(record)
+            return
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            # The pipe's reader has ended. Losing the line is better than failing what is being logged.
+            return
+
+
+def _entry(record: logging.LogRecord) -> dict[str, Any]:
+    extra = {name: value for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES}
+    entry = {
+        **extra,
+        "@level": _level(record.levelno),
+        "@message": record.getMessage(),
+        "@module": record.name,
+        # Exactly six fraction digits: with any other number a Go host takes the whole line for plain text.
+        "@timestamp": datetime.datetime.fromtimestamp(record.created, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
+    if record.exc_info and record.exc_info[1] is not None:
+        error = record.exc_info[1]
+        entry.setdefault("error", "".join(traceback.format_exception_only(error)).strip())
+        entry["stacktrace"] = "".join(traceback.format_exception(error))
+    elif record.stack_info:
+        entry["stacktrace"] = record.stack_info
+    return entry
+
+
+def _json(entry: dict[str, Any]) -> str:
+    # Half a surrogate pair cannot be encoded; JSON's own escape for it is what backslashreplace writes.
+    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"), default=str)
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _level(number: int) -> str:
+    floors = ((logging.ERROR, "error"), (logging.WARNING, "warn"), (logging.INFO, "info"), (logging.DEBUG, "debug"))
+    return next((word for floor, word in floors if number >= floor), "trace")

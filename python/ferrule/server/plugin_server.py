@@ -1,0 +1,324 @@
+"""RPCPluginServer: the plugin side, from the cookie to a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import grpc.aio
+
+from ferrule import _core
+from ferrule.broker import GRPCBroker
+from ferrule.channel.options import channel_settings
+from ferrule.errors import HandshakeError, RPCPluginError, TransportError
+from ferrule.logs import LEVELS, TRACE
+from ferrule.mailbox import mailbox, outcome
+from ferrule.reattach import ReattachConfig
+from ferrule.server.capture import Capture
+from ferrule.server.config import ServerConfig, Services, services_by_version
+from ferrule.server.handshake import cookie_refusal
+from ferrule.server.negotiation import Negotiated, negotiate
+from ferrule.server.registrar import Registrar
+from ferrule.server.services import StandardServices
+from ferrule.server.signals import Signals
+from ferrule.server.stdio import Output
+
+__all__ = ["RPCPluginServer"]
+
+_logger = logging.getLogger("ferrule.server")
+
+_DIAL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.default_authority", "localhost"))
+"""Of channels that the broker dials; a host's messages have no limit, as in Go."""
+
+
+class RPCPluginServer:
+    """Serves one host as a go-plugin plugin.
+
+    It takes over what a plugin's process owes its host: the handshake line on standard output, everything printed
+    later (sent to the host), SIGINT (ignored, since a terminal sends it to the plugin as well) and SIGTERM (a clean
+    end). `serve` is this class as a whole program. A server belongs to the event loop that starts it, is started once,
+    and as a context manager starts on entry and stops on exit.
+
+    Args:
+        services: A function that is given a `grpc.aio.Server` and a `GRPCBroker` and adds the application's servicers,
+            async ones or not; it may be a coroutine function. Or a mapping from each protocol version to one.
+        config: Settings: a `ServerConfig` or a mapping with the same names.
+        test: Whether to serve in go-plugin's test mode, without a host that started this process: no cookie, no
+            handshake line, nothing captured, SIGINT as usual; hosts come and go, and none can end the plugin. They
+            find it by `reattach_config`. Default False.
+
+    Attributes:
+        config (ServerConfig): The checked settings.
+
+    Raises:
+        ConfigError: A setting or the services do not fit.
+
+    Example:
+        >>> import asyncio
+        >>> from ferrule.testing import KV_CONFIG
+        >>> from ferrule.testing.kv import KV
+        >>> from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
+        >>> async def main():
+        ...     register = lambda server, broker: add_KVServicer_to_server(KV(), server)
+        ...     async with RPCPluginServer(register, KV_CONFIG, test=True) as server:
+        ...         return server.reattach_config.network
+        >>> asyncio.run(main())
+        'unix'
+    """
+
+    def __init__(self, services: Services, config: ServerConfig | Mapping[str, Any], *, test: bool = False) -> None:
+        self.config = ServerConfig.of(config)
+        self._services = services_by_version(services, self.config)
+        self._test = test
+        self._begun = False
+        self._interrupts = 0
+        self._stopping = asyncio.Event()
+        self._stop: asyncio.Task[None] | None = None
+        self._version: int | None = None
+        self._facts: _core.ServerFacts | None = None
+        self._broker: GRPCBroker | None = None
+        self._core: _core.PluginServer | None = None
+        self._grpc: grpc.aio.Server | None = None
+        self._standard: StandardServices | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._capture: Capture | None = None
+        self._signals: Signals | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listens, serves, and tells the host where. When this returns, calls may come at any moment.
+
+        What the function for the services raises comes through. A start that failed has given everything back.
+
+        Raises:
+            HandshakeError: No host that knows this plugin started the process; its message is for people.
+            ConfigError: What the host wrote into the environment does not fit.
+            SecurityError: The host's certificate cannot be read.
+            TransportError: There is nothing to listen on.
+            RPCPluginError: It was started before.
+        """
+        if self._begun:
+            raise RPCPluginError("start() was called before", "Make another RPCPluginServer: each is started once.")
+        if not self._test and not is_invited(self.config):
+            raise HandshakeError(cookie_refusal(self.config.magic_cookie_key), code="server.cookie")
+        self._begun = True
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop(0)
+            raise
+
+    async def wait_stopping(self) -> None:
+        """Returns when the end begins: by a host's Shutdown, SIGTERM, or `stop`."""
+        await self._stopping.wait()
+
+    async def wait_stopped(self) -> None:
+        """Returns when nothing is served any more and everything was given back, whoever asked for it."""
+        await self._stopping.wait()
+        if self._stop is not None:
+            await asyncio.shield(self._stop)
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Ends everything: calls, brokered connections, sockets, the capture of what is printed.
+
+        May be called at any moment and as often as one likes; every call returns when all is given back.
+
+        Args:
+            grace: Seconds that open calls have to end by themselves; default None, as the settings say. Only the first
+                call's counts.
+        """
+        if self._begun:
+            # A caller that is cancelled must not stop the cleaning up.
+            await asyncio.shield(self._begin_stop(grace))
+
+    @property
+    def broker(self) -> GRPCBroker:
+        """For calling the host back, and for serving it more than the main services.
+
+        Raises:
+            RPCPluginError: The server is not started.
+        """
+        if self._broker is None:
+            raise _not_started()
+        return self._broker
+
+    @property
+    def reattach_config(self) -> ReattachConfig:
+        """How hosts that did not start this process reach it. Only a server in test mode lets them come and go.
+
+        Raises:
+            RPCPluginError: The server is not started.
+        """
+        if self._facts is None or self._version is None:
+            raise _not_started()
+        return ReattachConfig(
+            protocol_version=self._version,
+            network=self._facts.network,
+            address=self._facts.address,
+            pid=os.getpid(),
+            test=self._test,
+        )
+
+    @property
+    def protocol_version(self) -> int | None:
+        """The application protocol version chosen for the host; None before the start."""
+        return self._version
+
+    @property
+    def transport(self) -> str | None:
+        """`unix` or `tcp`; None before the start."""
+        return self._facts and self._facts.network
+
+    @property
+    def address(self) -> str | None:
+        """Path of the plugin's socket, or `IP:PORT`; None before the start."""
+        return self._facts and self._facts.address
+
+    @property
+    def server_cert(self) -> str | None:
+        """The plugin's certificate as PEM; None without TLS or before the start."""
+        return self._facts and self._facts.certificate
+
+    async def _start(self) -> None:
+        output = Output()
+        if not self._test:
+            # First, so that nothing that is printed meanwhile comes before the handshake line.
+            self._capture = Capture(output)
+        self._signals = Signals(self._signal_actions())
+        # The environment of a process that no host started says nothing.
+        environment = {} if self._test else dict(os.environ)
+        negotiated = negotiate(self.config, tuple(self._services), environment)
+        for item in negotiated.ignored_versions:
+            _logger.warning("the host offered version %r, which is no number", item)
+        self._version = negotiated.protocol_version
+        facts = await self._listen(negotiated)
+        await self._serve(output, facts.backend)
+        self._facts = facts
+        _logger.debug("plugin address", extra={"network": facts.network, "address": facts.address})
+        if self._capture is not None:
+            self._capture.announce(facts.handshake_line)
+
+    async def _listen(self, negotiated: Negotiated) -> _core.ServerFacts:
+        settings = negotiated.core_settings
+        core = self._core = _core.PluginServer(settings, mailbox(), self._report)
+        facts: _core.ServerFacts = await outcome(core.start)
+        secure = settings["security"] != "plaintext"
+        self._broker = GRPCBroker(core.broker, channel_settings(_DIAL_OPTIONS, None), secure)
+        return facts
+
+    async def _serve(self, output: Output, backend: os.PathLike[str]) -> None:
+        assert self._core is not None
+        assert self._version is not None
+        names: list[str] = []
+        self._standard = StandardServices(output, self._core.broker_stream, self._shut_down, names)
+        self._threads = ThreadPoolExecutor(self.config.threads, thread_name_prefix="servicer")
+        self._grpc = grpc.aio.server(
+            self._threads,
+            handlers=self._standard.handlers(),
+            interceptors=self.config.interceptors,
+            options=_server_options(self.config),
+        )
+        registered = self._services[self._version](Registrar(self._grpc, names), self.broker)
+        if inspect.isawaitable(registered):
+            await registered
+        try:
+            # gRPC reads the path as part of a URI.
+            self._grpc.add_insecure_port(f"unix:{quote(os.fspath(backend))}")
+        except RuntimeError as error:
+            hint = "Check the temporary directory; a path of more than about 100 bytes is too long for a socket."
+            raise TransportError(f"gRPC cannot listen on {os.fspath(backend)!r}", hint, "server.backend") from error
+        await self._grpc.start()
+
+    def _signal_actions(self) -> dict[signal.Signals, Callable[[], object]]:
+        actions: dict[signal.Signals, Callable[[], object]] = {signal.SIGTERM: self._begin_stop}
+        if not self._test:
+            # A terminal's Ctrl-C reaches the plugin as well; ending the plugin is the host's decision.
+            actions[signal.SIGINT] = self._count_interrupt
+        return actions
+
+    def _count_interrupt(self) -> None:
+        self._interrupts += 1
+        _logger.log(TRACE, "plugin received interrupt signal, ignoring", extra={"count": self._interrupts})
+
+    def _shut_down(self) -> None:
+        if self._test:
+            _logger.debug("shutdown requested, ignoring: a plugin in test mode outlives its hosts")
+        else:
+            self._begin_stop()
+
+    def _report(self) -> None:
+        """Logs what the core remarked: peers that it refused, TLS handshakes that failed."""
+        assert self._core is not None
+        wanted = next((number for number, level in enumerate(LEVELS) if _logger.isEnabledFor(level)), None)
+        lines, dropped, _, more = self._core.take(wanted)
+        for number, line in lines:
+            _logger.log(LEVELS[number], "%s", line.decode(errors="backslashreplace"))
+        if dropped:
+            _logger.warning("%d remarks on refused connections were dropped", dropped)
+        if more:
+            asyncio.get_running_loop().call_soon(self._report)
+
+    def _begin_stop(self, grace: float | None = None) -> asyncio.Task[None]:
+        if self._stop is None:
+            seconds = self.config.grace if grace is None else grace
+            self._stop = asyncio.get_running_loop().create_task(self._end(seconds), name="ferrule server stop")
+        self._stopping.set()
+        return self._stop
+
+    async def _end(self, grace: float) -> None:
+        try:
+            # In this order what was printed still reaches the host.
+            if self._capture is not None:
+                self._capture.release()
+            if self._standard is not None:
+                self._standard.end()
+            if self._grpc is not None:
+                await self._grpc.stop(grace)
+            if self._broker is not None:
+                await self._broker.close()
+        finally:
+            if self._core is not None:
+                await outcome(self._core.close)
+                self._report()
+            if self._threads is not None:
+                # Not waiting: a servicer that blocks must not keep the plugin from ending.
+                self._threads.shutdown(wait=False, cancel_futures=True)
+            if self._signals is not None:
+                self._signals.restore()
+
+
+def is_invited(config: ServerConfig) -> bool:
+    """Whether a host that knows this plugin started the process."""
+    return os.environ.get(config.magic_cookie_key) == config.magic_cookie_value
+
+
+def _server_options(config: ServerConfig) -> list[tuple[str, Any]]:
+    unlimited = -1
+    return [
+        ("grpc.max_receive_message_length", config.max_receive_bytes or unlimited),
+        ("grpc.max_send_message_length", config.max_send_bytes or unlimited),
+        # Its one client is the host, which must not be cut off for asking whether the plugin lives.
+        ("grpc.http2.max_ping_strikes", 0),
+        # Last, so that the caller's word is the last.
+        *config.grpc_options,
+    ]
+
+
+def _not_started() -> RPCPluginError:
+    return RPCPluginError("the server is not started", "Call start() first, or use `async with`.")

@@ -1,0 +1,126 @@
+"""A plugin as a program: `serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shlex
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ferrule.errors import RPCPluginError
+from ferrule.reattach import ENVIRONMENT_NAME, ReattachConfig
+from ferrule.server.config import ServerConfig, Services
+from ferrule.server.handshake import cookie_refusal
+from ferrule.server.hclog import HclogHandler
+from ferrule.server.plugin_server import RPCPluginServer, is_invited
+
+__all__ = ["ReattachTarget", "serve"]
+
+EXIT_SECONDS = 1.0
+"""Beyond the grace of open calls; with its default 0.5 the process is gone before a host kills it after 2."""
+
+_logger = logging.getLogger("ferrule.server")
+
+
+@dataclass(frozen=True, slots=True)
+class ReattachTarget:
+    """Who is to reattach to a plugin in test mode, and so in which form the plugin prints how.
+
+    Attributes:
+        provider: Source address of a Terraform provider, such as `registry.terraform.io/example/example`; default
+            None, for another plugin, which prints its configuration as JSON.
+
+    Example:
+        >>> config = ReattachConfig(protocol_version=6, network="unix", address="/tmp/plugin1", pid=12, test=True)
+        >>> text = ReattachTarget("registry.terraform.io/example/example").announcement(config)
+        >>> "TF_REATTACH_PROVIDERS='{" in text
+        True
+    """
+
+    provider: str | None = None
+
+    def announcement(self, config: ReattachConfig) -> str:
+        """What the plugin prints."""
+        if self.provider is None:
+            return config.to_json()
+        value = f"{{{json.dumps(self.provider)}:{config.to_json()}}}"
+        return (
+            "Provider started. For Terraform to use it, set this variable where you run Terraform:\n\n"
+            f"\t{ENVIRONMENT_NAME}={shlex.quote(value)}\n"
+        )
+
+
+def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test: ReattachTarget | None = None) -> None:
+    """Runs this process as a plugin, from the cookie to its end; returns when a host has ended it.
+
+    Args:
+        services: A function that is given a `grpc.aio.Server` and a `GRPCBroker` and adds the application's servicers,
+            async ones or not; it may be a coroutine function. Or a mapping from each protocol version to one.
+        config: Settings: a `ServerConfig` or a mapping with the same names.
+        test: Serve in test mode, under a debugger for example, until Ctrl-C: prints how to reattach, and needs no
+            host. Default None.
+
+    Raises:
+        SystemExit: With status 1 if no host started the process, which people are told on standard error, or if the
+            plugin cannot serve, which the log tells.
+        ConfigError: A setting or the services do not fit.
+
+    Example:
+        ```python
+        def register(server, broker):
+            add_KVServicer_to_server(KV(), server)
+
+
+        if __name__ == "__main__":
+            serve(register, ServerConfig(magic_cookie_key="KV_PLUGIN", magic_cookie_value="hello"))
+        ```
+    """
+    checked = ServerConfig.of(config)
+    if test is None and not is_invited(checked):
+        sys.stderr.write(cookie_refusal(checked.magic_cookie_key))
+        sys.exit(1)
+    _set_up_logging(checked, test)
+    try:
+        asyncio.run(_run(services, checked, test))
+    except KeyboardInterrupt:
+        # In test mode, the way to end it.
+        return
+    except (RPCPluginError, OSError) as error:
+        _logger.error("plugin init error", extra={"error": str(error)})
+        sys.exit(1)
+
+
+async def _run(services: Services, config: ServerConfig, test: ReattachTarget | None) -> None:
+    async with RPCPluginServer(services, config, test=test is not None) as server:
+        if test is not None:
+            print(test.announcement(server.reattach_config), flush=True)  # noqa: T201 - it is what test mode is for.
+        await server.wait_stopping()
+        if test is None:
+            _end_process_in(config.grace + EXIT_SECONDS)
+        await server.wait_stopped()
+
+
+def _set_up_logging(config: ServerConfig, test: ReattachTarget | None) -> None:
+    root = logging.getLogger()
+    if not root.handlers:
+        # In test mode people read it.
+        root.addHandler(HclogHandler() if test is None else logging.StreamHandler())
+        root.setLevel(config.log_level)
+
+
+def _end_process_in(seconds: float) -> None:
+    """Ends the process then, whatever still holds it: Python itself would wait for every thread of a servicer."""
+
+    def end() -> None:
+        _logger.warning("threads of the plugin did not end %s s after it was told to; the process ends now", seconds)
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

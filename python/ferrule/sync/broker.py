@@ -1,0 +1,267 @@
+"""GRPCBroker for threads: further gRPC connections between a host and its plugin, in both directions."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import grpc
+
+from ferrule import _core
+from ferrule.channel.sync import SyncChannel
+from ferrule.rules import check, whole_number
+from ferrule.sync.operation import Operation
+
+__all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
+
+Register = Callable[[grpc.Server], object]
+"""Adds servicers to a server, such as `lambda server: add_KVServicer_to_server(KV(), server)`."""
+
+_SERVICE_ID = whole_number(0, 2**32 - 1)
+_UNLIMITED = -1
+_SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", _UNLIMITED),
+    ("grpc.max_send_message_length", _UNLIMITED),
+)
+# Seconds. Handlers are the user's, and one of them may be what stops its own server.
+_STOP_LIMIT = 1.0
+
+
+class GRPCBroker:
+    """The host's access to the broker, for any number of threads, until its client is closed.
+
+    A host serves, and has its plugin call it back, like this::
+
+        service_id = client.broker.next_id()
+        with client.broker.accept_and_serve(service_id, lambda server: add_servicer(servicer, server)):
+            stub.CallMeBack(Request(service_id=service_id))
+
+    Args:
+        core: Returns the core's broker.
+        settings: Settings of the core's channels that are dialled, as `channel_settings` returns them.
+        secure: Whether those channels are protected by TLS, so that calls may carry credentials.
+    """
+
+    def __init__(self, core: Callable[[], _core.Broker], settings: dict[str, Any], secure: bool) -> None:
+        self._core = core
+        self._settings = settings
+        self._secure = secure
+        # Reentrant: the handler of a signal may close what it interrupts.
+        self._lock = threading.RLock()
+        self._channels: weakref.WeakSet[SyncChannel] = weakref.WeakSet()
+        self._listeners: set[BrokerListener] = set()
+        self._servers: set[BrokerServer] = set()
+
+    def next_id(self) -> int:
+        """An id for something to serve, different at each call."""
+        return self._core().next_id()
+
+    def dial(self, service_id: int) -> SyncChannel:
+        """Connects to what the plugin serves under an id. Waits up to 5 seconds for it to be announced.
+
+        Without multiplexing an id that was announced can be dialled once; the channel reconnects by itself.
+
+        Args:
+            service_id: The id, as the plugin told it.
+
+        Returns:
+            A connected channel. Close it after use; closing the client does that too.
+
+        Raises:
+            ConfigError: The id is no number of 32 bits.
+            ProtocolError: The id was not announced in time, or not answered, or the broker is closed.
+            TransportError: The address that was announced cannot be connected to.
+            SecurityError: Something with the wrong certificate answers there.
+        """
+        return self._opened(functools.partial(self._core().dial, _checked(service_id), self._settings))
+
+    def dial_address(self, network: str, address: str) -> SyncChannel:
+        """Connects to an address of the plugin that came by other means, under the same protection.
+
+        Args:
+            network: `unix` or `tcp`.
+            address: A path, or `IP:PORT`.
+
+        Raises:
+            TransportError: Nothing listens there.
+            SecurityError: Something with the wrong certificate answers there.
+        """
+        return self._opened(functools.partial(self._core().dial_address, network, address, self._settings))
+
+    def accept(self, service_id: int) -> BrokerListener:
+        """Lets the plugin dial an id, for a server of one's own; `accept_and_serve` brings one.
+
+        Args:
+            service_id: An id from `next_id()`.
+
+        Raises:
+            ConfigError: The id is no number of 32 bits.
+            ProtocolError: The id is in use, or the broker is closed.
+            SecurityError: There is no certificate to show to those who dial.
+            TransportError: No socket could be opened.
+        """
+        accepting = Operation(functools.partial(self._core().accept, _checked(service_id)))
+        listener = BrokerListener(accepting.result(), self._listeners.discard)
+        self._listeners.add(listener)
+        return listener
+
+    def accept_and_serve(
+        self,
+        service_id: int,
+        register: Register,
+        *,
+        options: Sequence[tuple[str, Any]] | None = None,
+        max_workers: int = 10,
+    ) -> BrokerServer:
+        """Serves under an id until stopped: a `grpc.server` behind the core's TLS.
+
+        Args:
+            service_id: An id from `next_id()`.
+            register: Adds servicers to the server that it is given.
+            options: Options of the server, which win over the default of messages without limit.
+            max_workers: Threads for the servicers' methods; default 10.
+
+        Returns:
+            The server, started: the plugin may be told the id.
+
+        Raises:
+            ConfigError: As for `accept`; so for the other errors. What `register` raises comes through.
+        """
+        threads = ThreadPoolExecutor(max_workers, thread_name_prefix=f"ferrule-broker-{service_id}")
+        server = grpc.server(threads, options=[*_SERVER_OPTIONS, *(options or ())])
+        register(server)
+        listener = self.accept(service_id)
+        try:
+            server.add_insecure_port(listener.target)
+            server.start()
+        except BaseException:
+            listener.close()
+            raise
+        served = BrokerServer(server, threads, listener, self._servers.discard)
+        self._servers.add(served)
+        return served
+
+    def close(self) -> None:
+        """Ends everything that was opened here, also calls that run. Called by the client."""
+        with self._lock:
+            channels = list(self._channels)
+        for channel in channels:
+            channel.close()
+        for server in list(self._servers):
+            server.stop()
+        for listener in list(self._listeners):
+            listener.close()
+
+    def _opened(self, begin: Callable[[_core.Mailbox, Any], None]) -> SyncChannel:
+        channel = SyncChannel(Operation(begin).result(), secure=self._secure)
+        # A weak set does not bear two threads; the other sets do.
+        with self._lock:
+            self._channels.add(channel)
+        return channel
+
+
+class BrokerListener:
+    """An id that the plugin can dial, and the socket to which its connections are carried, without their TLS.
+
+    A gRPC server is to listen at `target` within 5 seconds of the first connection. As a context manager it is closed
+    on exit.
+    """
+
+    def __init__(self, core: _core.BrokerListener, forget: Callable[[BrokerListener], object]) -> None:
+        self._core = core
+        self._forget = forget
+        self._closing = Operation(core.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def target(self) -> str:
+        """Where the server is to listen, for its `add_insecure_port`: a socket in a directory of this user's."""
+        # gRPC reads the path as part of a URI.
+        return f"unix:{quote(self._core.backend)}"
+
+    @property
+    def address(self) -> str | None:
+        """Where the plugin connects to: a path or `IP:PORT`; None with multiplexing, which has no address."""
+        return self._core.address
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are now."""
+        return self._core.connections
+
+    def close(self) -> None:
+        """Lets nobody dial any more, ends the connections, and removes the socket; may be called again."""
+        self._closing.result()
+        self._forget(self)
+
+
+class BrokerServer:
+    """A gRPC server that the plugin reaches under an id. As a context manager it is stopped on exit.
+
+    Attributes:
+        listener (BrokerListener): What it listens on.
+    """
+
+    def __init__(
+        self,
+        server: grpc.Server,
+        threads: ThreadPoolExecutor,
+        listener: BrokerListener,
+        forget: Callable[[BrokerServer], object],
+    ) -> None:
+        self.listener = listener
+        self._server = server
+        self._threads = threads
+        self._forget = forget
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self, grace: float | None = None) -> None:
+        """Stops serving and gives everything back; may be called again, by any thread, a servicer's method included.
+
+        Args:
+            grace: Seconds for calls that run; default None, they are cancelled at once.
+        """
+        try:
+            self._server.stop(grace).wait((grace or 0.0) + _STOP_LIMIT)
+        finally:
+            # Without waiting for methods that run on although their call has ended.
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self.listener.close()
+            self._forget(self)
+
+    def wait_stopped(self, timeout: float | None = None) -> bool:
+        """Returns when the server has been stopped, by whomever.
+
+        Args:
+            timeout: Seconds to wait; default None, without limit.
+
+        Returns:
+            Whether it was stopped in time.
+        """
+        # gRPC says whether the time has passed.
+        return not self._server.wait_for_termination(timeout)
+
+
+def _checked(service_id: int) -> int:
+    number: int = check("service_id", service_id, _SERVICE_ID, "Take it from the broker's next_id().")
+    return number

@@ -1,0 +1,57 @@
+"""What the threads that use one client share between the beginning of a start and the end of its close."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from typing import TYPE_CHECKING
+
+from ferrule.sync.operation import Operation
+
+if TYPE_CHECKING:
+    from ferrule import _core
+
+__all__ = ["Attempt", "Life"]
+
+
+class Attempt:
+    """One host of the core, and what is asked of it: each once, for all threads that ask.
+
+    Args:
+        host: A host that is not started.
+    """
+
+    def __init__(self, host: _core.Host) -> None:
+        self.host = host
+        self.stopping = Operation(host.stop)
+        self.closing = Operation(host.close)
+        self.exiting = Operation(host.exited)
+
+
+class Life:
+    """One start, its attempts, and everything until all is given back.
+
+    Attributes:
+        attempt: The latest; None before the first.
+        given_up: Whether it is to end.
+        is_open: Whether something may still be to be given back.
+    """
+
+    def __init__(self) -> None:
+        self.attempt: Attempt | None = None
+        self.given_up = False
+        self.is_open = True
+        # Not a threading.Event, which the handler of a signal must not set while the thread that it interrupts waits.
+        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def give_up(self) -> None:
+        """Has it end, and `pause` return."""
+        self.given_up = True
+        self._end.put(None)
+
+    def pause(self, seconds: float) -> bool:
+        """Waits, unless it is given up; whether it is."""
+        if not self.given_up:
+            with contextlib.suppress(queue.Empty):
+                self._end.get(timeout=seconds)
+        return self.given_up

@@ -1,0 +1,339 @@
+"""RPCPluginClient for threads: one plugin, from launch to clean end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from ferrule import _core
+from ferrule.channel.sync import SyncChannel
+from ferrule.client.launch import check_program, core_settings, native_settings, open_sync_channel
+from ferrule.client.lifecycle import (
+    already_starting,
+    check_process,
+    closed_while_starting,
+    end_plugins_at_exit,
+    is_final,
+    no_plugin,
+    pauses,
+    warn_of_unclosed,
+)
+from ferrule.client.managed import manage, release
+from ferrule.client.view import PluginView
+from ferrule.config import ClientConfig
+from ferrule.errors import ProtocolError, RPCPluginError, TransportError
+from ferrule.reattach import ReattachConfig
+from ferrule.sync.broker import GRPCBroker
+from ferrule.sync.delivery import ThreadRelay
+from ferrule.sync.life import Attempt, Life
+from ferrule.sync.operation import Operation
+
+__all__ = ["RPCPluginClient"]
+
+end_plugins_at_exit()
+
+
+class RPCPluginClient(PluginView):
+    """Launches a go-plugin plugin, or attaches to one that runs, and talks to it over gRPC, without an event loop.
+
+    The twin of `ferrule.client.RPCPluginClient`, with the same names; what is awaited there blocks the calling thread
+    here, without holding the interpreter's lock. Any number of threads may use it at once. Ctrl-C, and whatever else a
+    signal's handler raises, ends each wait. As a context manager it starts on entry and on exit shuts the plugin down
+    and closes, also when the body raised.
+
+    Log lines and output of all plugins are passed on by one thread, `ferrule-delivery`, so handlers of loggers and
+    functions for output run there. A handler that blocks holds up the lines of other plugins, but no call.
+
+    It works in a thread that runs an event loop, but blocks that loop: use `ferrule.client` there.
+
+    Args:
+        command: The program and its arguments. A program without a slash is looked up on PATH.
+        config: Settings: a `ClientConfig`, a mapping with the same names, or None for the defaults, which are
+            Terraform's, so that any provider binary works. The setting `channel` has no effect here, and `runner` is
+            refused: runners need an event loop.
+        reattach: Instead of a command: a plugin that runs already, a `ReattachConfig` or a mapping of its settings.
+
+    Attributes:
+        command (tuple[str, ...]): The command line; empty with `reattach`.
+        config (ClientConfig): The checked settings.
+        reattach (ReattachConfig | None): As given.
+        grpc_channel (SyncChannel | None): For stubs; None before `start()` and after `close()`.
+        stop_report: What `shutdown_plugin()` took: `rung` ("shutdown", "sigterm", "sigkill", or "exited" if the plugin
+            had ended before), `seconds`, `steps` (seconds by rung) and `exit_status`; None before.
+
+    Raises:
+        ConfigError: The command or a setting does not fit, or two contradict each other.
+
+    Example:
+        >>> from ferrule.sync import RPCPluginClient
+        >>> from ferrule.testing import KV_CONFIG, KVStub, kv_pb2, plugin_command
+        >>> with RPCPluginClient(plugin_command(), KV_CONFIG) as client:
+        ...     stub = KVStub(client.grpc_channel)
+        ...     _ = stub.Put(kv_pb2.PutRequest(key="colour", value=b"green"))
+        ...     stub.Get(kv_pb2.GetRequest(key="colour")).value
+        b'green'
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | os.PathLike[str]] = (),
+        config: ClientConfig | Mapping[str, Any] | None = None,
+        *,
+        reattach: ReattachConfig | Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(command, config, reattach)
+        self.grpc_channel: SyncChannel | None = None
+        self.stop_report: _core.StopReport | None = None
+        self._relay = ThreadRelay(self.command, self.config)
+        self._broker: GRPCBroker | None = None
+        self._life: Life | None = None
+        # Held for moments, never for a wait. Reentrant: a signal's handler may close what it interrupts.
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        is_open = self._life is not None and self._life.is_open
+        state = f"pid {self.pid}" if self.is_started else "open" if is_open else "not started"
+        return f"<RPCPluginClient {self._name}: {state}>"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.shutdown_plugin()
+        finally:
+            self.close()
+
+    def __del__(self) -> None:
+        # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
+        life: Life | None = getattr(self, "_life", None)
+        if life is not None and life.is_open and not life.given_up and self._process_id == os.getpid():
+            warn_of_unclosed(self)
+            if life.attempt is not None:
+                self._relay.abandon(life.attempt.host)
+
+    def start(self) -> None:
+        """Launches the plugin and returns when calls work. Does nothing if it is started.
+
+        Covers launch, handshake, negotiation of version and transport, TLS, a health check of the service `plugin`, and
+        the subscription to its output. A start that failed or was interrupted has cleaned up after itself and may be
+        repeated; so may one after `close()`.
+
+        Raises:
+            RPCPluginError: One of its subclasses; see `ferrule.errors`.
+        """
+        life = Life()
+        try:
+            if self._is_entered(life):
+                self._publish(life, self._start_with_retries(life))
+        except BaseException:
+            self._end(life)
+            raise
+
+    def shutdown_plugin(self) -> None:
+        """Ends the plugin and waits for its end; does nothing if it is not started.
+
+        Asks by `GRPCController.Shutdown` and waits up to `shutdown_timeout`; then SIGTERM, up to `kill_timeout`; then
+        SIGKILL for the plugin's whole process group. How far it went is in `stop_report`. All that the plugin wrote
+        before its end has been delivered when this returns, unless a handler blocks for seconds.
+        """
+        self._check_process()
+        life = self._life
+        if life is None or life.attempt is None or not self.is_started:
+            return
+        report = life.attempt.stopping.result()
+        with self._lock:
+            if life is self._life:
+                self.stop_report = report
+        self._relay.drain()
+
+    def close(self) -> None:
+        """Gives everything back: channel, connections, sockets, directory; kills the plugin if it still runs.
+
+        May be called at any moment, also during `start()`, by any thread or a signal's handler, and as often as one
+        likes; every call returns when all is given back. Interrupted, it goes on by itself, and the next call waits for
+        the rest.
+        """
+        self._check_process()
+        if self._life is not None:
+            self._end(self._life)
+
+    def wait_exited(self, timeout: float | None = None) -> int | None:
+        """Waits until the plugin's process ends, for whatever reason; a crash is known at once.
+
+        Args:
+            timeout: Seconds to wait; default None, without limit.
+
+        Returns:
+            Its exit status as `subprocess` has it (negative: killed by that signal), None where unknown.
+
+        Raises:
+            RPCPluginError: The plugin was never started.
+            TimeoutError: It still runs after that time.
+        """
+        self._check_process()
+        life = self._life
+        attempt = None if life is None else life.attempt
+        if attempt is None:
+            raise no_plugin("wait for")
+        try:
+            status: int | None = attempt.exiting.result(timeout)
+        except TimeoutError:
+            raise TimeoutError(f"the plugin {self._name} still runs after {timeout} s") from None
+        if status is None and self._facts is None and not attempt.host.was_launched:
+            raise no_plugin("wait for")
+        self._relay.drain()
+        return status
+
+    @property
+    def is_started(self) -> bool:
+        """Whether `start()` succeeded and `close()` was not called; a plugin that crashed since counts as started."""
+        return self.grpc_channel is not None
+
+    @property
+    def sync_channel(self) -> SyncChannel:
+        """The same as `grpc_channel`, but never None.
+
+        Raises:
+            RPCPluginError: The plugin is not started.
+        """
+        channel = self.grpc_channel
+        if channel is None:
+            raise no_plugin("talk to")
+        return channel
+
+    @property
+    def broker(self) -> GRPCBroker:
+        """For connections beside the main one, in both directions.
+
+        Raises:
+            RPCPluginError: The plugin is not started.
+        """
+        with self._lock:
+            if self._host is None or not self.is_started:
+                raise no_plugin("talk to")
+            if self._broker is None:
+                self._broker = GRPCBroker(self._host.broker, native_settings(self.config), self._is_secure)
+            return self._broker
+
+    def open_broker_subchannel(self, sub_id: int, address: str) -> SyncChannel:
+        """Connects to an address that the plugin named in a call of its own, under the plugin's TLS.
+
+        Where the plugin announces what it serves by its broker, `broker.dial` finds the address by the id alone.
+
+        Args:
+            sub_id: The id under which the plugin serves, for messages.
+            address: `unix:PATH`, a path with a slash, or `IP:PORT`.
+
+        Returns:
+            A connected channel.
+
+        Raises:
+            RPCPluginError: The plugin is not started.
+            ProtocolError: Nothing answers at the address.
+            SecurityError: Something with the wrong certificate answers there.
+        """
+        network = "unix" if address.startswith("unix:") or "/" in address else "tcp"
+        try:
+            return self.broker.dial_address(network, address.removeprefix("unix:"))
+        except TransportError as error:
+            message = f"the brokered service {sub_id} was not reached: {error.message}"
+            raise ProtocolError(message, error.hint, error.code) from error
+
+    def _is_entered(self, life: Life) -> bool:
+        """Makes `life` the client's; False if it is started already."""
+        if self._host is not None:
+            self._check_process()
+        while True:
+            with self._lock:
+                current = self._life
+                if current is None or not current.is_open:
+                    self._life = life
+                    self._facts = self.stop_report = None
+                    self._process_id = os.getpid()
+                    if self.config.managed:
+                        manage(self, None)
+                    return True
+                if self.is_started:
+                    return False
+                if not current.given_up:
+                    raise already_starting()
+            # It is being closed by another thread, whose end is this one's to await as well.
+            self._end(current)
+
+    def _start_with_retries(self, life: Life) -> _core.Facts:
+        for pause in pauses(self.config.retry):
+            try:
+                return self._start_once(life)
+            except RPCPluginError as error:
+                if life.given_up or is_final(error):
+                    raise
+                self._relay.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
+            if life.pause(pause):
+                raise closed_while_starting()
+        return self._start_once(life)
+
+    def _start_once(self, life: Life) -> _core.Facts:
+        program = check_program(self.command, self.config)
+        # No bridge for a stock channel: the one of this client is always native.
+        settings = core_settings(self.command, self.config, self.reattach, program) | {"bridge": False}
+        with program or contextlib.nullcontext(), self._lock:
+            if life.given_up:
+                raise closed_while_starting()
+            host = self._host = self._relay.listen(settings)
+            life.attempt = Attempt(host)
+            starting = Operation(host.start)
+            # Here, so that whoever closes from now on finds a start to give up.
+            starting.begin()
+        self._relay.begin()
+        try:
+            facts: _core.Facts = starting.result()
+        except RPCPluginError:
+            # What the plugin said last belongs before the error.
+            self._relay.forget(host)
+            raise
+        finally:
+            # It keeps the error, whose traceback would keep it.
+            del starting
+        return facts
+
+    def _publish(self, life: Life, facts: _core.Facts) -> None:
+        with self._lock:
+            # close() may have begun after the core was done and before this thread heard of it.
+            if life.given_up or self._host is None:
+                raise closed_while_starting()
+            self._facts = facts
+            self.grpc_channel = open_sync_channel(self._host, self.config, self._is_secure)
+
+    def _end(self, life: Life) -> None:
+        """Closes what belongs to `life`. All threads that close do all of it, so that none depends on another."""
+        with self._lock:
+            life.give_up()
+            channel = broker = None
+            if life is self._life:
+                channel, self.grpc_channel = self.grpc_channel, None
+                broker, self._broker = self._broker, None
+        try:
+            if broker is not None:
+                broker.close()
+            if channel is not None:
+                channel.close()
+        finally:
+            if life.attempt is not None:
+                life.attempt.closing.result()
+                self._relay.forget(life.attempt.host)
+        with self._lock:
+            life.is_open = False
+            if life is self._life:
+                release(self)
+
+    def _check_process(self) -> None:
+        if self._host is not None:
+            check_process(self, self._process_id)
