@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from ferrule.errors import ConfigError, LaunchError, SecurityError
 from ferrule.rules import CODE, Rule, check_fields
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["CheckedProgram", "SecureConfig", "find_program"]
 
 # Shorter output of a hash whose length is free could be forged by trying.
@@ -167,9 +170,17 @@ def find_program(program: str, directory: str | os.PathLike[str] | None, environ
             return str(path)
         raise LaunchError(f"the plugin {path} does not exist", "Check the path.", "launch.not-found")
     searched = environment.get("PATH", os.environ.get("PATH", os.defpath))
-    files = [path for each in searched.split(os.pathsep) if (path := Path(each, program).absolute()).is_file()]
+    files = [path for each in searched.split(os.pathsep) if _is_file(path := Path(each, program).absolute())]
     if not files:
         message = f"the plugin {program} was not found in PATH ({searched})"
         raise LaunchError(message, "Check the name, or put the program's directory on PATH.", "launch.not-found")
     # One that cannot be executed is second choice: it makes a better message than none.
     return str(next((path for path in files if path.stat().st_mode & 0o111), files[0]))
+
+
+def _is_file(path: "Path") -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        # A directory of PATH that this user may not enter, as a shell passes over it.
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,8 +14,8 @@ import pytest
 from ferrule.client import RPCPluginClient
 from ferrule.testing.kv_pb2 import EchoRequest, ExitRequest, NoiseRequest, PutRequest
 from integration.kv import both_plugins, kv_client, kv_stub, started
-from integration.processes import ended
-from peers import Command, go_kv
+from integration.processes import ended, until
+from peers import Command, go_kv, python_kv
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -194,3 +195,20 @@ async def test_grandchild_does_not_delay_the_news_and_dies_too() -> None:
         async with asyncio.timeout(PROMPTLY):
             assert await client.wait_exited() == 7
         await ended(int(line.split()[-1]), PROMPTLY)
+
+
+async def test_end_of_a_failed_attempt_is_not_that_of_the_next(tmp_path: Path) -> None:
+    script = 'mkdir "$0" 2>/dev/null && exit 3; exec "$@"'
+    command = ["/bin/sh", "-c", script, str(tmp_path / "tried"), *python_kv()]
+    client = kv_client(command, retry={"attempts": 2, "backoff": 0.5})
+    starting = asyncio.create_task(client.start())
+    await until(lambda: client._host is not None and client._host.was_launched)
+    assert await client.wait_exited() == 3
+    await starting
+    try:
+        waiting = asyncio.create_task(client.wait_exited())
+        await client.shutdown_plugin()
+        async with asyncio.timeout(PROMPTLY):
+            assert await waiting == 0
+    finally:
+        await client.close()

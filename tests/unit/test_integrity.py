@@ -142,3 +142,18 @@ def test_program_that_is_missing(program: str, words: str) -> None:
 def test_examples_in_the_docstrings_are_true() -> None:
     result = doctest.testmod(integrity)
     assert (result.attempted > 0, result.failed) == (True, 0)
+
+
+def test_directory_that_may_not_be_entered_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, program = tmp_path / "closed", tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    is_file = Path.is_file
+
+    def refuse(path: Path) -> bool:
+        # As for a user who is not root.
+        if path.parent == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert integrity.find_program("program", None, {"PATH": f"{closed}:{tmp_path}"}) == str(program)

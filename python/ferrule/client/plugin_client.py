@@ -151,7 +151,7 @@ class RPCPluginClient(PluginView):
                 return
             raise already_starting()
         self._open = True
-        self._facts = self._exited = self.stop_report = None
+        self._facts = self.stop_report = None
         self._process_id = os.getpid()
         given_up = self._given_up = asyncio.Event()
         if self.config.managed:
@@ -297,6 +297,8 @@ class RPCPluginClient(PluginView):
         runner = self._runner = open_runner(self.config)
         settings = core_settings(self.command, self.config, self.reattach, program, runner)
         host = self._host = self._relay.host = _core.Host(settings, mailbox(), self._relay.receive)
+        # Who waited for the end of an earlier attempt has been told of that.
+        self._exited = None
         try:
             facts: _core.Facts = await outcome(host.start)
         except RPCPluginError as error:

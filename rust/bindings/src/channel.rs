@@ -11,12 +11,13 @@ use ferrule_core::grpc::channel::{Channel as CoreChannel, Settings, State};
 use ferrule_core::grpc::compression::Encoding;
 use ferrule_core::grpc::connection::Keepalive;
 use ferrule_core::grpc::target::{Target, TargetConnector, local_authority};
-use ferrule_core::grpc::{Code, Status, frame};
+use ferrule_core::grpc::{Code, Framed, Status, frame, frame_in_place};
 use ferrule_core::settings::TlsFiles;
 use ferrule_core::tls::{ALPN_H2, Trust, client_config};
 use ferrule_core::transport::{Tls, Traffic};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::call::{Call, request_bytes, wait_for};
@@ -254,15 +255,21 @@ fn deadline(seconds: f64) -> Option<Instant> {
     Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
-/// From this size on, in bytes, other Python threads may run while a message is framed.
+/// From this size on, in bytes, a message is not copied if it need not be, and other Python threads may run while it is
+/// compressed.
 const LARGE: usize = 64 * 1024;
 
-fn framed(py: Python<'_>, message: &Bound<'_, PyBytes>, call: &Request) -> Result<Bytes, Status> {
-    let (message, encoding, limit) = (message.as_bytes(), call.encoding, call.max_send);
-    if message.len() < LARGE {
-        return frame(message, encoding, limit);
+/// A large message travels as it is: a copy of a megabyte costs as much as the rest of a small call, and doubles what
+/// many calls hold at a time. Its object is let go of without the interpreter, which PyO3 then does at its next chance.
+fn framed(py: Python<'_>, message: &Bound<'_, PyBytes>, call: &Request) -> Result<Framed, Status> {
+    let (bytes, encoding, limit) = (message.as_bytes(), call.encoding, call.max_send);
+    if bytes.len() < LARGE {
+        return frame(bytes, encoding, limit).map(Framed::from);
     }
-    py.detach(|| frame(message, encoding, limit))
+    if encoding == Encoding::Identity {
+        return frame_in_place(Bytes::from_owner(PyBackedBytes::from(message.clone())), limit);
+    }
+    py.detach(|| frame(bytes, encoding, limit)).map(Framed::from)
 }
 
 fn path(method: &Bound<'_, PyAny>) -> PyResult<Bytes> {

@@ -28,8 +28,10 @@ pub(crate) fn transports(words: &[String]) -> Transports {
 
 /// An address as Python passes it: (`unix`, path) or (`tcp`, `IP:PORT`).
 pub(crate) fn address(network: &str, location: &str) -> PyResult<Address> {
-    if network == "unix" {
-        return Ok(Address::Unix(PathBuf::from(location)));
+    match network {
+        "unix" => return Ok(Address::Unix(PathBuf::from(location))),
+        "tcp" => (),
+        _ => return Err(PyValueError::new_err(format!("network {network:?}, expected unix or tcp"))),
     }
     let parsed = location.parse::<SocketAddr>();
     let refused = |error| PyValueError::new_err(format!("address {location:?}: {error}, expected IP:PORT"));

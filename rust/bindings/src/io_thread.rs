@@ -1,4 +1,7 @@
-//! The one thread on which all I/O happens: a current-thread tokio runtime that never touches Python.
+//! The one thread on which all I/O happens: a current-thread tokio runtime that never runs Python.
+//!
+//! It holds no Python object but the bytes of large requests, which cannot change, and lets go of them without the
+//! interpreter.
 //!
 //! It starts with the first plugin or connection and lives as long as the process. It must outlive every plugin, because
 //! on Linux the parent-death signal that ends an orphaned plugin follows the *thread* that started it.

@@ -33,6 +33,8 @@ struct State {
     requests: Vec<(u64, Request)>,
     waiting: HashMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     exit: Option<oneshot::Sender<ExitStatus>>,
+    /// Nobody answers any more.
+    closed: bool,
 }
 
 struct Shared {
@@ -50,8 +52,15 @@ impl Shared {
         let (sender, receiver) = oneshot::channel();
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
+        if state.closed {
+            // The sender is dropped, which tells whoever asks.
+            return receiver;
+        }
+        // Of a signal no answer is awaited.
+        if !matches!(request, Request::Signal(_)) {
+            state.waiting.insert(number, sender);
+        }
         state.requests.push((number, request));
-        state.waiting.insert(number, sender);
         drop(state);
         self.wake.wake();
         receiver
@@ -179,6 +188,7 @@ impl RunnerDesk {
     fn close(&self) {
         self.mailbox.get().remove_listener(self.listener);
         let mut state = self.shared.lock();
+        state.closed = true;
         let given_up = (std::mem::take(&mut state.requests), std::mem::take(&mut state.waiting), state.exit.take());
         drop(state);
         drop(given_up);

@@ -33,8 +33,10 @@ with (insecure_channel if factory == "ferrule" else grpc.insecure_channel)(targe
 """
 
 
-@pytest.mark.parametrize("wait", ["call", "future", "stream"])
-@pytest.mark.parametrize("factory", ["grpcio", "ferrule"])
+# grpcio shows that the program is right; it sometimes misses an interrupt of the other two.
+@pytest.mark.parametrize(
+    ("factory", "wait"), [("grpcio", "call"), ("ferrule", "call"), ("ferrule", "future"), ("ferrule", "stream")]
+)
 def test_interrupt_ends_the_wait_and_the_call(factory: str, wait: str, target: str, service: Service) -> None:
     command = [sys.executable, "-c", PROGRAM, factory, wait, target]
     with subprocess.Popen(command, env={"PYTHONPATH": ":".join(filter(None, sys.path))}) as program:

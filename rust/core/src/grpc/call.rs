@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::compression::Encoding;
 use super::deframer::Message;
-use super::framing;
+use super::framing::{self, Framed};
 use super::metadata::Metadata;
 use super::{Code, Status};
 
@@ -59,7 +59,7 @@ pub struct Request {
     /// Whether exactly one message is the answer.
     pub single_response: bool,
     /// The one request; `None` for a stream of them.
-    pub message: Option<Bytes>,
+    pub message: Option<Framed>,
     /// Largest message that may be sent, in bytes.
     pub max_send: usize,
 }

@@ -22,5 +22,5 @@ pub mod target;
 
 pub use client::{GrpcClient, MessageStream};
 pub use deframer::Message;
-pub use framing::frame;
+pub use framing::{Framed, frame, frame_in_place};
 pub use status::{Code, Status};

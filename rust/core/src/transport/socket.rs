@@ -6,12 +6,12 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
@@ -75,6 +75,23 @@ fn watch<D: AsRawFd>(descriptor: D, interest: Interest) -> io::Result<AsyncFd<D>
     AsyncFd::with_interest(descriptor, interest)
 }
 
+/// What was read before it was asked for. Without memory while little arrives, so that idle connections cost none.
+#[derive(Default)]
+struct Ahead {
+    buffer: Box<[u8]>,
+    unread: Range<usize>,
+}
+
+impl Ahead {
+    /// Moves as much as fits.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = self.unread.len().min(buffer.remaining());
+        let end = self.unread.start + count;
+        buffer.put_slice(&self.buffer[self.unread.start..end]);
+        self.unread.start = end;
+    }
+}
+
 /// A connected socket.
 pub(super) struct Socket<S: Connected> {
     readable: AsyncFd<S>,
@@ -83,8 +100,7 @@ pub(super) struct Socket<S: Connected> {
     /// Whether to read more than is asked for while much arrives. rustls asks for 4 KiB at a time: 260 system calls for a
     /// megabyte. HTTP/2 asks for enough, and there the copy costs more than it saves (1 MiB unary: a sixth more CPU).
     reads_ahead: bool,
-    /// Without capacity while little arrives, so that idle connections cost no memory.
-    ahead: BytesMut,
+    ahead: Ahead,
     is_bulk: bool,
     /// Bytes given since a read last had to wait.
     turn: usize,
@@ -94,7 +110,7 @@ impl<S: Connected> Socket<S> {
     /// Takes over a socket that does not block.
     pub(super) fn new(socket: S, reads_ahead: bool) -> io::Result<Self> {
         let readable = watch(socket, Interest::READABLE)?;
-        Ok(Self { readable, writable: None, reads_ahead, ahead: BytesMut::new(), is_bulk: false, turn: 0 })
+        Ok(Self { readable, writable: None, reads_ahead, ahead: Ahead::default(), is_bulk: false, turn: 0 })
     }
 
     fn receive(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -118,15 +134,16 @@ impl<S: Connected> Socket<S> {
 
     fn read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut ahead = std::mem::take(&mut self.ahead);
-        ahead.resize(BULK, 0);
-        let count = match self.receive(context, &mut ahead) {
-            Poll::Ready(Ok(count)) => count,
-            other => return other.map_ok(|_| ()),
-        };
-        self.is_bulk = count >= TRICKLE;
-        ahead.truncate(count);
+        if ahead.buffer.is_empty() {
+            ahead.buffer = vec![0; BULK].into_boxed_slice();
+        }
+        let result = self.receive(context, &mut ahead.buffer);
+        if let Poll::Ready(Ok(count)) = &result {
+            self.is_bulk = *count >= TRICKLE;
+            ahead.unread = 0..*count;
+        }
         self.ahead = ahead;
-        Poll::Ready(Ok(()))
+        result.map_ok(drop)
     }
 
     fn send(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -172,15 +189,13 @@ impl<S: Connected> AsyncRead for Socket<S> {
 
 impl<S: Connected> Socket<S> {
     fn read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() && self.is_bulk && buffer.remaining() < BULK {
+        if self.ahead.unread.is_empty() && self.is_bulk && buffer.remaining() < BULK {
             ready!(self.read_ahead(context))?;
         }
-        if !self.ahead.is_empty() {
-            let count = self.ahead.len().min(buffer.remaining());
-            buffer.put_slice(&self.ahead[..count]);
-            self.ahead.advance(count);
-            if self.ahead.is_empty() && !self.is_bulk {
-                self.ahead = BytesMut::new();
+        if !self.ahead.unread.is_empty() {
+            self.ahead.give(buffer);
+            if self.ahead.unread.is_empty() && !self.is_bulk {
+                self.ahead = Ahead::default();
             }
             return Poll::Ready(Ok(()));
         }
