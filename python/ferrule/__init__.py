@@ -1,4 +1,4 @@
-"""Host side of HashiCorp's go-plugin protocol: launch a plugin, lock the connection, hand out a gRPC channel, stop it.
+"""HashiCorp's go-plugin protocol, both sides: drive plugins of any language, and write plugins for any host.
 
 Names are loaded when they are first used, so that `import ferrule` costs next to nothing.
 """
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     )
     from ferrule.reattach import ReattachConfig, ReattachTLS
     from ferrule.reflection import ServerReflection
+    from ferrule.runner import Runner
+    from ferrule.server import HclogHandler, RPCPluginServer, ServerConfig, serve
 
 __all__ = [
     "ClientConfig",
@@ -35,17 +37,21 @@ __all__ = [
     "ConnectTimeoutError",
     "GRPCBroker",
     "HandshakeError",
+    "HclogHandler",
     "KeepalivePolicy",
     "LaunchError",
     "PluginExitedError",
     "ProtocolError",
     "RPCPluginClient",
     "RPCPluginError",
+    "RPCPluginServer",
     "ReattachConfig",
     "ReattachTLS",
     "RetryPolicy",
+    "Runner",
     "SecureConfig",
     "SecurityError",
+    "ServerConfig",
     "ServerReflection",
     "StartTimeoutError",
     "TLSConfig",
@@ -53,23 +59,29 @@ __all__ = [
     "__version__",
     "build_info",
     "cleanup_clients",
+    "serve",
 ]
 
 _HOME_OF_OTHERS = {
     "ClientConfig": "ferrule.config",
     "ClientConnection": "ferrule.client",
     "GRPCBroker": "ferrule.broker",
+    "HclogHandler": "ferrule.server",
     "KeepalivePolicy": "ferrule.config",
     "RPCPluginClient": "ferrule.client",
+    "RPCPluginServer": "ferrule.server",
     "ReattachConfig": "ferrule.reattach",
     "ReattachTLS": "ferrule.reattach",
     "RetryPolicy": "ferrule.config",
+    "Runner": "ferrule.runner",
     "SecureConfig": "ferrule.config",
+    "ServerConfig": "ferrule.server",
     "ServerReflection": "ferrule.reflection",
     "TLSConfig": "ferrule.config",
     "__version__": "ferrule._core",
     "build_info": "ferrule._core",
     "cleanup_clients": "ferrule.client",
+    "serve": "ferrule.server",
 }
 
 

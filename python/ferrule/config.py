@@ -161,9 +161,9 @@ class ClientConfig:
         unix_socket_dir: Where the private directory of the plugin's sockets is made; default None, the temporary
             directory. A path above 56 bytes leaves too little room for a socket's name, and `/tmp` is taken.
         max_memory_bytes: Largest address space of the plugin, in bytes (RLIMIT_AS); default None, the host's limit. A
-            Go plugin reserves far more than it uses: 1 to 2 GB.
-        max_cpu_seconds: Seconds of CPU time after which the system ends the plugin (RLIMIT_CPU), whole; default None,
-            the host's limit.
+            Go plugin reserves far more than it uses: 1 to 2 GB. Linux only, as is the next.
+        max_cpu_seconds: Seconds of CPU time after which the system ends the plugin (RLIMIT_CPU: SIGXCPU, and SIGKILL a
+            second later), whole; default None, the host's limit.
         managed: Whether `ferrule.cleanup_clients()` ends the plugin, and the interpreter's exit ends it by the whole
             ladder instead of killing it; default False. A managed client is kept until it is closed.
         runner: Who starts the plugin, a `Runner`; default None, the core, as a plain child. `die_with_host` has no

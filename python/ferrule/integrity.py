@@ -45,7 +45,8 @@ class SecureConfig:
 
     The program's file is opened once, and what was hashed is what is executed: a file put in its place meanwhile is not
     run. Arguments, libraries, and the interpreter of a script are not covered, nor is a file into which somebody writes
-    between the check and the launch: keep it where only trusted users can write.
+    between the check and the launch: keep it where only trusted users can write. On systems other than Linux the path
+    is executed, not the file that was hashed.
 
     Attributes:
         algorithm: A name that `hashlib.new` takes, such as `sha256` (default) or `blake2b`.

@@ -97,6 +97,9 @@ class ReattachConfig:
 
     def __post_init__(self) -> None:
         rules.check_fields(self, "reattach.")
+        if self.owned and self.pid is None:
+            message = "setting reattach.owned is True, and reattach.pid is None, expected a process that can be ended"
+            raise ConfigError(message, "Give the plugin's process id, or leave owned out.", rules.CODE)
         if self.owned and self.test:
             message = "settings reattach.owned and reattach.test are both True, expected one or neither"
             raise ConfigError(message, "A plugin in test mode belongs to whoever started it.", rules.CODE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -187,3 +188,19 @@ async def test_no_blocked_or_ignored_signal_is_inherited() -> None:
     assert masks["SigBlk"] == 0
     # Python itself ignores this one, and a Unix program expects to die of it.
     assert masks["SigIgn"] & 1 << signal.SIGPIPE - 1 == 0
+
+
+def test_standard_input_is_the_hosts() -> None:
+    program = """
+import asyncio
+from ferrule.client import RPCPluginClient
+from ferrule.errors import PluginExitedError
+try:
+    asyncio.run(RPCPluginClient(["/bin/sh", "-c", "read line; echo got $line >&2; exit 3"]).start())
+except PluginExitedError as error:
+    print(error.exit_status, *error.stderr_tail)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], input="hello\n", capture_output=True, text=True, check=True, timeout=30
+    )
+    assert run.stdout == "3 got hello\n"

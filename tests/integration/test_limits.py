@@ -38,7 +38,7 @@ async def test_plugin_gets_the_limits_and_the_host_keeps_its_own(plugin: Command
     async with started(plugin(), max_memory_bytes=8 * GIB, max_cpu_seconds=600) as (client, kv):
         await kv.Put(PutRequest(key="k"))
         assert limits_of(client, resource.RLIMIT_AS) == (8 * GIB, 8 * GIB)
-        assert limits_of(client, resource.RLIMIT_CPU) == (600, 600)
+        assert limits_of(client, resource.RLIMIT_CPU) == (600, 601)
     assert [resource.getrlimit(kind) for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU)] == before
 
 
@@ -103,7 +103,7 @@ async def test_group_may_use_the_sockets(by: str) -> None:
         assert client.pid is not None
         assert environment_of(client.pid)["PLUGIN_UNIX_SOCKET_GROUP"] == given
         socket = Path(client.address or "")
-        for path, mode in ((socket, 0o660), (socket.parent, 0o770)):
+        for path, mode in ((socket, 0o660), (socket.parent, 0o1770)):
             assert (path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) == (group.gr_gid, mode)
 
 
@@ -122,6 +122,6 @@ async def test_limits_go_together_with_a_checksum_and_a_clean_environment() -> N
     settings = {"skip_host_env": True, "secure_config": {"checksum": checksum}, "max_cpu_seconds": 100}
     async with started(go_kv(), **settings) as (client, kv):
         await kv.Put(PutRequest(key="k"))
-        assert limits_of(client, resource.RLIMIT_CPU) == (100, 100)
+        assert limits_of(client, resource.RLIMIT_CPU) == (100, 101)
         assert client.pid is not None
         assert {name for name in environment_of(client.pid) if not name.startswith("PLUGIN_")} == {COOKIE_KEY}

@@ -76,8 +76,8 @@ def test_blocks_are_python(block: str) -> None:
     ast.parse(as_program(block))
 
 
-COMPLETE = [block for block in blocks() if imports(block.values[0])]
-"""Blocks that import what they use. The quick start, which needs a stub, has its own test."""
+COMPLETE = [block for block in blocks() if imports(block.values[0]) and "plugin.py" not in block.values[0]]
+"""Blocks that import what they use. The quick start, which needs a stub, has its own test; so has the broker's host."""
 
 
 @pytest.mark.go
@@ -111,6 +111,16 @@ async def test_blocks_with_a_server_run(block: str, server: str) -> None:
     namespace: dict[str, Any] = {}
     exec(as_program(block.replace("localhost:50051", server)), namespace)
     assert (await namespace["main"]())["response"]
+
+
+async def test_programs_of_the_page_on_the_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin, host, *_ = [block.values[0] for block in blocks() if block.id and block.id.startswith("broker.md:")]
+    (tmp_path / "plugin.py").write_text(plugin)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    exec(as_program(host), namespace)
+    client = (await namespace["main"]())["client"]
+    assert client.stop_report.rung == "shutdown"
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::host::Host;
 use ferrule_core::server::PluginServer;
 use ferrule_core::transport::Address;
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::channel::PassedChannelSettings;
 use crate::convert::address;
+use crate::errors::to_py_err;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::outcome::{Outcome, run};
@@ -24,13 +24,12 @@ pub(crate) enum Owner {
 }
 
 impl Owner {
-    /// On the I/O thread: a host's broker opens its stream with the first use.
-    fn broker(&self) -> Result<broker::Broker, Error> {
+    fn broker(&self) -> Result<&broker::Broker, Error> {
         let broker = match self {
             Self::Host(host) => host.broker(),
-            Self::Server(server) => server.broker().cloned(),
+            Self::Server(server) => server.broker(),
         };
-        broker.ok_or_else(|| Error::new(ErrorKind::BrokerClosed, "the broker is closed: its client was closed"))
+        broker.ok_or_else(|| Error::new(ErrorKind::BrokerClosed, "the broker is not ready"))
     }
 }
 
@@ -50,11 +49,7 @@ impl Broker {
 impl Broker {
     /// An id that no listener of this side has.
     fn next_id(&self) -> PyResult<u32> {
-        let id = match &self.owner {
-            Owner::Host(host) => host.next_service_id(),
-            Owner::Server(server) => server.broker().map(broker::Broker::next_id),
-        };
-        id.ok_or_else(|| PyRuntimeError::new_err("the broker is not ready"))
+        self.owner.broker().map(broker::Broker::next_id).map_err(|error| to_py_err(&error))
     }
 
     /// Connects to what the peer serves under an id; the future gets a `Channel`.
@@ -93,6 +88,15 @@ impl Broker {
     fn accept(&self, service_id: u32, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let owner = self.owner.clone();
         run(mailbox, future, async move { Ok(Outcome::Listening(Box::new(owner.broker()?.accept(service_id).await?))) })
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if io_thread::is_forked() {
+            // What it belongs to is the parent's.
+            std::mem::forget(self.owner.clone());
+        }
     }
 }
 
@@ -148,8 +152,12 @@ impl BrokerListener {
 impl Drop for BrokerListener {
     fn drop(&mut self) {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(core) = core {
-            // In a forked child there is nothing to close: the sockets are the parent's.
+        let Some(core) = core else { return };
+        if io_thread::is_forked() {
+            // The sockets are the parent's.
+            std::mem::forget(core);
+        } else {
+            // An error means that no thread can be started.
             let _ = io_thread::spawn(core.close());
         }
     }

@@ -123,7 +123,7 @@ impl Host {
 
     /// The broker of a plugin that is ready.
     fn broker(&self) -> PyResult<Broker> {
-        if !self.core.has_broker() {
+        if self.core.broker().is_none() {
             return Err(PyRuntimeError::new_err("the plugin is not ready"));
         }
         Ok(Broker::of(Owner::Host(self.core.clone())))

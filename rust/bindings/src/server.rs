@@ -12,6 +12,7 @@ use pyo3::types::PyBytes;
 use crate::broker::{Broker, Owner};
 use crate::errors::to_py_err;
 use crate::host::{Batch, take_batch};
+use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::outcome::{Outcome, run};
 use crate::settings::{PassedTls, curve};
@@ -106,6 +107,19 @@ impl PluginServer {
     /// Hands over remarks about those who were refused, as `Host.take` does.
     fn take<'py>(&self, py: Python<'py>, wanted_level: Option<u8>) -> Batch<'py> {
         take_batch(py, self.core.inbox(), wanted_level)
+    }
+}
+
+impl Drop for PluginServer {
+    fn drop(&mut self) {
+        let core = self.core.clone();
+        if io_thread::is_forked() {
+            // Sockets and directory are the parent's.
+            std::mem::forget(core);
+        } else {
+            // Closed already, as a rule; else nobody could any more. An error means that no thread can be started.
+            let _ = io_thread::spawn(async move { core.close().await });
+        }
     }
 }
 

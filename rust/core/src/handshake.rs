@@ -26,6 +26,9 @@ const MIN_CERTIFICATE_CHARACTERS: usize = 50;
 /// The only core protocol there is.
 const CORE_VERSION: i64 = 1;
 
+/// Bytes of a Unix socket's path, without its end (unix(7)).
+const LONGEST_PATH: usize = 107;
+
 /// What the host is ready to accept.
 #[derive(Debug, Clone)]
 pub struct Expectations {
@@ -121,6 +124,7 @@ pub(crate) fn parse_address(network: &str, address: &str, allowed: Transports) -
     let parsed = match network {
         "unix" if address.is_empty() => return Err(invalid("it is empty")),
         "unix" if address.contains('\0') => return Err(invalid("it has a NUL byte")),
+        "unix" if address.len() > LONGEST_PATH => return Err(invalid("it is longer than the path of a socket can be")),
         "unix" => Address::Unix(PathBuf::from(address)),
         "tcp" => Address::Tcp(address.parse::<SocketAddr>().map_err(|_| invalid("expected IP:PORT"))?),
         _ => {

@@ -14,7 +14,7 @@ use crate::certificate::{Identity, SERVER_NAME, parse_pem_certificates};
 use crate::error::{Error, ErrorKind};
 use crate::handshake;
 use crate::inbox::Inbox;
-use crate::settings::{Curve, TlsFiles};
+use crate::settings::{Curve, TlsFiles, Transports};
 use crate::tls::{ALPN_H2, Trust, client_config, server_config};
 use crate::transport::listener::{Listener, Place};
 use crate::transport::multiplex::{Multiplex, Side};
@@ -138,7 +138,7 @@ impl PluginServer {
     pub async fn close(&self) {
         let serving = self.0.place.lock().await.take();
         if let Some(broker) = self.0.broker.get() {
-            broker.close("the plugin is stopping");
+            broker.shut_down("the plugin is stopping");
         }
         if let Some(accepting) = serving.and_then(|mut serving| serving.accepting.take()) {
             accepting.abort();
@@ -168,6 +168,7 @@ impl PluginServer {
             dialing: protection.dialing,
             accepting: Box::new(move || Ok(accepting.clone())),
             session,
+            transports: Transports { unix: true, tcp: true },
             place: self.0.settings.place.clone(),
             backends: directory.to_owned(),
             connect_timeout: CONNECT_TIMEOUT,

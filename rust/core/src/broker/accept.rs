@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::Broker;
-use super::conn_info;
 use super::ledger::Outcome;
+use super::{conn_info, translated};
 use crate::error::Error;
 use crate::transport::listener::Listener;
-use crate::transport::terminator::Terminator;
+use crate::transport::terminator::{CONNECTIONS, Terminator};
 use crate::transport::{Address, Stream};
 
 /// What the peer can dial until this is dropped; its connections end with it.
@@ -51,7 +51,7 @@ impl Broker {
     ) -> Result<(Option<Address>, JoinHandle<()>), Error> {
         let listener = Listener::bind(&self.0.ways.place).await?;
         let address = listener.address().clone();
-        let there = self.0.ways.peer.address_there(address.clone()).await?;
+        let there = translated(self.0.ways.peer.address_there(address.clone())).await?;
         self.ledger().listen(id, None, Instant::now())?;
         let serving = self.spawn(terminator.serve(listener, Arc::from(backend)));
         self.send(conn_info::listening(id, there.network(), there.location()));
@@ -88,6 +88,9 @@ async fn serve_streams(
     // Owned by this task, so that all connections end with it.
     let mut connections = JoinSet::new();
     while let Some(stream) = streams.recv().await {
+        if connections.len() >= CONNECTIONS {
+            connections.join_next().await;
+        }
         let (terminator, peer, backend) = (terminator.clone(), peer.clone(), backend.clone());
         connections.spawn(async move { terminator.carry(stream, &peer, &backend).await });
         while connections.try_join_next().is_some() {}

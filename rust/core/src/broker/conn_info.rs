@@ -58,18 +58,18 @@ pub enum Notice {
 }
 
 /// Reads a message: the id, and what is said of it.
-pub fn read(message: &[u8]) -> Result<(u32, Notice), Error> {
+pub fn read(message: &[u8], transports: Transports) -> Result<(u32, Notice), Error> {
     let info = ConnInfo::decode(message).map_err(|error| {
         let shown = excerpt(message);
         Error::new(ErrorKind::BrokerInvalid, format!("the peer's broker sent what is no ConnInfo: {error}, in {shown}"))
     })?;
-    understand(info)
+    understand(info, transports)
 }
 
 /// The same for a message that is decoded already.
-pub fn understand(info: ConnInfo) -> Result<(u32, Notice), Error> {
+pub fn understand(info: ConnInfo, transports: Transports) -> Result<(u32, Notice), Error> {
     let notice = match info.knock {
-        None => Notice::Listening(parse_address(&info.network, &info.address, Transports { unix: true, tcp: true })?),
+        None => Notice::Listening(parse_address(&info.network, &info.address, transports)?),
         Some(Knock { ack: false, .. }) => Notice::Knock,
         Some(Knock { error, .. }) if error.is_empty() => Notice::Answer(Ok(())),
         Some(Knock { error, .. }) => Notice::Answer(Err(error)),
@@ -108,8 +108,16 @@ mod tests {
 
     use super::*;
 
+    const BOTH: Transports = Transports { unix: true, tcp: true };
+
     fn understood(info: &ConnInfo) -> Result<(u32, Notice), Error> {
-        read(&info.encode_to_vec())
+        read(&info.encode_to_vec(), BOTH)
+    }
+
+    #[test]
+    fn address_obeys_the_setting_transports() {
+        let tcp = listening(1, "tcp", "127.0.0.1:1".to_owned()).to_bytes();
+        assert!(read(&tcp, BOTH).is_ok() && read(&tcp, Transports { unix: true, tcp: false }).is_err());
     }
 
     #[test]
@@ -128,7 +136,9 @@ mod tests {
 
     #[test]
     fn address_that_cannot_be_dialled_is_refused() {
-        for (network, address) in [("unix", ""), ("unix", "a\0b"), ("tcp", "localhost"), ("udp", "127.0.0.1:1")] {
+        for (network, address) in
+            [("unix", ""), ("unix", "a\0b"), ("tcp", "localhost"), ("udp", "127.0.0.1:1"), ("unix", &"x".repeat(108))]
+        {
             assert!(understood(&listening(1, network, address.to_owned())).is_err(), "{network} {address:?}");
         }
     }
@@ -136,7 +146,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(message in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Err(error) = read(&message) {
+            if let Err(error) = read(&message, BOTH) {
                 prop_assert!(error.message().len() < 2000);
             }
         }
@@ -153,7 +163,7 @@ mod tests {
                 message[place] = value;
             }
             // What is understood can be said again.
-            if let Ok((id, Notice::Listening(address))) = read(&message) {
+            if let Ok((id, Notice::Listening(address))) = read(&message, BOTH) {
                 let again = listening(id, address.network(), address.location());
                 prop_assert_eq!(understood(&again).unwrap(), (id, Notice::Listening(address)));
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::time::timeout;
 
 use super::ledger::PATIENCE;
-use super::{Broker, conn_info, lock};
+use super::{Broker, conn_info, lock, translated};
 use crate::error::{Error, ErrorKind};
 use crate::grpc::Status;
 use crate::grpc::channel::{Channel, Connecting, Connector, Opened, Refusal, Settings};
@@ -47,7 +47,7 @@ impl Broker {
                 return Err(too_late(id, "did not say where it serves"));
             }
         };
-        self.0.ways.peer.address_here(address).await
+        translated(self.0.ways.peer.address_here(address)).await
     }
 
     async fn connect(&self, way: &Way) -> Result<Opened, Error> {
@@ -92,9 +92,16 @@ impl Broker {
         match timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer?,
             Ok(Err(_)) => return Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
-            Err(_) => return Err(too_late(id, "did not answer the knock")),
+            Err(_) => {
+                self.ledger().give_up_knock(id);
+                return Err(too_late(id, "did not answer the knock"));
+            }
         }
-        let stream = session.open(&turn).await.map_err(|error| {
+        // Answers come in the order in which the peer expects the streams.
+        self.open_owed(&session, &turn).await;
+        // A peer that acknowledges no streams gets no more of them.
+        let opening = timeout(PATIENCE, session.open(&turn)).await;
+        let stream = opening.map_err(|_| too_late(id, "acknowledged no stream"))?.map_err(|error| {
             Error::new(ErrorKind::ConnectFailed, format!("no stream for service {id} could be opened: {error}"))
         })?;
         Ok((turn, stream))

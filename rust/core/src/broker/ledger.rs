@@ -1,18 +1,24 @@
 //! Who waits for whom: the broker's state, changed by messages and callers, without socket or clock of its own.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, excerpt};
 use crate::transport::{Address, Stream};
 
 /// How long a ConnInfo or a knock is kept for whoever it is meant for, and how long a dialler waits: go-plugin's.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Within this a stream follows the answer to its knock.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// ConnInfos and knocks kept at a time; a peer that sends more than are ever taken must not fill the memory.
 const PARKED_LIMIT: usize = 4096;
+
+/// Streams expected at a time. Diallers knock one after the other.
+const EXPECTED_LIMIT: usize = 256;
 
 /// What became of a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,8 +49,12 @@ pub(super) struct Ledger {
     knockers: HashMap<u32, oneshot::Sender<Result<(), Error>>>,
     /// What this side serves; with the way for its streams where these are multiplexed.
     listeners: HashMap<u32, Option<mpsc::UnboundedSender<Stream>>>,
-    /// Whose stream comes next, in the order of the knocks: nothing else binds a stream to its id.
-    expected: VecDeque<u32>,
+    /// Whose stream comes next, in the order of the knocks, and since when: nothing else binds a stream to its id.
+    expected: VecDeque<(u32, Instant)>,
+    /// Knocks whose callers gave up before the answer.
+    overdue: HashSet<u32>,
+    /// Late answers to those: streams that the peer expects and nobody has opened.
+    owed: usize,
     closed: Option<String>,
 }
 
@@ -96,8 +106,12 @@ impl Ledger {
     /// The peer knocks.
     pub(super) fn knocked(&mut self, id: u32, now: Instant) -> Outcome {
         if let Some(Some(_)) = self.listeners.get(&id) {
-            self.expected.push_back(id);
-            return Outcome::Welcome;
+            // A stream follows its answer at once, or never: its dialler had given up.
+            self.expected.retain(|(_, since)| now.saturating_duration_since(*since) < AT_ONCE);
+            if self.expected.len() < EXPECTED_LIMIT {
+                self.expected.push_back((id, now));
+                return Outcome::Welcome;
+            }
         }
         self.forget_stale(now);
         if self.knocks.len() < PARKED_LIMIT {
@@ -114,14 +128,32 @@ impl Ledger {
         Ok(receiver)
     }
 
+    /// Waits no more: a later answer is overdue.
+    pub(super) fn give_up_knock(&mut self, id: u32) {
+        self.knockers.remove(&id);
+        self.overdue.insert(id);
+    }
+
     /// The peer answers a knock.
     pub(super) fn answered(&mut self, id: u32, answer: Result<(), String>) -> Outcome {
         let welcome = answer.is_ok();
         let answer = answer.map_err(|reason| {
-            Error::new(ErrorKind::BrokerRefused, format!("the peer does not let service {id} in: {reason}"))
+            Error::new(
+                ErrorKind::BrokerRefused,
+                format!("the peer does not let service {id} in: {}", excerpt(reason.as_bytes())),
+            )
         });
         let waits = self.knockers.remove(&id).is_some_and(|knocker| knocker.send(answer).is_ok());
-        if welcome && !waits { Outcome::TooLate } else { Outcome::Kept }
+        if waits || !self.overdue.remove(&id) || !welcome {
+            return Outcome::Kept;
+        }
+        self.owed += 1;
+        Outcome::TooLate
+    }
+
+    /// How many streams the peer expects that nobody else opens; for the caller to open.
+    pub(super) fn take_owed(&mut self) -> usize {
+        std::mem::take(&mut self.owed)
     }
 
     /// Serves an id from now on, and takes its streams. `Welcome` if the peer has knocked already.
@@ -146,8 +178,9 @@ impl Ledger {
     }
 
     /// Whom the peer's next stream is for.
-    pub(super) fn next_expected(&mut self) -> Expected {
-        match self.expected.pop_front().map(|id| self.listeners.get(&id).and_then(Option::as_ref)) {
+    pub(super) fn next_expected(&mut self, now: Instant) -> Expected {
+        self.expected.retain(|(_, since)| now.saturating_duration_since(*since) < PATIENCE);
+        match self.expected.pop_front().map(|(id, _)| self.listeners.get(&id).and_then(Option::as_ref)) {
             None => Expected::Unannounced,
             Some(None) => Expected::Nobody,
             Some(Some(listener)) => Expected::Listener(listener.clone()),
@@ -170,6 +203,7 @@ impl Ledger {
         self.announced.clear();
         self.knocks.clear();
         self.expected.clear();
+        self.overdue.clear();
     }
 
     pub(super) fn check_open(&self) -> Result<(), Error> {

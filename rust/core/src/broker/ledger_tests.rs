@@ -57,8 +57,8 @@ fn knock_before_its_listener_is_answered_when_that_comes() {
     let (mut ledger, now) = (Ledger::default(), Instant::now());
     assert_eq!(ledger.knocked(3, now), Outcome::Kept);
     assert_eq!(ledger.listen(3, Some(streams()), now).unwrap(), Outcome::Welcome);
-    assert!(matches!(ledger.next_expected(), Expected::Listener(_)));
-    assert!(matches!(ledger.next_expected(), Expected::Unannounced));
+    assert!(matches!(ledger.next_expected(now), Expected::Listener(_)));
+    assert!(matches!(ledger.next_expected(now), Expected::Unannounced));
 }
 
 #[test]
@@ -69,17 +69,56 @@ fn stream_of_a_listener_that_closed_meanwhile_is_nobody_elses() {
     ledger.knocked(1, now);
     ledger.knocked(2, now);
     ledger.stop_listening(1);
-    assert!(matches!(ledger.next_expected(), Expected::Nobody));
-    assert!(matches!(ledger.next_expected(), Expected::Listener(_)));
+    assert!(matches!(ledger.next_expected(now), Expected::Nobody));
+    assert!(matches!(ledger.next_expected(now), Expected::Listener(_)));
 }
 
 #[test]
 fn welcome_that_comes_too_late_is_noticed() {
     let mut ledger = Ledger::default();
     drop(ledger.await_answer(1).unwrap());
+    ledger.give_up_knock(1);
     assert_eq!(ledger.answered(1, Ok(())), Outcome::TooLate);
-    assert_eq!(ledger.answered(1, Ok(())), Outcome::TooLate);
-    assert_eq!(ledger.answered(1, Err("no".to_owned())), Outcome::Kept);
+    ledger.give_up_knock(2);
+    assert_eq!(ledger.answered(2, Err("no".to_owned())), Outcome::Kept);
+}
+
+#[test]
+fn answer_that_nobody_asked_for_opens_nothing() {
+    let mut ledger = Ledger::default();
+    assert_eq!(ledger.answered(1, Ok(())), Outcome::Kept);
+    ledger.give_up_knock(1);
+    ledger.answered(1, Ok(()));
+    assert_eq!(ledger.answered(1, Ok(())), Outcome::Kept);
+    assert_eq!(ledger.take_owed(), 1);
+}
+
+#[test]
+fn knocks_beyond_the_limit_are_not_welcomed() {
+    let (mut ledger, now) = (Ledger::default(), Instant::now());
+    ledger.listen(1, Some(streams()), now).unwrap();
+    let welcomed = (0..EXPECTED_LIMIT * 2).filter(|_| ledger.knocked(1, now) == Outcome::Welcome).count();
+    assert_eq!(welcomed, EXPECTED_LIMIT);
+}
+
+#[test]
+fn stream_that_the_peer_expects_in_vain_is_owed_once() {
+    let mut ledger = Ledger::default();
+    ledger.give_up_knock(1);
+    ledger.answered(1, Ok(()));
+    assert_eq!((ledger.take_owed(), ledger.take_owed()), (1, 0));
+}
+
+#[test]
+fn stream_that_never_came_takes_nobodys_place() {
+    let (mut ledger, now) = (Ledger::default(), Instant::now());
+    ledger.listen(1, Some(streams()), now).unwrap();
+    ledger.knocked(1, now);
+    assert!(matches!(ledger.next_expected(now + PATIENCE), Expected::Unannounced));
+    ledger.knocked(1, now);
+    ledger.knocked(1, now + AT_ONCE);
+    assert!(matches!(ledger.next_expected(now + AT_ONCE), Expected::Listener(_)));
+    assert!(matches!(ledger.next_expected(now + AT_ONCE), Expected::Unannounced));
 }
 
 #[test]
@@ -109,7 +148,7 @@ proptest! {
                 1 if ledger.knocked(id, now) == Outcome::Welcome => knocked.push_back(id),
                 1 => prop_assert!(!listening.contains(&id)),
                 _ => {
-                    let announced = !matches!(ledger.next_expected(), Expected::Unannounced);
+                    let announced = !matches!(ledger.next_expected(now), Expected::Unannounced);
                     prop_assert_eq!(announced, knocked.pop_front().is_some());
                 },
             }

@@ -11,23 +11,25 @@ mod ledger;
 
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use self::accept::BrokerListener;
 use self::conn_info::{ConnInfo, Notice};
-use self::ledger::{Expected, Ledger, Outcome};
-use crate::error::Error;
+use self::ledger::{Expected, Ledger, Outcome, PATIENCE};
+use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
 use crate::process::log_line::Level;
+use crate::settings::Transports;
 use crate::transport::listener::Place;
-use crate::transport::multiplex::{Arrivals, Multiplex};
-use crate::transport::terminator::Terminator;
+use crate::transport::multiplex::{Arrivals, Multiplex, Turn};
+use crate::transport::terminator::{CONNECTIONS, Terminator};
 use crate::transport::{Address, Stream, Tls, Traffic};
 use crate::wake::Wake;
 
@@ -57,6 +59,9 @@ pub trait Peer: Send + Sync {
     }
 }
 
+/// Messages that wait for the peer. Each is asked for by one of this side's callers, or answers one of the peer's.
+const OUTGOING_LIMIT: usize = 16 * 1024;
+
 /// How connections are made and let in.
 pub struct Ways {
     /// TLS of dialled connections.
@@ -65,6 +70,8 @@ pub struct Ways {
     pub accepting: Box<dyn Fn() -> Result<Option<Arc<ServerConfig>>, Error> + Send + Sync>,
     /// The socket that all share, if they do.
     pub session: Option<Arc<Multiplex>>,
+    /// By what the peer may be dialled.
+    pub transports: Transports,
     /// Where listeners listen.
     pub place: Place,
     /// A private directory, for the servers behind listeners.
@@ -89,7 +96,6 @@ struct Shared {
     last_backend: AtomicU64,
     ledger: Mutex<Ledger>,
     outgoing: Mutex<Outgoing>,
-    carried: AtomicBool,
     /// Ends what this broker serves.
     closing: CancellationToken,
     /// Hands the peer's streams to their listeners.
@@ -114,7 +120,6 @@ impl Broker {
             last_backend: AtomicU64::new(0),
             ledger: Mutex::default(),
             outgoing: Mutex::default(),
-            carried: AtomicBool::new(false),
             closing: CancellationToken::new(),
             sorting: Mutex::default(),
         }));
@@ -133,14 +138,14 @@ impl Broker {
 
     /// Takes a message of the peer.
     pub fn receive(&self, info: ConnInfo) -> Result<(), Error> {
-        let (id, notice) = conn_info::understand(info)?;
+        let (id, notice) = conn_info::understand(info, self.0.ways.transports)?;
         self.notice(id, notice);
         Ok(())
     }
 
     /// The same for one that is not decoded yet.
     pub fn receive_bytes(&self, message: &[u8]) -> Result<(), Error> {
-        let (id, notice) = conn_info::read(message)?;
+        let (id, notice) = conn_info::read(message, self.0.ways.transports)?;
         self.notice(id, notice);
         Ok(())
     }
@@ -162,17 +167,20 @@ impl Broker {
         }
     }
 
-    /// True for the first who asks, and is to carry the messages.
-    pub(crate) fn begin_carrying(&self) -> bool {
-        !self.0.carried.swap(true, Ordering::Relaxed)
-    }
-
     /// No more exchanges: the peer's stream has ended, or this side has.
     pub fn close(&self, reason: &str) {
         self.ledger().close(reason);
         self.0.closing.cancel();
         if let Some(sorting) = lock(&self.0.sorting).take() {
             sorting.abort();
+        }
+    }
+
+    /// The same, together with the socket that all share, if they do.
+    pub fn shut_down(&self, reason: &str) {
+        self.close(reason);
+        if let Some(session) = &self.0.ways.session {
+            session.close();
         }
     }
 
@@ -199,13 +207,29 @@ impl Broker {
     fn fill_gap(&self, id: u32) {
         self.remark(format!("the peer let service {id} in after its caller had given up"));
         if let Some(session) = self.0.ways.session.clone() {
-            // Opened, then dropped, which resets it. Failing means that the session has ended, which fills any gap.
-            tokio::spawn(async move { session.open(&session.turn().await).await.map(drop) });
+            let broker = self.clone();
+            tokio::spawn(async move {
+                let turn = session.turn().await;
+                broker.open_owed(&session, &turn).await;
+            });
+        }
+    }
+
+    /// Opens the streams that the peer waits for in vain; dropping them resets them. Failing means that the session has
+    /// ended, and with it all waiting.
+    async fn open_owed(&self, session: &Multiplex, turn: &Turn) {
+        let owed = self.ledger().take_owed();
+        for _ in 0..owed {
+            drop(session.open(turn).await);
         }
     }
 
     fn send(&self, info: ConnInfo) {
         let mut outgoing = lock(&self.0.outgoing);
+        if outgoing.messages.len() >= OUTGOING_LIMIT {
+            drop(outgoing);
+            return self.close("the peer does not read the broker's messages");
+        }
         outgoing.messages.push(info);
         let wake = outgoing.wake.clone();
         drop(outgoing);
@@ -233,16 +257,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a runner makes of an address, within a limit.
+async fn translated(answer: Answer<Result<Address, Error>>) -> Result<Address, Error> {
+    timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
+        let message = format!("the runner did not translate an address within {} s", PATIENCE.as_secs());
+        Err(Error::new(ErrorKind::RunnerFailed, message))
+    })
+}
+
 /// Hands each stream to the listener whose knock is the oldest, and what nobody knocked for to the main server.
 async fn sort(broker: std::sync::Weak<Shared>, mut arrivals: Arrivals, main: Option<PathBuf>) {
     let mut mains = JoinSet::new();
     while let Some(stream) = arrivals.next().await {
         let Some(broker) = broker.upgrade().map(Broker) else { return };
-        let expected = broker.ledger().next_expected();
+        let expected = broker.ledger().next_expected(Instant::now());
+        // One that was reset at once had its place all the same.
+        let Ok(stream) = stream else { continue };
         match (expected, &main) {
             // An error means that the listener is closing, and its stream with it.
             (Expected::Listener(listener), _) => drop(listener.send(stream)),
             (Expected::Nobody, _) => (),
+            (Expected::Unannounced, Some(_)) if mains.len() >= CONNECTIONS => {
+                broker.remark("refused a stream of the host: it has too many".to_owned());
+            }
             (Expected::Unannounced, Some(main)) => serve_main(&broker, stream, main.clone(), &mut mains),
             (Expected::Unannounced, None) => {
                 broker.remark("refused a stream that the plugin opened without a knock".to_owned());

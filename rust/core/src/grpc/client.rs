@@ -1,5 +1,7 @@
 //! Unary and server-streaming calls over one HTTP/2 connection.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
@@ -44,7 +46,8 @@ impl GrpcClient {
         request: &impl Message,
     ) -> Result<MessageStream<A>, Status> {
         let (mut upload, answers) = self.begin(path).await?;
-        upload.send(request, true)?;
+        // Small enough for the initial window; h2 queues it in any case.
+        upload.0.send_data(encoded(request)?, true).map_err(|error| Status::from_h2(&error))?;
         Ok(answers)
     }
 
@@ -65,11 +68,28 @@ impl GrpcClient {
 pub struct Upload(SendStream<Bytes>);
 
 impl Upload {
-    /// Sends one; small enough for the window, and queued by `h2` in any case.
-    pub fn send(&mut self, request: &impl Message, last: bool) -> Result<(), Status> {
-        let body = framing::encode(&request.encode_to_vec(), usize::MAX).map_err(Status::unavailable)?;
-        self.0.send_data(body, last).map_err(|error| Status::from_h2(&error))
+    /// Sends one, as fast as the peer's window admits.
+    pub async fn send(&mut self, request: &impl Message) -> Result<(), Status> {
+        let mut body = encoded(request)?;
+        while !body.is_empty() {
+            self.0.reserve_capacity(body.len());
+            let capacity = match self.0.capacity() {
+                0 => poll_fn(|context| self.0.poll_capacity(context)).await,
+                capacity => Some(Ok(capacity)),
+            };
+            let capacity = capacity.unwrap_or(Ok(0)).map_err(|error| Status::from_h2(&error))?;
+            if capacity == 0 {
+                return Err(Status::unavailable("the peer wants no more"));
+            }
+            let piece = body.split_to(capacity.min(body.len()));
+            self.0.send_data(piece, false).map_err(|error| Status::from_h2(&error))?;
+        }
+        Ok(())
     }
+}
+
+fn encoded(request: &impl Message) -> Result<Bytes, Status> {
+    framing::encode(&request.encode_to_vec(), usize::MAX).map_err(Status::unavailable)
 }
 
 fn post(path: &'static str) -> Result<Request<()>, Status> {

@@ -19,6 +19,7 @@ use crate::handshake::{Expectations, Handshake};
 use crate::inbox::Output;
 use crate::process::log_line::Level;
 use crate::process::{ExitStatus, FirstLine, Process};
+use crate::services::broker::carry;
 use crate::services::health;
 use crate::services::stdio::{self, StdioData};
 use crate::settings::{Security, Settings};
@@ -45,12 +46,15 @@ impl Host {
         let connected = begun.elapsed().saturating_sub(checked);
         session.stdio = self.subscribe(&GrpcClient::new(&opened.0)).await;
         let reach = Reach::new(session.process.clone(), dialer.clone(), self.0.traffic.clone(), opened, limit);
-        session.connection = Some(reach.connection().clone());
+        let connection = reach.connection().clone();
         let _ = self.0.reach.set(reach);
-        let directory = session.directory.path();
-        session.broker = Some(self.make_broker(session.process.clone(), protection, multiplex, directory));
+        session.owned = self.0.settings.reattach.as_ref().is_none_or(|reattach| reattach.owned);
+        let broker = self.make_broker(session, protection, multiplex);
+        // Whether or not the host uses it: a Go plugin that serves something waits for the stream before it answers.
+        tokio::spawn(carry(GrpcClient::new(&connection), broker.clone()));
+        (session.broker, session.connection) = (Some(broker), Some(connection));
         if self.0.settings.bridge {
-            let path = session.directory.join("grpc");
+            let path = session.backends().join("grpc");
             session.bridge = Some(Bridge::listen(path, dialer, bridge_epitaph(session.process.clone()), limit)?);
         }
         Ok(Facts {
@@ -95,7 +99,11 @@ impl Host {
             self.0.inbox.push_remark(Level::Warn, remark);
         }
         match first {
-            Ok(FirstLine::Found(line)) => self.understand(&line).await,
+            Ok(FirstLine::Found(line)) => timeout(limit, self.understand(&line)).await.unwrap_or_else(|_| {
+                let seconds = limit.as_secs_f64();
+                let message = format!("the runner did not translate the plugin's address within {seconds:.1} s");
+                Err(Error::new(ErrorKind::RunnerFailed, message))
+            }),
             Ok(FirstLine::Refused(error)) => Err(error),
             Ok(FirstLine::Closed) | Err(_) => Err(self.no_handshake(process).await),
         }

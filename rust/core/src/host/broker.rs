@@ -1,13 +1,12 @@
 //! The host's broker: under the same protection as its connection to the plugin.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Host;
 use super::peer::Plugin;
+use super::session::Session;
 use crate::broker::{Broker, Ways};
 use crate::error::{Error, ErrorKind};
-use crate::process::Process;
 use crate::tls::{Trust, server_config};
 use crate::transport::Tls;
 use crate::transport::listener::Place;
@@ -17,10 +16,9 @@ impl Host {
     /// A broker that nobody uses yet.
     pub(super) fn make_broker(
         &self,
-        process: Arc<Process>,
+        session: &Session,
         protection: Option<(Tls, Trust)>,
-        session: Option<Arc<Multiplex>>,
-        directory: &Path,
+        multiplex: Option<Arc<Multiplex>>,
     ) -> Broker {
         let settings = &self.0.settings;
         let (dialing, trust) = protection.unzip();
@@ -36,13 +34,14 @@ impl Host {
         let ways = Ways {
             dialing,
             accepting: Box::new(accepting),
-            session,
-            place: Place::Unix(directory.to_owned(), settings.socket_group.clone()),
-            backends: directory.to_owned(),
+            session: multiplex,
+            place: Place::Unix(session.directory.path().to_owned(), settings.socket_group.clone()),
+            backends: session.backends().to_owned(),
+            transports: settings.transports,
             connect_timeout: settings.timeouts.connect,
             traffic: self.0.traffic.clone(),
             inbox: self.0.inbox.clone(),
-            peer: Arc::new(Plugin { process, runner: settings.runner.clone() }),
+            peer: Arc::new(Plugin { process: session.process.clone(), runner: settings.runner.clone() }),
         };
         self.0.broker.get_or_init(|| Broker::new(ways, None)).clone()
     }

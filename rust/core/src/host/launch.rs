@@ -34,6 +34,8 @@ impl Host {
         let settings = &self.0.settings;
         let directory = PrivateDirectory::create(&settings.socket_base)?;
         let identity = self.make_identity()?.map(|identity| self.0.identity.get_or_init(|| identity));
+        let shared = settings.socket_group.is_some();
+        let backends = shared.then(|| PrivateDirectory::create(&settings.socket_base)).transpose()?;
         let (process, announced) = if let Some(reattach) = &settings.reattach {
             attach(reattach)?
         } else {
@@ -49,9 +51,10 @@ impl Host {
         };
         let process = Arc::new(process);
         let _ = self.0.process.set(process.clone());
-        let owned = settings.reattach.as_ref().is_none_or(|reattach| reattach.owned);
+        // Until it has answered, a process that was attached to is only a number that somebody wrote down.
+        let owned = settings.reattach.is_none();
         let (connection, stdio, bridge, address, broker) = (None, None, None, None, None);
-        Ok((Session { process, connection, stdio, bridge, address, broker, directory, owned }, announced))
+        Ok((Session { process, connection, stdio, bridge, address, broker, directory, backends, owned }, announced))
     }
 
     fn make_identity(&self) -> Result<Option<Identity>, Error> {
@@ -105,6 +108,7 @@ impl Host {
         let running = timeout(limit, runner.start(order)).await.map_err(|_| {
             let message = format!("the runner did not start the plugin within {:.1} s", limit.as_secs_f64());
             Error::new(ErrorKind::HandshakeTimeout, message)
+                .with_hint("Raise start_timeout if the runner is slow; it was given by the setting runner.")
         })??;
         let (process, first_line) = Process::take_over(runner.clone(), running, self.0.inbox.clone());
         Ok((process, Announced::Line(first_line)))

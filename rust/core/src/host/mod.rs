@@ -29,7 +29,6 @@ use crate::grpc::channel::{Channel, Settings as ChannelSettings};
 use crate::inbox::Inbox;
 use crate::process::stop::{Rung, StopReport, kill, stop};
 use crate::process::{ExitStatus, Process};
-use crate::services::broker::carry;
 use crate::settings::Settings;
 use crate::transport::{Address, Traffic};
 use crate::wake::Wake;
@@ -176,26 +175,10 @@ impl Host {
         Some(Channel::new(Box::new(PluginConnector(reach)), ChannelSettings { secure, ..settings }))
     }
 
-    /// The broker; `None` before the plugin is ready. Only for the I/O thread: the first use opens its stream.
+    /// The broker; `None` before the plugin is ready.
     #[must_use]
-    pub fn broker(&self) -> Option<Broker> {
-        let (broker, connection) = (self.0.broker.get()?, self.0.reach.get()?.connection());
-        if broker.begin_carrying() {
-            tokio::spawn(carry(GrpcClient::new(connection), broker.clone()));
-        }
-        Some(broker.clone())
-    }
-
-    /// Whether the plugin is ready, and with it the broker.
-    #[must_use]
-    pub fn has_broker(&self) -> bool {
-        self.0.broker.get().is_some()
-    }
-
-    /// An id that no listener of the host has; `None` before the plugin is ready.
-    #[must_use]
-    pub fn next_service_id(&self) -> Option<u32> {
-        self.0.broker.get().map(Broker::next_id)
+    pub fn broker(&self) -> Option<&Broker> {
+        self.0.broker.get()
     }
 
     /// Log lines and output that wait to be read.

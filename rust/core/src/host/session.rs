@@ -23,12 +23,20 @@ pub(super) struct Session {
     pub(super) bridge: Option<Bridge>,
     pub(super) address: Option<Address>,
     pub(super) broker: Option<Broker>,
+    /// For the plugin's sockets; a group may enter if the settings say so.
     pub(super) directory: PrivateDirectory,
+    /// For those that lie behind TLS, which are nobody else's, where the other is shared.
+    pub(super) backends: Option<PrivateDirectory>,
     /// Whether the plugin is to end with the host.
     pub(super) owned: bool,
 }
 
 impl Session {
+    /// Where only this user may enter.
+    pub(super) fn backends(&self) -> &Path {
+        self.backends.as_ref().unwrap_or(&self.directory).path()
+    }
+
     /// Lets output that has already arrived reach the inbox. The stream ends with the connection, hence at once.
     pub(super) async fn finish_stdio(&mut self) {
         const LIMIT: Duration = Duration::from_secs(1);
@@ -43,7 +51,7 @@ impl Session {
     /// Ends the host's own connection, whoever else uses it; their calls are told how the plugin ended.
     pub(super) fn disconnect(&mut self) {
         if let Some(broker) = self.broker.take() {
-            broker.close("the client was closed");
+            broker.shut_down("the client was closed");
         }
         if let Some(connection) = self.connection.take() {
             connection.fail("the client was closed".to_owned());

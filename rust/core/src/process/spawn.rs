@@ -238,9 +238,7 @@ unsafe fn prepare_and_execute(plan: &Plan) -> (Step, i32) {
             return (Step::Directory, errno());
         }
         for (resource, limit) in plan.limits.into_iter().flatten() {
-            // The hard limit too: the program must not raise it again.
-            let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
-            if libc::setrlimit(resource, &raw const limit) != 0 {
+            if !restrict(resource, limit) {
                 return (Step::Prepare, errno());
             }
         }
@@ -251,6 +249,22 @@ unsafe fn prepare_and_execute(plan: &Plan) -> (Step, i32) {
             execute_descriptor(plan);
         }
         (Step::Execute, errno())
+    }
+}
+
+/// Sets a limit, and the one above it, so that the program cannot raise it again. Where the host's own is lower, that stays.
+unsafe fn restrict(resource: libc::__rlimit_resource_t, limit: libc::rlim_t) -> bool {
+    // SAFETY: see `run_child`.
+    unsafe {
+        let mut own = MaybeUninit::<libc::rlimit>::zeroed().assume_init();
+        if libc::getrlimit(resource, &raw mut own) != 0 {
+            return false;
+        }
+        // A second more of CPU time: SIGXCPU, by which a program learns why, comes at the lower limit, SIGKILL at the upper.
+        let spare = libc::rlim_t::from(resource == libc::RLIMIT_CPU);
+        let upper = limit.saturating_add(spare).min(own.rlim_max);
+        let restricted = libc::rlimit { rlim_cur: limit.min(upper), rlim_max: upper };
+        libc::setrlimit(resource, &raw const restricted) == 0
     }
 }
 

@@ -29,7 +29,7 @@ async fn carry_until_end(client: &GrpcClient, broker: &Broker) -> Result<(), Sta
         tokio::select! {
             () = filled.notified() => {
                 for message in broker.take_outgoing() {
-                    upload.send(&message, false)?;
+                    upload.send(&message).await?;
                 }
             }
             received = receive(&mut answers, broker) => if !received? { return Ok(()) },

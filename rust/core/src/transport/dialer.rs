@@ -122,7 +122,17 @@ impl Dialer {
         if let Some(session) = &self.session {
             return session.open(&session.turn().await).await;
         }
-        let socket = connect(&self.address, self.tls.is_some()).await?;
+        let mut pause = Duration::from_millis(1);
+        let socket = loop {
+            match connect(&self.address, self.tls.is_some()).await {
+                // The queue of a listener that is busy: the one error of a Unix socket that means "not yet".
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(50));
+                }
+                socket => break socket?,
+            }
+        };
         Ok(Stream::new(Counted::new(socket, self.traffic.wire.clone())))
     }
 

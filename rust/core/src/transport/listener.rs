@@ -121,10 +121,11 @@ fn bind_unix(directory: &Path, group: Option<&SocketGroup>) -> io::Result<Listen
     Ok(bound)
 }
 
-/// Lets a group use a socket or a directory.
+/// Lets a group use a socket or a directory. Nobody may put a link in its place: it lies in a directory that is ours
+/// alone, or sticky.
 pub(super) fn share(path: &Path, group: &SocketGroup, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    std::os::unix::fs::chown(path, None, Some(group_id(group)?))?;
+    std::os::unix::fs::lchown(path, None, Some(group_id(group)?))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 

@@ -30,7 +30,10 @@ pub enum Side {
 }
 
 /// Streams of one session; a peer that opens more ends it. Far beyond what brokers use at a time.
-const STREAMS: usize = 16 * 1024;
+const STREAMS: usize = 1024;
+/// What all streams together may hold unread beyond the window that each begins with, in bytes. The crate makes windows
+/// larger by the round-trip time, which is what the peer says it is; Go's never grow.
+const GROWTH: usize = 16 << 20;
 
 /// How long the last frames may take to be written.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -99,6 +102,11 @@ impl Multiplex {
         Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason))
     }
 
+    /// Ends the session, with all its streams.
+    pub fn close(&self) {
+        self.driver.abort();
+    }
+
     /// Waits for the session's end; why it came.
     pub async fn ended(&self) -> String {
         let mut ended = self.ended.clone();
@@ -111,14 +119,9 @@ impl Multiplex {
 pub struct Arrivals(mpsc::UnboundedReceiver<yamux::Stream>);
 
 impl Arrivals {
-    /// The next one; `None` once the session has ended.
-    pub async fn next(&mut self) -> Option<Stream> {
-        loop {
-            // One that was reset at once is not worth telling of.
-            if let Ok(stream) = announced(self.0.recv().await?).await {
-                return Some(stream);
-            }
-        }
+    /// The next one, an error if it was reset at once; `None` when the session has ended.
+    pub async fn next(&mut self) -> Option<io::Result<Stream>> {
+        Some(announced(self.0.recv().await?).await)
     }
 }
 
@@ -137,9 +140,10 @@ impl Drop for Multiplex {
 
 fn config() -> Config {
     let mut config = Config::default();
-    // Streams are as many as the peer opens and each is bounded by its own window; the bound on their sum must be lifted
-    // before there may be more of them.
+    // In this order: each setter checks itself against the other.
+    let windows = STREAMS * yamux::DEFAULT_CREDIT as usize;
     config.set_max_connection_receive_window(None).set_max_num_streams(STREAMS);
+    config.set_max_connection_receive_window(Some(windows + GROWTH));
     config
 }
 

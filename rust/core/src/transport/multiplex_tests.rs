@@ -29,7 +29,7 @@ async fn streams_arrive_in_the_order_of_their_turns_from_both_sides() {
             opened.push(open(opener, &[number]).await);
         }
         for number in 0..50_u8 {
-            let mut stream = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap();
+            let mut stream = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap();
             assert_eq!(stream.read_u8().await.unwrap(), number);
         }
     }
@@ -40,10 +40,10 @@ async fn stream_that_nobody_reads_does_not_stop_the_others() {
     let (host, plugin) = pair();
     let mut arrivals = plugin.take_arrivals().unwrap();
     let mut stuck = open(&host, b"stuck").await;
-    let unread = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap();
+    let unread = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap();
     let filling = tokio::spawn(async move { stuck.write_all(&vec![0; 4 << 20]).await });
     let mut fluent = open(&host, b"x").await;
-    let mut echo = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap();
+    let mut echo = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap();
     fluent.write_all(&vec![7; 100_000]).await.unwrap();
     let mut received = vec![0; 100_001];
     timeout(LIMIT, echo.read_exact(&mut received)).await.unwrap().unwrap();
@@ -59,6 +59,24 @@ async fn end_of_one_side_is_told_to_the_other() {
     assert!(timeout(LIMIT, host.ended()).await.unwrap().contains("closed"));
     let turn = host.turn().await;
     assert!(host.open(&turn).await.is_err());
+}
+
+#[tokio::test]
+async fn stream_that_was_reset_at_once_still_has_its_place() {
+    let (host, plugin) = pair();
+    let turn = host.turn().await;
+    drop(host.open(&turn).await.unwrap());
+    drop(turn);
+    let _second = open(&host, b"x").await;
+    let mut arrivals = plugin.take_arrivals().unwrap();
+    let first = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap();
+    let mut left = Vec::new();
+    if let Ok(mut first) = first {
+        let _ = timeout(LIMIT, first.read_to_end(&mut left)).await.unwrap();
+    }
+    assert!(left.is_empty());
+    let mut second = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(second.read_u8().await.unwrap(), b'x');
 }
 
 /// One frame with the header fields of yamux.

@@ -27,9 +27,9 @@ impl PrivateDirectory {
         })
     }
 
-    /// Lets the members of a group enter as well: the mode becomes 0770.
+    /// Lets the members of a group enter as well, and make files, but not touch those of others: the mode becomes 1770.
     pub fn share(&self, group: &SocketGroup) -> Result<(), Error> {
-        share(self.path(), group, 0o770).map_err(|error| {
+        share(self.path(), group, 0o1770).map_err(|error| {
             let (path, group) = (self.path().display(), &group.0);
             let message = format!(
                 "the directory {path} cannot be given to the group {group:?} (setting unix_socket_group): {error}"

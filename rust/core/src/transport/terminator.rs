@@ -3,7 +3,7 @@
 //! The server behind it listens on a Unix socket in a private directory and speaks plaintext. Its own TLS could not verify
 //! a Go host, whose certificate is P-521.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,8 +26,9 @@ use crate::tls::{self, ALPN_H2};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Size of the buffer of each direction, in bytes: at 8 KiB large messages cost twice as much.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// Connections carried at a time by one listener; further ones wait in its queue.
-const CONNECTIONS: usize = 1024;
+/// Connections carried at a time by one listener, at three descriptors each; further ones wait. A gRPC peer has one, or two
+/// while it reconnects.
+pub(crate) const CONNECTIONS: usize = 64;
 
 /// How connections are let in.
 #[derive(Clone)]
@@ -119,7 +120,13 @@ async fn reach(backend: &Path) -> io::Result<Stream> {
     loop {
         match UnixStream::connect(backend).await {
             Ok(stream) => return Ok(Stream::new(Socket::new(stream.into_std()?, false)?)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            // The last one means that its queue is full.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::WouldBlock
+                ) =>
+            {
                 sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(50));
             }
