@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 
+from ferrule.errors import RPCPluginError
 from ferrule.server import GRPCBroker, ReattachTarget, ServerConfig, serve
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE
 from ferrule.testing.kv import KV
@@ -61,6 +62,15 @@ class Deeds:
             answer: bytes = await channel.unary_unary("/host/Echo")(b"from the plugin")
         return answer
 
+    async def reach(self, request: bytes, _: Any) -> bytes:
+        """Connects to a socket as if it were the host's; answers with the error's code."""
+        try:
+            channel = await self.broker.dial_address("unix", request.decode())
+        except RPCPluginError as error:
+            return (error.code or "").encode()
+        await channel.close()
+        return b"reached"
+
     async def offer(self, _request: bytes, _: Any) -> bytes:
         """Serves `/plugin/Echo` under a new broker id, which is the answer."""
         service_id = self.broker.next_id()
@@ -80,7 +90,7 @@ def add_echo(server: grpc.aio.Server, service: str) -> None:
 
 async def register(server: Any, broker: GRPCBroker) -> None:
     deeds = Deeds(broker)
-    names = ("print", "log", "interrupt", "block", "call_back", "offer")
+    names = ("print", "log", "interrupt", "block", "call_back", "reach", "offer")
     handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(getattr(deeds, name)) for name in names}
     handlers["hold"] = grpc.unary_stream_rpc_method_handler(deeds.hold)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))

@@ -100,6 +100,20 @@ async def test_plugin_calls_back_and_serves(multiplex: bool, auto_mtls: bool, ch
             await counter.Exchange(ExchangeRequest(host_service=number, token=10))
 
 
+@ways
+async def test_channel_connects_again(multiplex: bool) -> None:
+    settings = {"broker_multiplex": multiplex, "grpc_options": [("grpc.client_idle_timeout_ms", 100)]}
+    async with exchanging(**settings) as (client, counter):
+        number, server = await witness(client, 7)
+        async with server:
+            answer = await counter.Exchange(ExchangeRequest(host_service=number, token=7))
+            async with await client.broker.dial(answer.plugin_service) as theirs:
+                for _ in range(3):
+                    assert await identify(theirs) == 7
+                    while (state := theirs.get_state()) is not grpc.ChannelConnectivity.IDLE:
+                        await asyncio.wait_for(theirs.wait_for_state_change(state), 10)
+
+
 async def test_exchanges_at_the_same_time_find_their_own_servers() -> None:
     async with exchanging() as (client, counter):
 

@@ -25,7 +25,7 @@ from ferrule.tls import TLSConfig
 from integration.certificates import Identity, self_signed, server_context
 from integration.kv import started
 from integration.processes import until
-from integration.server_process import plugin
+from integration.server_process import deed, plugin
 from peers import EXCHANGE_CONFIG, go_exchange
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.go]
@@ -114,20 +114,33 @@ async def test_host_serves_its_plugin_alone(kind: str, caplog: pytest.LogCapture
         assert server.listener.connections == 0
 
 
-async def test_certificate_that_was_swapped_after_the_handshake_is_not_trusted(
-    temporary_directory: Path, tmp_path: Path
-) -> None:
+@contextlib.asynccontextmanager
+async def somebody_else(directory: Path, keys: Path) -> AsyncIterator[Path]:
+    """A server at which another certificate answers than was agreed on in the handshake."""
+
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    async with host_that_serves() as (client, _, _):
-        path = temporary_directory / "other"
-        context = server_context(self_signed(), tmp_path)
-        async with await asyncio.start_unix_server(accept, path, ssl=context):
-            with pytest.raises(SecurityError) as failure:
-                await client.broker.dial_address("unix", str(path))
+    path = directory / "other"
+    async with await asyncio.start_unix_server(accept, path, ssl=server_context(self_signed(), keys)):
+        yield path
+    path.unlink(missing_ok=True)
+
+
+async def test_host_does_not_trust_a_certificate_that_was_swapped_after_the_handshake(
+    temporary_directory: Path, tmp_path: Path
+) -> None:
+    async with host_that_serves() as (client, _, _), somebody_else(temporary_directory, tmp_path) as path:
+        with pytest.raises(SecurityError) as failure:
+            await client.broker.dial_address("unix", str(path))
         assert failure.value.code == "tls.certificate-mismatch"
-        path.unlink(missing_ok=True)
+
+
+async def test_plugin_does_not_trust_a_certificate_that_was_swapped_after_the_handshake(
+    temporary_directory: Path, tmp_path: Path
+) -> None:
+    async with started(plugin()) as (client, _), somebody_else(temporary_directory, tmp_path) as path:
+        assert await deed(client.grpc_channel, "reach", str(path).encode()) == b"tls.certificate-mismatch"
 
 
 def connect_as_nobody(path: str) -> str:
