@@ -87,6 +87,7 @@ bench: wheel go-peers  ## Compare with other hosts; results are printed
 soak: build go-peers  ## 1,000 starts and stops, 200 killed plugins, 1,000,000 calls: minutes, not part of the tests
 	FERRULE_CYCLES=1000 FERRULE_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_leaks.py --timeout 1800
 	FERRULE_CALLS=1000000 $(BIN)/python -m pytest -s tests/stress/test_soak.py --timeout 1800
+	FERRULE_LONE_CALLS=50000 $(BIN)/python -m pytest -s tests/stress/test_lone_calls.py --timeout 1800
 	FERRULE_FLOOD_SECONDS=5 $(BIN)/python -m pytest tests/stress/test_hostile_server.py --timeout 1800
 	FERRULE_REPETITIONS=15 $(BIN)/python -m pytest -s tests/stress/test_memory.py --timeout 1800
 

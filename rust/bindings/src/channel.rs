@@ -239,6 +239,10 @@ impl Channel {
                 call.finish(status.into());
                 Ok(())
             }
+            // The lone call of a channel; of many at once the I/O thread sends all together.
+            None if self.core.is_idle_and_ready() && is_small(&request) => {
+                io_thread::begin(self.core.clone().run(call.clone(), request))
+            }
             None => io_thread::spawn(self.core.clone().run(call.clone(), request)),
         };
         if let (Err(_), Some((mailbox, id))) = (&begun, &receiver) {
@@ -246,6 +250,12 @@ impl Channel {
         }
         begun.map(|()| Call::new(call, receiver))
     }
+}
+
+/// Whether it is sent with one write. More would hold up the interpreter.
+fn is_small(request: &Request) -> bool {
+    const SMALL: usize = 16 * 1024;
+    request.message.as_ref().is_some_and(|message| message.head.len() + message.body.len() <= SMALL)
 }
 
 /// In Rust as well as on the wire, so that it holds while Python is busy. Too far away to be told is none.

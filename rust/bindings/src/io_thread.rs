@@ -7,13 +7,18 @@
 //! on Linux the parent-death signal that ends an orphaned plugin follows the *thread* that started it.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::process;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use ferrule_core::grpc::driver::drive_here;
 
 use pyo3::PyResult;
 use pyo3::exceptions::PyRuntimeError;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
 /// For what cannot be done without blocking: looking up names, decompressing large messages.
@@ -24,21 +29,33 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 struct IoThread {
     process_id: u32,
     desk: Arc<Desk>,
+    runtime: Handle,
 }
 
 /// Where work is left for the I/O thread. Waking it costs a system call, so it is woken once for however much was left.
 #[derive(Default)]
 struct Desk {
-    work: Mutex<Vec<Work>>,
+    piles: Mutex<Piles>,
     filled: Notify,
 }
 
+#[derive(Default)]
+struct Piles {
+    new: Vec<Work>,
+    /// Begun elsewhere, and able to go on.
+    woken: Vec<Arc<Begun>>,
+}
+
 impl Desk {
-    fn leave(&self, work: Work) {
-        let mut waiting = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push(work);
-        let first = waiting.len() == 1;
-        drop(waiting);
+    fn piles(&self) -> MutexGuard<'_, Piles> {
+        self.piles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave(&self, add: impl FnOnce(&mut Piles)) {
+        let mut piles = self.piles();
+        let first = piles.new.is_empty() && piles.woken.is_empty();
+        add(&mut piles);
+        drop(piles);
         // ORDERING: the I/O thread takes everything under the same lock, so whoever finds it empty is the one to wake it.
         if first {
             self.filled.notify_one();
@@ -47,13 +64,48 @@ impl Desk {
 
     async fn serve(&self) {
         loop {
-            let work = std::mem::take(&mut *self.work.lock().unwrap_or_else(PoisonError::into_inner));
-            if work.is_empty() {
+            let Piles { new, woken } = std::mem::take(&mut *self.piles());
+            if new.is_empty() && woken.is_empty() {
                 self.filled.notified().await;
             }
-            for work in work {
+            for begun in woken {
+                begun.go_on();
+            }
+            for work in new {
                 tokio::spawn(work);
             }
+        }
+    }
+}
+
+/// Work whose first part was done by its caller; the rest is done on the I/O thread, without a task of the runtime's,
+/// which could not be made without waking that thread.
+struct Begun {
+    work: Mutex<Option<Work>>,
+    desk: Arc<Desk>,
+    is_woken: AtomicBool,
+}
+
+impl Begun {
+    fn go_on(self: &Arc<Self>) {
+        // ORDERING: before the work looks at anything, so that what changes afterwards wakes it again.
+        self.is_woken.store(false, Ordering::SeqCst);
+        let mut place = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(work) = place.as_mut() else { return };
+        let waker = Waker::from(self.clone());
+        let advance = || work.as_mut().poll(&mut Context::from_waker(&waker));
+        // As with the runtime's tasks, a panic is the end of this work alone; what it leaves behind is dropped.
+        if !matches!(catch_unwind(AssertUnwindSafe(advance)), Ok(Poll::Pending)) {
+            *place = None;
+        }
+    }
+}
+
+impl Wake for Begun {
+    fn wake(self: Arc<Self>) {
+        if !self.is_woken.swap(true, Ordering::SeqCst) {
+            let desk = self.desk.clone();
+            desk.leave(|piles| piles.woken.push(self));
         }
     }
 }
@@ -62,8 +114,16 @@ static IO_THREAD: Mutex<Option<IoThread>> = Mutex::new(None);
 
 /// Runs `work` on the I/O thread, starting that if need be.
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> PyResult<()> {
-    desk()?.leave(Box::pin(work));
-    Ok(())
+    with_thread(|thread| thread.desk.leave(|piles| piles.new.push(Box::pin(work))))
+}
+
+/// The same, but does here what can be done without waiting, and so may spare the I/O thread a wake-up.
+pub(crate) fn begin(work: impl Future<Output = ()> + Send + 'static) -> PyResult<()> {
+    with_thread(|thread| (thread.desk.clone(), thread.runtime.clone())).map(|(desk, runtime)| {
+        let work: Work = Box::pin(work);
+        let begun = Begun { work: Mutex::new(Some(work)), desk, is_woken: AtomicBool::new(false) };
+        drive_here(&runtime, || Arc::new(begun).go_on());
+    })
 }
 
 /// Whether this process is a fork of the one that has the I/O thread.
@@ -72,7 +132,7 @@ pub(crate) fn is_forked() -> bool {
     place.as_ref().is_some_and(|thread| thread.process_id != process::id())
 }
 
-fn desk() -> PyResult<Arc<Desk>> {
+fn with_thread<R>(act: impl FnOnce(&IoThread) -> R) -> PyResult<R> {
     let mut place = IO_THREAD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(thread) = place.as_ref() {
         if thread.process_id != process::id() {
@@ -81,17 +141,19 @@ fn desk() -> PyResult<Arc<Desk>> {
                  Start plugins and open channels after the fork, or have multiprocessing use the start method \"spawn\".",
             ));
         }
-        return Ok(thread.desk.clone());
+        return Ok(act(thread));
     }
-    let desk = start()?;
-    *place = Some(IoThread { process_id: process::id(), desk: desk.clone() });
-    Ok(desk)
+    Ok(act(place.insert(start()?)))
 }
 
-fn start() -> PyResult<Arc<Desk>> {
+fn start() -> PyResult<IoThread> {
     let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+    let handle = runtime.handle().clone();
     let desk = Arc::new(Desk::default());
     let served = desk.clone();
-    std::thread::Builder::new().name("ferrule-io".to_owned()).spawn(move || runtime.block_on(served.serve()))?;
-    Ok(desk)
+    // A task of its own: waking the outermost future costs a system call even on its own thread.
+    let serve = async { tokio::spawn(async move { served.serve().await }).await };
+    let run = move || drop(runtime.block_on(serve));
+    std::thread::Builder::new().name("ferrule-io".to_owned()).spawn(run)?;
+    Ok(IoThread { process_id: process::id(), desk, runtime: handle })
 }

@@ -141,6 +141,12 @@ impl Channel {
         running.end(end);
     }
 
+    /// Whether there is a connection, and no call uses it.
+    #[must_use]
+    pub fn is_idle_and_ready(&self) -> bool {
+        self.0.counters.calls_active() == 0 && self.state() == State::Ready
+    }
+
     /// The state; see [`Channel::connect`] for changing it.
     #[must_use]
     pub fn state(&self) -> State {

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Status;
 use super::channel::Opened;
+use super::driver::Driver;
 use super::status::bounded;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{Dialer, Stream, Traffic};
@@ -96,11 +97,13 @@ impl Connection {
         let pings = connection.ping_pong();
         let (ending, ended) = watch::channel(None);
         let (failure, failed) = watch::channel(None);
+        let driver = Driver::new(connection);
         tokio::spawn(async move {
             let reason = tokio::select! {
-                result = connection => reason_of(result),
+                result = driver.run() => reason_of(result),
                 reason = given_up(failed) => reason,
             };
+            driver.close();
             // Nobody may listen.
             let _ = ending.send(Some(explain(reason).await));
         });
@@ -218,7 +221,7 @@ pub fn connection_error(dialer: &Dialer, error: &h2::Error) -> Error {
 }
 
 /// Notices the peer's first frame, which must be SETTINGS; `h2` does not tell.
-struct Preface {
+pub(super) struct Preface {
     stream: Stream,
     head: Vec<u8>,
     settled: watch::Sender<bool>,

@@ -11,6 +11,7 @@ mod client;
 pub mod compression;
 pub mod connection;
 mod deframer;
+pub mod driver;
 mod exchange;
 pub mod framing;
 pub mod metadata;

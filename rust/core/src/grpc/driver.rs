@@ -1,0 +1,131 @@
+//! Moves the frames of one HTTP/2 connection: as a rule on the I/O thread, and for a lone call on the caller's own.
+//!
+//! A call that finds its connection idle would wake the I/O thread only to have its request written, and a switch of
+//! threads costs as much as the writing. So the caller may write it itself: whatever it wakes is noted instead of told to
+//! the I/O thread, and driven right away. The I/O thread, asleep on the socket, first hears of the call with the answer.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use h2::client::Connection;
+use tokio::runtime::Handle;
+
+use super::connection::Preface;
+
+type Driven = Connection<Preface, Bytes>;
+type End = Result<(), h2::Error>;
+
+thread_local! {
+    /// Connections that were woken during [`drive_here`]; `None` outside of it.
+    static NOTED: RefCell<Option<Vec<Arc<Driver>>>> = const { RefCell::new(None) };
+}
+
+/// Does `work`, and then on this thread what it would have woken the I/O thread for.
+///
+/// `runtime` is the I/O thread's: sockets and timers belong to it wherever they are used.
+pub fn drive_here<R>(runtime: &Handle, work: impl FnOnce() -> R) -> R {
+    let _entered = runtime.enter();
+    let noting = Noting::begin();
+    let result = work();
+    let noted = NOTED.take().unwrap_or_default();
+    drop(noting);
+    for driver in noted {
+        driver.drive_if_free();
+    }
+    result
+}
+
+/// Ends with its scope, also by a panic.
+struct Noting;
+
+impl Noting {
+    fn begin() -> Self {
+        NOTED.set(Some(Vec::new()));
+        Self
+    }
+}
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        NOTED.set(None);
+    }
+}
+
+/// One connection, whoever drives it.
+pub(super) struct Driver {
+    connection: Mutex<Option<Driven>>,
+    /// How it ended while another than the I/O thread drove it.
+    end: Mutex<Option<End>>,
+    /// The task on the I/O thread.
+    task: Mutex<Option<Waker>>,
+}
+
+impl Driver {
+    pub(super) fn new(connection: Driven) -> Arc<Self> {
+        Arc::new(Self { connection: Mutex::new(Some(connection)), end: Mutex::default(), task: Mutex::default() })
+    }
+
+    /// Drives it to its end, on the I/O thread.
+    pub(super) async fn run(self: &Arc<Self>) -> End {
+        let waker = Waker::from(self.clone());
+        poll_fn(|context| {
+            // ORDERING: known before anything is looked at, so that whatever changes afterwards wakes this task.
+            lock(&self.task).replace(context.waker().clone());
+            if let Some(end) = lock(&self.end).take() {
+                return Poll::Ready(end);
+            }
+            match lock(&self.connection).as_mut() {
+                Some(connection) => Pin::new(connection).poll(&mut Context::from_waker(&waker)),
+                None => Poll::Ready(Ok(())),
+            }
+        })
+        .await
+    }
+
+    /// Closes its socket.
+    pub(super) fn close(&self) {
+        let connection = lock(&self.connection).take();
+        drop(connection);
+    }
+
+    /// As far as it goes without waiting, unless the I/O thread is at it.
+    fn drive_if_free(self: &Arc<Self>) {
+        let Ok(mut place) = self.connection.try_lock() else { return self.wake_task() };
+        let Some(connection) = place.as_mut() else { return };
+        // The I/O thread's waker: what is waited for from here on is its business.
+        let waker = Waker::from(self.clone());
+        if let Poll::Ready(end) = Pin::new(connection).poll(&mut Context::from_waker(&waker)) {
+            lock(&self.end).replace(end);
+            drop(place);
+            self.wake_task();
+        }
+    }
+
+    fn wake_task(&self) {
+        let task = lock(&self.task).clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
+impl Wake for Driver {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let noted = NOTED.with_borrow_mut(|noted| noted.as_mut().map(|noted| noted.push(self.clone())).is_some());
+        if !noted {
+            self.wake_task();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
