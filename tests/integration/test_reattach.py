@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -255,6 +256,37 @@ async def test_address_at_which_nobody_answers(temporary_directory: Path) -> Non
     for pid in (None, os.getpid()):
         with pytest.raises(ConnectTimeoutError, match="absent"):
             await attached(dataclasses.replace(config, pid=pid), connect_timeout=0.3).start()
+
+
+@pytest.mark.parametrize("how", ["absent socket", "wrong certificate", "closed meanwhile"])
+async def test_failed_reattach_kills_nobody(how: str, temporary_directory: Path) -> None:
+    # As if the plugin had ended and its number been given to somebody else.
+    innocent = await asyncio.create_subprocess_exec("sleep", "100")
+    async with started(python_kv()) as (first, _), contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(innocent.wait)
+        stack.callback(innocent.kill)
+        config = first.reattach_config(include_secrets=True)
+        assert config.tls is not None
+        tls, config = config.tls, dataclasses.replace(config, pid=innocent.pid, owned=True)
+        if how == "absent socket":
+            config = dataclasses.replace(config, address=str(temporary_directory / "absent"))
+        elif how == "wrong certificate":
+            other = self_signed().certificate_pem.decode()
+            config = dataclasses.replace(config, tls=dataclasses.replace(tls, server_certificate=other))
+        else:
+            silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            host, port = silent.getsockname()
+            config = dataclasses.replace(config, network="tcp", address=f"{host}:{port}")
+        client = attached(config, connect_timeout=LIMIT if how == "closed meanwhile" else 0.3)
+        starting = asyncio.create_task(client.start())
+        if how == "closed meanwhile":
+            connection, _ = await asyncio.to_thread(silent.accept)
+            stack.enter_context(connection)
+            await client.close()
+        with pytest.raises(RPCPluginError):
+            await starting
+        await client.close()
+        assert is_running(innocent.pid)
 
 
 async def test_plugin_whose_process_is_unknown() -> None:

@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from broker.exchange_pb2 import ExchangeRequest
+from broker.exchange_pb2_grpc import CounterStub
+from broker.witness import Witness, serve_witness
 from ferrule.client import RPCPluginClient
 from ferrule.errors import LaunchError, PluginExitedError, StartTimeoutError, TransportError
 from ferrule.runner import RunnerLaunch, RunningPlugin, SubprocessRunner
@@ -22,6 +26,9 @@ pytestmark = pytest.mark.timeout(60)
 
 PROMPTLY = 3.0
 """Seconds within which an end must be known."""
+
+BROKER_LIMIT = 10.0
+"""The broker itself is patient for 5 s."""
 
 
 class Failing(Env):
@@ -222,6 +229,43 @@ async def test_listener_whose_address_cannot_be_translated() -> None:
     async with RPCPluginClient(go_exchange(), config) as client:
         with pytest.raises(LaunchError, match="no host_to_plugin"):
             await client.broker.accept(client.broker.next_id())
+
+
+async def never(*_: Any) -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_address_that_is_never_translated() -> None:
+    await warm_up()
+    runner = Altered(lambda plugin: setattr(plugin, "plugin_to_host", never))
+    with nothing_kept(runner):
+        with pytest.raises(LaunchError, match=r"did not translate the plugin's address within 0\.5 s") as caught:
+            await asyncio.wait_for(kv_client(python_kv(), runner=runner, start_timeout=0.5).start(), PROMPTLY)
+        assert caught.value.code == "runner.failed"
+        del caught
+
+
+@pytest.mark.go
+async def test_brokered_address_that_is_never_translated(temporary_directory: Path) -> None:
+    runner = Altered(lambda _: None)
+    async with RPCPluginClient(go_exchange(), {**EXCHANGE_CONFIG, "runner": runner}) as client:
+        number, server = await serve_witness(client.broker, Witness(1))
+        request = ExchangeRequest(host_service=number, token=1)
+        offered = (await CounterStub(client.grpc_channel).Exchange(request)).plugin_service
+        await server.stop()
+        files = set(temporary_directory.rglob("*"))
+        plugin: Any = runner.started[0]
+        plugin.plugin_to_host = plugin.host_to_plugin = never
+        # Both at once, because each takes as long as the broker is patient.
+        waiting = (client.broker.accept(client.broker.next_id()), client.broker.dial(offered))
+        async with asyncio.timeout(BROKER_LIMIT):
+            errors = await asyncio.gather(*waiting, return_exceptions=True)
+        for error in errors:
+            assert isinstance(error, LaunchError)
+            assert error.code == "runner.failed"
+            assert "did not translate an address within 5 s" in str(error)
+        # Neither is the socket that was to be announced.
+        assert set(temporary_directory.rglob("*")) == files
 
 
 async def test_runner_that_cannot_wait(caplog: pytest.LogCaptureFixture) -> None:

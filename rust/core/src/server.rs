@@ -139,6 +139,7 @@ impl PluginServer {
         let serving = self.0.place.lock().await.take();
         if let Some(broker) = self.0.broker.get() {
             broker.shut_down("the plugin is stopping");
+            broker.session_ended().await;
         }
         if let Some(accepting) = serving.and_then(|mut serving| serving.accepting.take()) {
             accepting.abort();

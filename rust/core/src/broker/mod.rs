@@ -184,6 +184,13 @@ impl Broker {
         }
     }
 
+    /// Returns when the socket that all share is closed; at once where there is none.
+    pub async fn session_ended(&self) {
+        if let Some(session) = &self.0.ways.session {
+            session.ended().await;
+        }
+    }
+
     /// Says something about the peer to whoever reads its log.
     pub fn remark(&self, text: String) {
         self.0.ways.inbox.push_remark(Level::Warn, text);
