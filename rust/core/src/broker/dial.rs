@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::ledger::PATIENCE;
@@ -89,7 +90,7 @@ impl Broker {
         let turn = session.turn().await;
         let answer = self.ledger().await_answer(id)?;
         self.send(conn_info::knock(id));
-        match timeout(PATIENCE, answer).await {
+        match timeout(PATIENCE, self.answered(answer, &session, &turn)).await {
             Ok(Ok(answer)) => answer?,
             Ok(Err(_)) => return Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
             Err(_) => {
@@ -105,6 +106,23 @@ impl Broker {
             Error::new(ErrorKind::ConnectFailed, format!("no stream for service {id} could be opened: {error}"))
         })?;
         Ok((turn, stream))
+    }
+
+    /// Waits for the answer to a knock. A peer that still expects the stream of an earlier one may answer only after that
+    /// has come.
+    async fn answered<A>(
+        &self,
+        mut answer: oneshot::Receiver<A>,
+        session: &Multiplex,
+        turn: &Turn,
+    ) -> Result<A, oneshot::error::RecvError> {
+        loop {
+            tokio::select! {
+                biased;
+                answered = &mut answer => return answered,
+                () = self.0.owing.notified() => self.open_owed(session, turn).await,
+            }
+        }
     }
 
     async fn connect_over(&self, stream: Stream, id: u32, session: &Arc<Multiplex>) -> Result<Opened, Error> {

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +97,8 @@ struct Shared {
     last_backend: AtomicU64,
     ledger: Mutex<Ledger>,
     outgoing: Mutex<Outgoing>,
+    /// Told of streams that the peer expects and nobody has opened.
+    owing: Notify,
     /// Ends what this broker serves.
     closing: CancellationToken,
     /// Hands the peer's streams to their listeners.
@@ -120,6 +123,7 @@ impl Broker {
             last_backend: AtomicU64::new(0),
             ledger: Mutex::default(),
             outgoing: Mutex::default(),
+            owing: Notify::new(),
             closing: CancellationToken::new(),
             sorting: Mutex::default(),
         }));
@@ -213,6 +217,8 @@ impl Broker {
     /// The peer lets in a stream that nobody opens any more. It would take the next one for it, so it gets one.
     fn fill_gap(&self, id: u32) {
         self.remark(format!("the peer let service {id} in after its caller had given up"));
+        // Whoever has the turn opens it, or whoever gets it next.
+        self.0.owing.notify_one();
         if let Some(session) = self.0.ways.session.clone() {
             let broker = self.clone();
             tokio::spawn(async move {
