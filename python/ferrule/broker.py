@@ -61,7 +61,8 @@ class GRPCBroker:
         return self._core().next_id()
 
     async def dial(self, service_id: int) -> Channel:
-        """Connects to what the other side serves under an id. Waits up to 5 seconds for it to be announced.
+        """Connects to what the other side serves under an id. Waits up to 5 seconds for it to be announced,
+        multiplexed for the dials before it as well.
 
         Without multiplexing an id that was announced can be dialled once; the channel reconnects by itself.
 

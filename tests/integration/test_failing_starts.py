@@ -252,9 +252,9 @@ UNREACHABLE = {
     ),
     "socket path too long": Row(
         line(f"1|1|unix|/{'x' * 200}|grpc|"),
-        TransportError,
-        "connect.failed",
-        ("shorter than SUN_LEN",),
+        HandshakeError,
+        "handshake.address",
+        ("longer than the path of a socket can be",),
         {"auto_mtls": False},
     ),
 }

@@ -6,8 +6,8 @@ Run as: python -m stress.memory_program LIBRARY TARGET
 from __future__ import annotations
 
 import asyncio
-import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from grpc import aio
@@ -29,7 +29,9 @@ async def main(library: str, target: str) -> None:
                 assert await echo(PAYLOAD) == PAYLOAD
 
         await asyncio.gather(*(calls() for _ in range(IN_FLIGHT)))
-    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")
+    # Not getrusage, whose peak is also that of the process that was here before the program was executed.
+    status = Path("/proc/self/status").read_text()
+    sys.stdout.write(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")) + "\n")
 
 
 if __name__ == "__main__":

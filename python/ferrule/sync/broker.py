@@ -63,7 +63,8 @@ class GRPCBroker:
         return self._core().next_id()
 
     def dial(self, service_id: int) -> SyncChannel:
-        """Connects to what the plugin serves under an id. Waits up to 5 seconds for it to be announced.
+        """Connects to what the plugin serves under an id. Waits up to 5 seconds for it to be announced,
+        multiplexed for the dials before it as well.
 
         Without multiplexing an id that was announced can be dialled once; the channel reconnects by itself.
 

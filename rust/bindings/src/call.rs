@@ -8,6 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::detached::detached;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::metadata::pairs;
@@ -88,7 +89,7 @@ impl Call {
         if message.len() < LARGE {
             return Ok(self.core.send(message));
         }
-        Ok(py.detach(|| self.core.send(message)))
+        Ok(detached(py, || self.core.send(message)))
     }
 
     /// No more requests follow.
@@ -130,7 +131,7 @@ pub(crate) fn wait_for(py: Python<'_>, timeout: Option<f64>, wait: impl Fn(Durat
         let slice = deadline.map_or(SIGNAL_INTERVAL, |deadline| {
             deadline.saturating_duration_since(Instant::now()).min(SIGNAL_INTERVAL)
         });
-        if py.detach(|| wait(slice)) {
+        if detached(py, || wait(slice)) {
             return Ok(true);
         }
         py.check_signals()?;

@@ -22,6 +22,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::call::{Call, request_bytes, wait_for};
 use crate::convert::duration;
+use crate::detached::detached;
 use crate::errors::to_py_err;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
@@ -279,7 +280,7 @@ fn framed(py: Python<'_>, message: &Bound<'_, PyBytes>, call: &Request) -> Resul
     if encoding == Encoding::Identity {
         return frame_in_place(Bytes::from_owner(PyBackedBytes::from(message.clone())), limit);
     }
-    py.detach(|| frame(bytes, encoding, limit)).map(Framed::from)
+    detached(py, || frame(bytes, encoding, limit)).map(Framed::from)
 }
 
 fn path(method: &Bound<'_, PyAny>) -> PyResult<Bytes> {

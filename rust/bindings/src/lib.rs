@@ -4,6 +4,7 @@ mod broker;
 mod call;
 mod channel;
 mod convert;
+mod detached;
 mod errors;
 mod frames;
 mod host;
@@ -49,6 +50,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<outcome::StopReport>()?;
     module.add_class::<frames::FrameDecoder>()?;
     module.add_class::<stream::Stream>()?;
+    let stop_other_threads = wrap_pyfunction!(detached::stop_other_threads, module)?;
+    // First registered, hence last to run.
+    module.py().import("atexit")?.call_method1("register", (stop_other_threads,))?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(errors::error_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(frames::encode_frame, module)?)?;
