@@ -23,7 +23,6 @@ from ferrule.errors import (
     RPCPluginError,
     SecurityError,
     StartTimeoutError,
-    TransportError,
 )
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import kv_client, kv_stub
