@@ -16,21 +16,14 @@ from typing import Any, Self
 import grpc.aio
 
 from ferrule import _core
+from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id
 from ferrule.channel import Channel
 from ferrule.mailbox import outcome
-from ferrule.rules import check, whole_number
 
 __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
 
 Register = Callable[[grpc.aio.Server], object]
 """Adds servicers to a server, such as `lambda server: add_KVServicer_to_server(KV(), server)`."""
-
-_SERVICE_ID = whole_number(0, 2**32 - 1)
-_UNLIMITED = -1
-_SERVER_OPTIONS = (
-    ("grpc.max_receive_message_length", _UNLIMITED),
-    ("grpc.max_send_message_length", _UNLIMITED),
-)
 
 
 class GRPCBroker:
@@ -79,7 +72,7 @@ class GRPCBroker:
             TransportError: The address that was announced cannot be connected to.
             SecurityError: Something with the wrong certificate answers there.
         """
-        number = _checked(service_id)
+        number = checked_id(service_id)
         return self._opened(await outcome(lambda *to: self._core().dial(number, self._settings, *to)))
 
     async def dial_address(self, network: str, address: str) -> Channel:
@@ -107,7 +100,7 @@ class GRPCBroker:
             SecurityError: There is no certificate to show to those who dial.
             TransportError: No socket could be opened.
         """
-        number = _checked(service_id)
+        number = checked_id(service_id)
         core: _core.BrokerListener = await outcome(lambda *to: self._core().accept(number, *to))
         listener = BrokerListener(core, self._listeners.discard)
         self._listeners.add(listener)
@@ -129,7 +122,7 @@ class GRPCBroker:
         Raises:
             ConfigError: As for `accept`; so for the other errors. What `register` raises comes through.
         """
-        server = grpc.aio.server(options=[*_SERVER_OPTIONS, *(options or ())])
+        server = grpc.aio.server(options=[*SERVER_OPTIONS, *(options or ())])
         try:
             register(server)
             listener = await self.accept(service_id)
@@ -160,7 +153,7 @@ class GRPCBroker:
         return channel
 
 
-class BrokerListener:
+class BrokerListener(ListenerView):
     """An id that the other side can dial, and the socket to which its connections are carried, without their TLS.
 
     A gRPC server is to listen at `target` within 5 seconds of the first connection. As a context manager it is closed
@@ -178,25 +171,6 @@ class BrokerListener:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
-
-    @property
-    def target(self) -> str:
-        """Where the server is to listen, for its `add_insecure_port`: a socket in a directory of this user's."""
-        # Not loaded by those who have no broker.
-        from urllib.parse import quote
-
-        # gRPC reads the path as part of a URI.
-        return f"unix:{quote(self._core.backend)}"
-
-    @property
-    def address(self) -> str | None:
-        """Where the other side connects to: a path or `IP:PORT`; None with multiplexing, which has no address."""
-        return self._core.address
-
-    @property
-    def connections(self) -> int:
-        """How many connections there are now."""
-        return self._core.connections
 
     async def close(self) -> None:
         """Lets nobody dial any more, ends the connections, and removes the socket; does nothing if it is closed."""
@@ -241,8 +215,3 @@ class BrokerServer:
     async def wait_stopped(self) -> None:
         """Returns when the server has been stopped, by whomever."""
         await self._server.wait_for_termination()
-
-
-def _checked(service_id: int) -> int:
-    number: int = check("service_id", service_id, _SERVICE_ID, "Take it from the broker's next_id().")
-    return number

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
+from ferrule import _core
 from ferrule.errors import ConfigError, LaunchError, SecurityError
 from ferrule.rules import CODE, Rule, check_fields
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["CheckedProgram", "SecureConfig", "find_program"]
 
@@ -161,27 +159,4 @@ def find_program(program: str, directory: str | os.PathLike[str] | None, environ
     Raises:
         LaunchError: There is none.
     """
-    # Only callers with a checksum pay for this import.
-    from pathlib import Path
-
-    if "/" in program:
-        # Absolute at once: this process may change its directory.
-        path = Path(directory or "", program).absolute()
-        if path.exists():
-            return str(path)
-        raise LaunchError(f"the plugin {path} does not exist", "Check the path.", "launch.not-found")
-    searched = environment.get("PATH", os.environ.get("PATH", os.defpath))
-    files = [path for each in searched.split(os.pathsep) if _is_file(path := Path(each, program).absolute())]
-    if not files:
-        message = f"the plugin {program} was not found in PATH ({searched})"
-        raise LaunchError(message, "Check the name, or put the program's directory on PATH.", "launch.not-found")
-    # One that cannot be executed is second choice: it makes a better message than none.
-    return str(next((path for path in files if path.stat().st_mode & 0o111), files[0]))
-
-
-def _is_file(path: "Path") -> bool:
-    try:
-        return path.is_file()
-    except PermissionError:
-        # A directory of PATH that this user may not enter, as a shell passes over it.
-        return False
+    return _core.find_program(program, directory, environment.get("PATH", os.environ.get("PATH", os.defpath)))

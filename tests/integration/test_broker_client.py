@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
 import os
 from collections.abc import AsyncIterator
@@ -17,7 +16,6 @@ import pytest
 from broker.exchange_pb2 import (
     ExchangeRequest,
     IdentifyRequest,
-    IdentifyResponse,
     PutRequest,
     PutResponse,
     SumRequest,
@@ -26,11 +24,11 @@ from broker.exchange_pb2 import (
 from broker.exchange_pb2_grpc import (
     AddHelperServicer,
     CounterStub,
-    WitnessServicer,
     WitnessStub,
     add_AddHelperServicer_to_server,
     add_WitnessServicer_to_server,
 )
+from broker.witness import Witness, serve_witness
 from conftest import descriptors
 from ferrule.broker import BrokerServer
 from ferrule.client import RPCPluginClient
@@ -55,16 +53,6 @@ async def exchanging(**settings: Any) -> AsyncIterator[tuple[RPCPluginClient, An
         yield client, CounterStub(client.grpc_channel)
 
 
-class Witness(WitnessServicer):
-    """Knows one token."""
-
-    def __init__(self, token: int) -> None:
-        self.token = token
-
-    async def Identify(self, request: IdentifyRequest, context: Any) -> IdentifyResponse:
-        return IdentifyResponse(token=self.token)
-
-
 class Sum(AddHelperServicer):
     """Not a coroutine function, which `grpc.aio` runs in a thread."""
 
@@ -74,9 +62,7 @@ class Sum(AddHelperServicer):
 
 async def witness(client: RPCPluginClient, token: int) -> tuple[int, BrokerServer]:
     """An id of the host's under which a witness is served."""
-    number = client.broker.next_id()
-    register = functools.partial(add_WitnessServicer_to_server, Witness(token))
-    return number, await client.broker.accept_and_serve(number, register)
+    return await serve_witness(client.broker, Witness(token))
 
 
 async def identify(channel: Any) -> int:

@@ -337,7 +337,7 @@ def test_plugin_log() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_interrupt() -> None:
-    script = "import sys, time; print('here I am', file=sys.stderr, flush=True); time.sleep(600)"
+    script = "import sys, threading; print('here I am', file=sys.stderr, flush=True); threading.Event().wait()"
     process = inspect_process("--log-level", "debug", "--", sys.executable, "-c", script, stdout=subprocess.PIPE)
     assert process.stderr is not None
     first = process.stderr.readline()

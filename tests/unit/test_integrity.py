@@ -5,6 +5,10 @@ from __future__ import annotations
 import doctest
 import hashlib
 import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,16 +148,27 @@ def test_examples_in_the_docstrings_are_true() -> None:
     assert (result.attempted > 0, result.failed) == (True, 0)
 
 
-def test_directory_that_may_not_be_entered_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed, program = tmp_path / "closed", tmp_path / "program"
+@pytest.fixture
+def public_directory() -> Iterator[Path]:
+    """One that every user may enter, unlike `tmp_path`."""
+    # The directory that tests have for such files is theirs alone.
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+def test_directory_that_may_not_be_entered_is_passed_over(public_directory: Path) -> None:
+    closed, program = public_directory / "closed", public_directory / "program"
+    closed.mkdir(mode=0o000)
     program.write_text("#!/bin/sh\n")
-    is_file = Path.is_file
-
-    def refuse(path: Path) -> bool:
-        # As for a user who is not root.
-        if path.parent == closed:
-            raise PermissionError(13, "Permission denied", str(path))
-        return is_file(path)
-
-    monkeypatch.setattr(Path, "is_file", refuse)
-    assert integrity.find_program("program", None, {"PATH": f"{closed}:{tmp_path}"}) == str(program)
+    # Root may enter every directory, nobody (65534) may not.
+    search = """
+import os, sys
+from ferrule.integrity import find_program
+if os.geteuid() == 0:
+    os.setuid(65534)
+print(find_program("program", None, {"PATH": sys.argv[1]}))
+"""
+    command = [sys.executable, "-c", search, f"{closed}:{public_directory}"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (run.stdout, run.returncode) == (f"{program}\n", 0), run.stderr

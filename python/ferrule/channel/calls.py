@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from abc import ABC, abstractmethod
 from asyncio import get_running_loop
 from collections.abc import Callable, Iterable
 from time import monotonic
@@ -67,7 +68,7 @@ class _LiveCalls(Protocol):
     def discard(self, call: Any, /) -> None: ...
 
 
-class BaseCall:
+class BaseCall(ABC):
     """The members of `grpc.aio.Call`, on a call of the core.
 
     What few calls need is an attribute of the class until then: setting it would cost every call.
@@ -189,9 +190,9 @@ class BaseCall:
         await self.code()
         return None if self._cancelled_here else self._core.debug_error_string
 
+    @abstractmethod
     def _receive(self) -> None:
         """Looks what has happened in the core."""
-        raise NotImplementedError
 
     def _conclude(self) -> None:
         """Ends the call for its user, since it has ended in the core."""

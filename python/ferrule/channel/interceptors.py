@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -82,7 +83,7 @@ class _Chain:
         return call
 
 
-class _InterceptedCall:
+class _InterceptedCall(ABC):
     """What the user holds: it waits for the interceptors, and passes everything on to the call that they return.
 
     Nothing holds it once they have returned, so that streams which are dropped are cancelled here as well.
@@ -118,9 +119,9 @@ class _InterceptedCall:
         self._task.add_done_callback(self._intercepted)
 
     @staticmethod
+    @abstractmethod
     def _adopt(result: Any, last_call: Any) -> Any:
         """What an interceptor returned, as a call of this kind."""
-        raise NotImplementedError
 
     def cancel(self) -> bool:
         if self._task.done():

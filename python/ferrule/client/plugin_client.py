@@ -34,7 +34,7 @@ from ferrule.client.managed import manage, release
 from ferrule.client.relay import Relay
 from ferrule.client.view import PluginView
 from ferrule.config import ClientConfig
-from ferrule.errors import ProtocolError, RPCPluginError, TransportError
+from ferrule.errors import RPCPluginError, TransportError
 from ferrule.integrity import CheckedProgram
 from ferrule.mailbox import mailbox, outcome
 from ferrule.reattach import ReattachConfig
@@ -271,12 +271,13 @@ class RPCPluginClient(PluginView):
             ProtocolError: Nothing answers at the address.
             SecurityError: Something with the wrong certificate answers there.
         """
-        network = "unix" if address.startswith("unix:") or "/" in address else "tcp"
+        # Loaded late: few plugins have a use for it.
+        from ferrule.brokered import network_of, unreached
+
         try:
-            return await self.broker.dial_address(network, address.removeprefix("unix:"))
+            return await self.broker.dial_address(*network_of(address))
         except TransportError as error:
-            message = f"the brokered service {sub_id} was not reached: {error.message}"
-            raise ProtocolError(message, error.hint, error.code) from error
+            raise unreached(sub_id, error) from error
 
     async def _start_with_retries(self) -> tuple[_core.Host, _core.Facts]:
         given_up = self._given_up

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import grpc
 
 from ferrule import _core
+from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id
 from ferrule.channel.sync import SyncChannel
-from ferrule.rules import check, whole_number
 from ferrule.sync.operation import Operation
 
 __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
@@ -23,12 +22,6 @@ __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
 Register = Callable[[grpc.Server], object]
 """Adds servicers to a server, such as `lambda server: add_KVServicer_to_server(KV(), server)`."""
 
-_SERVICE_ID = whole_number(0, 2**32 - 1)
-_UNLIMITED = -1
-_SERVER_OPTIONS = (
-    ("grpc.max_receive_message_length", _UNLIMITED),
-    ("grpc.max_send_message_length", _UNLIMITED),
-)
 # Seconds. Handlers are the user's, and one of them may be what stops its own server.
 _STOP_LIMIT = 1.0
 
@@ -80,7 +73,7 @@ class GRPCBroker:
             TransportError: The address that was announced cannot be connected to.
             SecurityError: Something with the wrong certificate answers there.
         """
-        return self._opened(functools.partial(self._core().dial, _checked(service_id), self._settings))
+        return self._opened(functools.partial(self._core().dial, checked_id(service_id), self._settings))
 
     def dial_address(self, network: str, address: str) -> SyncChannel:
         """Connects to an address of the plugin that came by other means, under the same protection.
@@ -107,7 +100,7 @@ class GRPCBroker:
             SecurityError: There is no certificate to show to those who dial.
             TransportError: No socket could be opened.
         """
-        accepting = Operation(functools.partial(self._core().accept, _checked(service_id)))
+        accepting = Operation(functools.partial(self._core().accept, checked_id(service_id)))
         listener = BrokerListener(accepting.result(), self._listeners.discard)
         self._listeners.add(listener)
         return listener
@@ -135,14 +128,19 @@ class GRPCBroker:
             ConfigError: As for `accept`; so for the other errors. What `register` raises comes through.
         """
         threads = ThreadPoolExecutor(max_workers, thread_name_prefix=f"ferrule-broker-{service_id}")
-        server = grpc.server(threads, options=[*_SERVER_OPTIONS, *(options or ())])
-        register(server)
-        listener = self.accept(service_id)
+        server = grpc.server(threads, options=[*SERVER_OPTIONS, *(options or ())])
         try:
-            server.add_insecure_port(listener.target)
-            server.start()
+            register(server)
+            listener = self.accept(service_id)
+            try:
+                server.add_insecure_port(listener.target)
+                server.start()
+            except BaseException:
+                listener.close()
+                raise
         except BaseException:
-            listener.close()
+            server.stop(None)
+            threads.shutdown(wait=False)
             raise
         served = BrokerServer(server, threads, listener, self._servers.discard)
         self._servers.add(served)
@@ -167,7 +165,7 @@ class GRPCBroker:
         return channel
 
 
-class BrokerListener:
+class BrokerListener(ListenerView):
     """An id that the plugin can dial, and the socket to which its connections are carried, without their TLS.
 
     A gRPC server is to listen at `target` within 5 seconds of the first connection. As a context manager it is closed
@@ -186,22 +184,6 @@ class BrokerListener:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def target(self) -> str:
-        """Where the server is to listen, for its `add_insecure_port`: a socket in a directory of this user's."""
-        # gRPC reads the path as part of a URI.
-        return f"unix:{quote(self._core.backend)}"
-
-    @property
-    def address(self) -> str | None:
-        """Where the plugin connects to: a path or `IP:PORT`; None with multiplexing, which has no address."""
-        return self._core.address
-
-    @property
-    def connections(self) -> int:
-        """How many connections there are now."""
-        return self._core.connections
 
     def close(self) -> None:
         """Lets nobody dial any more, ends the connections, and removes the socket; may be called again."""
@@ -261,8 +243,3 @@ class BrokerServer:
         """
         # gRPC says whether the time has passed.
         return not self._server.wait_for_termination(timeout)
-
-
-def _checked(service_id: int) -> int:
-    number: int = check("service_id", service_id, _SERVICE_ID, "Take it from the broker's next_id().")
-    return number

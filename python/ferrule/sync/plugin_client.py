@@ -25,7 +25,7 @@ from ferrule.client.lifecycle import (
 from ferrule.client.managed import manage, release
 from ferrule.client.view import PluginView
 from ferrule.config import ClientConfig
-from ferrule.errors import ProtocolError, RPCPluginError, TransportError
+from ferrule.errors import RPCPluginError, TransportError
 from ferrule.reattach import ReattachConfig
 from ferrule.sync.broker import GRPCBroker
 from ferrule.sync.delivery import ThreadRelay
@@ -240,12 +240,13 @@ class RPCPluginClient(PluginView):
             ProtocolError: Nothing answers at the address.
             SecurityError: Something with the wrong certificate answers there.
         """
-        network = "unix" if address.startswith("unix:") or "/" in address else "tcp"
+        # Loaded late: few plugins have a use for it.
+        from ferrule.brokered import network_of, unreached
+
         try:
-            return self.broker.dial_address(network, address.removeprefix("unix:"))
+            return self.broker.dial_address(*network_of(address))
         except TransportError as error:
-            message = f"the brokered service {sub_id} was not reached: {error.message}"
-            raise ProtocolError(message, error.hint, error.code) from error
+            raise unreached(sub_id, error) from error
 
     def _is_entered(self, life: Life) -> bool:
         """Makes `life` the client's; False if it is started already."""

@@ -1,11 +1,13 @@
 //! Plain values between Python and the core.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ferrule_core::handshake::{Expectations, Handshake};
+use ferrule_core::process::diagnose;
 use ferrule_core::settings::Transports;
 use ferrule_core::transport::Address;
 use pyo3::exceptions::PyValueError;
@@ -63,4 +65,13 @@ pub(crate) fn parse_handshake<'py>(
     let handshake = Handshake::parse(line, &expected).map_err(|error| to_py_err(&error))?;
     let certificate = handshake.certificate.as_ref().map(|certificate| PyBytes::new(py, certificate));
     Ok((handshake.protocol_version, handshake.address.network(), handshake.address.location(), certificate))
+}
+
+/// The file that a command names, as a launch finds it.
+#[pyfunction]
+#[pyo3(signature = (program, directory, search_path))]
+#[allow(clippy::needless_pass_by_value)] // PyO3 hands over owned paths.
+pub(crate) fn find_program(program: PathBuf, directory: Option<PathBuf>, search_path: OsString) -> PyResult<OsString> {
+    let found = diagnose::find_program(&program, directory.as_deref(), &search_path);
+    found.map(PathBuf::into_os_string).map_err(|error| to_py_err(&error))
 }

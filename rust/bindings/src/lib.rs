@@ -57,6 +57,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(errors::error_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(frames::encode_frame, module)?)?;
     module.add_function(wrap_pyfunction!(convert::parse_handshake, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::find_program, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::parse_reattach, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::parse_reattach_config, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::format_reattach_config, module)?)?;

@@ -134,13 +134,15 @@ async def test_cancel(channel: Any, peer: Any, within: Any) -> None:
 
 async def test_cancelling_who_iterates_cancels_the_call(channel: Any, peer: Any, within: Any) -> None:
     call = channel.unary_stream("/test/us_one_and_wait")(b"")
+    first = asyncio.Event()
 
     async def iterate() -> None:
         async for _ in call:
-            pass
+            first.set()
 
     task = asyncio.create_task(iterate())
-    await within(peer.started.wait())
+    # grpcio misses a cancellation that comes while it still prepares the call.
+    await within(first.wait())
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

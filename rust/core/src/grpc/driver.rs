@@ -74,7 +74,7 @@ impl Driver {
         let waker = Waker::from(self.clone());
         poll_fn(|context| {
             // ORDERING: known before anything is looked at, so that whatever changes afterwards wakes this task.
-            lock(&self.task).replace(context.waker().clone());
+            self.remember(context.waker());
             if let Some(end) = lock(&self.end).take() {
                 return Poll::Ready(end);
             }
@@ -102,6 +102,13 @@ impl Driver {
             lock(&self.end).replace(end);
             drop(place);
             self.wake_task();
+        }
+    }
+
+    fn remember(&self, task: &Waker) {
+        let mut place = lock(&self.task);
+        if !place.as_ref().is_some_and(|known| known.will_wake(task)) {
+            *place = Some(task.clone());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The beginning: a child, a runner's plugin, or one that runs already.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -75,7 +75,8 @@ impl Host {
 
     fn launch_child(&self, environment: &BTreeMap<OsString, OsString>) -> Result<Launched, Error> {
         let settings = &self.0.settings;
-        let program = diagnose::find_program(settings)?;
+        let program = Path::new(settings.command.first().map_or(OsStr::new(""), OsString::as_os_str));
+        let program = diagnose::find_program(program, settings.working_directory.as_deref(), &settings.search_path)?;
         let executable = self.0.executable.lock().unwrap_or_else(PoisonError::into_inner).take();
         let launch = Launch {
             program: &program,

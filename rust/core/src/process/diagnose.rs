@@ -1,6 +1,6 @@
 //! Finds the program, and explains why it does not start: what users meet first.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,24 +13,24 @@ use crate::settings::Settings;
 const HEAD_BYTES: u64 = 4096;
 
 /// The file that the command names. As a shell does: a name with a slash is a path, any other is looked up.
-pub fn find_program(settings: &Settings) -> Result<PathBuf, Error> {
-    let program = Path::new(settings.command.first().map_or(OsStr::new(""), OsString::as_os_str));
+pub fn find_program(program: &Path, directory: Option<&Path>, search_path: &OsStr) -> Result<PathBuf, Error> {
     if program.as_os_str().is_empty() {
         return Err(Error::new(ErrorKind::ConfigInvalid, "the command is empty, expected a program and its arguments"));
     }
     if program.components().count() > 1 || program.is_absolute() {
-        let path = settings.working_directory.as_deref().unwrap_or(Path::new("")).join(program);
-        return if path.exists() { Ok(absolute(path)) } else { Err(missing(&path)) };
+        // Absolute at once: this process may change its directory.
+        let path = absolute(directory.unwrap_or(Path::new("")).join(program));
+        return if path.exists() { Ok(path) } else { Err(missing(&path)) };
     }
-    let directories = std::env::split_paths(&settings.search_path);
+    let directories = std::env::split_paths(search_path);
     let candidates: Vec<PathBuf> = directories.map(|each| each.join(program)).filter(|path| path.is_file()).collect();
     // One that cannot be executed is second choice: it makes a better message than none.
     let found = candidates.iter().find(|path| is_executable(path)).or(candidates.first());
-    found.cloned().map(absolute).ok_or_else(|| not_on_path(program, settings))
+    found.cloned().map(absolute).ok_or_else(|| not_on_path(program, search_path))
 }
 
-fn not_on_path(program: &Path, settings: &Settings) -> Error {
-    let (name, searched) = (program.display(), settings.search_path.display());
+fn not_on_path(program: &Path, search_path: &OsStr) -> Error {
+    let (name, searched) = (program.display(), search_path.display());
     let error = Error::new(ErrorKind::LaunchNotFound, format!("the plugin {name} was not found in PATH ({searched})"));
     if program.is_file() {
         return error.with_hint(format!("The current directory has a file of that name: write ./{name} to mean it."));

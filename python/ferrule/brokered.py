@@ -1,0 +1,66 @@
+"""What the brokers for event loops and for threads have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ferrule.errors import ProtocolError
+from ferrule.rules import check, whole_number
+
+if TYPE_CHECKING:
+    from ferrule import _core
+    from ferrule.errors import TransportError
+
+__all__ = ["SERVER_OPTIONS", "ListenerView", "checked_id", "network_of", "unreached"]
+
+_SERVICE_ID = whole_number(0, 2**32 - 1)
+_UNLIMITED = -1
+SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", _UNLIMITED),
+    ("grpc.max_send_message_length", _UNLIMITED),
+)
+"""Of a server that is brought by the broker."""
+
+
+def checked_id(service_id: int) -> int:
+    """An id as the core takes it.
+
+    Raises:
+        ConfigError: It is no number of 32 bits.
+    """
+    number: int = check("service_id", service_id, _SERVICE_ID, "Take it from the broker's next_id().")
+    return number
+
+
+def network_of(address: str) -> tuple[str, str]:
+    """Network and location of an address that a plugin names: `unix:PATH`, a path with a slash, or `IP:PORT`."""
+    network = "unix" if address.startswith("unix:") or "/" in address else "tcp"
+    return network, address.removeprefix("unix:")
+
+
+def unreached(sub_id: int, error: TransportError) -> ProtocolError:
+    """The error for an address that a plugin named, and at which nobody answers."""
+    return ProtocolError(f"the brokered service {sub_id} was not reached: {error.message}", error.hint, error.code)
+
+
+class ListenerView:
+    """What is known of an id that the other side can dial."""
+
+    _core: _core.BrokerListener
+
+    @property
+    def target(self) -> str:
+        """Where the server is to listen, for its `add_insecure_port`: a socket in a directory of this user's."""
+        # gRPC reads the path as part of a URI.
+        return f"unix:{quote(self._core.backend)}"
+
+    @property
+    def address(self) -> str | None:
+        """Where the other side connects to: a path or `IP:PORT`; None with multiplexing, which has no address."""
+        return self._core.address
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are now."""
+        return self._core.connections
