@@ -63,9 +63,12 @@ def check(name: str, value: Any, rule: Rule, hint: str | None = None) -> Any:
 def check_fields(config: Any, prefix: str = "") -> None:
     """Checks every field of a frozen dataclass under construction and puts its normal form in place."""
     cls: Any = type(config)
+    defaults = _normal_defaults(cls)
     for name, rule in _rules_of(cls).items():
-        value = check(prefix + name, getattr(config, name), rule, _help(cls))
-        object.__setattr__(config, name, value)
+        given = getattr(config, name)
+        # Most settings are left alone, and a host of hundreds of plugins comes here for each.
+        if given is not defaults.get(name, rule):
+            object.__setattr__(config, name, check(prefix + name, given, rule, _help(cls)))
 
 
 def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str = "") -> ConfigClass:
@@ -259,6 +262,21 @@ def _rules_of(cls: Any) -> dict[str, Rule]:
     rules = {field.name: get_args(field.type)[1] for field in dataclasses.fields(cls)}
     assert all(isinstance(rule, Rule) for rule in rules.values())
     return rules
+
+
+@functools.cache
+def _normal_defaults(cls: Any) -> dict[str, Any]:
+    """The defaults of a configuration's fields that are their own normal form, by name."""
+    rules = _rules_of(cls)
+    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+    return {name: default for name, default in defaults.items() if _is_normal(default, rules[name])}
+
+
+def _is_normal(value: Any, rule: Rule) -> bool:
+    try:
+        return bool(rule.accept(value) == value)
+    except (ValueError, ConfigError):
+        return False
 
 
 def _is_list(value: Any) -> bool:

@@ -297,7 +297,7 @@ class RPCPluginClient(PluginView):
         program = await self._check_program()
         runner = self._runner = open_runner(self.config)
         settings = core_settings(self.command, self.config, self.reattach, program, runner)
-        host = self._host = self._relay.host = _core.Host(settings, mailbox(), self._relay.receive)
+        host = self._host = self._relay.listen(settings)
         # Who waited for the end of an earlier attempt has been told of that.
         self._exited = None
         try:
@@ -352,7 +352,8 @@ class RPCPluginClient(PluginView):
             await asyncio.gather(self._checking, return_exceptions=True)
             self._checking = None
         if self._host is not None:
-            await outcome(self._host.close)
+            if not self._host.close_at_once():
+                await outcome(self._host.close)
             await self._relay.drain()
             self._host.forget_listener()
         if self._runner is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from ferrule import _core
 from ferrule.config import ClientConfig
 from ferrule.logs import PluginLog, output_sink, plugin_logger
+from ferrule.mailbox import mailbox
 
 __all__ = ["PluginOutput", "Relay"]
 
@@ -38,6 +40,11 @@ class PluginOutput:
 
 class Relay(PluginOutput):
     """Does it on an event loop."""
+
+    def listen(self, settings: dict[str, Any]) -> _core.Host:
+        """A host that is not started yet, and what its plugin says from now on passed on."""
+        self.host = _core.Host(settings, mailbox(), self.receive, self.log.wanted_level())
+        return self.host
 
     def receive(self) -> None:
         """Passes on one batch, and has the loop come back for the next: a flood must not hold it."""

@@ -37,10 +37,10 @@ class _Delivery:
         # Reentrant: a signal's handler may start a client during the start of another.
         self._lock = threading.RLock()
 
-    def listen(self, settings: dict[str, Any], listener: Callable[[], object]) -> _core.Host:
+    def listen(self, settings: dict[str, Any], listener: Callable[[], object], wanted_level: int | None) -> _core.Host:
         """A host whose listener is called on the thread."""
         with self._lock:
-            return _core.Host(settings, self.worker.mailbox, listener)
+            return _core.Host(settings, self.worker.mailbox, listener, wanted_level)
 
     def begin(self) -> None:
         """Sees to it that the thread runs, unless the interpreter is exiting."""
@@ -96,7 +96,7 @@ class ThreadRelay(PluginOutput):
 
     def listen(self, settings: dict[str, Any]) -> _core.Host:
         """A host that is not started yet. What its plugin says is passed on between `begin()` and `forget()`."""
-        self.host = _of_process().listen(settings, self._announce)
+        self.host = _of_process().listen(settings, self._announce, self.log.wanted_level())
         return self.host
 
     def begin(self) -> None:

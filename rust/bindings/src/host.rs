@@ -35,7 +35,8 @@ pub(crate) type Batch<'py> = (Vec<(u8, Bound<'py, PyBytes>)>, u64, Vec<(bool, Bo
 /// Log lines per batch: handling one costs Python about 10 us, and an event loop should not be held longer than a few ms.
 const LINES_PER_BATCH: usize = 256;
 
-/// One plugin, from launch to end. `listener` is called without arguments when [`Host::take`] has something.
+/// One plugin, from launch to end. `listener` is called without arguments when [`Host::take`] has something, for log lines
+/// below `wanted_level` in their own time.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Host {
     core: CoreHost,
@@ -47,11 +48,17 @@ pub(crate) struct Host {
 #[pymethods]
 impl Host {
     #[new]
-    fn new(settings: PassedSettings, mailbox: Py<Mailbox>, listener: Py<PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (settings, mailbox, listener, wanted_level))]
+    fn new(
+        settings: PassedSettings,
+        mailbox: Py<Mailbox>,
+        listener: Py<PyAny>,
+        wanted_level: Option<u8>,
+    ) -> PyResult<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let settings = Settings::try_from(settings)?;
         let (listener, wake) = mailbox.get().listener(listener);
-        let core = CoreHost::new(settings, wake);
+        let core = CoreHost::new(settings, wake, wanted_level.map(level));
         Ok(Self { core, id: NEXT.fetch_add(1, Ordering::Relaxed), mailbox, listener })
     }
 
@@ -86,6 +93,15 @@ impl Host {
             live().remove(&id);
             Ok(Outcome::Nothing)
         })
+    }
+
+    /// The same for a plugin that was stopped, which has nothing left to wait for; False if it has.
+    fn close_at_once(&self) -> bool {
+        let closed = self.core.close_at_once();
+        if closed {
+            live().remove(&self.id);
+        }
+        closed
     }
 
     /// The same without waiting for it: for a client that was forgotten.

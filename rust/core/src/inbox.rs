@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use crate::process::log_line::{Classifier, Level};
 use crate::wake::Wake;
@@ -14,6 +16,10 @@ use crate::wake::Wake;
 const LINES_LIMIT: usize = 4 << 20;
 /// Charged per line for its bookkeeping.
 const LINE_OVERHEAD: usize = 64;
+/// Lines that nobody would see do not wake the consumer, which costs it more than anything else here: they wait for the
+/// next wake, at most so long or until there are so many bytes of them. Then it may say that it sees more levels by now.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE_BYTES: usize = 256 << 10;
 /// Synchronised output that may wait, in bytes. Beyond it the plugin waits: output is never lost.
 const OUTPUT_LIMIT: usize = 1 << 20;
 
@@ -39,15 +45,18 @@ pub struct Batch {
     pub more: bool,
 }
 
-#[derive(Default)]
 struct State {
     classifier: Classifier,
+    /// The lowest level that the consumer wanted when it last looked; `None` if it wanted none.
+    wanted: Option<Level>,
     lines: VecDeque<(Level, Vec<u8>)>,
     lines_bytes: usize,
     dropped: u64,
     output: Vec<(Output, Bytes)>,
     output_bytes: usize,
     woken: bool,
+    /// Whether a wake is due in a while.
+    patient: bool,
 }
 
 /// Filled by the I/O thread, emptied by the consumer.
@@ -58,24 +67,35 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// An empty inbox that wakes its consumer when something arrives.
-    pub fn new(wake: Arc<dyn Wake>) -> Self {
-        Self { state: Mutex::default(), room: Notify::new(), wake }
+    /// An empty inbox that wakes its consumer when something arrives, and in its own time for lines below `wanted`.
+    pub fn new(wake: Arc<dyn Wake>, wanted: Option<Level>) -> Self {
+        let state = State {
+            classifier: Classifier::default(),
+            wanted,
+            lines: VecDeque::new(),
+            lines_bytes: 0,
+            dropped: 0,
+            output: Vec::new(),
+            output_bytes: 0,
+            woken: false,
+            patient: false,
+        };
+        Self { state: Mutex::new(state), room: Notify::new(), wake }
     }
 
-    /// Adds a line; never waits.
-    pub fn push_line(&self, line: Vec<u8>) {
+    /// Adds a line; never waits. To be called on the I/O thread, as the other ways to add something.
+    pub fn push_line(self: &Arc<Self>, line: Vec<u8>) {
         let mut state = self.lock();
         let level = state.classifier.level(&line);
         self.add_line(state, level, line);
     }
 
     /// Adds a remark of the host's own about the plugin.
-    pub fn push_remark(&self, level: Level, text: String) {
+    pub fn push_remark(self: &Arc<Self>, level: Level, text: String) {
         self.add_line(self.lock(), level, text.into_bytes());
     }
 
-    fn add_line(&self, mut state: MutexGuard<'_, State>, level: Level, line: Vec<u8>) {
+    fn add_line(self: &Arc<Self>, mut state: MutexGuard<'_, State>, level: Level, line: Vec<u8>) {
         let cost = line.len() + LINE_OVERHEAD;
         if state.lines_bytes + cost > LINES_LIMIT {
             state.dropped += 1;
@@ -83,7 +103,13 @@ impl Inbox {
             state.lines_bytes += cost;
             state.lines.push_back((level, line));
         }
-        self.announce(state);
+        let is_seen = state.wanted.is_some_and(|wanted| level >= wanted);
+        if is_seen || state.lines_bytes > PATIENCE_BYTES {
+            self.announce(state);
+        } else if !state.woken && !std::mem::replace(&mut state.patient, true) {
+            drop(state);
+            self.announce_later();
+        }
     }
 
     /// Adds synchronised output; waits while too much of it is unread.
@@ -100,6 +126,7 @@ impl Inbox {
     /// Hands over what waits, at most `limit` lines; those below `wanted` are forgotten.
     pub fn take(&self, wanted: Option<Level>, limit: usize) -> Batch {
         let mut state = self.lock();
+        state.wanted = wanted;
         let mut lines = Vec::new();
         while lines.len() < limit {
             let Some((level, line)) = state.lines.pop_front() else { break };
@@ -123,6 +150,20 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn announce_later(self: &Arc<Self>) {
+        let inbox = Arc::downgrade(self);
+        tokio::spawn(async move {
+            sleep(PATIENCE).await;
+            let Some(inbox) = inbox.upgrade() else { return };
+            let mut state = inbox.lock();
+            state.patient = false;
+            // Somebody may have looked meanwhile.
+            if !state.lines.is_empty() {
+                inbox.announce(state);
+            }
+        });
+    }
+
     fn announce(&self, mut state: MutexGuard<'_, State>) {
         let first = !std::mem::replace(&mut state.woken, true);
         drop(state);
@@ -138,15 +179,17 @@ mod tests {
 
     use super::*;
 
-    fn inbox() -> (Inbox, Arc<AtomicUsize>) {
+    fn inbox() -> (Arc<Inbox>, Arc<AtomicUsize>) {
+        inbox_for(Some(Level::Trace))
+    }
+
+    fn inbox_for(wanted: Option<Level>) -> (Arc<Inbox>, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
         let counter = wakes.clone();
-        (
-            Inbox::new(Arc::new(move || {
-                counter.fetch_add(1, Ordering::Relaxed);
-            })),
-            wakes,
-        )
+        let wake = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
+        (Arc::new(Inbox::new(Arc::new(wake), wanted)), wakes)
     }
 
     #[test]
@@ -168,6 +211,38 @@ mod tests {
         assert_eq!(inbox.take(Some(Level::Warn), usize::MAX).lines, [(Level::Error, b"[ERROR] yes".to_vec())]);
         inbox.push_line(b"[ERROR] nobody listens".to_vec());
         assert!(inbox.take(None, usize::MAX).lines.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_that_nobody_sees_wait_for_a_wake_in_their_own_time() {
+        let (inbox, wakes) = inbox_for(Some(Level::Warn));
+        for _ in 0..10 {
+            inbox.push_line(b"[DEBUG] who cares".to_vec());
+        }
+        assert_eq!(wakes.load(Ordering::Relaxed), 0);
+        sleep(PATIENCE * 2).await;
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        // The level was lowered meanwhile.
+        assert_eq!(inbox.take(Some(Level::Debug), usize::MAX).lines.len(), 10);
+        inbox.push_line(b"[DEBUG] we do".to_vec());
+        assert_eq!(wakes.load(Ordering::Relaxed), 2);
+        assert_eq!(inbox.take(None, usize::MAX).lines.len(), 0);
+        inbox.push_line(b"[ERROR] not even this".to_vec());
+        inbox.push_output(Output::Stdout, Bytes::from_static(b"but this")).await;
+        assert_eq!(wakes.load(Ordering::Relaxed), 3);
+        assert_eq!(inbox.take(None, usize::MAX).output.len(), 1);
+        sleep(PATIENCE * 2).await;
+        assert_eq!(wakes.load(Ordering::Relaxed), 3, "nothing waited");
+    }
+
+    #[tokio::test]
+    async fn many_lines_that_nobody_sees_do_not_wait() {
+        let (inbox, wakes) = inbox_for(None);
+        for _ in 0..PATIENCE_BYTES / 1000 {
+            inbox.push_line(vec![b'x'; 1000]);
+        }
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        assert_eq!(inbox.take(None, usize::MAX).dropped, 0);
     }
 
     #[test]
@@ -203,7 +278,6 @@ mod tests {
     #[tokio::test]
     async fn output_waits_for_room_and_none_is_lost() {
         let (inbox, _) = inbox();
-        let inbox = Arc::new(inbox);
         let filler = inbox.clone();
         let task = tokio::spawn(async move {
             for _ in 0..100 {

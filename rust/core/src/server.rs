@@ -14,6 +14,7 @@ use crate::certificate::{Identity, SERVER_NAME, parse_pem_certificates};
 use crate::error::{Error, ErrorKind};
 use crate::handshake;
 use crate::inbox::Inbox;
+use crate::process::log_line::Level;
 use crate::settings::{Curve, TlsFiles, Transports};
 use crate::tls::{ALPN_H2, Trust, client_config, server_config};
 use crate::transport::listener::{Listener, Place};
@@ -91,7 +92,7 @@ struct Protection {
 impl PluginServer {
     /// A server that does nothing yet; `wake` is told when somebody was refused.
     pub fn new(settings: Settings, wake: Arc<dyn Wake>) -> Self {
-        let (inbox, broker) = (Arc::new(Inbox::new(wake)), OnceLock::new());
+        let (inbox, broker) = (Arc::new(Inbox::new(wake, Some(Level::Trace))), OnceLock::new());
         Self(Arc::new(Shared { settings, inbox, broker, place: Mutex::new(None) }))
     }
 

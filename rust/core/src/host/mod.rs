@@ -27,6 +27,7 @@ use crate::error::{Error, ErrorKind, Evidence};
 use crate::grpc::GrpcClient;
 use crate::grpc::channel::{Channel, Settings as ChannelSettings};
 use crate::inbox::Inbox;
+use crate::process::log_line::Level;
 use crate::process::stop::{Rung, StopReport, kill, stop};
 use crate::process::{ExitStatus, Process};
 use crate::settings::Settings;
@@ -70,12 +71,12 @@ struct Shared {
 }
 
 impl Host {
-    /// A host that has done nothing yet; `wake` is told when the inbox fills.
-    pub fn new(mut settings: Settings, wake: Arc<dyn Wake>) -> Self {
+    /// A host that has done nothing yet; `wake` is told when the inbox fills, at once by lines at or above `wanted`.
+    pub fn new(mut settings: Settings, wake: Arc<dyn Wake>, wanted: Option<Level>) -> Self {
         Self(Arc::new(Shared {
             executable: StdMutex::new(settings.executable.take()),
             settings,
-            inbox: Arc::new(Inbox::new(wake)),
+            inbox: Arc::new(Inbox::new(wake, wanted)),
             traffic: Traffic::default(),
             identity: OnceLock::new(),
             process: OnceLock::new(),
@@ -114,7 +115,7 @@ impl Host {
         }
     }
 
-    /// Ends the plugin by the ladder. What it said last can still be taken; its directory stays until [`Host::close`].
+    /// Ends the plugin by the ladder, and gives back what nobody can use any more. What it said last can still be taken.
     pub async fn stop(&self) -> StopReport {
         let mut place = self.0.session.lock().await;
         let Some(session) = place.as_mut() else {
@@ -133,7 +134,22 @@ impl Host {
         };
         session.finish_stdio().await;
         session.disconnect();
+        // Calls over the bridge are still to be told how the plugin ended.
+        let is_of_use = session.process.exit_status().is_none() || session.bridge.is_some();
+        if let Some(session) = place.take_if(|_| !is_of_use) {
+            session.destroy().await;
+        }
         report
+    }
+
+    /// Closes at once what has nothing left to give back; `false` if that takes [`Host::close`].
+    #[must_use]
+    pub fn close_at_once(&self) -> bool {
+        let is_empty = self.0.session.try_lock().is_ok_and(|place| place.is_none());
+        if is_empty {
+            self.0.given_up.cancel();
+        }
+        is_empty
     }
 
     /// Gives everything back, at any moment, also during a start; kills the plugin if it still runs.
@@ -183,7 +199,7 @@ impl Host {
 
     /// Log lines and output that wait to be read.
     #[must_use]
-    pub fn inbox(&self) -> &Inbox {
+    pub fn inbox(&self) -> &Arc<Inbox> {
         &self.0.inbox
     }
 

@@ -51,6 +51,15 @@ impl PrivateDirectory {
     }
 }
 
+impl Drop for PrivateDirectory {
+    fn drop(&mut self) {
+        // As a rule its sockets are gone by now, and looking through an empty directory costs more than removing it.
+        if std::fs::remove_dir(self.path()).is_ok() {
+            self.0.disable_cleanup(true);
+        }
+    }
+}
+
 #[cfg(unix)]
 fn make(base: &Path) -> std::io::Result<TempDir> {
     use std::os::unix::fs::PermissionsExt;
