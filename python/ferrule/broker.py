@@ -16,7 +16,7 @@ from typing import Any, Self
 import grpc.aio
 
 from ferrule import _core
-from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id
+from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id, listen
 from ferrule.channel import Channel
 from ferrule.mailbox import outcome
 
@@ -121,13 +121,14 @@ class GRPCBroker:
 
         Raises:
             ConfigError: As for `accept`; so for the other errors. What `register` raises comes through.
+            TransportError: The other side, or this one, was stopped meanwhile.
         """
         server = grpc.aio.server(options=[*SERVER_OPTIONS, *(options or ())])
         try:
             register(server)
             listener = await self.accept(service_id)
             try:
-                server.add_insecure_port(listener.target)
+                listen(server, listener.target)
                 await server.start()
             except BaseException:
                 await listener.close()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ferrule.errors import ProtocolError
+from ferrule.errors import ProtocolError, TransportError
 from ferrule.rules import check, whole_number
 
 if TYPE_CHECKING:
-    from ferrule import _core
-    from ferrule.errors import TransportError
+    import grpc
+    import grpc.aio
 
-__all__ = ["SERVER_OPTIONS", "ListenerView", "checked_id", "network_of", "unreached"]
+    from ferrule import _core
+
+__all__ = ["SERVER_OPTIONS", "ListenerView", "checked_id", "listen", "network_of", "unreached"]
 
 _SERVICE_ID = whole_number(0, 2**32 - 1)
 _UNLIMITED = -1
@@ -31,6 +33,19 @@ def checked_id(service_id: int) -> int:
     """
     number: int = check("service_id", service_id, _SERVICE_ID, "Take it from the broker's next_id().")
     return number
+
+
+def listen(server: grpc.Server | grpc.aio.Server, target: str) -> None:
+    """Has a server listen where a listener's connections are carried.
+
+    Raises:
+        TransportError: It cannot, for example because the plugin was stopped meanwhile and its sockets are gone.
+    """
+    try:
+        server.add_insecure_port(target)
+    except RuntimeError as error:
+        message = f"the server of a brokered service cannot listen at {target}: {error}"
+        raise TransportError(message, "Serve while the plugin runs.", "listen.failed") from error
 
 
 def network_of(address: str) -> tuple[str, str]:

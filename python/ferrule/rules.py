@@ -274,9 +274,10 @@ def _normal_defaults(cls: Any) -> dict[str, Any]:
 
 def _is_normal(value: Any, rule: Rule) -> bool:
     try:
-        return bool(rule.accept(value) == value)
+        normal = rule.accept(value)
     except (ValueError, ConfigError):
         return False
+    return type(normal) is type(value) and bool(normal == value)
 
 
 def _is_list(value: Any) -> bool:

@@ -15,8 +15,13 @@ import pytest
 
 from broker.test_matrix import plugin
 from broker.witness import Witness, serve_witness
+from ferrule import _core
+from ferrule.channel.options import channel_settings
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ProtocolError
+from ferrule.mailbox import mailbox, outcome
+from ferrule.server import ServerConfig
+from ferrule.server.negotiation import negotiate
 from integration.broker_program import SERVICE
 from integration.hostile_broker_program import OFFERED, SERVED
 from integration.processes import until
@@ -51,6 +56,22 @@ async def flood(client: RPCPluginClient) -> None:
     """Returns when the plugin has sent everything, and the host has read all but the last window of it."""
     channel: Any = client.grpc_channel
     await channel.unary_unary("/test/Flood")(b"", timeout=LIMIT)
+
+
+async def test_plugin_is_let_in_after_it_gave_up() -> None:
+    settings = negotiate(ServerConfig.of(EXCHANGE_CONFIG), (1,), {"PLUGIN_MULTIPLEX_GRPC": "true"}).core_settings
+    server = _core.PluginServer(settings, mailbox(), lambda: None)
+    await outcome(server.start)
+    stream = server.broker_stream(mailbox(), lambda: None)
+    dial = channel_settings((), None)
+    with pytest.raises(ProtocolError, match="7"):
+        await outcome(lambda *to: server.broker().dial(7, dial, *to))
+    # Who remarks on it is this thread, and nobody listens to remarks.
+    server.take(None)
+    stream.receive(b"\x08\x07\x22\x04\x08\x01\x10\x01")
+    await until(lambda: server.take(0)[0])
+    stream.close()
+    await outcome(server.close)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,9 @@ from broker.exchange_pb2_grpc import (
 from broker.witness import Witness, serve_witness
 from conftest import descriptors
 from ferrule.broker import BrokerServer
+from ferrule.brokered import listen
 from ferrule.client import RPCPluginClient
-from ferrule.errors import ConfigError, ProtocolError, RPCPluginError, SecurityError
+from ferrule.errors import ConfigError, ProtocolError, RPCPluginError, SecurityError, TransportError
 from integration.kv import kv_client, started
 from integration.processes import until
 from peers import EXCHANGE_CONFIG, go_exchange, go_kv, python_kv
@@ -58,6 +59,14 @@ class Sum(AddHelperServicer):
 
     def Sum(self, request: SumRequest, context: Any) -> SumResponse:  # type: ignore[override]
         return SumResponse(r=request.a + request.b)
+
+
+async def test_sockets_that_are_gone_when_a_server_is_to_listen() -> None:
+    server = grpc.aio.server()
+    with pytest.raises(TransportError, match=r"cannot listen at unix:/nowhere/serve1") as caught:
+        listen(server, "unix:/nowhere/serve1")
+    assert caught.value.code == "listen.failed"
+    await server.stop(None)
 
 
 async def witness(client: RPCPluginClient, token: int) -> tuple[int, BrokerServer]:

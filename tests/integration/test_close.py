@@ -6,19 +6,26 @@ That nothing is left - process, plugin, thread, task, file - is checked after ea
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import children, descriptors
+from ferrule import _core
 from ferrule.client import RPCPluginClient
+from ferrule.client.launch import core_settings
+from ferrule.config import ClientConfig
 from ferrule.errors import RPCPluginError, TransportError
+from ferrule.mailbox import mailbox, outcome
 from ferrule.testing.kv_pb2 import EchoRequest, PutRequest
 from integration.kv import both_plugins, kv_client, kv_stub, started
 from integration.processes import is_running, until
-from peers import Command, go_kv, python_kv
+from peers import Command, go_kv, kv_config, python_kv
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -90,6 +97,66 @@ async def test_close_so_many_turns_of_the_loop_after_start_began(yields: int) ->
     # A start that had not begun when it was closed is a start after close(), and goes through.
     assert isinstance(result, TransportError) or (yields == 0 and result is None)
     await client.close()
+
+
+async def test_start_that_has_not_begun_takes_time_to_close() -> None:
+    for _ in range(20):
+        settings = core_settings(tuple(python_kv("hang")), ClientConfig.of(kv_config()))
+        host = _core.Host(settings, mailbox(), lambda: None, None)
+        started = asyncio.get_running_loop().create_future()
+        host.start(mailbox(), started)
+        # The I/O thread has hardly heard of it.
+        assert not host.close_at_once()
+        await outcome(host.close)
+        with pytest.raises(TransportError, match="closed while it started"):
+            await started
+
+
+class EagerTask(asyncio.Task[Any]):
+    """Takes its first step when it is made, and is done if that was the last: as in Python 3.12's eager tasks."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], **options: Any) -> None:
+        self._over: Any = None
+        try:
+            first = work.send(None)
+        except StopIteration as stop:
+            self._over = stop
+            work, first = asyncio.sleep(0), None
+        super().__init__(resumed(work, first) if self._over is None else work, **options)
+
+    def done(self) -> bool:
+        return self._over is not None or super().done()
+
+
+@types.coroutine
+def resumed(work: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
+    """The rest of a coroutine whose first step is taken."""
+    while True:
+        try:
+            value = yield waits_for
+        except BaseException as error:  # noqa: BLE001 - it is the coroutine's
+            step = functools.partial(work.throw, error)
+        else:
+            step = functools.partial(work.send, value)
+        try:
+            waits_for = step()
+        except StopIteration as stop:
+            return stop.value
+
+
+async def test_eager_tasks(temporary_directory: Path) -> None:
+    client = kv_client(python_kv())
+    for _ in range(2):
+        await client.start()
+        assert client.is_started
+        await client.shutdown_plugin()
+        asyncio.get_running_loop().set_task_factory(lambda _, work, **options: EagerTask(work, **options))
+        try:
+            await client.close()
+        finally:
+            asyncio.get_running_loop().set_task_factory(None)
+        assert not client.is_started
+    assert list(temporary_directory.iterdir()) == []
 
 
 async def test_start_within_a_limit_of_the_caller(temporary_directory: Path) -> None:

@@ -81,6 +81,27 @@ async def test_lines_become_records_in_order(plugin: Command, recorder: Recorder
 
 
 @both_plugins
+async def test_level_may_be_lowered_while_the_plugin_runs(plugin: Command, recorder: Recorder) -> None:
+    # One that `logging` knows: others do not hear of a change of their level.
+    logger = logging.getLogger("ferrule.plugin.whose_level_changes")
+    logger.addHandler(recorder)
+    logger.setLevel(logging.WARNING)
+
+    def seen() -> list[str]:
+        return [record.getMessage() for record in recorder.records]
+
+    async with started(plugin(), logger=logger) as (_, kv):
+        await kv.Noise(NoiseRequest(stderr_lines=["[DEBUG] unseen", "[WARN] first"]))
+        await until(lambda: "[WARN] first" in seen())
+        logger.setLevel(logging.DEBUG)
+        # Below the level that the core was told last: nothing else makes it look again.
+        await kv.Noise(NoiseRequest(stderr_lines=["[DEBUG] second"]))
+        await until(lambda: "[DEBUG] second" in seen())
+        assert seen() == ["[WARN] first", "[DEBUG] second"]
+    logger.removeHandler(recorder)
+
+
+@both_plugins
 async def test_fields_of_a_line(plugin: Command, recorder: Recorder) -> None:
     line = hclog("info", "it happened", **{"@module": "kv.store", "key": "colour", "tries": 3, "nested": {"a": [1]}})
     async with started(plugin(), logger=recorder.logger) as (client, kv):

@@ -79,7 +79,7 @@ def core_settings(
     return {
         "command": list(command),
         "working_directory": config.cwd,
-        "inherit_environment": not config.skip_host_env,
+        "host_environment": {} if config.skip_host_env else dict(os.environ),
         "environment": dict(config.env),
         "search_path": config.env.get("PATH", os.environ.get("PATH", os.defpath)),
         "cookie": (config.magic_cookie_key, config.magic_cookie_value),

@@ -173,7 +173,8 @@ class RPCPluginClient(PluginView):
 
         Asks by `GRPCController.Shutdown` and waits up to `shutdown_timeout`; then SIGTERM, up to `kill_timeout`; then
         SIGKILL for the plugin's whole process group. How far it went is in `stop_report`. All that the plugin wrote
-        before its end has been delivered when this returns. A plugin that was attached to, and is not `owned`, runs on.
+        before its end has been delivered when this returns; its socket directory is gone, unless `channel="grpcio"`
+        still goes through it. A plugin that was attached to, and is not `owned`, runs on.
         """
         if self._host is None or not self.is_started:
             return
@@ -188,13 +189,17 @@ class RPCPluginClient(PluginView):
         A plugin that was attached to, and is not `owned`, runs on. May be called at any moment, also during `start()`,
         and as often as one likes; every call returns when all is given back.
         """
-        if self._closing is None:
+        closing = self._closing
+        if closing is None:
             if not self._open:
                 return
             self._check_process()
-            self._closing = asyncio.get_running_loop().create_task(self._close(), name="ferrule close")
+            closing = asyncio.get_running_loop().create_task(self._close(), name="ferrule close")
+            # An eager one may be over.
+            if not closing.done():
+                self._closing = closing
         # A caller that is cancelled must not stop the cleaning up.
-        await asyncio.shield(self._closing)
+        await asyncio.shield(closing)
 
     async def wait_exited(self) -> int | None:
         """Waits until the plugin's process ends, for whatever reason; a crash is known at once.

@@ -13,7 +13,7 @@ from typing import Any, Self
 import grpc
 
 from ferrule import _core
-from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id
+from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id, listen
 from ferrule.channel.sync import SyncChannel
 from ferrule.sync.operation import Operation
 
@@ -126,6 +126,7 @@ class GRPCBroker:
 
         Raises:
             ConfigError: As for `accept`; so for the other errors. What `register` raises comes through.
+            TransportError: The plugin was stopped meanwhile.
         """
         threads = ThreadPoolExecutor(max_workers, thread_name_prefix=f"ferrule-broker-{service_id}")
         server = grpc.server(threads, options=[*SERVER_OPTIONS, *(options or ())])
@@ -133,7 +134,7 @@ class GRPCBroker:
             register(server)
             listener = self.accept(service_id)
             try:
-                server.add_insecure_port(listener.target)
+                listen(server, listener.target)
                 server.start()
             except BaseException:
                 listener.close()

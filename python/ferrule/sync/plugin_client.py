@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ferrule import _core
+from ferrule.brokered import network_of, unreached
 from ferrule.channel.sync import SyncChannel
 from ferrule.client.launch import check_program, core_settings, native_settings, open_sync_channel
 from ferrule.client.lifecycle import (
@@ -240,9 +241,6 @@ class RPCPluginClient(PluginView):
             ProtocolError: Nothing answers at the address.
             SecurityError: Something with the wrong certificate answers there.
         """
-        # Loaded late: few plugins have a use for it.
-        from ferrule.brokered import network_of, unreached
-
         try:
             return self.broker.dial_address(*network_of(address))
         except TransportError as error:

@@ -71,7 +71,13 @@ pub(crate) fn parse_handshake<'py>(
 #[pyfunction]
 #[pyo3(signature = (program, directory, search_path))]
 #[allow(clippy::needless_pass_by_value)] // PyO3 hands over owned paths.
-pub(crate) fn find_program(program: PathBuf, directory: Option<PathBuf>, search_path: OsString) -> PyResult<OsString> {
-    let found = diagnose::find_program(&program, directory.as_deref(), &search_path);
+pub(crate) fn find_program(
+    py: Python<'_>,
+    program: PathBuf,
+    directory: Option<PathBuf>,
+    search_path: OsString,
+) -> PyResult<OsString> {
+    // A directory of PATH may be far away.
+    let found = py.detach(|| diagnose::find_program(&program, directory.as_deref(), &search_path));
     found.map(PathBuf::into_os_string).map_err(|error| to_py_err(&error))
 }

@@ -126,6 +126,13 @@ pub(crate) fn begin(work: impl Future<Output = ()> + Send + 'static) -> PyResult
     })
 }
 
+/// Does something here that may leave tasks for the I/O thread.
+pub(crate) fn entered<R>(act: impl FnOnce() -> R) -> PyResult<R> {
+    let runtime = with_thread(|thread| thread.runtime.clone())?;
+    let _entered = runtime.enter();
+    Ok(act())
+}
+
 /// Whether this process is a fork of the one that has the I/O thread.
 pub(crate) fn is_forked() -> bool {
     let place = IO_THREAD.lock().unwrap_or_else(PoisonError::into_inner);

@@ -172,7 +172,7 @@ pub(crate) struct BrokerStream {
 impl BrokerStream {
     /// Takes a serialised ConnInfo of the host.
     fn receive(&self, message: &[u8]) -> PyResult<()> {
-        self.broker.receive_bytes(message).map_err(|error| to_py_err(&error))
+        io_thread::entered(|| self.broker.receive_bytes(message))?.map_err(|error| to_py_err(&error))
     }
 
     /// Serialised ConnInfos for the host.

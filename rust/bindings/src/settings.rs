@@ -21,7 +21,7 @@ use crate::runner::RunnerDesk;
 pub(crate) struct PassedSettings {
     command: Vec<OsString>,
     working_directory: Option<PathBuf>,
-    inherit_environment: bool,
+    host_environment: HashMap<OsString, OsString>,
     environment: HashMap<OsString, OsString>,
     search_path: OsString,
     cookie: (String, String),
@@ -119,12 +119,10 @@ impl TryFrom<PassedSettings> for Settings {
             None if passed.auto_mtls => Security::AutoMtls(curve(&passed.curve)?),
             None => Security::Plaintext,
         };
-        // Python changes the environment only while it holds the interpreter, as this thread does now.
-        let host_environment = if passed.inherit_environment { std::env::vars_os().collect() } else { Vec::new() };
         Ok(Self {
             command: passed.command,
             working_directory: passed.working_directory,
-            host_environment,
+            host_environment: passed.host_environment.into_iter().collect(),
             environment: passed.environment.into_iter().collect(),
             search_path: passed.search_path,
             cookie: passed.cookie,

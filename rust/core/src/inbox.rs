@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::process::log_line::{Classifier, Level};
@@ -18,7 +19,7 @@ const LINES_LIMIT: usize = 4 << 20;
 const LINE_OVERHEAD: usize = 64;
 /// Lines that nobody would see do not wake the consumer, which costs it more than anything else here: they wait for the
 /// next wake, at most so long or until there are so many bytes of them. Then it may say that it sees more levels by now.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(100);
 const PATIENCE_BYTES: usize = 256 << 10;
 /// Synchronised output that may wait, in bytes. Beyond it the plugin waits: output is never lost.
 const OUTPUT_LIMIT: usize = 1 << 20;
@@ -55,8 +56,8 @@ struct State {
     output: Vec<(Output, Bytes)>,
     output_bytes: usize,
     woken: bool,
-    /// Whether a wake is due in a while.
-    patient: bool,
+    /// A wake that is due in a while.
+    later: Option<AbortHandle>,
 }
 
 /// Filled by the I/O thread, emptied by the consumer.
@@ -78,12 +79,12 @@ impl Inbox {
             output: Vec::new(),
             output_bytes: 0,
             woken: false,
-            patient: false,
+            later: None,
         };
         Self { state: Mutex::new(state), room: Notify::new(), wake }
     }
 
-    /// Adds a line; never waits. To be called on the I/O thread, as the other ways to add something.
+    /// Adds a line; never waits. Within the runtime, as the other ways to add something.
     pub fn push_line(self: &Arc<Self>, line: Vec<u8>) {
         let mut state = self.lock();
         let level = state.classifier.level(&line);
@@ -106,9 +107,19 @@ impl Inbox {
         let is_seen = state.wanted.is_some_and(|wanted| level >= wanted);
         if is_seen || state.lines_bytes > PATIENCE_BYTES {
             self.announce(state);
-        } else if !state.woken && !std::mem::replace(&mut state.patient, true) {
-            drop(state);
-            self.announce_later();
+        } else if !state.woken && state.later.is_none() {
+            state.later = Some(self.announce_later());
+        }
+    }
+
+    /// There will be no more lines: those that wait are announced.
+    pub fn end_lines(&self) {
+        let mut state = self.lock();
+        if let Some(later) = state.later.take() {
+            later.abort();
+        }
+        if !state.lines.is_empty() {
+            self.announce(state);
         }
     }
 
@@ -150,18 +161,19 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn announce_later(self: &Arc<Self>) {
+    fn announce_later(self: &Arc<Self>) -> AbortHandle {
         let inbox = Arc::downgrade(self);
-        tokio::spawn(async move {
+        let announcing = tokio::spawn(async move {
             sleep(PATIENCE).await;
             let Some(inbox) = inbox.upgrade() else { return };
             let mut state = inbox.lock();
-            state.patient = false;
+            state.later = None;
             // Somebody may have looked meanwhile.
             if !state.lines.is_empty() {
                 inbox.announce(state);
             }
         });
+        announcing.abort_handle()
     }
 
     fn announce(&self, mut state: MutexGuard<'_, State>) {
@@ -233,6 +245,12 @@ mod tests {
         assert_eq!(inbox.take(None, usize::MAX).output.len(), 1);
         sleep(PATIENCE * 2).await;
         assert_eq!(wakes.load(Ordering::Relaxed), 3, "nothing waited");
+        inbox.push_line(b"[ERROR] and the last".to_vec());
+        inbox.end_lines();
+        assert_eq!(wakes.load(Ordering::Relaxed), 4);
+        inbox.take(None, usize::MAX);
+        sleep(PATIENCE * 2).await;
+        assert_eq!(wakes.load(Ordering::Relaxed), 4, "the last wake was the last");
     }
 
     #[tokio::test]

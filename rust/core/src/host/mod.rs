@@ -92,8 +92,9 @@ impl Host {
         let mut place = self.0.session.lock().await;
         let begun = Instant::now();
         let (mut session, announced) = tokio::select! {
-            launched = self.launch() => launched?,
+            biased;
             () = self.0.given_up.cancelled() => return Err(given_up()),
+            launched = self.launch() => launched?,
         };
         let launched = begun.elapsed();
         let result = tokio::select! {
@@ -145,11 +146,13 @@ impl Host {
     /// Closes at once what has nothing left to give back; `false` if that takes [`Host::close`].
     #[must_use]
     pub fn close_at_once(&self) -> bool {
-        let is_empty = self.0.session.try_lock().is_ok_and(|place| place.is_none());
-        if is_empty {
+        // A start that was not begun yet holds no lock either, but has no process. The process is known under the lock.
+        let was_given_back = || self.0.session.try_lock().is_ok_and(|place| place.is_none());
+        let is_closed = self.was_launched() && was_given_back();
+        if is_closed {
             self.0.given_up.cancel();
         }
-        is_empty
+        is_closed
     }
 
     /// Gives everything back, at any moment, also during a start; kills the plugin if it still runs.

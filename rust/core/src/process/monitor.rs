@@ -230,6 +230,7 @@ async fn read_stderr(pipe: Option<OwnedFd>, ended: watch::Receiver<bool>, tail: 
     };
     read_to_end(pipe, ended, |bytes| splitter.feed(bytes, &mut keep)).await;
     splitter.finish(&mut keep);
+    inbox.end_lines();
 }
 
 /// Bytes of one read.
