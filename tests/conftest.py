@@ -53,6 +53,12 @@ def descriptors() -> dict[int, str]:
     return found
 
 
+def pytest_collection_finish() -> None:
+    """Leaves out what the tests themselves consist of from each collection that looks for what a test left behind."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def temporary_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory of the test's own for sockets, short enough for them; must be empty in the end."""
