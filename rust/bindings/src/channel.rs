@@ -240,8 +240,8 @@ impl Channel {
                 call.finish(status.into());
                 Ok(())
             }
-            // The lone call of a channel; of many at once the I/O thread sends all together.
-            None if self.core.is_idle_and_ready() && is_small(&request) => {
+            // Of many at once the I/O thread sends all together.
+            None if self.core.admit() && is_small(&request) => {
                 io_thread::begin(self.core.clone().run(call.clone(), request))
             }
             None => io_thread::spawn(self.core.clone().run(call.clone(), request)),

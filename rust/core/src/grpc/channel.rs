@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -98,6 +99,8 @@ pub(super) struct Shared {
     pub(super) state: watch::Sender<State>,
     place: Mutex<Place>,
     pub(super) counters: Counters,
+    /// Whether the latest call found it idle.
+    was_idle: AtomicBool,
 }
 
 #[derive(Default)]
@@ -122,13 +125,23 @@ impl Channel {
         };
         let state = watch::Sender::new(State::Idle);
         let (place, counters) = (Mutex::default(), Counters::default());
-        Self(Arc::new(Shared { connector, settings, profile, state, place, counters }))
+        let was_idle = AtomicBool::new(false);
+        Self(Arc::new(Shared { connector, settings, profile, state, place, counters, was_idle }))
     }
 
-    /// Makes a call; returns when it has ended. To be run on the I/O thread.
+    /// Counts a call that is about to run; whether it is a lone one: no other uses the connection, as when the one before
+    /// it began. The first of many finds the channel idle as well.
+    #[must_use]
+    pub fn admit(&self) -> bool {
+        let shared = &self.0;
+        let is_idle = shared.counters.calls_active() == 0;
+        shared.counters.call_started();
+        shared.was_idle.swap(is_idle, Ordering::Relaxed) && is_idle && self.state() == State::Ready
+    }
+
+    /// Makes a call that was admitted; returns when it has ended. To be run on the I/O thread.
     pub async fn run(self, call: Call, mut request: Request) {
         let counters = &self.0.counters;
-        counters.call_started();
         let running = Running { call: &call, counters };
         let deadline = request.deadline;
         let end = tokio::select! {
@@ -139,12 +152,6 @@ impl Channel {
             end = self.make(&call, &mut request) => Some(in_time(end, deadline)),
         };
         running.end(end);
-    }
-
-    /// Whether there is a connection, and no call uses it.
-    #[must_use]
-    pub fn is_idle_and_ready(&self) -> bool {
-        self.0.counters.calls_active() == 0 && self.state() == State::Ready
     }
 
     /// The state; see [`Channel::connect`] for changing it.
