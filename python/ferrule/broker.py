@@ -16,7 +16,7 @@ from typing import Any, Self
 import grpc.aio
 
 from ferrule import _core
-from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id, listen
+from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id, listen, start
 from ferrule.channel import Channel
 from ferrule.mailbox import outcome
 
@@ -129,7 +129,7 @@ class GRPCBroker:
             listener = await self.accept(service_id)
             try:
                 listen(server, listener.target)
-                await server.start()
+                await start(server)
             except BaseException:
                 await listener.close()
                 raise

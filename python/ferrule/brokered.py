@@ -1,7 +1,8 @@
-"""What the brokers for event loops and for threads have in common."""
+"""What the brokers for event loops and for threads have in common, and the servers behind them."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from ferrule import _core
 
-__all__ = ["SERVER_OPTIONS", "ListenerView", "checked_id", "listen", "network_of", "unreached"]
+__all__ = ["SERVER_OPTIONS", "ListenerView", "checked_id", "listen", "network_of", "start", "unreached"]
 
 _SERVICE_ID = whole_number(0, 2**32 - 1)
 _UNLIMITED = -1
@@ -46,6 +47,16 @@ def listen(server: grpc.Server | grpc.aio.Server, target: str) -> None:
     except RuntimeError as error:
         message = f"the server of a brokered service cannot listen at {target}: {error}"
         raise TransportError(message, "Serve while the plugin runs.", "listen.failed") from error
+
+
+async def start(server: grpc.aio.Server) -> None:
+    """Starts a server, to the end even if the caller is cancelled: grpcio's own start would break half-way."""
+    starting = asyncio.ensure_future(server.start())
+    try:
+        await asyncio.shield(starting)
+    finally:
+        # It takes a turn of the loop.
+        await starting
 
 
 def network_of(address: str) -> tuple[str, str]:

@@ -241,6 +241,21 @@ async def test_cancelled_operations_leave_nothing_behind(temporary_directory: Pa
         await until(lambda: sorted(temporary_directory.rglob("*")) == files)
 
 
+async def test_serving_may_be_cancelled_at_any_turn(temporary_directory: Path) -> None:
+    async with exchanging() as (client, _):
+        files = sorted(temporary_directory.rglob("*"))
+        for turns in range(40):
+            task = asyncio.ensure_future(witness(client, 3))
+            # With the I/O thread's answer there, the rest are turns of the loop.
+            await until(lambda: client.broker._listeners)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await (await task)[1].stop()
+        await until(lambda: sorted(temporary_directory.rglob("*")) == files)
+
+
 @ways
 async def test_plugin_that_dies_ends_what_waits(multiplex: bool) -> None:
     async with exchanging(broker_multiplex=multiplex) as (client, _):

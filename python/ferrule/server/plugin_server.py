@@ -17,6 +17,7 @@ import grpc.aio
 
 from ferrule import _core
 from ferrule.broker import GRPCBroker
+from ferrule.brokered import start
 from ferrule.channel.options import channel_settings
 from ferrule.errors import HandshakeError, RPCPluginError, TransportError
 from ferrule.logs import LEVELS, TRACE
@@ -243,7 +244,7 @@ class RPCPluginServer:
         except RuntimeError as error:
             hint = "Check the temporary directory; a path of more than about 100 bytes is too long for a socket."
             raise TransportError(f"gRPC cannot listen on {os.fspath(backend)!r}", hint, "server.backend") from error
-        await self._grpc.start()
+        await start(self._grpc)
 
     def _signal_actions(self) -> dict[signal.Signals, Callable[[], object]]:
         actions: dict[signal.Signals, Callable[[], object]] = {signal.SIGTERM: self._begin_stop}
