@@ -67,7 +67,7 @@ def check_fields(config: Any, prefix: str = "") -> None:
     for name, rule in _rules_of(cls).items():
         given = getattr(config, name)
         # Most settings are left alone, and a host of hundreds of plugins comes here for each.
-        if given is not defaults.get(name, rule):
+        if name not in defaults or given is not defaults[name]:
             object.__setattr__(config, name, check(prefix + name, given, rule, _help(cls)))
 
 

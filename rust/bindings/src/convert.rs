@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::fs::{Mode, OFlags};
 
+use crate::detached::detached;
 use crate::errors::to_py_err;
 
 /// Seconds to a duration; the Python face has checked the range.
@@ -78,6 +79,6 @@ pub(crate) fn find_program(
     search_path: OsString,
 ) -> PyResult<OsString> {
     // A directory of PATH may be far away.
-    let found = py.detach(|| diagnose::find_program(&program, directory.as_deref(), &search_path));
+    let found = detached(py, || diagnose::find_program(&program, directory.as_deref(), &search_path));
     found.map(PathBuf::into_os_string).map_err(|error| to_py_err(&error))
 }

@@ -136,8 +136,8 @@ impl Host {
         session.finish_stdio().await;
         session.disconnect();
         // Calls over the bridge are still to be told how the plugin ended.
-        let is_of_use = session.process.exit_status().is_none() || session.bridge.is_some();
-        if let Some(session) = place.take_if(|_| !is_of_use) {
+        let is_useless = session.process.exit_status().is_some() && session.bridge.is_none();
+        if let Some(session) = place.take_if(|_| is_useless) {
             session.destroy().await;
         }
         report
@@ -202,7 +202,7 @@ impl Host {
 
     /// Log lines and output that wait to be read.
     #[must_use]
-    pub fn inbox(&self) -> &Arc<Inbox> {
+    pub fn inbox(&self) -> &Inbox {
         &self.0.inbox
     }
 
