@@ -101,8 +101,14 @@ async def register(server: Any, broker: GRPCBroker) -> None:
 
 
 def main(words: list[str]) -> None:
-    """Serves; words: `tcp`, `tls=DIRECTORY` (with ca.pem, server.pem, server.key), `debug`, `provider=ADDRESS`."""
+    """Serves.
+
+    Words: `tcp`, `tls=DIRECTORY` (with ca.pem, server.pem, server.key), `debug`, `provider=ADDRESS`, and `sigpipe` for
+    that signal's default action.
+    """
     values = dict(word.partition("=")[::2] for word in words)
+    if "sigpipe" in values:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     directory = values.get("tls")
     tls = directory and {
         "ca": f"{directory}/ca.pem",

@@ -15,6 +15,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from ferrule.server.pipes import write_all
 from ferrule.server.stdio import LIMIT_BYTES, STDERR, STDOUT, Output
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ class Capture:
 
     def announce(self, line: str) -> None:
         """Writes a line to the process's real standard output, unbuffered."""
-        rest = f"{line}\n".encode()
-        while rest:
-            rest = rest[os.write(self._handshake, rest) :]
+        write_all(self._handshake, f"{line}\n".encode())
 
     def release(self) -> None:
         """Puts everything back; what was printed before is in the output when this returns."""

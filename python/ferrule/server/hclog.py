@@ -6,9 +6,10 @@ The format is hclog's: one JSON object a line on file descriptor 2, which hosts 
 import datetime
 import json
 import logging
-import os
 import traceback
 from typing import Any
+
+from ferrule.server.pipes import write_all
 
 __all__ = ["HclogHandler"]
 
@@ -59,13 +60,12 @@ class HclogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one record; a host that is gone is no error."""
         try:
-            rest = memoryview(self.format(record).encode() + b"\n")
+            line = self.format(record).encode() + b"\n"
         except Exception:  # noqa: BLE001 - as every handler: what a record raises must not reach who logs.
             self.handleError(record)
             return
         try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            write_all(self._descriptor, line)
         except OSError:
             # The pipe's reader has ended. Losing the line is better than failing what is being logged.
             return

@@ -20,6 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::socket::Socket;
 use super::{Dialer, Stream};
 use crate::error::{Error, ErrorKind};
 
@@ -73,7 +74,10 @@ async fn accept(listener: UnixListener, dialer: Arc<Dialer>, epitaph: Epitaph, d
     loop {
         match listener.accept().await {
             Ok((local, _)) if is_this_process(&local) => {
-                connections.spawn(serve(local, dialer.clone(), epitaph.clone(), dial_limit));
+                // One that cannot be watched is closed: the library dials again.
+                if let Ok(local) = watched(local) {
+                    connections.spawn(serve(local, dialer.clone(), epitaph.clone(), dial_limit));
+                }
             }
             Ok(_) => (),
             // Out of descriptors, say: the connection stays in the queue, and asking again at once would spin.
@@ -88,7 +92,11 @@ fn is_this_process(peer: &UnixStream) -> bool {
     peer.peer_cred().is_ok_and(|peer| (peer.uid(), peer.pid()) == (own.0, Some(own.1)))
 }
 
-async fn serve(local: UnixStream, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit: Duration) {
+fn watched(local: UnixStream) -> std::io::Result<Stream> {
+    Ok(Stream::new(Socket::new(local.into_std()?, false)?))
+}
+
+async fn serve(local: Stream, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit: Duration) {
     // A plugin that hangs must not collect the connections of a library that tries again and again.
     let dialled = timeout(dial_limit, dialer.dial()).await.unwrap_or_else(|_| {
         let message = format!("no connection to {} after {:.1} s", dialer.address(), dial_limit.as_secs_f64());
@@ -105,8 +113,8 @@ async fn serve(local: UnixStream, dialer: Arc<Dialer>, epitaph: Epitaph, dial_li
 }
 
 /// Copies both ways until one side ends.
-async fn carry(local: UnixStream, remote: Stream, epitaph: &Epitaph) {
-    let (mut local_read, mut local_write) = local.into_split();
+async fn carry(local: Stream, remote: Stream, epitaph: &Epitaph) {
+    let (mut local_read, mut local_write) = tokio::io::split(local);
     let (mut remote_read, mut remote_write) = tokio::io::split(remote);
     let upward = async {
         if copy(&mut local_read, &mut remote_write).await.is_err() {
@@ -219,7 +227,7 @@ fn go_away(reason: &str) -> Vec<u8> {
 }
 
 /// Answers calls with UNAVAILABLE and the reason, then has the library dial again for the next.
-async fn refuse(local: UnixStream, reason: &str) -> Result<(), h2::Error> {
+async fn refuse(local: Stream, reason: &str) -> Result<(), h2::Error> {
     let message = HeaderValue::from_str(&percent_encode(reason)).unwrap_or(HeaderValue::from_static("unavailable"));
     let mut connection = h2::server::handshake(local).await?;
     while let Some(call) = connection.accept().await {

@@ -4,7 +4,7 @@
 //! whenever the peer has read something, once per small call, for nothing. Here a socket is registered for reading, and
 //! for writing only while the kernel takes no more.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
@@ -27,11 +28,22 @@ const SMALL_READ: usize = 4 * 1024;
 /// connections.
 const TURN: usize = 512 * 1024;
 
+/// A write to a socket whose other end is gone is an error, never a SIGPIPE, which ends a program that has it at its default
+/// action. The standard library's vectored writes do not ask for that; where the flag is missing, its sockets have an option
+/// set instead.
+#[cfg(not(target_vendor = "apple"))]
+const WITHOUT_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const WITHOUT_SIGNAL: SendFlags = SendFlags::empty();
+
 /// What [`Socket`] needs of a connected socket of the standard library.
 pub(super) trait Connected: AsRawFd + AsFd + Send + Unpin + 'static {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     fn finish(&self) -> io::Result<()>;
+
+    fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(sendmsg(self, slices, &mut SendAncillaryBuffer::default(), WITHOUT_SIGNAL)?)
+    }
 }
 
 macro_rules! connected {
@@ -40,11 +52,6 @@ macro_rules! connected {
             fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
                 let mut socket = self;
                 socket.read(buffer)
-            }
-
-            fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-                let mut socket = self;
-                socket.write_vectored(slices)
             }
 
             fn finish(&self) -> io::Result<()> {
