@@ -19,6 +19,7 @@ from ferrule import _core
 from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id, listen, start
 from ferrule.channel import Channel
 from ferrule.mailbox import outcome
+from ferrule.servicers import ThreadedServicers
 
 __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
 
@@ -123,7 +124,7 @@ class GRPCBroker:
             ConfigError: As for `accept`; so for the other errors. What `register` raises comes through.
             TransportError: The other side, or this one, was stopped meanwhile.
         """
-        server = grpc.aio.server(options=[*SERVER_OPTIONS, *(options or ())])
+        server = grpc.aio.server(interceptors=[ThreadedServicers(None)], options=[*SERVER_OPTIONS, *(options or ())])
         try:
             register(server)
             listener = await self.accept(service_id)

@@ -31,6 +31,7 @@ from ferrule.server.registrar import Registrar
 from ferrule.server.services import StandardServices
 from ferrule.server.signals import Signals
 from ferrule.server.stdio import Output
+from ferrule.servicers import ThreadedServicers
 
 __all__ = ["RPCPluginServer"]
 
@@ -232,7 +233,7 @@ class RPCPluginServer:
         self._grpc = grpc.aio.server(
             self._threads,
             handlers=self._standard.handlers(),
-            interceptors=self.config.interceptors,
+            interceptors=[ThreadedServicers(self._threads), *self.config.interceptors],
             options=_server_options(self.config),
         )
         registered = self._services[self._version](Registrar(self._grpc, names), self.broker)

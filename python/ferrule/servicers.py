@@ -1,0 +1,260 @@
+"""Servicers that are not async, behind a server of `grpc.aio`.
+
+grpc.aio runs them on threads too, but for ever: a thread whose call was cancelled waits for somebody to take its next
+message, until the pool has no threads left. And a thread that asks for its call's peer after the call has ended crashes
+the process. Here the end of a call reaches its thread, and nothing that has ended is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Executor
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+__all__ = ["ThreadedServicers"]
+
+AHEAD = 2
+"""Messages that a method may have yielded and the event loop has not sent, as in grpc.aio."""
+
+_MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+_FORWARDED = frozenset(
+    {
+        *("code", "details", "disable_next_message_compression", "invocation_metadata", "set_code", "set_compression"),
+        *("set_details", "set_trailing_metadata", "time_remaining", "trailing_metadata"),
+    }
+)
+"""What any thread may ask of a call at any time."""
+
+_OF_RUNNING_CALL = frozenset({"auth_context", "peer", "peer_identities", "peer_identity_key"})
+"""What grpcio looks up in the call itself, which must not have ended."""
+
+
+class ThreadedServicers(grpc.aio.ServerInterceptor):
+    """Runs methods that are not async on threads; async ones stay as they are.
+
+    To be the first of a server's interceptors, so that the others get methods as the application wrote them.
+
+    Args:
+        threads: Where methods run, one thread for each call; None for the event loop's own.
+
+    Example:
+        >>> async def main():
+        ...     return grpc.aio.server(interceptors=[ThreadedServicers(None)])
+        >>> isinstance(asyncio.run(main()), grpc.aio.Server)
+        True
+    """
+
+    def __init__(self, threads: Executor | None) -> None:
+        self._threads = threads
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler: Any = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+            return handler
+        make = _MAKERS[handler.request_streaming, handler.response_streaming]
+        return make(self._on_thread(handler, method), handler.request_deserializer, handler.response_serializer)
+
+    def _on_thread(self, handler: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+        run = self._stream if handler.response_streaming else self._unary
+
+        async def answer(request: Any, context: Any) -> Any:
+            call = _ThreadContext(context)
+            try:
+                return await run(method, call.requests(request) if handler.request_streaming else request, call)
+            finally:
+                call.end()
+
+        return answer
+
+    async def _unary(self, method: Callable[..., Any], request: Any, call: _ThreadContext) -> Any:
+        return await call.loop.run_in_executor(self._threads, method, request, call)
+
+    async def _stream(self, method: Callable[..., Any], request: Any, call: _ThreadContext) -> None:
+        responses = _Responses(call.loop)
+        work = call.loop.run_in_executor(self._threads, responses.produce, lambda: method(request, call))
+        try:
+            while batch := await responses.take():
+                for response in batch:
+                    await call.write(response)
+                    responses.sent()
+        finally:
+            responses.abandon()
+            # One that no thread has begun yet.
+            work.cancel()
+
+
+class _Responses:
+    """What a method yields, handed from its thread to the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._arrived = asyncio.Event()
+        self._pending: deque[Any] = deque()
+        self._error: BaseException | None = None
+        self._is_over = False
+        self._is_abandoned = False
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(AHEAD):
+            self._room.put(None)
+
+    def produce(self, begin: Callable[[], Any]) -> None:
+        """The thread's part: runs the method until its end, or the call's."""
+        try:
+            responses = iter(begin())
+            for response in responses:
+                self._room.get()
+                if self._is_abandoned:
+                    break
+                self._pending.append(response)
+                self._wake()
+            # Here, as a generator may hold what no other thread may touch.
+            close = getattr(responses, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the call ends with it.
+            self._error = error
+        self._is_over = True
+        self._wake()
+
+    async def take(self) -> list[Any]:
+        """What has arrived since; nothing at the end, and then raises what the method raised."""
+        batch: list[Any] = []
+        while not batch:
+            await self._arrived.wait()
+            self._arrived.clear()
+            # Asked before: what is pending afterwards is the rest.
+            is_over = self._is_over
+            while self._pending:
+                batch.append(self._pending.popleft())
+            if is_over:
+                # For the next call, which finds no more.
+                self._arrived.set()
+                break
+        error, self._error = (None, self._error) if batch else (self._error, None)
+        if error is not None:
+            raise error
+        return batch
+
+    def sent(self) -> None:
+        """There is room for one more."""
+        self._room.put(None)
+
+    def abandon(self) -> None:
+        """Nobody takes anything any more."""
+        self._is_abandoned = True
+        self._room.put(None)
+
+    def _wake(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._arrived.set)
+        except RuntimeError:
+            # The loop is closed, and with it the call.
+            self.abandon()
+
+
+class _ThreadContext:
+    """The context that a method which is not async gets: its call, for another thread than the event loop's."""
+
+    def __init__(self, context: Any) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.write = context.write
+        self._context = context
+        # Held while grpcio looks into the call, which must not end meanwhile.
+        self._lock = threading.Lock()
+        self._has_ended = False
+        self._callbacks: list[Callable[[], object]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _FORWARDED:
+            return getattr(self._context, name)
+        if name in _OF_RUNNING_CALL:
+            return functools.partial(self._ask, getattr(self._context, name))
+        raise AttributeError(f"the context of a method that is not async has no attribute {name!r}")
+
+    def end(self) -> None:
+        """The call has ended; on the event loop."""
+        with self._lock:
+            self._has_ended = True
+        for callback in self._callbacks:
+            self.loop.call_soon(callback)
+
+    def is_active(self) -> bool:
+        """Whether the call has not ended."""
+        return not (self._has_ended or self._context.done())
+
+    def add_callback(self, callback: Callable[[], object]) -> bool:
+        """Has the event loop call a function when the call ends; False if it has ended."""
+        with self._lock:
+            if not self._has_ended:
+                self._callbacks.append(callback)
+            return not self._has_ended
+
+    def cancel(self) -> None:
+        """Ends the call with CANCELLED."""
+        with contextlib.suppress(grpc.aio.AbortError, grpc.RpcError):
+            self.abort(grpc.StatusCode.CANCELLED, "cancelled by the servicer")
+
+    def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
+        """Ends the call with a status, and raises."""
+        self._await(lambda: self._context.abort(code, details, tuple(trailing_metadata or ())))
+        raise AssertionError("a call that was aborted goes on")
+
+    def abort_with_status(self, status: Any) -> NoReturn:
+        """Ends the call with a status, and raises."""
+        self.abort(status.code, status.details, status.trailing_metadata)
+
+    def send_initial_metadata(self, initial_metadata: Any) -> None:
+        """Sends the response's headers before its first message."""
+        self._await(lambda: self._context.send_initial_metadata(initial_metadata))
+
+    def requests(self, messages: Any) -> Iterator[Any]:
+        """The requests, for a thread."""
+        while True:
+            try:
+                yield self._await(lambda: anext(messages))
+            except StopAsyncIteration:
+                if not self.is_active():
+                    # What was cut off must not pass for the whole.
+                    raise _ended() from None
+                return
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        with self._lock:
+            if self._has_ended:
+                raise _ended()
+            return question()
+
+    def _await(self, begin: Callable[[], Awaitable[Any]]) -> Any:
+        async def run() -> Any:
+            if self._has_ended:
+                raise _ended()
+            return await begin()
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result()
+
+
+def _ended() -> grpc.RpcError:
+    return grpc.RpcError("the call has ended")

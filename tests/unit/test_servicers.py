@@ -1,0 +1,330 @@
+"""Methods that are not async behind a server on asyncio: what they are told, and that their threads come back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from conftest import LIMIT
+from ferrule.channel import insecure_channel
+from ferrule.servicers import ThreadedServicers
+
+THREADS = 2
+MAKERS: dict[str, Any] = {
+    "unary_unary": grpc.unary_unary_rpc_method_handler,
+    "unary_stream": grpc.unary_stream_rpc_method_handler,
+    "stream_unary": grpc.stream_unary_rpc_method_handler,
+    "stream_stream": grpc.stream_stream_rpc_method_handler,
+}
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    directory: Path, kind: str, method: Callable[..., Any], *interceptors: Any
+) -> AsyncIterator[tuple[Any, Any]]:
+    """A channel to a server with one method of some kind and another, `ask`, that answers; and that method's stub."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        methods = {"method": MAKERS[kind](method), "ask": MAKERS["unary_unary"](lambda request, _: request)}
+        handlers = [grpc.method_handlers_generic_handler("test", methods)]
+        server = grpc.aio.server(threads, handlers=handlers, interceptors=[ThreadedServicers(threads), *interceptors])
+        target = f"unix:{directory}/server"
+        server.add_insecure_port(target)
+        await server.start()
+        try:
+            async with insecure_channel(target) as channel:
+                yield channel, getattr(channel, kind)("/test/method")
+        finally:
+            await server.stop(0)
+
+
+async def asked(channel: Any) -> bytes:
+    answer: bytes = await channel.unary_unary("/test/ask")(b"still there", timeout=LIMIT)
+    return answer
+
+
+def endless(_request: Any, _context: Any) -> Iterator[bytes]:
+    while True:
+        yield b"more" * 256
+
+
+def echoing(requests: Iterator[bytes], _context: Any) -> Iterator[bytes]:
+    yield from requests
+
+
+def echoing_for_ever(requests: Iterator[bytes], _context: Any) -> Iterator[bytes]:
+    for request in requests:
+        while True:
+            yield request
+
+
+async def begun(stub: Any, kind: str) -> Any:
+    call = stub(b"") if kind == "unary_stream" else stub()
+    if kind == "stream_stream":
+        await call.write(b"one")
+    assert await asyncio.wait_for(call.read(), LIMIT)
+    return call
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [("unary_stream", endless), ("stream_stream", echoing), ("stream_stream", echoing_for_ever)],
+    ids=["endless", "waits for requests", "endless answer to one request"],
+)
+async def test_threads_of_cancelled_streams_come_back(
+    kind: str, method: Callable[..., Any], temporary_directory: Path
+) -> None:
+    async with serving(temporary_directory, kind, method) as (channel, stub):
+        for _ in range(3 * THREADS):
+            (await begun(stub, kind)).cancel()
+        assert await asked(channel) == b"still there"
+
+
+async def test_threads_of_a_peer_that_is_gone_come_back(temporary_directory: Path) -> None:
+    async with serving(temporary_directory, "unary_stream", endless) as (channel, _):
+        for _ in range(3 * THREADS):
+            async with insecure_channel(f"unix:{temporary_directory}/server") as other:
+                await begun(other.unary_stream("/test/method"), "unary_stream")
+        assert await asked(channel) == b"still there"
+
+
+async def test_threads_of_streams_whose_time_is_up_come_back(temporary_directory: Path) -> None:
+    async with serving(temporary_directory, "unary_stream", endless) as (channel, stub):
+        for _ in range(3 * THREADS):
+            # The server counts, whatever the peer reads.
+            call = stub(b"", timeout=0.1)
+            assert await asyncio.wait_for(call.code(), LIMIT) is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert await asked(channel) == b"still there"
+
+
+async def test_cancelled_generator_is_closed_in_its_own_thread(temporary_directory: Path) -> None:
+    threads: dict[str, int] = {}
+    closed = threading.Event()
+
+    def method(_request: bytes, _context: Any) -> Iterator[bytes]:
+        threads["begun"] = threading.get_ident()
+        try:
+            while True:
+                yield b"more"
+        finally:
+            threads["closed"] = threading.get_ident()
+            closed.set()
+
+    async with serving(temporary_directory, "unary_stream", method) as (_, stub):
+        (await begun(stub, "unary_stream")).cancel()
+        assert await asyncio.to_thread(closed.wait, LIMIT)
+    assert threads["begun"] == threads["closed"]
+
+
+async def test_callbacks_are_told_of_the_end(temporary_directory: Path) -> None:
+    told, late = threading.Event(), []
+
+    def method(_request: bytes, context: Any) -> Iterator[bytes]:
+        assert context.add_callback(told.set)
+        assert context.is_active()
+        yield b"begun"
+        told.wait()
+        late.append((context.is_active(), context.add_callback(told.set)))
+
+    async with serving(temporary_directory, "unary_stream", method) as (channel, stub):
+        (await begun(stub, "unary_stream")).cancel()
+        assert await asyncio.to_thread(told.wait, LIMIT)
+        assert await asked(channel) == b"still there"
+    assert late == [(False, False)]
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+async def test_call_that_has_ended_is_not_touched(kind: str, temporary_directory: Path) -> None:
+    cancelled, over = threading.Event(), threading.Event()
+    begins, errors = threading.Event(), {}
+
+    def late(request: Any, context: Any) -> None:
+        context.add_callback(cancelled.set)
+        begins.set()
+        cancelled.wait()
+        questions = {
+            "peer": context.peer,
+            "identities": context.auth_context,
+            "abort": lambda: context.abort(grpc.StatusCode.NOT_FOUND, "late"),
+            "metadata": lambda: context.send_initial_metadata(()),
+            "request": lambda: next(request) if kind.startswith("stream") else context.peer(),
+        }
+        for name, question in questions.items():
+            try:
+                question()
+            except grpc.RpcError as error:
+                errors[name] = str(error)
+        context.set_code(grpc.StatusCode.NOT_FOUND)
+        context.cancel()
+        over.set()
+
+    def unary(request: Any, context: Any) -> bytes:
+        late(request, context)
+        return b""
+
+    def stream(request: Any, context: Any) -> Iterator[bytes]:
+        late(request, context)
+        yield b""
+
+    async with serving(temporary_directory, kind, unary if kind.endswith("unary") else stream) as (channel, stub):
+        call = stub() if kind.startswith("stream") else stub(b"")
+        # A call is sent when it is waited for.
+        waiting = asyncio.ensure_future(call.code())
+        assert await asyncio.to_thread(begins.wait, LIMIT)
+        call.cancel()
+        await waiting
+        assert await asyncio.to_thread(over.wait, LIMIT)
+        assert await asked(channel) == b"still there"
+    assert errors == dict.fromkeys(("peer", "identities", "abort", "metadata", "request"), "the call has ended")
+
+
+async def test_upload_that_is_cut_off_does_not_pass_for_the_whole(temporary_directory: Path) -> None:
+    outcomes: list[str] = []
+    over, has_one = threading.Event(), threading.Event()
+
+    def method(requests: Iterator[bytes], _context: Any) -> bytes:
+        try:
+            for _ in requests:
+                has_one.set()
+            outcomes.append("complete")
+        except grpc.RpcError:
+            outcomes.append("cut off")
+        over.set()
+        return b"done"
+
+    async with serving(temporary_directory, "stream_unary", method) as (_, stub):
+        call = stub()
+        await call.write(b"one")
+        assert await asyncio.to_thread(has_one.wait, LIMIT)
+        call.cancel()
+        assert await asyncio.to_thread(over.wait, LIMIT)
+        over.clear()
+        call = stub()
+        await call.write(b"one")
+        await call.done_writing()
+        assert await asyncio.wait_for(call, LIMIT) == b"done"
+    assert outcomes == ["cut off", "complete"]
+
+
+def respond(act: Callable[[Any], object], streams: bool) -> Callable[..., Any]:
+    def unary(_: Any, context: Any) -> bytes:
+        act(context)
+        return b"answer"
+
+    def stream(_: Any, context: Any) -> Iterator[bytes]:
+        act(context)
+        yield b"answer"
+
+    return stream if streams else unary
+
+
+def fail(_: Any) -> None:
+    raise LookupError("not on this shelf")
+
+
+def set_status(context: Any) -> None:
+    context.set_code(grpc.StatusCode.DATA_LOSS)
+    context.set_details("half of it")
+    context.set_trailing_metadata((("k", "trailing"),))
+
+
+STATUSES: dict[str, tuple[Callable[[Any], object], grpc.StatusCode, str]] = {
+    "abort": (lambda context: context.abort(grpc.StatusCode.NOT_FOUND, "gone"), grpc.StatusCode.NOT_FOUND, "gone"),
+    "set_code": (set_status, grpc.StatusCode.DATA_LOSS, "half of it"),
+    "cancel": (lambda context: context.cancel(), grpc.StatusCode.CANCELLED, "cancelled by the servicer"),
+    "exception": (fail, grpc.StatusCode.UNKNOWN, "Unexpected <class 'LookupError'>: not on this shelf"),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("way", STATUSES)
+async def test_how_a_method_ends_its_call(way: str, kind: str, temporary_directory: Path) -> None:
+    act, code, details = STATUSES[way]
+    streams = kind.endswith("stream")
+    async with serving(temporary_directory, kind, respond(act, streams)) as (_, stub):
+        call = stub(iter(())) if kind.startswith("stream") else stub(b"")
+        assert (await asyncio.wait_for(call.code(), LIMIT), await call.details()) == (code, details)
+        if way == "set_code":
+            assert ("k", "trailing") in tuple(await call.trailing_metadata())
+
+
+@pytest.mark.parametrize("kind", ["unary_unary", "unary_stream"])
+async def test_what_a_method_knows_and_sends_of_its_call(kind: str, temporary_directory: Path) -> None:
+    known: dict[str, Any] = {}
+
+    def act(context: Any) -> None:
+        known.update(
+            metadata=dict(context.invocation_metadata()).get("k"),
+            remaining=context.time_remaining(),
+            peer=context.peer(),
+            active=context.is_active(),
+            code=context.code(),
+        )
+        context.send_initial_metadata((("k", "initial"),))
+        with pytest.raises(AttributeError, match="not async has no attribute 'wait'"):
+            context.wait()
+
+    async with serving(temporary_directory, kind, respond(act, kind.endswith("stream"))) as (_, stub):
+        call = stub(b"", timeout=LIMIT, metadata=(("k", "v"),))
+        assert ("k", "initial") in tuple(await call.initial_metadata())
+        assert await call.code() is grpc.StatusCode.OK
+    assert 0 < known.pop("remaining") <= LIMIT
+    assert known.pop("peer").startswith("unix:")
+    assert known == {"metadata": "v", "active": True, "code": None}
+
+
+async def test_messages_come_whole_and_in_order(temporary_directory: Path) -> None:
+    def method(requests: Iterator[bytes], _context: Any) -> Iterator[bytes]:
+        for request in requests:
+            yield request
+            yield request * 2
+
+    async with serving(temporary_directory, "stream_stream", method) as (_, stub):
+        requests = [str(number).encode() for number in range(200)]
+        answers = [answer async for answer in stub(iter(requests), timeout=LIMIT)]
+    assert answers == [answer for request in requests for answer in (request, request * 2)]
+
+
+async def test_a_slow_reader_holds_the_method_back(temporary_directory: Path) -> None:
+    yielded: list[int] = []
+
+    def method(_request: bytes, _context: Any) -> Iterator[bytes]:
+        for number in range(1000):
+            yielded.append(number)
+            yield bytes(1 << 20)
+
+    async with serving(temporary_directory, "unary_stream", method) as (channel, stub):
+        call = await begun(stub, "unary_stream")
+        assert await asked(channel) == b"still there"
+        # What the windows of HTTP/2 and sockets hold, and a few messages.
+        assert len(yielded) < 30
+        call.cancel()
+
+
+class Witness(grpc.aio.ServerInterceptor):
+    """Notes the methods that it is given."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        handler = await continuation(handler_call_details)
+        self.seen.append(handler and (handler.unary_unary or handler.unary_stream))
+        return handler
+
+
+async def test_interceptors_see_methods_as_they_were_written(temporary_directory: Path) -> None:
+    witness = Witness()
+    async with serving(temporary_directory, "unary_stream", endless, witness) as (channel, stub):
+        (await begun(stub, "unary_stream")).cancel()
+        unknown = channel.unary_unary("/test/nothing")(b"")
+        assert await unknown.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert witness.seen == [endless, None]
