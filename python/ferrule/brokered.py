@@ -60,7 +60,7 @@ async def start(server: grpc.aio.Server) -> None:
 
 
 def network_of(address: str) -> tuple[str, str]:
-    """Network and location of an address that a plugin names: `unix:PATH`, a path with a slash, or `IP:PORT`."""
+    """Network and location of an address that a plugin names: `unix:PATH`, a path with a slash, or `HOST:PORT`."""
     network = "unix" if address.startswith("unix:") or "/" in address else "tcp"
     return network, address.removeprefix("unix:")
 

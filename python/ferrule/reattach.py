@@ -69,7 +69,7 @@ class ReattachConfig:
         protocol: `grpc`; a plugin of Go's net/rpc is refused.
         protocol_version: The application protocol version that it speaks, 0 if unknown.
         network: `unix` or `tcp`.
-        address: Path of its socket, or `IP:PORT`.
+        address: Path of its socket, or `HOST:PORT`; `:PORT` is this machine.
         pid: Its process id, by which its end is noticed; default None, unknown.
         test: Whether it serves in go-plugin's test mode, where hosts come and go; default False.
         tls: Certificates of a plugin that was started with AutoMTLS, a `ReattachTLS`; default None. Without it the
@@ -89,7 +89,7 @@ class ReattachConfig:
     protocol: Annotated[str, rules.Rule("'grpc'", _grpc)] = "grpc"
     protocol_version: Annotated[int, rules.whole_number(0, _MAX_INT32)] = 0
     network: Annotated[str, rules.one_of("unix", "tcp")]
-    address: Annotated[str, rules.text("the path of a socket, or IP:PORT")]
+    address: Annotated[str, rules.text("the path of a socket, or HOST:PORT")]
     pid: Annotated[int | None, rules.optional(rules.whole_number(1, _MAX_INT32))] = None
     test: Annotated[bool, rules.flag()] = False
     tls: Annotated[ReattachTLS | None, rules.optional(rules.nested(ReattachTLS, "reattach.tls.", secret=True))] = None
@@ -97,6 +97,7 @@ class ReattachConfig:
 
     def __post_init__(self) -> None:
         rules.check_fields(self, "reattach.")
+        _core.check_reattach_address(self.network, self.address)
         if self.owned and self.pid is None:
             message = "setting reattach.owned is True, and reattach.pid is None, expected a process that can be ended"
             raise ConfigError(message, "Give the plugin's process id, or leave owned out.", rules.CODE)

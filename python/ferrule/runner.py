@@ -78,7 +78,7 @@ class RunningPlugin(ABC):
 
         Args:
             network: `unix` or `tcp`.
-            address: A path, or `IP:PORT`.
+            address: A path, or `HOST:PORT`.
 
         Returns:
             The same two; by default unchanged.

@@ -59,6 +59,16 @@ async def test_tries_every_address_of_a_name(temporary_directory: Path, monkeypa
         assert await answered(f"some.name:{port}") == b"ping"
 
 
+async def test_zone_of_a_link_local_address_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def getaddrinfo(_host: str, port: int, **_hints: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", port, 0, 1))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    # Nobody listens there; the error names what was dialled.
+    with pytest.raises(TransportError, match=r"\[fe80::1%1\]:1"):
+        await ClientConnection.open("fe80::1%lo:1")
+
+
 async def test_opens_localhost(temporary_directory: Path) -> None:
     async with asyncio.timeout(LIMIT), serving(echo, "tcp", temporary_directory) as address:
         assert await answered(address.replace("127.0.0.1", "localhost")) == b"ping"

@@ -13,9 +13,9 @@ import grpc.experimental
 import pytest
 
 from conftest import LIMIT
+from ferrule import _core
 from ferrule.channel.credentials import (
     CallMetadataError,
-    authority_of,
     blocking_call_metadata,
     call_metadata,
     service_url,
@@ -261,6 +261,8 @@ async def test_waiting_for_a_plugin_can_be_cancelled() -> None:
         ("dns:///example.com:1234", "example.com:1234"),
         ("dns:example.com:1234", "example.com:1234"),
         ("ipv4:127.0.0.1:80", "127.0.0.1:80"),
+        ("DNS:///example%2Ecom:1234", "example.com:1234"),
+        ("ipv4:127.0.0.1:80,127.0.0.1:81", "127.0.0.1:80"),
         ("ipv6:[::1]:80", "[::1]:80"),
         ("[::1]:80", "[::1]:80"),
         ("unix:/run/socket", "localhost"),
@@ -268,7 +270,7 @@ async def test_waiting_for_a_plugin_can_be_cancelled() -> None:
     ],
 )
 def test_authority_comes_from_the_target(target: str, authority: str) -> None:
-    assert authority_of(target) == authority
+    assert _core.authority_of(target) == authority
 
 
 def test_usual_port_is_left_out_of_the_url() -> None:

@@ -52,6 +52,34 @@ def test_json_there_and_back(config: ReattachConfig) -> None:
     assert ReattachConfig.from_json(secret.to_json()) == config
 
 
+@pytest.mark.parametrize(
+    "address", ["localhost:1234", ":1234", "[::1]:1234", "[fe80::1%eth0]:1234", "plugin.internal:1"]
+)
+def test_addresses_that_go_dials(address: str) -> None:
+    assert dataclasses.replace(PLUGIN, network="tcp", address=address).address == address
+
+
+@pytest.mark.parametrize(
+    ("network", "address"),
+    [
+        ("tcp", "/tmp/plugin1"),
+        ("tcp", "nonsense"),
+        ("tcp", "127.0.0.1"),
+        ("tcp", "127.0.0.1:65536"),
+        ("tcp", "localhost:http"),
+        ("tcp", "user@localhost:1"),
+        ("tcp", "[::1"),
+        ("unix", "/tmp/" + "x" * 108),
+    ],
+)
+def test_address_that_cannot_be_dialled_is_named(network: str, address: str) -> None:
+    text = json.dumps(provider(Addr={"Network": network, "String": address}))
+    with pytest.raises(ConfigError, match="cannot be used") as refused:
+        ReattachConfig.from_json(text)
+    assert refused.value.code == "reattach.invalid"
+    assert address[:40] in str(refused.value)
+
+
 def test_json_has_the_names_of_go() -> None:
     assert json.loads(PLUGIN.to_json()) == provider()
     tls = {"Certificate": "own", "PrivateKey": SECRET, "ServerCertificate": "theirs"}
@@ -94,7 +122,7 @@ def test_every_form_of_a_configuration() -> None:
         ("protocol", "grpclib", "'grpclib' (str), expected 'grpc'"),
         ("protocol_version", -1, "-1 (int), expected a whole number from 0"),
         ("network", "udp", "'udp' (str), expected 'unix' or 'tcp'"),
-        ("address", "", "'' (str), expected the path of a socket, or IP:PORT"),
+        ("address", "", "'' (str), expected the path of a socket, or HOST:PORT"),
         ("address", "a\0b", r"'a\x00b' (str), expected the path of a socket"),
         ("pid", 0, "0 (int), expected a whole number from 1 to 2147483647, or None"),
         ("pid", True, "True (bool), expected a whole number"),

@@ -13,7 +13,7 @@ from grpc import aio
 
 from ferrule import _core
 from ferrule.channel.aio import Channel
-from ferrule.channel.credentials import authority_of, tls_settings
+from ferrule.channel.credentials import tls_settings
 from ferrule.channel.options import Options, channel_settings
 from ferrule.tls import TLSConfig
 
@@ -92,6 +92,6 @@ def secure_channel(
         _core.Channel(target, settings, tls),
         secure=True,
         interceptors=interceptors,
-        authority=settings["authority"] or authority_of(target),
+        authority=settings["authority"] or _core.authority_of(target),
         call_credentials=call_credentials,
     )

@@ -21,7 +21,6 @@ from ferrule.tls import TLSConfig
 __all__ = [
     "CallMetadataError",
     "Metadata",
-    "authority_of",
     "blocking_call_metadata",
     "call_metadata",
     "service_url",
@@ -101,14 +100,6 @@ def _ssl_settings(inner: Any, server_name: str) -> _TlsSettings:
 def _joined(calls: list[Any]) -> grpc.CallCredentials | None:
     each = [grpc.CallCredentials(call) for call in calls]
     return grpc.composite_call_credentials(*each) if len(each) > 1 else each[0] if each else None
-
-
-def authority_of(target: str) -> str:
-    """The server's name and port in a channel's target; `localhost` for Unix sockets."""
-    scheme, _, rest = target.partition(":")
-    if scheme in {"unix", "unix-abstract"}:
-        return "localhost"
-    return rest.rpartition("/")[2] if scheme in {"dns", "ipv4", "ipv6"} else target
 
 
 def service_url(authority: str, method: str) -> str:

@@ -266,7 +266,7 @@ class RPCPluginClient(PluginView):
 
         Args:
             sub_id: The id under which the plugin serves, for messages.
-            address: `unix:PATH`, a path with a slash, or `IP:PORT`.
+            address: `unix:PATH`, a path with a slash, or `HOST:PORT`.
 
         Returns:
             A connected channel.

@@ -70,10 +70,13 @@ async def _resolve(address: str) -> list[_Place]:
     except OSError as error:
         message = f"the host {host!r} of the address {address!r} was not found: {error.strerror}"
         raise TransportError(message, "Check the name, or give an IP address.", "connect.failed") from None
-    return [_Place("tcp", _location(*peer_name[:2]), peer_name) for *_, peer_name in found]
+    return [_Place("tcp", _location(*peer_name), peer_name) for *_, peer_name in found]
 
 
-def _location(ip: str, port: int) -> str:
+def _location(ip: str, port: int, _flow: int = 0, zone: int = 0) -> str:
+    if zone:
+        # A link-local address means nothing without its interface.
+        return f"[{ip}%{zone}]:{port}"
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 

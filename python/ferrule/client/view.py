@@ -98,7 +98,7 @@ class PluginView:
 
     @property
     def target_endpoint(self) -> str | None:
-        """Where the plugin listens, as a gRPC target: `unix:PATH` or `IP:PORT`; None before the first start."""
+        """Where the plugin listens, as a gRPC target: `unix:PATH` or `HOST:PORT`; None before the first start."""
         if self._facts is None:
             return None
         return f"unix:{self._facts.address}" if self._facts.network == "unix" else self._facts.address
@@ -140,7 +140,7 @@ class PluginView:
 
     @property
     def address(self) -> str | None:
-        """Path of the plugin's socket, or `IP:PORT`."""
+        """Path of the plugin's socket, or `HOST:PORT`."""
         return self._facts and self._facts.address
 
     @property

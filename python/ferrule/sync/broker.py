@@ -80,7 +80,7 @@ class GRPCBroker:
 
         Args:
             network: `unix` or `tcp`.
-            address: A path, or `IP:PORT`.
+            address: A path, or `HOST:PORT`.
 
         Raises:
             TransportError: Nothing listens there.

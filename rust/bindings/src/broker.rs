@@ -77,7 +77,7 @@ impl Broker {
         future: Py<PyAny>,
     ) -> PyResult<()> {
         let ((settings, outgoing), owner) = (settings.read(None)?, self.owner.clone());
-        let address = address(network, location)?;
+        let address = address(network, location, ErrorKind::ConnectFailed)?;
         run(mailbox, future, async move {
             let channel = owner.broker()?.dial_address(address, settings).await?;
             Ok(Outcome::Connected(Box::new((channel, outgoing))))

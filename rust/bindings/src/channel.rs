@@ -94,6 +94,12 @@ impl PassedChannelSettings {
     }
 }
 
+/// The `:authority` of calls to a target.
+#[pyfunction]
+pub(crate) fn authority_of(target: &str) -> String {
+    Target::parse(target).authority().to_string()
+}
+
 /// One channel.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Channel {

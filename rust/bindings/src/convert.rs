@@ -1,11 +1,11 @@
 //! Plain values between Python and the core.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::handshake::{Expectations, Handshake};
 use ferrule_core::process::diagnose;
 use ferrule_core::settings::Transports;
@@ -29,16 +29,9 @@ pub(crate) fn transports(words: &[String]) -> Transports {
     Transports { unix: has("unix"), tcp: has("tcp") }
 }
 
-/// An address as Python passes it: (`unix`, path) or (`tcp`, `IP:PORT`).
-pub(crate) fn address(network: &str, location: &str) -> PyResult<Address> {
-    match network {
-        "unix" => return Ok(Address::Unix(PathBuf::from(location))),
-        "tcp" => (),
-        _ => return Err(PyValueError::new_err(format!("network {network:?}, expected unix or tcp"))),
-    }
-    let parsed = location.parse::<SocketAddr>();
-    let refused = |error| PyValueError::new_err(format!("address {location:?}: {error}, expected IP:PORT"));
-    parsed.map(Address::Tcp).map_err(refused)
+/// An address as Python passes it: (`unix`, path) or (`tcp`, `HOST:PORT`); `kind` is that of the error.
+pub(crate) fn address(network: &str, location: &str, kind: ErrorKind) -> PyResult<Address> {
+    Address::parse(network, location).map_err(|message| to_py_err(&Error::new(kind, message)))
 }
 
 /// A descriptor of our own for what Python has open: Python may close its at any time, or give it away.

@@ -56,8 +56,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(errors::error_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(frames::encode_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(channel::authority_of, module)?)?;
     module.add_function(wrap_pyfunction!(convert::parse_handshake, module)?)?;
     module.add_function(wrap_pyfunction!(convert::find_program, module)?)?;
+    module.add_function(wrap_pyfunction!(reattach::check_reattach_address, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::parse_reattach, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::parse_reattach_config, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::format_reattach_config, module)?)?;

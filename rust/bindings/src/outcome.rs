@@ -73,7 +73,7 @@ impl Facts {
         self.0.address.network()
     }
 
-    /// Socket path, or `IP:PORT`.
+    /// Socket path, or `HOST:PORT`.
     #[getter]
     fn address(&self) -> String {
         self.0.address.location()

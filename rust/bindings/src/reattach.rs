@@ -1,10 +1,12 @@
 //! Descriptions of running plugins, as dicts.
 
+use ferrule_core::error::ErrorKind;
 use ferrule_core::reattach::{self, ReattachConfig, ReattachTls};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use zeroize::Zeroizing;
 
+use crate::convert::address;
 use crate::errors::to_py_err;
 
 /// One description as Python passes it.
@@ -62,6 +64,12 @@ pub(crate) fn format_reattach_config(config: PassedReattachConfig) -> String {
             server_certificate: tls.server_certificate,
         }),
     })
+}
+
+/// Refuses what cannot be the address of a running plugin.
+#[pyfunction]
+pub(crate) fn check_reattach_address(network: &str, location: &str) -> PyResult<()> {
+    address(network, location, ErrorKind::ReattachInvalid).map(drop)
 }
 
 fn to_dict<'py>(py: Python<'py>, config: &ReattachConfig) -> PyResult<Bound<'py, PyDict>> {

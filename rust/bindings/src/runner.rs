@@ -161,7 +161,7 @@ impl RunnerDesk {
 
     /// A translated address.
     fn translated(&self, request: u64, network: &str, location: &str) -> PyResult<()> {
-        self.answer_with(request, Ok(Reply::Address(address(network, location)?)));
+        self.answer_with(request, Ok(Reply::Address(address(network, location, ErrorKind::RunnerFailed)?)));
         Ok(())
     }
 

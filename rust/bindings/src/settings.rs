@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use ferrule_core::certificate::parse_pem_certificates;
+use ferrule_core::error::ErrorKind;
 use ferrule_core::settings::{Curve, Limits, Reattach, Security, Settings, Timeouts, TlsFiles};
 use ferrule_core::transport::listener::SocketGroup;
 use pyo3::exceptions::PyValueError;
@@ -79,7 +80,7 @@ impl TryFrom<PassedReattach> for Reattach {
             certificates.map(|certificates| certificates.into_iter().next()).map_err(|error| to_py_err(&error))
         });
         Ok(Self {
-            address: address(&passed.network, &passed.address)?,
+            address: address(&passed.network, &passed.address, ErrorKind::ReattachInvalid)?,
             pid: passed.pid,
             protocol_version: passed.protocol_version,
             owned: passed.owned,

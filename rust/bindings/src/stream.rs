@@ -34,7 +34,7 @@ pub(crate) struct Stream {
 
 #[pymethods]
 impl Stream {
-    /// A stream to (`unix`, path) or (`tcp`, `IP:PORT`), not connected yet.
+    /// A stream to (`unix`, path) or (`tcp`, `HOST:PORT`), not connected yet.
     #[new]
     #[pyo3(signature = (network, address, tls, mailbox, listener))]
     fn new(
@@ -44,7 +44,7 @@ impl Stream {
         mailbox: Py<Mailbox>,
         listener: Py<PyAny>,
     ) -> PyResult<Self> {
-        let address = convert::address(network, address)?;
+        let address = convert::address(network, address, ErrorKind::ConnectFailed)?;
         let tls = tls.map(|tls| protection(&tls.into())).transpose().map_err(|error| to_py_err(&error))?;
         let traffic = Traffic::default();
         let dialer = Arc::new(Dialer::new(address, tls, traffic.clone()));

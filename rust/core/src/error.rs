@@ -118,7 +118,7 @@ kinds! {
     /// A network other than unix and tcp, or one that the settings exclude.
     NetworkUnsupported = "handshake.network", Handshake, "The third field must be unix or tcp, and allowed by the setting transports.";
     /// The address cannot be dialled.
-    AddressInvalid = "handshake.address", Handshake, "The fourth field must be a socket path (unix) or IP:PORT (tcp).";
+    AddressInvalid = "handshake.address", Handshake, "The fourth field must be a socket path (unix) or HOST:PORT (tcp).";
     /// The plugin speaks net/rpc or something unknown.
     ProtocolUnsupported = "handshake.protocol", Protocol, "Build the plugin with a gRPC server (go-plugin's GRPCServer setting); only gRPC is supported.";
     /// The certificate field does not decode.

@@ -4,8 +4,6 @@
 //! are checked in go-plugin's own order, so that both hosts name the same first fault.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -25,9 +23,6 @@ pub const MAX_BYTES: usize = 64 * 1024;
 const MIN_CERTIFICATE_CHARACTERS: usize = 50;
 /// The only core protocol there is.
 const CORE_VERSION: i64 = 1;
-
-/// Bytes of a Unix socket's path, without its end (unix(7)).
-const LONGEST_PATH: usize = 107;
 
 /// What the host is ready to accept.
 #[derive(Debug, Clone)]
@@ -117,22 +112,12 @@ fn negotiate_app_version(field: &str, offered: &[u32]) -> Result<u32, Error> {
 
 /// Go-plugin's words for an address, checked.
 pub(crate) fn parse_address(network: &str, address: &str, allowed: Transports) -> Result<Address, Error> {
-    let invalid = |reason: &str| {
-        let message = format!("the {network} address {} cannot be used: {reason}", excerpt(address.as_bytes()));
-        Error::new(ErrorKind::AddressInvalid, message)
-    };
-    let parsed = match network {
-        "unix" if address.is_empty() => return Err(invalid("it is empty")),
-        "unix" if address.contains('\0') => return Err(invalid("it has a NUL byte")),
-        "unix" if address.len() > LONGEST_PATH => return Err(invalid("it is longer than the path of a socket can be")),
-        "unix" => Address::Unix(PathBuf::from(address)),
-        "tcp" => Address::Tcp(address.parse::<SocketAddr>().map_err(|_| invalid("expected IP:PORT"))?),
-        _ => {
-            let shown = excerpt(network.as_bytes());
-            let message = format!("the plugin announced the network {shown}, expected \"unix\" or \"tcp\"");
-            return Err(Error::new(ErrorKind::NetworkUnsupported, message));
-        }
-    };
+    if !matches!(network, "unix" | "tcp") {
+        let shown = excerpt(network.as_bytes());
+        let message = format!("the plugin announced the network {shown}, expected \"unix\" or \"tcp\"");
+        return Err(Error::new(ErrorKind::NetworkUnsupported, message));
+    }
+    let parsed = Address::parse(network, address).map_err(|message| Error::new(ErrorKind::AddressInvalid, message))?;
     let permitted = if network == "unix" { allowed.unix } else { allowed.tcp };
     if permitted {
         return Ok(parsed);

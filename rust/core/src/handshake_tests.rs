@@ -41,7 +41,9 @@ fn four_to_seven_fields_and_more() {
         assert_eq!(&parse(&line).unwrap(), handshake, "{line}");
     }
     assert_eq!(parse("1|5|tcp|127.0.0.1:1234|grpc|").unwrap().address, Address::Tcp("127.0.0.1:1234".parse().unwrap()));
-    assert_eq!(parse("1|5|tcp|[::1]:1234|grpc|").unwrap().address.location(), "[::1]:1234");
+    for location in ["[::1]:1234", "localhost:1234", ":1234", "plugin.internal:1"] {
+        assert_eq!(parse(&format!("1|5|tcp|{location}|grpc|")).unwrap().address.location(), location);
+    }
 }
 
 #[test]
@@ -65,7 +67,7 @@ fn each_broken_rule_has_its_own_kind_and_shows_the_value() {
         ("1|6|UNIX|/s|grpc", ErrorKind::NetworkUnsupported, "\"UNIX\""),
         ("1|6|unix||grpc", ErrorKind::AddressInvalid, "it is empty"),
         ("1|6|unix|/a\0b|grpc", ErrorKind::AddressInvalid, "NUL"),
-        ("1|6|tcp|localhost:1|grpc", ErrorKind::AddressInvalid, "localhost:1"),
+        ("1|6|tcp|localhost|grpc", ErrorKind::AddressInvalid, "\"localhost\" cannot be used: expected HOST:PORT"),
         ("1|6|unix|/s", ErrorKind::ProtocolUnsupported, "net/rpc"),
         ("1|6|unix|/s|netrpc", ErrorKind::ProtocolUnsupported, "net/rpc"),
         ("1|6|unix|/s|", ErrorKind::ProtocolUnsupported, "\"\""),

@@ -15,7 +15,7 @@ pub struct ReattachConfig {
     pub protocol_version: u32,
     /// `unix` or `tcp`, as written.
     pub network: String,
-    /// Socket path, or `IP:PORT`.
+    /// Socket path, or `HOST:PORT`.
     pub address: String,
     /// Its process, where known.
     pub pid: Option<i32>,

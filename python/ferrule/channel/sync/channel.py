@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc
 
 from ferrule import _core
-from ferrule.channel.credentials import authority_of, tls_settings
+from ferrule.channel.credentials import tls_settings
 from ferrule.channel.options import Options, channel_settings
 from ferrule.channel.sync.connectivity import Connectivity
 from ferrule.channel.sync.multicallables import StreamStream, StreamUnary, UnaryStream, UnaryUnary
@@ -184,5 +184,5 @@ def secure_channel(
         _core.Channel(target, settings, tls),
         secure=True,
         call_credentials=call_credentials,
-        authority=settings["authority"] or authority_of(target),
+        authority=settings["authority"] or _core.authority_of(target),
     )

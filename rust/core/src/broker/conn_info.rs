@@ -127,6 +127,8 @@ mod tests {
             understood(&listening(7, "unix", "/tmp/plugin1".to_owned())).unwrap(),
             (7, Notice::Listening(socket))
         );
+        let named = Address::Name("localhost".to_owned(), 1234);
+        assert_eq!(understood(&listening(7, "tcp", named.location())).unwrap(), (7, Notice::Listening(named)));
         assert_eq!(understood(&knock(1)).unwrap(), (1, Notice::Knock));
         assert_eq!(understood(&welcome(u32::MAX)).unwrap(), (u32::MAX, Notice::Answer(Ok(()))));
         let mut refusal = welcome(2);

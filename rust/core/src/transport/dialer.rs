@@ -1,6 +1,7 @@
 //! Connects to one peer, as often as asked, always under the same rules.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,15 +10,19 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::multiplex::Multiplex;
 #[cfg(unix)]
 use super::socket::Socket;
 use super::stream::Watched;
-use super::{Address, Counted, Stream, Traffic};
+use super::{Address, Counted, Stream, Traffic, address};
 use crate::error::{Error, ErrorKind};
 use crate::tls::{self, ALPN_H2};
+
+/// How long one of several addresses of a name may be silent.
+const NEXT_AFTER: Duration = Duration::from_secs(2);
 
 /// How to protect a connection.
 #[derive(Clone)]
@@ -175,16 +180,35 @@ async fn connect(address: &Address, reads_ahead: bool) -> io::Result<Stream> {
         Address::Unix(path) => Ok(Stream::new(Socket::new(UnixStream::connect(path).await?.into_std()?, reads_ahead)?)),
         #[cfg(not(unix))]
         Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
-        Address::Tcp(address) => {
-            let socket = TcpStream::connect(address).await?;
-            // Small calls must not wait for each other's acknowledgement.
-            socket.set_nodelay(true)?;
-            #[cfg(unix)]
-            return Ok(Stream::new(Socket::new(socket.into_std()?, reads_ahead)?));
-            #[cfg(not(unix))]
-            Ok(Stream::new(socket))
+        Address::Tcp(address) => connect_tcp(*address, reads_ahead).await,
+        Address::Name(name, port) => connect_any(&address::sockets(name, *port).await?, reads_ahead).await,
+    }
+}
+
+async fn connect_tcp(address: SocketAddr, reads_ahead: bool) -> io::Result<Stream> {
+    let socket = TcpStream::connect(address).await?;
+    // Small calls must not wait for each other's acknowledgement.
+    socket.set_nodelay(true)?;
+    #[cfg(unix)]
+    return Ok(Stream::new(Socket::new(socket.into_std()?, reads_ahead)?));
+    #[cfg(not(unix))]
+    Ok(Stream::new(socket))
+}
+
+/// Each in turn. A refusal is the error that counts: it alone may mean "not yet".
+async fn connect_any(addresses: &[SocketAddr], reads_ahead: bool) -> io::Result<Stream> {
+    let mut failure: Option<io::Error> = None;
+    for address in addresses {
+        let attempt = timeout(NEXT_AFTER, connect_tcp(*address, reads_ahead)).await;
+        match attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(socket) => return Ok(socket),
+            Err(error) if failure.is_none() || error.kind() == io::ErrorKind::ConnectionRefused => {
+                failure = Some(error);
+            }
+            Err(_) => (),
         }
     }
+    Err(failure.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
 }
 
 /// Shared with the streams that the dialer gives out.
