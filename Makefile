@@ -25,7 +25,7 @@ env: $(VENV)/.stamp  ## Python environment with all tools, from the lock file
 build: env  ## Build the extension into the environment
 	$(BIN)/maturin develop --release --quiet
 
-go-peers:  ## Build the Go plugin, the Go host and the Terraform providers
+go-peers:  ## Build the Go plugins, the Go hosts and the Terraform providers
 ifdef GO
 	$(MAKE) --no-print-directory -C tests/go_plugin OUT=$(CURDIR)/$(GO_PEERS)
 else

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ferrule import families
     from ferrule._core import __version__, build_info
     from ferrule.broker import GRPCBroker
     from ferrule.client import ClientConnection, RPCPluginClient, cleanup_clients
@@ -59,6 +60,7 @@ __all__ = [
     "__version__",
     "build_info",
     "cleanup_clients",
+    "families",
     "serve",
 ]
 
@@ -88,6 +90,9 @@ _HOME_OF_OTHERS = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "families":
+        # The one name that is a module.
+        return importlib.import_module("ferrule.families")
     value = getattr(importlib.import_module(_HOME_OF_OTHERS.get(name, "ferrule.errors")), name)
     globals()[name] = value
     return value

@@ -36,6 +36,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ferrule
+from ferrule import families
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ProtocolError, RPCPluginError
 from ferrule.reflection import ServerReflection
@@ -52,6 +53,7 @@ CURVES = ("P-256", "P-384", "P-521")
 
 INSPECT_EPILOG = """\
 With no options the plugin is started as Terraform starts a provider: its cookie, protocol versions 5 and 6, mutual TLS.
+--family has what other programs use; --cookie, --protocol-versions and --env go before it.
 
 exit status:
   0    the plugin was inspected
@@ -61,6 +63,7 @@ exit status:
 
 examples:
   ferrule inspect ./terraform-provider-time
+  ferrule inspect --family tflint ./tflint-ruleset-aws
   ferrule inspect --json --cookie MY_PLUGIN=hello --protocol-versions 1 -- ./my-plugin --verbose
 """
 
@@ -108,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--json", action="store_true", help="print one JSON object instead of text")
+    names = ", ".join(families.ALL)
+    add("--family", choices=families.ALL, metavar="NAME", help=f"program that the plugin is written for: {names}")
     add("--cookie", type=_assignment, metavar="KEY=VALUE", help="magic cookie of the plugin (default: Terraform's)")
     add(
         "--protocol-versions",
@@ -181,8 +186,8 @@ def _inspect(options: argparse.Namespace, client_factory: Callable[..., Any]) ->
 
 
 def _config(options: argparse.Namespace) -> dict[str, Any]:
-    """The client's settings; what was not given stays with the client's defaults."""
-    config: dict[str, Any] = {
+    """The client's settings; what was not given stays with those of the family, or the client's defaults."""
+    given: dict[str, Any] = {
         "protocol_versions": options.protocol_versions,
         "certificate_curve": options.curve,
         "cwd": options.cwd,
@@ -191,8 +196,9 @@ def _config(options: argparse.Namespace) -> dict[str, Any]:
         "auto_mtls": False if options.no_tls else None,
     }
     if options.cookie:
-        config["magic_cookie_key"], config["magic_cookie_value"] = options.cookie
-    return {name: value for name, value in config.items() if value is not None}
+        given["magic_cookie_key"], given["magic_cookie_value"] = options.cookie
+    given = {name: value for name, value in given.items() if value is not None}
+    return dict(families.ALL[options.family].with_settings(**given)) if options.family else given
 
 
 def _show_log(level: str) -> None:

@@ -38,7 +38,7 @@ SOON = {"start_timeout": 0.3, "connect_timeout": 0.3}
 
 @dataclass(frozen=True)
 class Row:
-    """One failing start. `says` are pieces of the error's text; `{tmp}` stands for the test's directory."""
+    """One failing start: pieces of the message, where `{tmp}` is the test's directory, and of the hint."""
 
     command: MakeCommand
     error: type[RPCPluginError]
@@ -47,6 +47,7 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     exit_status: int | None = None
     tail: str = ""
+    hint: str = ""
 
 
 def script(content: str, mode: int = 0o755) -> MakeCommand:
@@ -117,6 +118,7 @@ ENDED = {
         {"magic_cookie_value": "wrong"},
         exit_status=1,
         tail="This binary is a plugin",
+        hint="ferrule.families",
     ),
     "wrong cookie, Python": Row(
         python(),
@@ -126,6 +128,7 @@ ENDED = {
         {"magic_cookie_value": "wrong"},
         exit_status=1,
         tail="This binary is a plugin",
+        hint="ferrule.families",
     ),
     "exits at once": Row(
         go("exit=3"),
@@ -266,6 +269,7 @@ def check_evidence(error: RPCPluginError, row: Row, tmp: Path) -> None:
     for piece in row.says:
         assert piece.replace("{tmp}", str(tmp)) in error.message
     assert error.hint
+    assert row.hint in error.hint
     assert error.hint in str(error)
     assert error.exit_status == row.exit_status
     if row.tail:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import ferrule
+from ferrule import families
 from ferrule.cli import main
 from ferrule.errors import ConfigError, HandshakeError, PluginExitedError
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, certificate, plugin_command
@@ -119,6 +120,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["inspect", "--start-timeout", "nan", "plugin"], "'nan' should be a number of seconds"),
         (["inspect", "--curve", "P-123", "plugin"], "invalid choice: 'P-123'"),
         (["inspect", "--log-level", "loud", "plugin"], "invalid choice: 'loud'"),
+        (["inspect", "--family", "packer", "plugin"], "invalid choice: 'packer'"),
     ],
 )
 def test_wrong_command_line(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,6 +153,17 @@ def test_options_become_settings() -> None:
         "env": {"A": "1", "B": ""},
         "cwd": "/",
         "start_timeout": 2.5,
+    }
+
+
+def test_a_family_gives_what_other_options_do_not() -> None:
+    clients = Clients()
+    options = "--family vault-backend --protocol-versions 4 --env A=1"
+    assert inspect("--no-reflection", *options.split(), "plugin", clients=clients) == 0
+    assert clients.made[0].config == {
+        **families.VAULT_BACKEND,
+        "protocol_versions": (4,),
+        "env": {"VAULT_PLUGIN_AUTOMTLS_ENABLED": "true", "A": "1"},
     }
 
 

@@ -41,3 +41,12 @@ def test_channels_load_nothing_expensive(name: str) -> None:
 def test_the_client_loads_little_that_is_expensive() -> None:
     # Plugins log in JSON.
     assert loaded_by("ferrule.client", "grpc") & EXPENSIVE == {"json"}
+
+
+@pytest.mark.parametrize("program", ["from ferrule import families", "import ferrule; ferrule.families"])
+def test_families_are_loaded_when_they_are_asked_for(program: str) -> None:
+    command = [sys.executable, "-c", f"{program}; import sys; print(*sys.modules)"]
+    loaded = set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert "ferrule.families" in loaded
+    assert not loaded & {"asyncio", "grpc"}
+    assert "ferrule.families" not in loaded_by("ferrule.client", "grpc")

@@ -28,6 +28,11 @@ use crate::transport::bridge::{Bridge, Epitaph};
 use crate::transport::multiplex::{Multiplex, Side};
 use crate::transport::{Dialer, Tls};
 
+/// What go-plugin's server says to whoever does not set its cookie, and every server that is made like it.
+const UNKNOWN_HOST: &str = "This binary is a plugin";
+const UNKNOWN_HOST_HINT: &str = "The plugin knows its host by another magic cookie. ferrule.families has those of known \
+    programs (ferrule inspect --family NAME); else set magic_cookie_key and magic_cookie_value to what the plugin expects.";
+
 impl Host {
     pub(super) async fn bring_up(&self, session: &mut Session, announced: Announced) -> Result<Facts, Error> {
         let begun = Instant::now();
@@ -126,10 +131,11 @@ impl Host {
             Ok(status) => {
                 let message = format!("the plugin {name} ended with {status} before its handshake; {seen}");
                 let error = Error::new(ErrorKind::ExitedBeforeHandshake, message);
-                if !process.stderr_tail().is_empty() {
-                    return error;
+                match process.stderr_tail().as_slice() {
+                    [] => error.with_hint("It said nothing on standard error either. Run it by hand; a wrong magic cookie is the usual cause."),
+                    said if said.iter().any(|line| line.contains(UNKNOWN_HOST)) => error.with_hint(UNKNOWN_HOST_HINT),
+                    _ => error,
                 }
-                error.with_hint("It said nothing on standard error either. Run it by hand; a wrong magic cookie is the usual cause.")
             }
             Err(_) => Error::new(
                 ErrorKind::HandshakeMissing,
