@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::Status;
 use super::channel::Opened;
 use super::driver::Driver;
+use super::raw_path::{Outgoing, RawPaths};
 use super::status::bounded;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{Dialer, Stream, Traffic};
@@ -59,6 +60,7 @@ pub struct Connection {
 
 /// A connection's beginning and end, without a share in keeping it open.
 pub(super) struct Life {
+    raw_paths: Arc<RawPaths>,
     settings: watch::Receiver<bool>,
     ended: watch::Receiver<Option<String>>,
     failure: watch::Sender<Option<String>>,
@@ -80,6 +82,8 @@ impl Connection {
     /// Speaks the HTTP/2 preface on a fresh stream. What ends it later is put in words by `explain`.
     pub async fn open(stream: Stream, explain: Explain) -> Result<Opened, h2::Error> {
         let (settled, settings) = watch::channel(false);
+        let raw_paths = Arc::new(RawPaths::default());
+        let stream = Outgoing::new(stream, raw_paths.clone());
         let stream = Preface { stream, head: Vec::with_capacity(FRAME_HEAD), settled };
         let (requests, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
@@ -107,7 +111,7 @@ impl Connection {
             // Nobody may listen.
             let _ = ending.send(Some(explain(reason).await));
         });
-        let life = Life { settings, ended, failure };
+        let life = Life { raw_paths, settings, ended, failure };
         Ok((Self { requests, life: Arc::new(life) }, pings))
     }
 
@@ -139,6 +143,10 @@ impl Connection {
     /// Ends it at once, whoever still uses it, for this reason.
     pub fn fail(&self, reason: String) {
         self.life.fail(reason);
+    }
+
+    pub(super) fn raw_paths(&self) -> &Arc<RawPaths> {
+        &self.life.raw_paths
     }
 
     pub(super) fn life(&self) -> Arc<Life> {
@@ -222,7 +230,7 @@ pub fn connection_error(dialer: &Dialer, error: &h2::Error) -> Error {
 
 /// Notices the peer's first frame, which must be SETTINGS; `h2` does not tell.
 pub(super) struct Preface {
-    stream: Stream,
+    stream: Outgoing<Stream>,
     head: Vec<u8>,
     settled: watch::Sender<bool>,
 }

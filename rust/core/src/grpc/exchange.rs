@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, Version};
 
 use super::answer::{Answer, end_of, without_trailers};
@@ -16,8 +16,10 @@ use super::call::{Call, End, Request};
 use super::compression::{self, Encoding};
 use super::connection::Connection;
 use super::metadata::{self, Metadata};
+use super::raw_path::{self, RawPath, RawPaths};
 use super::stats::Counters;
 use super::{Code, Status};
+use crate::error::excerpt;
 
 pub(super) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -57,7 +59,8 @@ pub(super) async fn attempt(
     connection: &Connection,
     counters: &Counters,
 ) -> Attempt {
-    let head = match head(request, profile) {
+    // Held until the call has ended: what it was sent as must be known when it is sent.
+    let (head, _raw_path) = match head(request, profile, connection.raw_paths()) {
         Ok(head) => head,
         Err(status) => return status.into(),
     };
@@ -135,9 +138,16 @@ impl From<Status> for Broken {
     }
 }
 
-fn head(request: &Request, profile: &Profile) -> Result<HttpRequest<()>, Status> {
-    let path = PathAndQuery::from_maybe_shared(request.path.clone())
-        .map_err(|error| Status::new(Code::Internal, format!("the method cannot be a path: {error}")))?;
+fn head(
+    request: &Request,
+    profile: &Profile,
+    raw_paths: &Arc<RawPaths>,
+) -> Result<(HttpRequest<()>, Option<RawPath>), Status> {
+    let (path, raw_path) = raw_path::path(&request.path, raw_paths).ok_or_else(|| {
+        let (shown, longest) = (excerpt(&request.path), raw_path::LONGEST_NAME);
+        let expected = format!("expected at most {longest} bytes, without NUL or line breaks");
+        Status::new(Code::Internal, format!("no header can hold the method {shown}, {expected}"))
+    })?;
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(profile.scheme.clone());
     parts.authority = Some(profile.authority.clone());
@@ -148,7 +158,7 @@ fn head(request: &Request, profile: &Profile) -> Result<HttpRequest<()>, Status>
     *head.version_mut() = Version::HTTP_2;
     *head.uri_mut() = uri;
     *head.headers_mut() = headers(request, profile)?;
-    Ok(head)
+    Ok((head, raw_path))
 }
 
 fn headers(request: &Request, profile: &Profile) -> Result<HeaderMap, Status> {

@@ -16,6 +16,7 @@ mod exchange;
 pub mod framing;
 pub mod metadata;
 mod pool;
+mod raw_path;
 mod reconnect;
 mod stats;
 mod status;
