@@ -149,12 +149,13 @@ class Channel(aio.Channel):
         return state
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Returns when the state is another than the given one.
+        """Returns when the state is another than the given one, SHUTDOWN included.
 
         Raises:
-            UsageError: The channel is closed, or was while this waited.
+            UsageError: The channel was closed before.
         """
-        self._check_open()
+        if self._closed:
+            raise aio.UsageError(CLOSED)
         last = last_observed_state.value[0]
         # One for all who wait for the same: whoever asks again and again must not pile up.
         change = self._changes.get(last)
@@ -162,7 +163,6 @@ class Channel(aio.Channel):
             change = self._changes[last] = asyncio.get_running_loop().create_future()
             self.core.watch_state(last, mailbox(), change)
         await asyncio.shield(change)
-        self._check_open()
 
     async def channel_ready(self) -> None:
         """Connects, and returns when the state is READY, whatever fails before.
@@ -230,10 +230,6 @@ class Channel(aio.Channel):
             raise ValueError(f"Interceptor {interceptor!r} must be {names}")
         for interceptors in fitting:
             interceptors.append(interceptor)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise aio.UsageError(CLOSED)
 
     async def _calls_ended(self, grace: float) -> None:
         codes = [call.code() for call in (*self.live_calls, *self.live_streams)]

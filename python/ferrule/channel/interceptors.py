@@ -248,27 +248,38 @@ class _StreamRequest(_InterceptedCall):
 
     def _intercepted(self, task: asyncio.Task[Any]) -> None:
         super()._intercepted(task)
-        if self._written is not None:
-            if self._was_cancelled():
-                self._written.close()
-            else:
-                task.result().add_done_callback(self._written.close)
+        if self._written is None:
+            return
+        if self._was_cancelled():
+            self._written.close()
+        elif isinstance(call := task.result(), Failed):
+            self._written.fail(call.failure)
+        else:
+            self._written.open()
+            call.add_done_callback(self._written.close)
 
     async def write(self, request: Any) -> None:
         if self._written is None:
             raise aio.UsageError(MIXED_STYLES)
-        if self.done():
+        if self._was_cancelled():
             raise asyncio.InvalidStateError(ALREADY_FINISHED)
         try:
             await self._written.put(request)
         except asyncio.CancelledError:
             self.cancel()
             raise
+        except aio.AioRpcError:
+            # The end of a call like any other, of which its status tells.
+            raise asyncio.InvalidStateError(ALREADY_FINISHED) from None
 
     async def done_writing(self) -> None:
         if self._written is None:
             raise aio.UsageError(MIXED_STYLES)
-        self._written.finish()
+        try:
+            await self._written.finish()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
 
     @property
     def _done_writing_flag(self) -> bool:

@@ -81,7 +81,7 @@ class Failed(_Ended):
     """An exception that came out of the interceptors: an AioRpcError is the call's status."""
 
     def __init__(self, error: Exception) -> None:
-        self._error = error
+        self.failure = error
         self._status = error if isinstance(error, aio.AioRpcError) else _interceptor_failure(error)
         self._reported = False
 
@@ -104,10 +104,10 @@ class Failed(_Ended):
         return self._status.debug_error_string()
 
     async def wait_for_connection(self) -> None:
-        raise self._error
+        raise self.failure
 
     def __await__(self) -> Generator[Any, None, Any]:
-        raise self._error
+        raise self.failure
         yield  # Never reached; it makes this a generator.
 
     def __aiter__(self) -> Self:
@@ -117,10 +117,10 @@ class Failed(_Ended):
         if self._reported:
             raise StopAsyncIteration
         self._reported = True
-        raise self._error
+        raise self.failure
 
     async def read(self) -> Any:
-        raise self._error
+        raise self.failure
 
 
 def _interceptor_failure(error: Exception) -> aio.AioRpcError:

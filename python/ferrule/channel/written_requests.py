@@ -15,7 +15,9 @@ class WrittenRequests:
 
     def __init__(self) -> None:
         self.finished = False
+        self._opened = False
         self._closed = False
+        self._failure: Exception | None = None
         self._slot: list[Any] = []
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -24,8 +26,11 @@ class WrittenRequests:
 
         Raises:
             InvalidStateError: The requests, or the call, have ended.
+            Exception: What the interceptors raised.
         """
+        await self._start()
         while True:
+            self._raise_failure()
             if self._closed:
                 raise asyncio.InvalidStateError(ALREADY_FINISHED)
             if self.finished:
@@ -36,20 +41,38 @@ class WrittenRequests:
         self._slot.append(request)
         self._notify()
 
-    def finish(self) -> None:
-        """No more requests follow."""
+    async def finish(self) -> None:
+        """No more requests follow.
+
+        Raises:
+            Exception: What the interceptors raised.
+        """
         self.finished = True
         self._notify()
+        await self._start()
+        self._raise_failure()
+
+    def open(self) -> None:
+        """The interceptors are through, or ask for a request: writers need not wait for what becomes of the call."""
+        if not self._opened:
+            self._opened = True
+            self._notify()
 
     def close(self, _call: object = None) -> None:
         """The call has ended."""
         self._closed = True
         self._notify()
 
+    def fail(self, failure: Exception) -> None:
+        """The interceptors raised this."""
+        self._failure = failure
+        self.close()
+
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
+        self.open()
         while not self._slot:
             if self.finished or self._closed:
                 raise StopAsyncIteration
@@ -57,6 +80,15 @@ class WrittenRequests:
         request = self._slot.pop()
         self._notify()
         return request
+
+    async def _start(self) -> None:
+        while not (self._opened or self._closed):
+            await self._change()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            # Without the traceback of the last time, which would grow with each.
+            raise self._failure.with_traceback(None)
 
     async def _change(self) -> None:
         waiter = asyncio.get_running_loop().create_future()

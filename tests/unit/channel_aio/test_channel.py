@@ -60,8 +60,26 @@ async def test_a_closed_channel(channel: Any) -> None:
             await wait
 
 
-async def test_closing_wakes_who_waits_for_a_state(own: Any, within: Any) -> None:
-    waiting = asyncio.create_task(own.wait_for_state_change(IDLE))
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("watchers", [1, 3])
+async def test_closing_ends_a_watch_quietly(connected: bool, watchers: int, channel: Any, within: Any) -> None:
+    async def watch() -> list[Any]:
+        seen = [channel.get_state()]
+        while seen[-1] is not SHUTDOWN:
+            await channel.wait_for_state_change(seen[-1])
+            seen.append(channel.get_state())
+        return seen
+
+    if connected:
+        await within(channel.channel_ready())
+    watching = asyncio.gather(*(watch() for _ in range(watchers)))
+    await asyncio.sleep(0)
+    await channel.close()
+    assert await within(watching) == [[READY if connected else IDLE, SHUTDOWN]] * watchers
+
+
+async def test_closing_fails_who_waits_for_ready(own: Any, within: Any) -> None:
+    waiting = asyncio.create_task(own.channel_ready())
     await asyncio.sleep(0)
     await own.close()
     with pytest.raises(aio.UsageError, match=r"Channel is closed\."):
