@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import grpc
 
 from ferrule.channel.status import CANCELLED, CODES, INTERNAL, LOCALLY_CANCELLED, NOT_DESERIALIZED, OK, EndedLocally
+from ferrule.channel.sync.usual import Failure, InactiveRpcError, MultiThreadedRendezvous
 
 if TYPE_CHECKING:
     from ferrule import _core
@@ -85,7 +86,7 @@ def deserialized(data: bytes, deserializer: Deserializer | None) -> Any:
         return None
 
 
-class _BaseCall(grpc.RpcError, grpc.Call, grpc.Future):  # type: ignore[type-arg] # Generic for type checkers only.
+class _BaseCall(Failure):
     """What calls with one response and calls with many share.
 
     Args:
@@ -95,7 +96,6 @@ class _BaseCall(grpc.RpcError, grpc.Call, grpc.Future):  # type: ignore[type-arg
     """
 
     def __init__(self, worker: Worker | None, deserializer: Deserializer | None, timeout: float | None) -> None:
-        super().__init__()
         self.receiver = Receiver(self)
         self._core: _core.Call | Ended
         self._worker = worker
@@ -246,18 +246,10 @@ class _BaseCall(grpc.RpcError, grpc.Call, grpc.Future):  # type: ignore[type-arg
         self._core = Ended(code, details, list(self._core.initial_metadata))
 
 
-class UnaryCall(_BaseCall):
+class _UnaryResponse(_BaseCall):
     """A call with one response."""
 
     _response: Any = _UNREAD
-
-    @classmethod
-    def finished(cls, core: _core.Call | Ended, response: Any) -> Self:
-        """A call whose response is known."""
-        call = cls(None, None, None)
-        call.attach(core)
-        call._response = response
-        return call
 
     def _settle(self, timeout: float | None) -> bool:
         core = self._core
@@ -276,7 +268,22 @@ class UnaryCall(_BaseCall):
         return self._response
 
 
-class FailedCall(UnaryCall):
+class UnaryCall(_UnaryResponse, MultiThreadedRendezvous):
+    """A call with one response that was not waited for, or that was successful."""
+
+    # The name that it is caught by is that of an iterator.
+    __iter__ = __next__ = next = None
+
+    @classmethod
+    def finished(cls, core: _core.Call | Ended, response: Any) -> Self:
+        """A call whose response is known."""
+        call = cls(None, None, None)
+        call.attach(core)
+        call._response = response
+        return call
+
+
+class FailedCall(_UnaryResponse, InactiveRpcError):  # noqa: N818 - caught by the names of its bases.
     """What a blocking call raises, and what is left of any failed call in another process."""
 
     def __init__(self, core: _core.Call | Ended) -> None:
@@ -285,7 +292,7 @@ class FailedCall(UnaryCall):
         self.attach(Ended.like(core))
 
 
-class StreamCall(_BaseCall):
+class StreamCall(_BaseCall, MultiThreadedRendezvous):
     """A call with many responses, and the iterator over them.
 
     Several threads may read; each response goes to one of them. The call is done when its status has come, which can be
