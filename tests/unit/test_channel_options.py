@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
 import grpc
 import pytest
+from grpc.experimental import session_cache
 
 from ferrule import __version__
 from ferrule.channel import options
+from ferrule.channel.ignored_options import IGNORED
 from ferrule.channel.options import channel_settings, name_override
 
 DEFAULTS = {
@@ -78,7 +81,6 @@ def test_defaults_are_those_of_grpc(none: Any) -> None:
         ("grpc.secondary_user_agent", "me/1", {"user_agent": f"{DEFAULTS['user_agent']} me/1"}),
         ("grpc.default_compression_algorithm", 2, {"compression": 2}),
         ("grpc.default_compression_algorithm", grpc.Compression.Deflate, {"compression": 1}),
-        ("grpc.use_local_subchannel_pool", 1, {}),
         ("grpc.unheard_of", "x", {}),
         ("mine", 1.5, {}),
     ],
@@ -159,6 +161,15 @@ def test_unusable_values_are_warned_of_and_left_out(name: str, value: Any) -> No
         ("grpc.per_message_compression", 1, 0),
         ("grpc.per_message_decompression", 1, 0),
         ("grpc.compression_enabled_algorithms_bitset", 7, 1),
+        ("grpc.dscp", -1, 10),
+        ("grpc.http2.max_frame_size", 16384, 1 << 20),
+        ("grpc.http2.hpack_table_size.decoder", 4096, 0),
+        ("grpc.http2.bdp_probe", 1, 0),
+        ("grpc.per_rpc_retry_buffer_size", 0, 1),
+        ("grpc.enable_channelz", 0, 1),
+        ("grpc.dns_enable_srv_queries", 0, 1),
+        ("grpc.service_config_disable_resolution", 1, 0),
+        ("grpc.http_connect_server", "", "example.com"),
     ],
 )
 def test_ignored_options_are_warned_of_once_where_it_matters(name: str, harmless: Any, value: Any) -> None:
@@ -167,6 +178,22 @@ def test_ignored_options_are_warned_of_once_where_it_matters(name: str, harmless
         assert changed((name, value)) == {}
     # Warnings are errors in tests.
     assert changed((name, value)) == {}
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_each_ignored_option_is_named_for_a_value_that_matters(name: str) -> None:
+    with pytest.warns(UserWarning, match=rf"channel option '{re.escape(name)}' has no effect: \w"):
+        assert changed((name, 1 << 30)) == {}
+
+
+def test_no_option_is_both_honoured_and_ignored() -> None:
+    assert not IGNORED.keys() & {option.name for option in options._SETTINGS.values()}
+
+
+def test_cache_of_tls_sessions_is_named() -> None:
+    cache = session_cache.ssl_session_cache_lru(1)  # type: ignore[no-untyped-call]
+    with pytest.warns(UserWarning, match=r"'grpc\.ssl_session_cache' has no effect: each channel remembers"):
+        changed(("grpc.ssl_session_cache", cache))
 
 
 def test_warning_points_to_the_line_that_makes_the_channel() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ferrule import rules
 from ferrule._core import __version__
+from ferrule.channel.ignored_options import IGNORED
 
 if TYPE_CHECKING:
     import grpc
@@ -22,7 +23,6 @@ _MAX_INT32 = 2**31 - 1
 _NEVER_MS = _MAX_INT32
 # A pause of zero would have the core dial without end.
 _MIN_BACKOFF_MS = 10
-_WINDOW_BYTES = 4 * 1024 * 1024
 _ALGORITHMS = (0, 1, 2)
 _IDENTITY = 0
 
@@ -115,7 +115,7 @@ class _Given:
     def ignored(self) -> dict[str, str]:
         return {
             name: f"channel option {name!r} has no effect: {ignored.reason}"
-            for name, ignored in _IGNORED.items()
+            for name, ignored in IGNORED.items()
             if name in self.values and not ignored.harmless(self.values[name])
         }
 
@@ -225,45 +225,4 @@ _SETTINGS: Mapping[str, _Option] = {
     # The least time that gRPC gives an attempt to connect, whatever its name says.
     "connect_timeout": _Option("grpc.min_reconnect_backoff_ms", *_PAUSE, 20.0),
     "idle_timeout": _Option("grpc.client_idle_timeout_ms", *_NEVER, 1800.0),
-}
-
-
-class _Ignored(NamedTuple):
-    """Why an option that gRPC honours has no effect here, and for which values that makes no difference."""
-
-    reason: str
-    harmless: Callable[[Any], bool]
-
-
-def _among(*values: Any) -> Callable[[Any], bool]:
-    return lambda value: value in values
-
-
-def _fits_window(value: Any) -> bool:
-    return not isinstance(value, str | bytes) and int(value) <= _WINDOW_BYTES
-
-
-def _is_empty_json(value: Any) -> bool:
-    import json
-
-    try:
-        return not json.loads(value)
-    except (TypeError, ValueError):
-        return False
-
-
-_NO_RETRIES = "no call is repeated after a failure; an interceptor can do that"
-_NO_PROXY = "the channel connects straight to its target"
-
-_IGNORED: Mapping[str, _Ignored] = {
-    "grpc.compression_enabled_algorithms_bitset": _Ignored("identity, deflate and gzip are always accepted", _among(7)),
-    "grpc.enable_http_proxy": _Ignored(_NO_PROXY, _among(0)),
-    "grpc.enable_retries": _Ignored(_NO_RETRIES, _among(0)),
-    "grpc.http2.lookahead_bytes": _Ignored(f"the flow-control window is at least {_WINDOW_BYTES} bytes", _fits_window),
-    "grpc.http2.max_pings_without_data": _Ignored("pings follow the keepalive options alone", _among(0)),
-    "grpc.http_proxy": _Ignored(_NO_PROXY, _among("", b"")),
-    "grpc.lb_policy_name": _Ignored("a channel has one connection", _among("pick_first", b"pick_first")),
-    "grpc.per_message_compression": _Ignored("messages are compressed as the call asks", _among(1)),
-    "grpc.per_message_decompression": _Ignored("compressed messages are always decompressed", _among(1)),
-    "grpc.service_config": _Ignored(f"no service config is applied; {_NO_RETRIES}", _is_empty_json),
 }
