@@ -52,8 +52,10 @@ def issue(
         .not_valid_before(begin)
         .not_valid_after(begin + DAY)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([_general_name(entry) for entry in names]), critical=False)
     )
+    if names:
+        alternatives = x509.SubjectAlternativeName([_general_name(entry) for entry in names])
+        builder = builder.add_extension(alternatives, critical=False)
     return Identity(key, builder.sign(by.key if by else key, hashes.SHA256()))
 
 

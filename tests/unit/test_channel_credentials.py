@@ -72,19 +72,30 @@ def test_keys_are_never_shown(identity: certificate.Identity) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        grpc.local_channel_credentials,
         grpc.alts_channel_credentials,
         grpc.xds_channel_credentials,
-        grpc.experimental.insecure_channel_credentials,
         lambda: grpc.compute_engine_channel_credentials(grpc.access_token_call_credentials("x")),
-        lambda: grpc.composite_channel_credentials(
-            grpc.local_channel_credentials(), grpc.access_token_call_credentials("x")
-        ),
         lambda: grpc.ChannelCredentials(object()),
     ],
 )
 def test_other_kinds_are_refused_with_the_way_out(make: Callable[[], grpc.ChannelCredentials]) -> None:
     with pytest.raises(ValueError, match=r"cannot be used, .* Pass a ferrule\.TLSConfig"):
+        tls_settings(make())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        grpc.local_channel_credentials,
+        lambda: grpc.local_channel_credentials(grpc.LocalConnectionType.UDS),
+        grpc.experimental.insecure_channel_credentials,
+        lambda: grpc.composite_channel_credentials(
+            grpc.local_channel_credentials(), grpc.access_token_call_credentials("x")
+        ),
+    ],
+)
+def test_kinds_without_tls_are_refused_with_the_way_out(make: Callable[[], grpc.ChannelCredentials]) -> None:
+    with pytest.raises(ValueError, match=r"cannot be used, .* Use insecure_channel\(\)"):
         tls_settings(make())
 
 

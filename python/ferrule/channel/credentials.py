@@ -31,6 +31,10 @@ Metadata = list[tuple[str, str | bytes]]
 
 _USE_TLS_CONFIG = "Pass a ferrule.TLSConfig(ca=..., certificate=..., key=..., server_name=...)."
 
+# Kinds that protect nothing themselves: their connections stay on the machine, or are meant to be plaintext.
+_WITHOUT_TLS = {"LocalChannelCredentials", "InsecureChannelCredentials"}
+_USE_INSECURE = "Use insecure_channel(), and pass what call credentials would add as metadata."
+
 _logger = logging.getLogger(__name__)
 
 
@@ -88,7 +92,8 @@ def _ssl_settings(inner: Any, server_name: str) -> _TlsSettings:
         ca, key, certificate = inner._pem_root_certificates, inner._private_key, inner._certificate_chain
     except AttributeError:
         message = f"credentials of gRPC's kind {kind} cannot be used, expected those of grpc.ssl_channel_credentials()"
-        raise ValueError(f"{message}. {_USE_TLS_CONFIG}") from None
+        way_out = _USE_INSECURE if kind in _WITHOUT_TLS else _USE_TLS_CONFIG
+        raise ValueError(f"{message}. {way_out}") from None
     if getattr(inner, "_private_key_signer", None) is not None:
         raise ValueError(f"credentials with a private_key_signer cannot be used, expected a PEM key. {_USE_TLS_CONFIG}")
     if (key is None) != (certificate is None):

@@ -5,7 +5,8 @@
 //! handshake checked, with the provider's algorithms. Stock verifiers refuse these certificates, which are self-signed
 //! authorities used as leaves.
 
-use std::sync::{Arc, OnceLock};
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -95,16 +96,32 @@ fn client_verifier(trust: &Trust) -> Result<Arc<dyn ClientCertVerifier>, Error> 
 fn server_verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     match trust {
         Trust::Pinned(certificate) => Ok(Arc::new(PinnedVerifier { pinned: certificate.clone() })),
-        Trust::System => {
-            let found = rustls_native_certs::load_native_certs().certs;
-            if found.is_empty() {
-                let message = "this machine has no certificate authorities, and none were given in the setting tls.ca";
-                return Err(Error::new(ErrorKind::IdentityFailed, message));
-            }
-            Ok(Arc::new(AuthorityVerifier::new(found)?))
-        }
+        Trust::System => Ok(system_verifier()?),
         Trust::Authorities(pem) => Ok(Arc::new(AuthorityVerifier::new(parse_pem_certificates(pem, "ca")?)?)),
     }
+}
+
+/// The verifier by this machine's authorities, and where they were read: by these variables a user can have others.
+type System = ([Option<OsString>; 2], Arc<AuthorityVerifier>);
+
+/// Reading the authorities takes milliseconds, so it is done once, as in other libraries.
+fn system_verifier() -> Result<Arc<AuthorityVerifier>, Error> {
+    static KNOWN: Mutex<Option<System>> = Mutex::new(None);
+    let place = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(std::env::var_os);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((known_place, verifier)) = &*known
+        && *known_place == place
+    {
+        return Ok(verifier.clone());
+    }
+    let found = rustls_native_certs::load_native_certs().certs;
+    if found.is_empty() {
+        let message = "this machine has no certificate authorities, and none were given in the setting tls.ca";
+        return Err(Error::new(ErrorKind::IdentityFailed, message));
+    }
+    let verifier = Arc::new(AuthorityVerifier::new(found)?);
+    *known = Some((place, verifier.clone()));
+    Ok(verifier)
 }
 
 fn tls_error(cause: &rustls::Error) -> Error {
@@ -309,6 +326,13 @@ fn cause(error: &std::io::Error, expected: &str) -> Option<(ErrorKind, String)> 
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => (ErrorKind::CertificateExpired, "its certificate is not valid yet".to_owned()),
+        rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented })
+            if presented.is_empty() =>
+        {
+            let name = expected.to_str();
+            let what = format!("its certificate has no subject alternative name, expected {name:?} there");
+            (ErrorKind::TlsFailed, format!("{what}; a common name does not count"))
+        }
         rustls::Error::NoCertificatesPresented => {
             (ErrorKind::CertificateMissing, "it presented no certificate".to_owned())
         }
