@@ -79,16 +79,25 @@ def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str 
     """
     rules: dict[str, Rule] = _rules_of(cls)  # type: ignore[arg-type]
     if unknown := [key for key in values if key not in rules]:
-        import difflib
-
-        nearest = {key: difflib.get_close_matches(str(key), rules, n=1, cutoff=0)[0] for key in unknown}
-        named = ", ".join(f"{shown(f'{prefix}{key}')} (nearest: {prefix}{near})" for key, near in nearest.items())
+        named = ", ".join(f"{shown(f'{prefix}{key}')} ({_instead(cls, str(key), prefix)})" for key in unknown)
         raise ConfigError(f"unknown setting{'s' if len(unknown) > 1 else ''} {named}", _help(cls), CODE)
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         name = field.name
         if field.default is dataclasses.MISSING and name not in values:
             raise ConfigError(f"setting {prefix}{name} is missing, expected {rules[name].expected}", _help(cls), CODE)
     return cls(**values)
+
+
+def _instead(cls: type[Any], unknown: str, prefix: str) -> str:
+    """What may have been meant by the name of a setting that there is not."""
+    import difflib
+
+    from ferrule.migration import here
+
+    # Whatever its case: environment variables and camel case are where such names come from.
+    names = [field.name for field in dataclasses.fields(cls)]
+    nearest = difflib.get_close_matches(unknown.lower(), names, n=1, cutoff=0)[0]
+    return here(unknown, cls.__name__) or f"nearest: {prefix}{nearest}"
 
 
 def _help(cls: type[Any]) -> str:

@@ -1,7 +1,29 @@
-"""The client's two classes: a plugin, and a plain connection with byte counters and framing."""
+"""A plugin, a plain connection with byte counters and framing, and types for annotations."""
 
 from ferrule.client.connection import ClientConnection
 from ferrule.client.managed import cleanup_clients
 from ferrule.client.plugin_client import RPCPluginClient
+from ferrule.client.types import (
+    ClientT,
+    ConnectionT,
+    GrpcChannelType,
+    GrpcCredentialsType,
+    ReceiveFuncType,
+    RpcConfigType,
+    SecureRpcClientT,
+    SendFuncType,
+)
 
-__all__ = ["ClientConnection", "RPCPluginClient", "cleanup_clients"]
+__all__ = [
+    "ClientConnection",
+    "ClientT",
+    "ConnectionT",
+    "GrpcChannelType",
+    "GrpcCredentialsType",
+    "RPCPluginClient",
+    "ReceiveFuncType",
+    "RpcConfigType",
+    "SecureRpcClientT",
+    "SendFuncType",
+    "cleanup_clients",
+]

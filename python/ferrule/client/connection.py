@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 from ferrule import rules
 from ferrule._core import FrameDecoder, encode_frame
 from ferrule.client.stream_transport import RustTransport, open_streams
+from ferrule.client.types import ReceiveFuncType, SendFuncType
 from ferrule.config import MAX_INT32
 from ferrule.tls import TLSConfig
 
-__all__ = ["ClientConnection"]
+__all__ = ["ClientConnection", "ReceiveFuncType", "SendFuncType"]
 
 _DEFAULT_RECEIVE_BYTES = 16384
 # One read while framing, in bytes: many small frames per wake-up, few wake-ups per large one.
@@ -35,9 +36,13 @@ class ClientConnection:
         remote_addr: The peer's address, for messages.
         bytes_sent: Where to start counting; default 0.
         bytes_received: Where to start counting; default 0.
-        send_func: Used instead of the writer by `send_data`: an async function that takes bytes. It counts for itself
-            through `update_metrics`.
-        receive_func: Used instead of the reader by `receive_data`: an async function that takes a number of bytes.
+        send_func: Used instead of the writer: an async function that gets the bytes of one `send_data` or `send_frame`,
+            all of them, and gives nothing. It returns when more may be sent; what it raises, `send_data` raises.
+            Default None, which writes, waits while the peer is slow, and adds to `bytes_sent`; a function of the
+            caller's adds through `update_metrics`.
+        receive_func: Used instead of the reader: an async function that gets the most bytes wanted, an int, and gives
+            bytes, at least one and no more than that, or none when the peer has closed its side. Default None, which
+            reads and adds to `bytes_received`; a function of the caller's adds through `update_metrics`.
         max_frame_bytes: Largest message of `send_frame` and `receive_frame`, in bytes; default 2^31 - 1.
 
     Example:
@@ -65,8 +70,8 @@ class ClientConnection:
         remote_addr: str,
         bytes_sent: int = 0,
         bytes_received: int = 0,
-        send_func: Callable[[bytes], Awaitable[None]] | None = None,
-        receive_func: Callable[[int], Awaitable[bytes]] | None = None,
+        send_func: SendFuncType | None = None,
+        receive_func: ReceiveFuncType | None = None,
         *,
         max_frame_bytes: int = MAX_INT32,
     ) -> None:
@@ -138,14 +143,22 @@ class ClientConnection:
     # streams in any order.
 
     @property
-    def send_func(self) -> Callable[[bytes], Awaitable[None]]:
-        """What `send_data` calls: the injected function, or the default one."""
+    def send_func(self) -> SendFuncType:
+        """What `send_data` calls: the injected function, or the default one. May be set; None is the default."""
         return self._send_func or self._default_send
 
+    @send_func.setter
+    def send_func(self, function: SendFuncType | None) -> None:
+        self._send_func = function
+
     @property
-    def receive_func(self) -> Callable[[int], Awaitable[bytes]]:
-        """What `receive_data` calls: the injected function, or the default one."""
+    def receive_func(self) -> ReceiveFuncType:
+        """What `receive_data` calls: the injected function, or the default one. May be set; None is the default."""
         return self._receive_func or self._default_receive
+
+    @receive_func.setter
+    def receive_func(self, function: ReceiveFuncType | None) -> None:
+        self._receive_func = function
 
     def update_metrics(self, bytes_sent: int = 0, bytes_received: int = 0) -> None:
         """Adds to the counters."""

@@ -1,0 +1,74 @@
+"""Names for annotations of programs that use a client or a connection."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import grpc
+from grpc import aio
+
+__all__ = [
+    "ClientT",
+    "ConnectionT",
+    "GrpcChannelType",
+    "GrpcCredentialsType",
+    "ReceiveFuncType",
+    "RpcConfigType",
+    "SecureRpcClientT",
+    "SendFuncType",
+]
+
+SendFuncType: TypeAlias = Callable[[bytes], Awaitable[None]]
+"""What sends for a `ClientConnection`: gets all bytes of one `send_data`, and ends when it has taken them over."""
+
+ReceiveFuncType: TypeAlias = Callable[[int], Awaitable[bytes]]
+"""What receives for a `ClientConnection`: gets the most bytes wanted, gives at least one, or none at the peer's end."""
+
+GrpcChannelType: TypeAlias = aio.Channel | grpc.Channel
+"""A channel for stubs: `grpc_channel` of the client for asyncio is of the first kind, `sync_channel` of the second."""
+
+GrpcCredentialsType: TypeAlias = grpc.ChannelCredentials | None
+"""What protects a channel; None is plaintext."""
+
+RpcConfigType: TypeAlias = dict[str, Any]
+"""The settings of a client by their names, which are those of `ClientConfig`."""
+
+
+@runtime_checkable
+class ConnectionT(Protocol):
+    """What moves bytes to and from one peer, such as a `ClientConnection`."""
+
+    async def send_data(self, data: bytes) -> None:
+        """Sends bytes."""
+
+    async def receive_data(self, size: int = ...) -> bytes:
+        """Receives at most so many bytes; none when the peer has closed its side."""
+
+    async def close(self) -> None:
+        """Closes the connection; does nothing if it is closed."""
+
+
+@runtime_checkable
+class SecureRpcClientT(Protocol):
+    """What starts a plugin and has a protected channel to it, such as an `RPCPluginClient`: handshake, certificates and
+    channel are all the work of `start`."""
+
+    @property
+    def grpc_channel(self) -> aio.Channel | None:
+        """The channel for stubs; None before `start` and after `close`."""
+
+    @property
+    def client_cert(self) -> str | None:
+        """The certificate that the plugin is shown, PEM; None before `start` and without TLS."""
+
+    async def start(self) -> None:
+        """Starts the plugin and connects to it."""
+
+    async def shutdown_plugin(self) -> None:
+        """Has the plugin end, and waits for it."""
+
+    async def close(self) -> None:
+        """Gives everything back; does nothing if it is closed."""
+
+
+ClientT = TypeVar("ClientT", bound=SecureRpcClientT)
+"""A client of one class, in signatures that take and return the same."""
