@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ferrule.errors import ProtocolError, TransportError
 from ferrule.rules import check, whole_number
@@ -61,8 +61,10 @@ async def start(server: grpc.aio.Server) -> None:
 
 def network_of(address: str) -> tuple[str, str]:
     """Network and location of an address that a plugin names: `unix:PATH`, a path with a slash, or `HOST:PORT`."""
-    network = "unix" if address.startswith("unix:") or "/" in address else "tcp"
-    return network, address.removeprefix("unix:")
+    if address.startswith("unix:"):
+        # A target, which gRPC reads as a URI.
+        return "unix", unquote(address.removeprefix("unix:"))
+    return "unix" if "/" in address else "tcp", address
 
 
 def unreached(sub_id: int, error: TransportError) -> ProtocolError:

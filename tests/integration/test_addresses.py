@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from grpc import aio
 
 from conftest import LIMIT
 from ferrule import RPCPluginClient
+from ferrule.channel import insecure_channel
 from ferrule.errors import TransportError
+from ferrule.testing import KVStub
 from ferrule.testing.kv import KV
 from ferrule.testing.kv_pb2 import EchoRequest
 from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
@@ -48,7 +52,7 @@ async def test_name_in_the_handshake_is_dialled_on_every_address(announced: str,
         command = python_kv(f"raw-line=1|1|tcp|{announced}:{port}|grpc")
         async with started(command, auto_mtls=False, connect_timeout=LIMIT) as (client, kv):
             assert (await kv.Echo(EchoRequest(payload=b"x"), timeout=LIMIT)).payload == b"x"
-            assert client.address == f"{announced}:{port}"
+            assert client.address == f"{announced or 'localhost'}:{port}"
 
 
 async def test_name_that_does_not_resolve_is_said() -> None:
@@ -66,3 +70,31 @@ async def test_running_plugin_is_found_by_name(host: str) -> None:
         async with RPCPluginClient(reattach=named, config=kv_config()) as second:
             # Under the same certificate: a name changes nothing of whom is believed.
             assert (await kv_stub(second).Echo(EchoRequest(payload=b"x"), timeout=LIMIT)).payload == b"x"
+
+
+@pytest.mark.parametrize("host", ["localhost", "", "127.0.0.1"])
+async def test_address_that_a_plugin_names_in_a_call_may_be_a_name(host: str) -> None:
+    async with served("127.0.0.1") as port, started(python_kv(), auto_mtls=False) as (client, _):
+        channel = await client.open_broker_subchannel(sub_id=1, address=f"{host}:{port}")
+        assert (await KVStub(channel).Echo(EchoRequest(payload=b"x"), timeout=LIMIT)).payload == b"x"
+
+
+@pytest.mark.parametrize("address", ["nonsense", "localhost:http", "[::1", "127.0.0.1:65536"])
+async def test_address_that_cannot_be_dialled_is_named(address: str) -> None:
+    async with started(python_kv(), auto_mtls=False) as (client, _):
+        with pytest.raises(TransportError, match=f'"{re.escape(address)}" cannot be used'):
+            await client.broker.dial_address("tcp", address)
+
+
+async def test_target_of_a_plugin_in_an_odd_directory(temporary_directory: Path) -> None:
+    odd = temporary_directory / "a b%20#?"
+    odd.mkdir(mode=0o700)
+    async with started(python_kv(), auto_mtls=False, unix_socket_dir=str(odd)) as (client, _):
+        target = str(client.target_endpoint)
+        # Both kinds of channel, and the host itself, read it as a URI.
+        for factory in (aio.insecure_channel, insecure_channel):
+            async with factory(target) as channel:
+                assert (await KVStub(channel).Echo(EchoRequest(payload=b"x"), timeout=LIMIT)).payload == b"x"
+        again = await client.open_broker_subchannel(sub_id=1, address=target)
+        assert (await KVStub(again).Echo(EchoRequest(payload=b"x"), timeout=LIMIT)).payload == b"x"
+    odd.rmdir()

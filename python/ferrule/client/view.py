@@ -101,7 +101,11 @@ class PluginView:
         """Where the plugin listens, as a gRPC target: `unix:PATH` or `HOST:PORT`; None before the first start."""
         if self._facts is None:
             return None
-        return f"unix:{self._facts.address}" if self._facts.network == "unix" else self._facts.address
+        if self._facts.network != "unix":
+            return self._facts.address
+        from urllib.parse import quote
+
+        return f"unix:{quote(self._facts.address)}"
 
     @property
     def client_cert(self) -> str | None:

@@ -41,9 +41,10 @@ fn four_to_seven_fields_and_more() {
         assert_eq!(&parse(&line).unwrap(), handshake, "{line}");
     }
     assert_eq!(parse("1|5|tcp|127.0.0.1:1234|grpc|").unwrap().address, Address::Tcp("127.0.0.1:1234".parse().unwrap()));
-    for location in ["[::1]:1234", "localhost:1234", ":1234", "plugin.internal:1"] {
+    for location in ["[::1]:1234", "localhost:1234", "plugin.internal:1"] {
         assert_eq!(parse(&format!("1|5|tcp|{location}|grpc|")).unwrap().address.location(), location);
     }
+    assert_eq!(parse("1|5|tcp|:1234|grpc|").unwrap().address.location(), "localhost:1234");
 }
 
 #[test]

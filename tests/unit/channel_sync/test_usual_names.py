@@ -51,6 +51,14 @@ def test_failure_from_another_process_has_the_usual_name(native: Any) -> None:
     assert (copy.code(), copy.details()) == (grpc.StatusCode.NOT_FOUND, "why")
 
 
+def test_failure_can_be_made_anew_from_its_text(channel: Any) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        channel.unary_unary("/t/fail")(b"why", timeout=LIMIT)
+    anew = type(failed.value)(str(failed.value))
+    assert anew.code() is grpc.StatusCode.INTERNAL
+    assert "why" in str(anew.details())
+
+
 def test_future_is_no_iterator(factory: Factory, target: str) -> None:
     with factory(target) as channel:
         future = channel.unary_unary("/t/echo").future(b"x", timeout=LIMIT)

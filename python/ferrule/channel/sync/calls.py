@@ -286,10 +286,12 @@ class UnaryCall(_UnaryResponse, MultiThreadedRendezvous):
 class FailedCall(_UnaryResponse, InactiveRpcError):  # noqa: N818 - caught by the names of its bases.
     """What a blocking call raises, and what is left of any failed call in another process."""
 
-    def __init__(self, core: _core.Call | Ended) -> None:
+    def __init__(self, core: _core.Call | Ended | str) -> None:
         super().__init__(None, None, None)
+        # Text is what those give who make an exception anew out of its class and its text.
+        ended = Ended(INTERNAL, core) if isinstance(core, str) else Ended.like(core)
         # The core's call would keep the message and the connection.
-        self.attach(Ended.like(core))
+        self.attach(ended)
 
 
 class StreamCall(_BaseCall, MultiThreadedRendezvous):

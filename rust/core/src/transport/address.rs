@@ -14,6 +14,7 @@ use crate::error::excerpt;
 const LONGEST_PATH: usize = 107;
 /// Characters of a host's name (RFC 1035).
 const LONGEST_NAME: usize = 253;
+const LOCALHOST: &str = "localhost";
 /// Bound on one look-up: the system's own is a multiple of its resolver's five seconds.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(20);
 
@@ -24,7 +25,7 @@ pub enum Address {
     Unix(PathBuf),
     /// IP address and port.
     Tcp(SocketAddr),
-    /// A host's name, looked up at each attempt, and a port; without a name it is this machine.
+    /// A host's name, looked up at each attempt, and a port.
     Name(String, u16),
 }
 
@@ -90,7 +91,9 @@ fn parse_tcp(location: &str) -> Option<Address> {
     let is_name = match bare {
         // An IPv6 address whose zone is the name of an interface.
         Some(zoned) => zoned.split_once('%').is_some_and(|(ip, zone)| ip.parse::<Ipv6Addr>().is_ok() && is_name(zone)),
-        None => host.is_empty() || is_name(host),
+        // As Go has it, no host is this one.
+        None if host.is_empty() => return Some(Address::Name(LOCALHOST.to_owned(), port)),
+        None => is_name(host),
     };
     is_name.then(|| Address::Name(bare.unwrap_or(host).to_owned(), port))
 }
@@ -104,7 +107,7 @@ fn is_name(host: &str) -> bool {
 /// The sockets of a plugin's address. `localhost` is this machine whatever a resolver says (RFC 6761), and IPv4 comes
 /// first, which is what Go's resolver settles on.
 pub(super) async fn sockets(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    if name.is_empty() || name.eq_ignore_ascii_case("localhost") {
+    if name.eq_ignore_ascii_case(LOCALHOST) {
         return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
     }
     let mut found = look_up(name, port).await?;
@@ -160,7 +163,7 @@ mod tests {
             ("[::1]:65535", Address::Tcp((Ipv6Addr::LOCALHOST, 65535).into())),
             ("localhost:1234", name("localhost", 1234)),
             ("LocalHost:1234", name("LocalHost", 1234)),
-            (":1234", name("", 1234)),
+            (":1234", name("localhost", 1234)),
             ("a_b-c.example.:1", name("a_b-c.example.", 1)),
             ("[fe80::1%eth0.1]:5", name("fe80::1%eth0.1", 5)),
         ] {
@@ -201,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn this_machine_needs_no_resolver() {
         let expected: Vec<SocketAddr> = vec![([127, 0, 0, 1], 7).into(), (Ipv6Addr::LOCALHOST, 7).into()];
-        for name in ["", "localhost", "LOCALHOST"] {
+        for name in ["localhost", "LOCALHOST"] {
             assert_eq!(sockets(name, 7).await.unwrap(), expected, "{name}");
         }
     }

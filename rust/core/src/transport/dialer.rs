@@ -195,20 +195,24 @@ async fn connect_tcp(address: SocketAddr, reads_ahead: bool) -> io::Result<Strea
     Ok(Stream::new(socket))
 }
 
-/// Each in turn. A refusal is the error that counts: it alone may mean "not yet".
+/// Each in turn; while others are left, one that is silent has little time. A refusal is the error that counts: it alone
+/// may mean "not yet".
 async fn connect_any(addresses: &[SocketAddr], reads_ahead: bool) -> io::Result<Stream> {
-    let mut failure: Option<io::Error> = None;
-    for address in addresses {
-        let attempt = timeout(NEXT_AFTER, connect_tcp(*address, reads_ahead)).await;
-        match attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+    let mut failure: io::Error = io::ErrorKind::AddrNotAvailable.into();
+    for (number, address) in addresses.iter().enumerate() {
+        let attempt = connect_tcp(*address, reads_ahead);
+        let outcome = if number + 1 == addresses.len() {
+            attempt.await
+        } else {
+            timeout(NEXT_AFTER, attempt).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        };
+        match outcome {
             Ok(socket) => return Ok(socket),
-            Err(error) if failure.is_none() || error.kind() == io::ErrorKind::ConnectionRefused => {
-                failure = Some(error);
-            }
-            Err(_) => (),
+            Err(_) if failure.kind() == io::ErrorKind::ConnectionRefused => (),
+            Err(error) => failure = error,
         }
     }
-    Err(failure.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+    Err(failure)
 }
 
 /// Shared with the streams that the dialer gives out.
