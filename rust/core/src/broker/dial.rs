@@ -10,8 +10,9 @@ use super::ledger::PATIENCE;
 use super::{Broker, conn_info, lock, translated};
 use crate::error::{Error, ErrorKind};
 use crate::grpc::Status;
-use crate::grpc::channel::{Channel, Connecting, Connector, Opened, Refusal, Settings};
+use crate::grpc::channel::{Channel, Settings};
 use crate::grpc::connection::{Connection, Explain, connection_error};
+use crate::grpc::connector::{Connecting, Connector, Refusal};
 use crate::transport::multiplex::{Multiplex, Turn};
 use crate::transport::{Address, Dialer, Stream, Traffic};
 
@@ -32,8 +33,8 @@ impl Broker {
 
     async fn open_channel(&self, way: Way, settings: Settings) -> Result<Channel, Error> {
         let secure = self.0.ways.dialing.is_some();
-        let opened = self.connect(&way).await?;
-        let connector = BrokeredConnector { broker: self.clone(), way: Arc::new(way), first: Mutex::new(Some(opened)) };
+        let first = Mutex::new(Some(self.connect(&way).await?));
+        let connector = BrokeredConnector { broker: self.clone(), way: Arc::new(way), first };
         Ok(Channel::new(Box::new(connector), Settings { secure, ..settings }))
     }
 
@@ -51,7 +52,7 @@ impl Broker {
         translated(self.0.ways.peer.address_here(address)).await
     }
 
-    async fn connect(&self, way: &Way) -> Result<Opened, Error> {
+    async fn connect(&self, way: &Way) -> Result<Connection, Error> {
         match way {
             Way::Address(address) => self.in_time(way, self.connect_to(address)).await,
             Way::Knock(id, session) => {
@@ -69,8 +70,8 @@ impl Broker {
     async fn in_time(
         &self,
         way: &Way,
-        connecting: impl Future<Output = Result<Opened, Error>>,
-    ) -> Result<Opened, Error> {
+        connecting: impl Future<Output = Result<Connection, Error>>,
+    ) -> Result<Connection, Error> {
         let limit = self.0.ways.connect_timeout;
         timeout(limit, connecting).await.unwrap_or_else(|_| {
             let message = format!("no connection to {way} after {:.1} s", limit.as_secs_f64());
@@ -78,7 +79,7 @@ impl Broker {
         })
     }
 
-    async fn connect_to(&self, address: &Address) -> Result<Opened, Error> {
+    async fn connect_to(&self, address: &Address) -> Result<Connection, Error> {
         let ways = &self.0.ways;
         let dialer = Dialer::new(address.clone(), ways.dialing.clone(), ways.traffic.clone());
         let stream = dialer.dial().await?;
@@ -125,7 +126,7 @@ impl Broker {
         }
     }
 
-    async fn connect_over(&self, stream: Stream, id: u32, session: &Arc<Multiplex>) -> Result<Opened, Error> {
+    async fn connect_over(&self, stream: Stream, id: u32, session: &Arc<Multiplex>) -> Result<Connection, Error> {
         let ways = &self.0.ways;
         let address = Address::Unix(format!("service {id}").into());
         let dialer = Dialer::multiplexed(session.clone(), address, ways.dialing.clone(), ways.traffic.clone());
@@ -134,17 +135,17 @@ impl Broker {
     }
 
     /// HTTP/2, known to work once the peer has answered.
-    async fn speak(&self, stream: Stream, dialer: &Dialer) -> Result<Opened, Error> {
+    async fn speak(&self, stream: Stream, dialer: &Dialer) -> Result<Connection, Error> {
         let peer = self.0.ways.peer.clone();
         let explain: Explain = Box::new(move |reason| peer.epitaph(reason));
-        let opened = Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))?;
-        opened.0.settled().await.map_err(|reason| {
+        let connection = Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))?;
+        connection.settled().await.map_err(|reason| {
             dialer.last_error().unwrap_or_else(|| {
                 let message = format!("{} closed the connection before it answered: {reason}", dialer.address());
                 Error::new(ErrorKind::Http2Failed, message)
             })
         })?;
-        Ok(opened)
+        Ok(connection)
     }
 }
 
@@ -173,19 +174,19 @@ impl std::fmt::Display for Way {
 struct BrokeredConnector {
     broker: Broker,
     way: Arc<Way>,
-    first: Mutex<Option<Opened>>,
+    first: Mutex<Option<Connection>>,
 }
 
 impl Connector for BrokeredConnector {
     fn connect(&self) -> Connecting {
-        let first = lock(&self.first).take().filter(|(connection, _)| !connection.is_over());
+        let first = lock(&self.first).take().filter(Connection::takes_calls);
         let (broker, way) = (self.broker.clone(), self.way.clone());
         Box::pin(async move {
-            if let Some(opened) = first {
-                return Ok(opened);
+            if let Some(connection) = first {
+                return Ok(connection);
             }
             match broker.connect(&way).await {
-                Ok(opened) => Ok(opened),
+                Ok(connection) => Ok(connection),
                 Err(error) => {
                     let peer = &broker.0.ways.peer;
                     let status = Status::unavailable(peer.epitaph(error.to_string()).await);

@@ -9,6 +9,7 @@ pub mod conn_info;
 mod dial;
 mod ledger;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -107,7 +108,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Outgoing {
-    messages: Vec<ConnInfo>,
+    messages: VecDeque<ConnInfo>,
     wake: Option<Arc<dyn Wake>>,
 }
 
@@ -157,7 +158,18 @@ impl Broker {
     /// Messages to carry to the peer.
     #[must_use]
     pub fn take_outgoing(&self) -> Vec<ConnInfo> {
-        std::mem::take(&mut lock(&self.0.outgoing).messages)
+        std::mem::take(&mut lock(&self.0.outgoing).messages).into()
+    }
+
+    /// The next message to carry to the peer.
+    #[must_use]
+    pub fn next_outgoing(&self) -> Option<ConnInfo> {
+        lock(&self.0.outgoing).messages.pop_front()
+    }
+
+    /// Takes back one that could not be carried.
+    pub fn put_back(&self, message: ConnInfo) {
+        lock(&self.0.outgoing).messages.push_front(message);
     }
 
     /// Says who carries messages from now on; woken at once if some wait.
@@ -243,7 +255,7 @@ impl Broker {
             drop(outgoing);
             return self.close("the peer does not read the broker's messages");
         }
-        outgoing.messages.push(info);
+        outgoing.messages.push_back(info);
         let wake = outgoing.wake.clone();
         drop(outgoing);
         if let Some(wake) = wake {

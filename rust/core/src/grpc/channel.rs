@@ -1,12 +1,9 @@
 //! A channel: connects when it is used, keeps its calls on one connection, connects again.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use h2::PingPong;
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use tokio::sync::watch;
@@ -14,45 +11,14 @@ use tokio::time::sleep_until;
 
 use super::call::{Call, End, Request};
 use super::connection::{Connection, Keepalive};
+use super::connector::{Connector, Refusal};
 use super::exchange::{Attempt, Profile, attempt};
 use super::reconnect::keep_connecting;
 use super::stats::Counters;
 use super::{Code, Status};
-use crate::transport::Traffic;
-
-/// A connection and the means to ask whether its peer is there.
-pub type Opened = (Connection, Option<PingPong>);
 
 /// Requests that the peer has certainly not seen are sent again; this often.
 const TRANSPARENT_RETRIES: usize = 5;
-/// An attempt to connect.
-pub type Connecting = Pin<Box<dyn Future<Output = Result<Opened, Refusal>> + Send>>;
-
-/// Opens connections for a channel.
-pub trait Connector: Send + Sync {
-    /// One attempt, limited in time. The peer has answered: its SETTINGS have arrived.
-    fn connect(&self) -> Connecting;
-    /// Whether a connection was made for the channel alone, and ends with it.
-    fn owns(&self, connection: &Connection) -> bool;
-    /// Counts the bytes of all its connections.
-    fn traffic(&self) -> &Traffic;
-}
-
-/// Why there is no connection.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// What calls fail with.
-    pub status: Status,
-    /// Whether trying again is pointless, because the plugin has ended.
-    pub is_final: bool,
-}
-
-impl From<Status> for Refusal {
-    fn from(status: Status) -> Self {
-        Self { status, is_final: false }
-    }
-}
-
 /// gRPC's connectivity states, with grpcio's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // https://github.com/grpc/grpc/blob/master/doc/connectivity-semantics-and-api.md
@@ -96,6 +62,8 @@ pub(super) struct Shared {
     pub(super) connector: Box<dyn Connector>,
     pub(super) settings: Settings,
     profile: Profile,
+    /// Changed under the lock of `place`, so that whoever holds that finds what belongs to a state: READY always has its
+    /// connection.
     pub(super) state: watch::Sender<State>,
     place: Mutex<Place>,
     pub(super) counters: Counters,
@@ -104,12 +72,12 @@ pub(super) struct Shared {
 }
 
 #[derive(Default)]
-pub(super) struct Place {
+struct Place {
     connection: Option<Connection>,
     /// Why the latest attempt failed.
-    pub(super) refusal: Option<Refusal>,
+    refusal: Option<Refusal>,
     /// Why nothing works any more.
-    pub(super) shutdown: Option<Status>,
+    shutdown: Option<Status>,
 }
 
 impl Channel {
@@ -169,14 +137,10 @@ impl Channel {
 
     /// Begins to connect if the channel is idle. To be called on the I/O thread.
     pub fn connect(&self) {
-        let began = self.0.state.send_if_modified(|state| {
-            let idle = *state == State::Idle;
-            if idle {
-                *state = State::Connecting;
-            }
-            idle
-        });
-        if began {
+        let mut place = self.0.place();
+        if self.state() == State::Idle {
+            self.0.enter(&mut place, State::Connecting);
+            drop(place);
             tokio::spawn(keep_connecting(Arc::downgrade(&self.0)));
         }
     }
@@ -186,9 +150,9 @@ impl Channel {
         let connection = {
             let mut place = self.0.place();
             place.shutdown.get_or_insert(status);
+            self.0.enter(&mut place, State::Shutdown);
             place.connection.take()
         };
-        self.0.state.send_replace(State::Shutdown);
         // Calls that are cancelled now still have to send their resets, so it ends when the last of them lets go.
         drop(connection);
     }
@@ -216,7 +180,7 @@ impl Channel {
             shared.counters.stream_opened();
             match attempt(call, request, &shared.profile, &connection, &shared.counters).await {
                 Attempt::Ended(end) => {
-                    if end.status.disconnected && connection.is_over() {
+                    if end.status.disconnected && !connection.takes_calls() {
                         shared.discard(&connection);
                     }
                     return end;
@@ -232,23 +196,22 @@ impl Channel {
     async fn connection(&self, wait_for_ready: bool) -> Result<Connection, Status> {
         let shared = &self.0;
         loop {
-            let current = shared.place().connection.clone();
+            let (state, current, refusal) = shared.snapshot();
             match current {
-                Some(connection) if connection.is_over() => shared.discard(&connection),
-                Some(connection) => return Ok(connection),
+                Some(connection) if connection.takes_calls() => return Ok(connection),
+                Some(connection) => {
+                    shared.discard(&connection);
+                    continue;
+                }
                 None => (),
             }
-            let state = self.state();
             match state {
                 State::Idle => self.connect(),
                 State::Shutdown => return Err(shared.shutdown_status()),
-                State::TransientFailure => {
-                    let refusal = shared.place().refusal.clone();
-                    match refusal {
-                        Some(refusal) if refusal.is_final || !wait_for_ready => return Err(refusal.status),
-                        _ => self.state_changed(state).await,
-                    }
-                }
+                State::TransientFailure => match refusal {
+                    Some(refusal) if refusal.is_final || !wait_for_ready => return Err(refusal.status),
+                    _ => self.state_changed(state).await,
+                },
                 State::Connecting | State::Ready => self.state_changed(state).await,
             }
         }
@@ -256,7 +219,7 @@ impl Channel {
 }
 
 impl Shared {
-    pub(super) fn place(&self) -> MutexGuard<'_, Place> {
+    fn place(&self) -> MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -265,38 +228,56 @@ impl Shared {
         status.unwrap_or_else(|| Status::new(Code::Cancelled, "Channel closed!"))
     }
 
-    /// Changes the state unless the channel is closed.
-    pub(super) fn enter(&self, new: State) {
-        self.state.send_if_modified(|state| {
-            let changes = *state != new && *state != State::Shutdown;
-            if changes {
-                *state = new;
-            }
-            changes
-        });
+    /// What there is at one moment.
+    fn snapshot(&self) -> (State, Option<Connection>, Option<Refusal>) {
+        let place = self.place();
+        (*self.state.borrow(), place.connection.clone(), place.refusal.clone())
     }
 
-    /// Makes a connection the channel's own; `false` if the channel was closed meanwhile.
-    pub(super) fn install(&self, connection: &Connection) -> bool {
+    fn enter(&self, _place: &mut Place, new: State) {
+        self.state.send_if_modified(|state| std::mem::replace(state, new) != new);
+    }
+
+    /// Changes what there is together with the state, unless the channel is closed; whether it is not.
+    fn change(&self, new: State, change: impl FnOnce(&mut Place)) -> bool {
         let mut place = self.place();
         if place.shutdown.is_some() {
             return false;
         }
-        place.connection = Some(connection.clone());
-        place.refusal = None;
-        drop(place);
-        self.counters.connection_opened();
-        self.enter(State::Ready);
+        change(&mut place);
+        self.enter(&mut place, new);
         true
+    }
+
+    /// An attempt to connect begins.
+    pub(super) fn begin_attempt(&self) {
+        self.change(State::Connecting, |_| ());
+    }
+
+    /// An attempt to connect has failed.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.change(State::TransientFailure, |place| place.refusal = Some(refusal));
+    }
+
+    /// Makes a connection the channel's own; `false` if the channel was closed meanwhile.
+    pub(super) fn install(&self, connection: &Connection) -> bool {
+        let installed = self.change(State::Ready, |place| {
+            (place.connection, place.refusal) = (Some(connection.clone()), None);
+        });
+        if installed {
+            self.counters.connection_opened();
+        }
+        installed
     }
 
     /// No more calls on this connection; those that run go on.
     pub(super) fn discard(&self, connection: &Connection) {
         let mut place = self.place();
         if place.connection.as_ref().is_some_and(|current| current.is(connection)) {
-            place.connection = None;
+            self.enter(&mut place, State::Idle);
+            let discarded = place.connection.take();
             drop(place);
-            self.enter(State::Idle);
+            drop(discarded);
         }
     }
 }

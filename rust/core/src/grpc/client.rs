@@ -3,12 +3,13 @@
 use std::future::poll_fn;
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
 use http::{Method, Request, StatusCode, Uri, Version};
 use prost::Message;
 
 use super::connection::Connection;
+use super::exchange::was_never_processed;
 use super::framing::{self, FrameDecoder};
 use super::{Code, Status};
 use crate::certificate::SERVER_NAME;
@@ -16,26 +17,62 @@ use crate::certificate::SERVER_NAME;
 /// Limit of one received message; the largest expected is a kilobyte of output.
 const MESSAGE_LIMIT: usize = 4 << 20;
 
+/// Why a call came to nothing.
+#[derive(Debug)]
+pub enum Failure {
+    /// The peer has certainly not seen it: another connection may serve.
+    Unsent(Status),
+    /// An answer that is no message.
+    Unreadable(Status),
+    /// It ended with a status, or with its connection.
+    Ended(Status),
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unsent(status) | Failure::Unreadable(status) | Failure::Ended(status) => status,
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Ended(status)
+    }
+}
+
+impl From<h2::Error> for Failure {
+    fn from(error: h2::Error) -> Self {
+        let status = Status::from_h2(&error);
+        if was_never_processed(&error) { Self::Unsent(status) } else { Self::Ended(status) }
+    }
+}
+
 /// Makes calls on a connection.
 #[derive(Clone)]
-pub struct GrpcClient {
-    requests: SendRequest<Bytes>,
-}
+pub struct GrpcClient(Connection);
 
 impl GrpcClient {
     /// A client on a connection that may be shared with others.
     #[must_use]
     pub fn new(connection: &Connection) -> Self {
-        Self { requests: connection.requests() }
+        Self(connection.clone())
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.0
     }
 
     /// One request, one answer.
-    pub async fn unary<A: Message + Default>(&self, path: &'static str, request: &impl Message) -> Result<A, Status> {
+    pub async fn unary<A: Message + Default>(&self, path: &'static str, request: &impl Message) -> Result<A, Failure> {
         let mut stream = self.server_streaming(path, request).await?;
         let answer = stream.next().await?;
         match (answer, stream.next().await?) {
             (Some(answer), None) => Ok(answer),
-            _ => Err(Status::new(Code::Internal, format!("{path} did not answer exactly one message"))),
+            _ => Err(Status::new(Code::Internal, format!("{path} did not answer exactly one message")).into()),
         }
     }
 
@@ -44,21 +81,22 @@ impl GrpcClient {
         &self,
         path: &'static str,
         request: &impl Message,
-    ) -> Result<MessageStream<A>, Status> {
+    ) -> Result<MessageStream<A>, Failure> {
         let (mut upload, answers) = self.begin(path).await?;
         // Small enough for the initial window; h2 queues it in any case.
-        upload.0.send_data(encoded(request)?, true).map_err(|error| Status::from_h2(&error))?;
+        upload.0.send_data(encoded(request)?, true)?;
         Ok(answers)
     }
 
     /// Any number of requests, any number of answers, independent of each other.
-    pub async fn bidirectional<A>(&self, path: &'static str) -> Result<(Upload, MessageStream<A>), Status> {
+    pub async fn bidirectional<A>(&self, path: &'static str) -> Result<(Upload, MessageStream<A>), Failure> {
         self.begin(path).await
     }
 
-    async fn begin<A>(&self, path: &'static str) -> Result<(Upload, MessageStream<A>), Status> {
-        let mut requests = self.requests.clone().ready().await.map_err(|error| Status::from_h2(&error))?;
-        let (response, upload) = requests.send_request(post(path)?, false).map_err(|error| Status::from_h2(&error))?;
+    async fn begin<A>(&self, path: &'static str) -> Result<(Upload, MessageStream<A>), Failure> {
+        let unsent = |error: h2::Error| Failure::Unsent(Status::from_h2(&error));
+        let mut requests = self.0.requests().ready().await.map_err(unsent)?;
+        let (response, upload) = requests.send_request(post(path)?, false).map_err(unsent)?;
         let (state, decoder) = (State::Waiting(response), FrameDecoder::new(MESSAGE_LIMIT));
         Ok((Upload(upload), MessageStream { state, decoder, answer: std::marker::PhantomData }))
     }
@@ -69,7 +107,7 @@ pub struct Upload(SendStream<Bytes>);
 
 impl Upload {
     /// Sends one, as fast as the peer's window admits.
-    pub async fn send(&mut self, request: &impl Message) -> Result<(), Status> {
+    pub async fn send(&mut self, request: &impl Message) -> Result<(), Failure> {
         let mut body = encoded(request)?;
         while !body.is_empty() {
             self.0.reserve_capacity(body.len());
@@ -77,12 +115,12 @@ impl Upload {
                 0 => poll_fn(|context| self.0.poll_capacity(context)).await,
                 capacity => Some(Ok(capacity)),
             };
-            let capacity = capacity.unwrap_or(Ok(0)).map_err(|error| Status::from_h2(&error))?;
+            let capacity = capacity.unwrap_or(Ok(0))?;
             if capacity == 0 {
-                return Err(Status::unavailable("the peer wants no more"));
+                return Err(Status::unavailable("the peer wants no more").into());
             }
             let piece = body.split_to(capacity.min(body.len()));
-            self.0.send_data(piece, false).map_err(|error| Status::from_h2(&error))?;
+            self.0.send_data(piece, false)?;
         }
         Ok(())
     }
@@ -120,7 +158,7 @@ pub struct MessageStream<A> {
 
 impl<A: Message + Default> MessageStream<A> {
     /// The next message; `None` after a call that ended well.
-    pub async fn next(&mut self) -> Result<Option<A>, Status> {
+    pub async fn next(&mut self) -> Result<Option<A>, Failure> {
         loop {
             if let Some(message) = self.decoder.next_message().map_err(unreadable)? {
                 return A::decode(message).map(Some).map_err(unreadable);
@@ -128,18 +166,17 @@ impl<A: Message + Default> MessageStream<A> {
             match &mut self.state {
                 State::Ended => return Ok(None),
                 State::Waiting(response) => {
-                    let response = response.await.map_err(|error| Status::from_h2(&error))?;
+                    let response = response.await?;
                     self.state =
                         check_headers(&response)?.map_or(State::Ended, |()| State::Reading(response.into_body()));
                 }
                 State::Reading(body) => {
                     if let Some(chunk) = body.data().await {
-                        let chunk = chunk.map_err(|error| Status::from_h2(&error))?;
+                        let chunk = chunk?;
                         self.decoder.feed(&chunk);
-                        body.flow_control().release_capacity(chunk.len()).map_err(|error| Status::from_h2(&error))?;
+                        body.flow_control().release_capacity(chunk.len())?;
                     } else {
-                        let trailers =
-                            body.trailers().await.map_err(|error| Status::from_h2(&error))?.unwrap_or_default();
+                        let trailers = body.trailers().await?.unwrap_or_default();
                         self.state = State::Ended;
                         check_status(Status::from_headers(&trailers))?;
                     }
@@ -160,8 +197,8 @@ fn check_headers(response: &http::Response<RecvStream>) -> Result<Option<()>, St
     check_status(Status::from_headers(response.headers())).map(|()| None)
 }
 
-fn unreadable(cause: impl std::fmt::Display) -> Status {
-    Status::new(Code::Internal, cause)
+fn unreadable(cause: impl std::fmt::Display) -> Failure {
+    Failure::Unreadable(Status::new(Code::Internal, cause))
 }
 
 fn check_status(status: Option<Status>) -> Result<(), Status> {

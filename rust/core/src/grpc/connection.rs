@@ -1,25 +1,24 @@
 //! One HTTP/2 connection: opened, kept alive, and able to say why it ended.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::PingPong;
 use h2::client::SendRequest;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::watch;
+use h2::{Ping, PingPong};
+use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Status;
-use super::channel::Opened;
 use super::driver::Driver;
+use super::frame_watch::{FrameWatch, Standing};
 use super::raw_path::{Outgoing, RawPaths};
 use super::status::bounded;
 use crate::error::{Error, ErrorKind};
-use crate::transport::{Dialer, Stream, Traffic};
+use crate::transport::{Dialer, Stream};
 
 /// Flow-control window of a stream, in bytes; grpcio's.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -61,7 +60,12 @@ pub struct Connection {
 /// A connection's beginning and end, without a share in keeping it open.
 pub(super) struct Life {
     raw_paths: Arc<RawPaths>,
-    settings: watch::Receiver<bool>,
+    /// Its sender goes away with the socket.
+    standing: watch::Receiver<Standing>,
+    /// Bytes so far.
+    received: Arc<AtomicU64>,
+    /// Of the connection, not of one of its users: a channel that goes away must not take them along.
+    pings: Mutex<Option<PingPong>>,
     ended: watch::Receiver<Option<String>>,
     failure: watch::Sender<Option<String>>,
 }
@@ -80,11 +84,9 @@ impl Life {
 
 impl Connection {
     /// Speaks the HTTP/2 preface on a fresh stream. What ends it later is put in words by `explain`.
-    pub async fn open(stream: Stream, explain: Explain) -> Result<Opened, h2::Error> {
-        let (settled, settings) = watch::channel(false);
+    pub async fn open(stream: Stream, explain: Explain) -> Result<Self, h2::Error> {
         let raw_paths = Arc::new(RawPaths::default());
-        let stream = Outgoing::new(stream, raw_paths.clone());
-        let stream = Preface { stream, head: Vec::with_capacity(FRAME_HEAD), settled };
+        let (stream, standing, received) = FrameWatch::new(Outgoing::new(stream, raw_paths.clone()));
         let (requests, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -98,7 +100,7 @@ impl Connection {
             .enable_push(false)
             .handshake(stream)
             .await?;
-        let pings = connection.ping_pong();
+        let pings = Mutex::new(connection.ping_pong());
         let (ending, ended) = watch::channel(None);
         let (failure, failed) = watch::channel(None);
         let driver = Driver::new(connection);
@@ -111,8 +113,8 @@ impl Connection {
             // Nobody may listen.
             let _ = ending.send(Some(explain(reason).await));
         });
-        let life = Life { raw_paths, settings, ended, failure };
-        Ok((Self { requests, life: Arc::new(life) }, pings))
+        let life = Life { raw_paths, standing, received, pings, ended, failure };
+        Ok(Self { requests, life: Arc::new(life) })
     }
 
     pub(super) fn requests(&self) -> SendRequest<Bytes> {
@@ -121,18 +123,37 @@ impl Connection {
 
     /// Returns when the peer's SETTINGS have arrived: only then is the connection known to work.
     pub async fn settled(&self) -> Result<(), String> {
-        let mut settings = self.life.settings.clone();
+        let mut standing = self.life.standing.clone();
         tokio::select! {
             biased;
-            Ok(_) = settings.wait_for(|settled| *settled) => Ok(()),
+            Ok(_) = standing.wait_for(|standing| *standing != Standing::New) => Ok(()),
             reason = self.ended() => Err(reason),
         }
     }
 
-    /// Whether it has ended.
+    /// Whether a call may begin on it: it is open, and the peer has not asked for another one.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.life.ended.borrow().is_some() || self.life.ended.has_changed().is_err()
+    pub fn takes_calls(&self) -> bool {
+        !self.is_closed() && !self.is_going_away()
+    }
+
+    /// Returns when it takes no more calls. Those that run may go on.
+    pub async fn retired(&self) {
+        let mut standing = self.life.standing.clone();
+        // An error means that it is closed.
+        let _ = standing.wait_for(|standing| *standing == Standing::GoingAway).await;
+    }
+
+    /// Whether its socket is closed; why is known a moment later.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.life.standing.has_changed().is_err()
+    }
+
+    /// Whether the peer has sent a GOAWAY.
+    #[must_use]
+    pub fn is_going_away(&self) -> bool {
+        *self.life.standing.borrow() == Standing::GoingAway
     }
 
     /// Waits for the end; why it came.
@@ -147,6 +168,24 @@ impl Connection {
 
     pub(super) fn raw_paths(&self) -> &Arc<RawPaths> {
         &self.life.raw_paths
+    }
+
+    fn received(&self) -> u64 {
+        self.life.received.load(Ordering::Relaxed)
+    }
+
+    /// Asks the peer whether it is there. Whoever asks meanwhile waits, and then asks again.
+    async fn ping(&self) -> Result<(), h2::Error> {
+        let mut pings = self.life.pings.lock().await;
+        let Some(pings) = pings.as_mut() else { return Ok(()) };
+        loop {
+            // Refused while one is under way whose sender has given up: that one's answer is taken first.
+            let sent = pings.send_ping(Ping::opaque());
+            poll_fn(|context| pings.poll_pong(context)).await?;
+            if sent.is_ok() {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) fn life(&self) -> Arc<Life> {
@@ -192,22 +231,16 @@ fn reason_of(result: Result<(), h2::Error>) -> String {
 }
 
 /// Sends a PING after each silence, and ends the connection if none comes back. Returns with the connection.
-pub(super) async fn keep_alive(
-    connection: Connection,
-    mut pings: PingPong,
-    keepalive: Keepalive,
-    traffic: Traffic,
-    is_busy: impl Fn() -> bool,
-) {
-    let mut heard = traffic.wire.received();
+pub(super) async fn keep_alive(connection: Connection, keepalive: Keepalive, is_busy: impl Fn() -> bool) {
+    let mut heard = connection.received();
     loop {
         sleep(keepalive.time).await;
-        let now = traffic.wire.received();
+        let now = connection.received();
         if std::mem::replace(&mut heard, now) != now || !(keepalive.without_calls || is_busy()) {
             continue;
         }
-        match timeout(keepalive.timeout, pings.ping(h2::Ping::opaque())).await {
-            Ok(Ok(_)) => heard = traffic.wire.received(),
+        match timeout(keepalive.timeout, connection.ping()).await {
+            Ok(Ok(())) => heard = connection.received(),
             Ok(Err(_)) => return,
             Err(_) => {
                 let seconds = keepalive.timeout.as_secs_f64();
@@ -225,62 +258,5 @@ pub fn connection_error(dialer: &Dialer, error: &h2::Error) -> Error {
     match error.get_io() {
         Some(cause) => dialer.explain(ErrorKind::Http2Failed, "the HTTP/2 connection was closed by", cause),
         None => Error::new(ErrorKind::Http2Failed, format!("no HTTP/2 with {}: {error}", dialer.address())),
-    }
-}
-
-/// Notices the peer's first frame, which must be SETTINGS; `h2` does not tell.
-pub(super) struct Preface {
-    stream: Outgoing<Stream>,
-    head: Vec<u8>,
-    settled: watch::Sender<bool>,
-}
-
-/// Bytes of a frame's head, which of them is its type, and the type wanted: RFC 9113, sections 4.1 and 6.5.
-const FRAME_HEAD: usize = 9;
-const FRAME_TYPE: usize = 3;
-const SETTINGS: u8 = 4;
-
-impl AsyncRead for Preface {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if self.head.len() < FRAME_HEAD {
-            let wanted = FRAME_HEAD - self.head.len();
-            self.head.extend(buffer.filled()[before..].iter().take(wanted));
-            if self.head.len() == FRAME_HEAD && self.head[FRAME_TYPE] == SETTINGS {
-                self.settled.send_replace(true);
-            }
-        }
-        result
-    }
-}
-
-impl AsyncWrite for Preface {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use h2::client::Connection;
 use tokio::runtime::Handle;
 
-use super::connection::Preface;
+use super::frame_watch::FrameWatch;
 
-type Driven = Connection<Preface, Bytes>;
+type Driven = Connection<FrameWatch, Bytes>;
 type End = Result<(), h2::Error>;
 
 thread_local! {

@@ -114,7 +114,7 @@ pub(super) async fn attempt(
 }
 
 /// A GOAWAY that names an earlier stream as the last one says so; `h2` gives such streams this error.
-fn was_never_processed(error: &h2::Error) -> bool {
+pub(super) fn was_never_processed(error: &h2::Error) -> bool {
     error.is_go_away() && error.is_remote()
 }
 

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use h2::PingPong;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::channel::{Refusal, Shared, State};
+use super::channel::{Shared, State};
 use super::connection::{Connection, keep_alive};
+use super::connector::Refusal;
 
 /// By how much a pause between attempts to connect grows, and varies.
 const BACKOFF_FACTOR: f64 = 1.6;
@@ -30,17 +30,16 @@ pub(super) async fn keep_connecting(channel: Weak<Shared>) {
         };
         let Some(shared) = channel.upgrade() else { return };
         let refusal: Refusal = match result {
-            Ok((connection, pings)) => {
+            Ok(connection) => {
                 if shared.install(&connection) {
-                    watch_connection(shared, connection, pings).await;
+                    watch_connection(shared, connection).await;
                 }
                 return;
             }
             Err(refusal) => refusal,
         };
         let is_final = refusal.is_final;
-        shared.place().refusal = Some(refusal);
-        shared.enter(State::TransientFailure);
+        shared.refuse(refusal);
         if is_final {
             return;
         }
@@ -53,7 +52,7 @@ pub(super) async fn keep_connecting(channel: Weak<Shared>) {
             () = shut_down(state) => return,
         }
         let Some(shared) = channel.upgrade() else { return };
-        shared.enter(State::Connecting);
+        shared.begin_attempt();
     }
 }
 
@@ -69,32 +68,33 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 - BACKOFF_JITTER + 2.0 * BACKOFF_JITTER * share)
 }
 
-/// Stays with a connection until it ends, has been without calls for too long, or is no longer wanted.
-async fn watch_connection(shared: Arc<Shared>, connection: Connection, pings: Option<PingPong>) {
+/// Stays with a connection until it ends, has been without calls for too long, or is no longer wanted. One that takes no more
+/// calls is the channel's no more, but those that it has go on.
+async fn watch_connection(shared: Arc<Shared>, connection: Connection) {
     let channel = Arc::downgrade(&shared);
     let (keepalive, idle_timeout) = (shared.settings.keepalive, shared.settings.idle_timeout);
-    let traffic = shared.connector.traffic().clone();
     let (state, owned) = (shared.state.subscribe(), shared.connector.owns(&connection));
     drop(shared);
-    let is_busy = {
-        let channel = channel.clone();
-        move || channel.upgrade().is_some_and(|shared| shared.counters.calls_active() > 0)
-    };
+    let is_busy = || channel.upgrade().is_some_and(|shared| shared.counters.calls_active() > 0);
     let kept_alive = async {
-        if let (Some(keepalive), Some(pings)) = (keepalive, pings) {
-            keep_alive(connection.clone(), pings, keepalive, traffic, is_busy).await;
+        if let Some(keepalive) = keepalive {
+            keep_alive(connection.clone(), keepalive, is_busy).await;
         }
         std::future::pending::<()>().await;
     };
+    let discard = || channel.upgrade().iter().for_each(|shared| shared.discard(&connection));
+    let ended = async {
+        connection.retired().await;
+        discard();
+        connection.ended().await;
+    };
     tokio::select! {
-        _ = connection.ended() => (),
+        () = ended => (),
         () = unused(channel.clone(), idle_timeout) => (),
         () = kept_alive => (),
         () = shut_down(state) => (),
     }
-    if let Some(shared) = channel.upgrade() {
-        shared.discard(&connection);
-    }
+    discard();
     if owned {
         see_off(connection).await;
     }

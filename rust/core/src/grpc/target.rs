@@ -10,8 +10,8 @@ use std::time::Duration;
 use http::uri::Authority;
 use tokio::time::timeout;
 
-use super::channel::{Connecting, Connector, Opened, Refusal};
 use super::connection::{Connection, connection_error};
+use super::connector::{Connecting, Connector, Refusal};
 use super::{Code, Status};
 use crate::certificate::SERVER_NAME;
 use crate::error::{Error, ErrorKind};
@@ -198,7 +198,12 @@ impl TargetConnector {
         Self { target, tls, traffic, connect_timeout }
     }
 
-    async fn try_all(target: Target, tls: Option<Tls>, traffic: Traffic, limit: Duration) -> Result<Opened, Refusal> {
+    async fn try_all(
+        target: Target,
+        tls: Option<Tls>,
+        traffic: Traffic,
+        limit: Duration,
+    ) -> Result<Connection, Refusal> {
         if let Target::Unix(path) = &target
             && std::os::unix::net::SocketAddr::from_pathname(path).is_err()
             && !path.as_os_str().as_encoded_bytes().starts_with(b"\0")
@@ -207,10 +212,12 @@ impl TargetConnector {
             return Err(Status::new(Code::Unknown, text).into());
         }
         let mut last = format!("{target} stands for no address");
-        for address in target.addresses().await? {
+        let addresses = timeout(limit, target.addresses()).await;
+        let late = |_| Status::unavailable(format!("{target} was not looked up within {:.1} s", limit.as_secs_f64()));
+        for address in addresses.map_err(late)?? {
             let dialer = Dialer::new(address, tls.clone(), traffic.clone());
             match timeout(limit, open(&dialer)).await {
-                Ok(Ok(opened)) => return Ok(opened),
+                Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => last = error.to_string(),
                 Err(_) => last = format!("{} did not answer within {:.1} s", dialer.address(), limit.as_secs_f64()),
             }
@@ -219,13 +226,13 @@ impl TargetConnector {
     }
 }
 
-async fn open(dialer: &Dialer) -> Result<Opened, Error> {
+async fn open(dialer: &Dialer) -> Result<Connection, Error> {
     let stream = dialer.dial().await?;
     let explain = Box::new(|reason| Box::pin(async move { reason }) as _);
-    let opened = Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))?;
-    let settled = opened.0.settled().await;
+    let connection = Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))?;
+    let settled = connection.settled().await;
     settled.map_err(|reason| dialer.last_error().unwrap_or_else(|| Error::new(ErrorKind::Http2Failed, reason)))?;
-    Ok(opened)
+    Ok(connection)
 }
 
 impl Connector for TargetConnector {

@@ -4,25 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::launch::Announced;
 use super::reach::{Reach, epitaph, open};
 use super::session::Session;
+use super::streams::keep_carrying;
 use super::{Facts, Host};
 use crate::certificate::SERVER_NAME;
 use crate::error::{Error, ErrorKind};
-use crate::grpc::channel::Opened;
-use crate::grpc::{Code, GrpcClient, MessageStream, Status};
+use crate::grpc::connection::Connection;
+use crate::grpc::{GrpcClient, Status};
 use crate::handshake::{Expectations, Handshake};
-use crate::inbox::Output;
 use crate::process::log_line::Level;
 use crate::process::{ExitStatus, FirstLine, Process};
-use crate::services::broker::carry;
 use crate::services::health;
-use crate::services::stdio::{self, StdioData};
-use crate::settings::{Security, Settings};
+use crate::settings::Security;
 use crate::tls::{ALPN_H2, Trust, client_config};
 use crate::transport::bridge::{Bridge, Epitaph};
 use crate::transport::multiplex::{Multiplex, Side};
@@ -47,17 +44,15 @@ impl Host {
         let protection = self.protection(&handshake)?;
         let (dialer, multiplex) = self.dialer(&session.process, &handshake, protection.clone()).await?;
         let limit = self.0.settings.timeouts.connect;
-        let (opened, checked) = self.connect(&session.process, &dialer).await?;
+        let (connection, checked) = self.connect(&session.process, &dialer).await?;
         let connected = begun.elapsed().saturating_sub(checked);
-        session.stdio = self.subscribe(&GrpcClient::new(&opened.0)).await;
-        let reach = Reach::new(session.process.clone(), dialer.clone(), self.0.traffic.clone(), opened, limit);
-        let connection = reach.connection().clone();
-        let _ = self.0.reach.set(reach);
+        let reach = Reach::new(session.process.clone(), dialer.clone(), self.0.traffic.clone(), connection, limit);
+        let _ = self.0.reach.set(reach.clone());
+        session.stdio = Some(tokio::spawn(self.clone().keep_subscribed(reach.clone(), session.ending.clone())));
         session.owned = self.0.settings.reattach.as_ref().is_none_or(|reattach| reattach.owned);
         let broker = self.make_broker(session, protection, multiplex);
-        // Whether or not the host uses it: a Go plugin that serves something waits for the stream before it answers.
-        tokio::spawn(carry(GrpcClient::new(&connection), broker.clone()));
-        (session.broker, session.connection) = (Some(broker), Some(connection));
+        tokio::spawn(keep_carrying(broker.clone(), reach.clone(), session.ending.clone()));
+        (session.broker, session.reach) = (Some(broker), Some(reach));
         if self.0.settings.bridge {
             let path = session.backends().join("grpc");
             session.bridge = Some(Bridge::listen(path, dialer, bridge_epitaph(session.process.clone()), limit)?);
@@ -179,12 +174,12 @@ impl Host {
     }
 
     /// Connects and has the plugin answer once; the duration is that of the answer.
-    async fn connect(&self, process: &Arc<Process>, dialer: &Dialer) -> Result<(Opened, Duration), Error> {
+    async fn connect(&self, process: &Arc<Process>, dialer: &Dialer) -> Result<(Connection, Duration), Error> {
         let connecting = async {
-            let opened = open(dialer, process).await?;
+            let connection = open(dialer, process).await?;
             let begun = Instant::now();
-            match health::check(&GrpcClient::new(&opened.0)).await {
-                Ok(()) => Ok((opened, begun.elapsed())),
+            match health::check(&GrpcClient::new(&connection)).await {
+                Ok(()) => Ok((connection, begun.elapsed())),
                 Err(status) => {
                     // A peer that refuses our certificate says so only after the TLS 1.3 handshake.
                     if status.disconnected {
@@ -225,38 +220,6 @@ impl Host {
                 let message =
                     format!("no connection to {} after {:.1} s: {why}", dialer.address(), limit.as_secs_f64());
                 Err(Error::new(ErrorKind::ConnectTimeout, message))
-            }
-        }
-    }
-
-    /// Always subscribes, whoever listens: without a subscriber the plugin would block in its own writes.
-    async fn subscribe(&self, client: &GrpcClient) -> Option<JoinHandle<()>> {
-        let mut stream = stdio::subscribe(client).await.ok()?;
-        let (host, client) = (self.clone(), client.clone());
-        Some(tokio::spawn(async move {
-            // A message that cannot be read ends the stream; everything else ends the subscription.
-            while let Err(status) = host.relay_stdio(&mut stream).await {
-                let remark = format!("output was lost: {}", status.message);
-                host.0.inbox.push_remark(Level::Warn, remark);
-                let Ok(next) = stdio::subscribe(&client).await else { return };
-                stream = next;
-            }
-        }))
-    }
-
-    /// An error is one of the messages; the end of connection or service is none.
-    async fn relay_stdio(&self, stream: &mut MessageStream<StdioData>) -> Result<(), Status> {
-        let Settings { sync_stdout, sync_stderr, .. } = self.0.settings;
-        loop {
-            let piece = match stream.next().await {
-                Ok(Some(piece)) => piece,
-                Err(status) if status.code == Code::Internal => return Err(status),
-                Ok(None) | Err(_) => return Ok(()),
-            };
-            match piece.channel {
-                stdio::STDOUT if sync_stdout => self.0.inbox.push_output(Output::Stdout, piece.data).await,
-                stdio::STDERR if sync_stderr => self.0.inbox.push_output(Output::Stderr, piece.data).await,
-                _ => (),
             }
         }
     }

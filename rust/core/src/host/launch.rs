@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::Host;
 use super::session::Session;
@@ -53,8 +54,10 @@ impl Host {
         let _ = self.0.process.set(process.clone());
         // Until it has answered, a process that was attached to is only a number that somebody wrote down.
         let owned = settings.reattach.is_none();
-        let (connection, stdio, bridge, address, broker) = (None, None, None, None, None);
-        Ok((Session { process, connection, stdio, bridge, address, broker, directory, backends, owned }, announced))
+        let (reach, stdio, bridge, address, broker) = (None, None, None, None, None);
+        let ending = CancellationToken::new();
+        let session = Session { process, reach, stdio, bridge, address, broker, directory, backends, owned, ending };
+        Ok((session, announced))
     }
 
     fn make_identity(&self) -> Result<Option<Identity>, Error> {

@@ -9,6 +9,7 @@ mod launch;
 mod peer;
 mod reach;
 mod session;
+mod streams;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -24,7 +25,6 @@ use self::session::Session;
 use crate::broker::Broker;
 use crate::certificate::Identity;
 use crate::error::{Error, ErrorKind, Evidence};
-use crate::grpc::GrpcClient;
 use crate::grpc::channel::{Channel, Settings as ChannelSettings};
 use crate::inbox::Inbox;
 use crate::process::log_line::Level;
@@ -127,12 +127,12 @@ impl Host {
             session.disconnect();
             return StopReport { rung: Rung::Detached, exit_status: ExitStatus::Unknown, steps: Vec::new() };
         }
-        let client = session.connection.as_ref().map(GrpcClient::new);
         let report = tokio::select! {
-            report = stop(&session.process, client.as_ref(), &self.0.settings.timeouts) => report,
+            report = stop(&session.process, session.ask_to_end(), &self.0.settings.timeouts) => report,
             // Closed meanwhile: no more waiting.
             () = self.0.given_up.cancelled() => kill(&session.process).await,
         };
+        session.ending.cancel();
         session.finish_stdio().await;
         session.disconnect();
         // Calls over the bridge are still to be told how the plugin ended.

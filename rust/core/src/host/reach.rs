@@ -1,16 +1,16 @@
-//! How channels reach a plugin: over the host's own connection while that lives, over another one after it, and not at
-//! all once the plugin has ended.
+//! How a plugin is reached: over one connection that all share, over another once that takes no more calls, and not at all
+//! once the plugin has ended.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use h2::PingPong;
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::grpc::Status;
-use crate::grpc::channel::{Connecting, Connector, Opened, Refusal};
 use crate::grpc::connection::{Connection, Explain, connection_error};
+use crate::grpc::connector::{Connecting, Connector, Refusal};
 use crate::process::{ExitStatus, Process};
 use crate::transport::{Dialer, Traffic};
 
@@ -22,8 +22,9 @@ pub(super) struct Reach {
     process: Arc<Process>,
     dialer: Arc<Dialer>,
     traffic: Traffic,
-    connection: Connection,
-    pings: Mutex<Option<PingPong>>,
+    /// The last is the one in use; calls may still run on those before it.
+    connections: watch::Sender<Vec<Connection>>,
+    dialling: Mutex<()>,
     connect_timeout: Duration,
 }
 
@@ -32,15 +33,11 @@ impl Reach {
         process: Arc<Process>,
         dialer: Arc<Dialer>,
         traffic: Traffic,
-        (connection, pings): Opened,
+        connection: Connection,
         connect_timeout: Duration,
     ) -> Arc<Self> {
-        Arc::new(Self { process, dialer, traffic, connection, pings: Mutex::new(pings), connect_timeout })
-    }
-
-    /// The connection that the host itself uses.
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
+        let (connections, dialling) = (watch::Sender::new(vec![connection]), Mutex::default());
+        Arc::new(Self { process, dialer, traffic, connections, dialling, connect_timeout })
     }
 
     /// Whether calls travel inside TLS.
@@ -48,20 +45,54 @@ impl Reach {
         self.dialer.is_secure()
     }
 
-    async fn connect(self: Arc<Self>) -> Result<Opened, Refusal> {
-        if !self.connection.is_over() {
-            let pings = self.pings.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return Ok((self.connection.clone(), pings));
+    /// A connection that takes calls, dialled if need be.
+    pub(super) async fn connection(&self) -> Result<Connection, Refusal> {
+        if let Some(connection) = usable(&self.connections.borrow()) {
+            return Ok(connection);
+        }
+        let _turn = self.dialling.lock().await;
+        let last = self.connections.borrow().last().cloned();
+        match last {
+            // Somebody else has dialled meanwhile.
+            Some(last) if last.takes_calls() => return Ok(last),
+            // Perhaps the plugin has ended, which is known by the time the end is explained.
+            Some(last) if !last.is_going_away() => drop(last.ended().await),
+            _ => (),
         }
         if self.process.exit_status().is_some() {
             return Err(self.ended().await);
         }
+        let connection = self.dial().await?;
+        self.connections.send_modify(|connections| {
+            connections.retain(|connection| !connection.is_closed());
+            connections.push(connection.clone());
+        });
+        Ok(connection)
+    }
+
+    /// Returns when there is a connection that takes calls.
+    pub(super) async fn reached(&self) {
+        // Cannot fail: `self` holds the sender.
+        let _ = self.connections.subscribe().wait_for(|connections| usable(connections).is_some()).await;
+    }
+
+    /// Ends all connections, whoever uses them.
+    pub(super) fn disconnect(&self, reason: &str) {
+        self.connections.borrow().iter().for_each(|connection| connection.fail(reason.to_owned()));
+    }
+
+    async fn dial(&self) -> Result<Connection, Refusal> {
         let connecting = async {
-            let opened = open(&self.dialer, &self.process).await.map_err(|error| error.to_string())?;
-            opened.0.settled().await.map(|()| opened)
+            let connection = open(&self.dialer, &self.process).await.map_err(|error| error.to_string())?;
+            connection.settled().await.map(|()| connection)
         };
-        let failed = match timeout(self.connect_timeout, connecting).await {
-            Ok(Ok(opened)) => return Ok(opened),
+        let result = tokio::select! {
+            biased;
+            result = timeout(self.connect_timeout, connecting) => result,
+            _ = self.process.exited() => return Err(self.ended().await),
+        };
+        let failed = match result {
+            Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(reason)) => reason,
             Err(_) => format!("the plugin did not answer within {:.1} s", self.connect_timeout.as_secs_f64()),
         };
@@ -69,7 +100,7 @@ impl Reach {
         if timeout(MOMENT, self.process.exited()).await.is_ok() {
             return Err(self.ended().await);
         }
-        Err(Status::unavailable(failed).into())
+        Err(Refusal { status: Status::unavailable(failed), is_final: self.dialer.is_spent() })
     }
 
     async fn ended(&self) -> Refusal {
@@ -78,8 +109,12 @@ impl Reach {
     }
 }
 
+fn usable(connections: &[Connection]) -> Option<Connection> {
+    connections.last().filter(|connection| connection.takes_calls()).cloned()
+}
+
 /// Speaks HTTP/2 with a plugin. Calls that break with the connection are told how the plugin ended.
-pub(super) async fn open(dialer: &Dialer, process: &Arc<Process>) -> Result<Opened, Error> {
+pub(super) async fn open(dialer: &Dialer, process: &Arc<Process>) -> Result<Connection, Error> {
     let stream = dialer.dial_patiently().await?;
     let process = process.clone();
     let explain: Explain = Box::new(move |reason| Box::pin(async move { epitaph(&process, reason).await }));
@@ -105,11 +140,13 @@ pub(super) struct PluginConnector(pub(super) Arc<Reach>);
 
 impl Connector for PluginConnector {
     fn connect(&self) -> Connecting {
-        Box::pin(self.0.clone().connect())
+        let reach = self.0.clone();
+        Box::pin(async move { reach.connection().await })
     }
 
-    fn owns(&self, connection: &Connection) -> bool {
-        !self.0.connection.is(connection)
+    /// The connection is the host's, whichever channel had it dialled.
+    fn owns(&self, _connection: &Connection) -> bool {
+        false
     }
 
     fn traffic(&self) -> &Traffic {

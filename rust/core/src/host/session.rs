@@ -7,18 +7,24 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
+use super::reach::Reach;
 use crate::broker::Broker;
-use crate::grpc::connection::Connection;
+use crate::grpc::{Failure, GrpcClient};
 use crate::process::Process;
 use crate::process::stop::KILL_LIMIT;
+use crate::services::controller;
 use crate::transport::bridge::Bridge;
 use crate::transport::{Address, PrivateDirectory};
+
+/// Connections on which a plugin is asked to end, one after the other.
+const ASKING_LIMIT: usize = 5;
 
 /// What must be given back.
 pub(super) struct Session {
     pub(super) process: Arc<Process>,
-    pub(super) connection: Option<Connection>,
+    pub(super) reach: Option<Arc<Reach>>,
     pub(super) stdio: Option<JoinHandle<()>>,
     pub(super) bridge: Option<Bridge>,
     pub(super) address: Option<Address>,
@@ -29,12 +35,33 @@ pub(super) struct Session {
     pub(super) backends: Option<PrivateDirectory>,
     /// Whether the plugin is to end with the host.
     pub(super) owned: bool,
+    /// The host's own streams are opened no more.
+    pub(super) ending: CancellationToken,
 }
 
 impl Session {
     /// Where only this user may enter.
     pub(super) fn backends(&self) -> &Path {
         self.backends.as_ref().unwrap_or(&self.directory).path()
+    }
+
+    /// Asks the plugin to end itself, on a connection that it takes calls on; whether it was asked and did not refuse.
+    pub(super) async fn ask_to_end(&self) -> bool {
+        let Some(reach) = &self.reach else { return false };
+        let mut asked = false;
+        for _ in 0..ASKING_LIMIT {
+            let Ok(connection) = reach.connection().await else { return asked };
+            self.ending.cancel();
+            match controller::shutdown(&GrpcClient::new(&connection)).await {
+                Ok(true) => return true,
+                // Perhaps it was heard, and this is how the plugin ends; it is asked again if it lives on.
+                Ok(false) => asked = true,
+                Err(Failure::Unsent(_)) => (),
+                Err(_) => return asked,
+            }
+            connection.retired().await;
+        }
+        asked
     }
 
     /// Lets output that has already arrived reach the inbox. The stream ends with the connection, hence at once.
@@ -48,13 +75,14 @@ impl Session {
         }
     }
 
-    /// Ends the host's own connection, whoever else uses it; their calls are told how the plugin ended.
+    /// Ends all connections, whoever uses them; their calls are told how the plugin ended.
     pub(super) fn disconnect(&mut self) {
+        self.ending.cancel();
         if let Some(broker) = self.broker.take() {
             broker.shut_down("the client was closed");
         }
-        if let Some(connection) = self.connection.take() {
-            connection.fail("the client was closed".to_owned());
+        if let Some(reach) = &self.reach {
+            reach.disconnect("the client was closed");
         }
     }
 

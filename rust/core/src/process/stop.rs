@@ -1,13 +1,12 @@
 //! The ladder down: ask, insist, force. Each rung waits for the event it wants, none sleeps.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tokio::time::timeout;
 
 use super::{ExitStatus, Process};
-use crate::grpc::GrpcClient;
-use crate::services::controller;
 use crate::settings::Timeouts;
 
 /// How far down it went.
@@ -53,19 +52,18 @@ pub struct StopReport {
 /// A process in an uninterruptible system call outlives SIGKILL; then its status stays unknown.
 pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Ends the process: gRPC request, SIGTERM, SIGKILL, each with its limit.
-pub async fn stop(process: &Process, client: Option<&GrpcClient>, limits: &Timeouts) -> StopReport {
+/// Ends the process: by asking it, SIGTERM, SIGKILL, each with its limit. `asking` says whether the plugin was asked and did
+/// not refuse.
+pub async fn stop(process: &Process, asking: impl Future<Output = bool>, limits: &Timeouts) -> StopReport {
     if let Some(exit_status) = process.exit_status() {
         return StopReport { rung: Rung::Exited, exit_status, steps: Vec::new() };
     }
+    let mut asking = pin!(asking);
     let mut steps = Vec::new();
     for rung in [Rung::Shutdown, Rung::Terminate, Rung::Kill] {
         let begun = Instant::now();
         let exit_status = match rung {
-            Rung::Shutdown => match client {
-                Some(client) => ask(process, client, limits.shutdown).await,
-                None => continue,
-            },
+            Rung::Shutdown => ask(process, asking.as_mut(), limits.shutdown).await,
             Rung::Terminate => signal(process, Signal::TERM, limits.kill).await,
             _ => signal(process, Signal::KILL, KILL_LIMIT).await,
         };
@@ -84,21 +82,21 @@ pub async fn kill(process: &Process) -> StopReport {
     StopReport { rung: Rung::Kill, exit_status, steps: vec![(Rung::Kill, begun.elapsed())] }
 }
 
-async fn ask(process: &Process, client: &GrpcClient, limit: Duration) -> Option<ExitStatus> {
-    let asking = async {
-        let request = async {
-            if controller::shutdown(client).await.is_ok() {
-                // Asked and not refused: only the end of the process is of interest now.
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            exit_status = process.exited() => Some(exit_status),
-            // Refused, for example because the plugin has no controller: waiting would be in vain.
-            () = request => None,
+async fn ask(process: &Process, asking: impl Future<Output = bool>, limit: Duration) -> Option<ExitStatus> {
+    let refused = async {
+        if asking.await {
+            // Only the end of the process is of interest now.
+            std::future::pending::<()>().await;
         }
     };
-    timeout(limit, asking).await.ok().flatten()
+    let ended = async {
+        tokio::select! {
+            exit_status = process.exited() => Some(exit_status),
+            // For example because the plugin has no controller: waiting would be in vain.
+            () = refused => None,
+        }
+    };
+    timeout(limit, ended).await.ok().flatten()
 }
 
 async fn signal(process: &Process, signal: Signal, limit: Duration) -> Option<ExitStatus> {

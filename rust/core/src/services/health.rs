@@ -21,7 +21,8 @@ struct HealthCheckResponse {
 /// without the name, answers too.
 pub async fn check(client: &GrpcClient) -> Result<(), Status> {
     let request = HealthCheckRequest { service: SERVICE.to_owned() };
-    match client.unary::<HealthCheckResponse>("/grpc.health.v1.Health/Check", &request).await {
+    let answer = client.unary::<HealthCheckResponse>("/grpc.health.v1.Health/Check", &request).await;
+    match answer.map_err(Status::from) {
         Ok(_) => Ok(()),
         Err(status) if matches!(status.code, Code::Unimplemented | Code::NotFound) => Ok(()),
         Err(status) => Err(status),

@@ -1,6 +1,6 @@
 //! `plugin.GRPCStdio`: what the plugin writes to its language's standard output and error.
 
-use crate::grpc::{GrpcClient, MessageStream, Status};
+use crate::grpc::{Failure, GrpcClient, MessageStream};
 
 use super::Empty;
 
@@ -21,6 +21,6 @@ pub const STDOUT: i32 = 1;
 pub const STDERR: i32 = 2;
 
 /// Subscribes. Somebody must: a plugin without a subscriber blocks in its write after about 64 KiB.
-pub async fn subscribe(client: &GrpcClient) -> Result<MessageStream<StdioData>, Status> {
+pub async fn subscribe(client: &GrpcClient) -> Result<MessageStream<StdioData>, Failure> {
     client.server_streaming("/plugin.GRPCStdio/StreamStdio", &Empty {}).await
 }

@@ -104,6 +104,12 @@ impl Dialer {
         }
     }
 
+    /// Whether it can never dial again: the socket that all streams share is lost.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_over())
+    }
+
     /// Whether what it dials is inside TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
@@ -125,7 +131,7 @@ impl Dialer {
 
     async fn connect(&self) -> io::Result<Stream> {
         if let Some(session) = &self.session {
-            return session.open(&session.turn().await).await;
+            return session.open_unannounced().await;
         }
         let mut pause = Duration::from_millis(1);
         let socket = loop {

@@ -5,13 +5,13 @@
 //! (Go ends the session over a stream that is not acknowledged within 75 s, and tells streams apart by their order).
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -102,6 +102,20 @@ impl Multiplex {
         Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason))
     }
 
+    /// Opens a stream that nobody was told of, and keeps its turn until the peer has spoken on it: a knock that overtakes it
+    /// would give it to another listener.
+    pub async fn open_unannounced(&self) -> io::Result<Stream> {
+        let turn = self.turn().await;
+        let stream = self.open(&turn).await?;
+        Ok(Stream::new(Unanswered { stream, turn: Some(turn) }))
+    }
+
+    /// Whether the session has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ended.borrow().is_some() || self.ended.has_changed().is_err()
+    }
+
     /// Ends the session, with all its streams.
     pub fn close(&self) {
         self.driver.abort();
@@ -112,6 +126,50 @@ impl Multiplex {
         let mut ended = self.ended.clone();
         let reason = ended.wait_for(Option::is_some).await;
         reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "the session was closed".to_owned())
+    }
+}
+
+/// A stream that has its turn until the peer's first bytes.
+struct Unanswered {
+    stream: Stream,
+    turn: Option<Turn>,
+}
+
+impl AsyncRead for Unanswered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.turn = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Unanswered {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

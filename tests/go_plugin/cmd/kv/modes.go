@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // modes is what the mode words on the command line chose; its zero value with version 1 is a well-behaved plugin.
@@ -28,6 +29,7 @@ type modes struct {
 	ignoreShutdown bool
 	ignoreSIGTERM  bool
 	test           bool
+	maxAge         time.Duration
 }
 
 // modeWord is one row of the table; value shows the form of what follows the equals sign, empty for a bare word.
@@ -62,6 +64,8 @@ var modeWords = []modeWord{
 		bare(func(m *modes) *bool { return &m.grandchild })},
 	{"hang-shutdown", "", "never answer Shutdown and keep running", bare(func(m *modes) *bool { return &m.hangShutdown })},
 	{"ignore-shutdown", "", "answer Shutdown and keep running", bare(func(m *modes) *bool { return &m.ignoreShutdown })},
+	{"max-age", "100ms", "end each connection in order after that time, whatever calls it has",
+		func(m *modes, value string) (err error) { m.maxAge, err = time.ParseDuration(value); return err }},
 	{"ignore-sigterm", "", "keep running on SIGTERM", bare(func(m *modes) *bool { return &m.ignoreSIGTERM })},
 	{"test", "", "serve in go-plugin's test mode until SIGTERM; the reattach configuration goes to stdout",
 		bare(func(m *modes) *bool { return &m.test })},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"ferrule.example/goplugin/kvplugin"
@@ -44,6 +45,9 @@ func serveStock(chosen modes) {
 func grpcServer(chosen modes) func([]grpc.ServerOption) *grpc.Server {
 	return func(options []grpc.ServerOption) *grpc.Server {
 		options = append(options, grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxSendMsgSize(maxMessageBytes))
+		if chosen.maxAge > 0 {
+			options = append(options, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: chosen.maxAge}))
+		}
 		if chosen.hangShutdown || chosen.ignoreShutdown {
 			options = append(options, grpc.UnaryInterceptor(refuseShutdown(chosen.hangShutdown)))
 		}

@@ -1,0 +1,36 @@
+//! How a channel is given its connections.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::Status;
+use super::connection::Connection;
+use crate::transport::Traffic;
+
+/// An attempt to connect.
+pub type Connecting = Pin<Box<dyn Future<Output = Result<Connection, Refusal>> + Send>>;
+
+/// Opens connections for a channel.
+pub trait Connector: Send + Sync {
+    /// One attempt, limited in time. The peer has answered: its SETTINGS have arrived.
+    fn connect(&self) -> Connecting;
+    /// Whether a connection was made for the channel alone, and ends with it.
+    fn owns(&self, connection: &Connection) -> bool;
+    /// Counts the bytes of all its connections.
+    fn traffic(&self) -> &Traffic;
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// What calls fail with.
+    pub status: Status,
+    /// Whether trying again is pointless, because the plugin has ended.
+    pub is_final: bool,
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self { status, is_final: false }
+    }
+}

@@ -1,0 +1,140 @@
+//! The streams that the host itself keeps open to its plugin, for output and for the broker: on one connection after another.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::Host;
+use super::reach::Reach;
+use crate::broker::Broker;
+use crate::grpc::connection::Connection;
+use crate::grpc::{Code, Failure, GrpcClient, MessageStream, Status};
+use crate::inbox::Output;
+use crate::process::log_line::Level;
+use crate::services::broker::carry;
+use crate::services::stdio::{self, StdioData};
+use crate::settings::Settings;
+
+/// The first pause between two connections that did not last, and the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A connection that lasted so long is lost without a pause.
+const LASTING: Duration = Duration::from_secs(10);
+/// Messages that cannot be read, one after the other, before the service is left alone.
+const UNREADABLE_LIMIT: u32 = 5;
+
+/// Serves on each connection in turn, until that is done with the service, the plugin has ended, or is told to. Returns why.
+async fn on_each_connection<Serving: Future<Output = ControlFlow<()>>>(
+    reach: &Reach,
+    ending: &CancellationToken,
+    mut serve: impl FnMut(GrpcClient) -> Serving,
+) -> Option<String> {
+    let mut pause = Duration::ZERO;
+    loop {
+        let begun = Instant::now();
+        let connected = tokio::select! {
+            biased;
+            // A plugin that was asked to end gets no more connections.
+            () = ending.cancelled() => return None,
+            connected = reach.connection() => connected,
+        };
+        match connected {
+            Ok(connection) => {
+                if serve(GrpcClient::new(&connection)).await.is_break() {
+                    return None;
+                }
+                // A service that ends its stream is not asked again where it did.
+                tokio::select! {
+                    () = over(&connection) => (),
+                    () = ending.cancelled() => return None,
+                }
+            }
+            Err(refusal) if refusal.is_final => return Some(refusal.status.message),
+            Err(_) => (),
+        }
+        if begun.elapsed() >= LASTING {
+            pause = Duration::ZERO;
+        } else {
+            tokio::select! {
+                () = sleep(pause) => (),
+                // Somebody else has dialled with success.
+                () = reach.reached() => (),
+                () = ending.cancelled() => return None,
+            }
+            pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Returns when another connection is needed; after the end of one, when that of the plugin would be known as well.
+async fn over(connection: &Connection) {
+    connection.retired().await;
+    if connection.is_closed() {
+        connection.ended().await;
+    }
+}
+
+impl Host {
+    /// Always subscribes to the output, whoever listens: without a subscriber the plugin would block in its own writes.
+    pub(super) async fn keep_subscribed(self, reach: Arc<Reach>, ending: CancellationToken) {
+        on_each_connection(&reach, &ending, |client| self.relay_output(client)).await;
+    }
+
+    /// Relays output until the service or the connection ends. Breaks if there is no such service.
+    async fn relay_output(&self, client: GrpcClient) -> ControlFlow<()> {
+        let mut unreadable = 0;
+        loop {
+            let status = match stdio::subscribe(&client).await {
+                Ok(mut stream) => match self.relay_messages(&mut stream, &mut unreadable).await {
+                    Ok(()) => return ControlFlow::Continue(()),
+                    // Such a message ends the stream, not the service.
+                    Err(Failure::Unreadable(status)) if unreadable < UNREADABLE_LIMIT => {
+                        self.remark(format!("output was lost: {}", status.message));
+                        sleep(SHORTEST_PAUSE * unreadable).await;
+                        unreadable += 1;
+                        continue;
+                    }
+                    Err(failure) => Status::from(failure),
+                },
+                Err(failure) => failure.into(),
+            };
+            if status.code == Code::Unimplemented {
+                return ControlFlow::Break(());
+            }
+            if client.connection().takes_calls() {
+                self.remark(format!("output is not relayed any more: the plugin's service for it ended with {status}"));
+            }
+            return ControlFlow::Continue(());
+        }
+    }
+
+    async fn relay_messages(&self, stream: &mut MessageStream<StdioData>, unreadable: &mut u32) -> Result<(), Failure> {
+        let Settings { sync_stdout, sync_stderr, .. } = self.0.settings;
+        while let Some(piece) = stream.next().await? {
+            *unreadable = 0;
+            match piece.channel {
+                stdio::STDOUT if sync_stdout => self.0.inbox.push_output(Output::Stdout, piece.data).await,
+                stdio::STDERR if sync_stderr => self.0.inbox.push_output(Output::Stderr, piece.data).await,
+                _ => (),
+            }
+        }
+        Ok(())
+    }
+
+    fn remark(&self, text: String) {
+        self.0.inbox.push_remark(Level::Warn, text);
+    }
+}
+
+/// Carries the broker's messages until the plugin's broker or the plugin ends, then closes the broker. Whether or not the host
+/// uses it: a Go plugin that serves something waits for the stream before it answers.
+pub(super) async fn keep_carrying(broker: Broker, reach: Arc<Reach>, ending: CancellationToken) {
+    let over = on_each_connection(&reach, &ending, |client| carry(client, broker.clone())).await;
+    broker.close(
+        &over.map_or_else(|| "the plugin was asked to end".to_owned(), |why| format!("its stream broke: {why}")),
+    );
+}

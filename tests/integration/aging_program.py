@@ -1,0 +1,77 @@
+"""A plugin on ferrule.server whose connections end in order after a while, as with grpc-go's MaxConnectionAge.
+
+Words: `age=MS`, `grace=MS` for the calls that a connection still has then, and `broken-stdio` for a stdio service that
+fails.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import grpc
+
+from ferrule.server import GRPCBroker, ServerConfig, serve
+from ferrule.testing import KV_CONFIG
+from ferrule.testing.kv import KV
+from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
+from integration.server_program import add_echo
+
+SERVICE = "test.Aging"
+STDIO = "/plugin.GRPCStdio/StreamStdio"
+
+
+class StdioWatch(grpc.aio.ServerInterceptor):
+    """Counts subscriptions to the output, and may refuse them."""
+
+    def __init__(self, refuses: bool) -> None:
+        self.subscriptions = 0
+        self._refuses = refuses
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        if handler_call_details.method != STDIO:
+            return await continuation(handler_call_details)
+        self.subscriptions += 1
+        return grpc.unary_stream_rpc_method_handler(fail) if self._refuses else await continuation(handler_call_details)
+
+
+async def fail(_request: bytes, context: Any) -> None:
+    await context.abort(grpc.StatusCode.INTERNAL, "recovered from a panic")
+
+
+def main(words: list[str]) -> None:
+    values = dict(word.partition("=")[::2] for word in words)
+    watch = StdioWatch("broken-stdio" in values)
+
+    def register(server: Any, broker: GRPCBroker) -> None:
+        async def subscriptions(_request: bytes, _: Any) -> bytes:
+            return str(watch.subscriptions).encode()
+
+        async def print_line(request: bytes, _: Any) -> bytes:
+            sys.stdout.write(request.decode() + "\n")
+            return b""
+
+        async def call_back(request: bytes, _: Any) -> bytes:
+            """Calls the host's `/host/Echo` under the broker id given."""
+            async with await broker.dial(int(request)) as channel:
+                answer: bytes = await channel.unary_unary("/host/Echo")(b"from the plugin")
+            return answer
+
+        async def offer(_request: bytes, _: Any) -> bytes:
+            """Serves `/plugin/Echo` under a new broker id, which is the answer."""
+            service_id = broker.next_id()
+            await broker.accept_and_serve(service_id, lambda served: add_echo(served, "plugin"))
+            return str(service_id).encode()
+
+        deeds = (subscriptions, print_line, call_back, offer)
+        handlers: dict[str, Any] = {deed.__name__: grpc.unary_unary_rpc_method_handler(deed) for deed in deeds}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        add_KVServicer_to_server(KV(), server)
+
+    options = {"age": "grpc.max_connection_age_ms", "grace": "grpc.max_connection_age_grace_ms"}
+    given = tuple((options[word], int(value)) for word, value in values.items() if word in options)
+    serve(register, ServerConfig.of({**KV_CONFIG, "grpc_options": given, "interceptors": (watch,)}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
