@@ -17,7 +17,6 @@ use ferrule_core::tls::{ALPN_H2, Trust, client_config};
 use ferrule_core::transport::{Tls, Traffic};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::call::{Call, request_bytes, wait_for};
@@ -25,6 +24,7 @@ use crate::convert::duration;
 use crate::detached::detached;
 use crate::errors::to_py_err;
 use crate::io_thread;
+use crate::lent::{Lent, Loan};
 use crate::mailbox::Mailbox;
 use crate::metadata::read_metadata;
 use crate::outcome::Outcome;
@@ -48,6 +48,9 @@ pub(crate) struct PassedChannelSettings {
     connect_timeout: f64,
     idle_timeout: Option<f64>,
 }
+
+/// No limit, in gRPC's numbers: without any, a few megabytes could be decompressed to all of the memory.
+const LARGEST_MESSAGE: usize = (1 << 31) - 1;
 
 /// What is applied before a message reaches the core's channel.
 #[derive(Clone, Copy)]
@@ -78,7 +81,7 @@ impl PassedChannelSettings {
             secure: target.is_some_and(|(_, secure)| secure),
             authority,
             user_agent,
-            max_receive: self.max_receive_bytes.unwrap_or(usize::MAX),
+            max_receive: self.max_receive_bytes.unwrap_or(LARGEST_MESSAGE),
             max_metadata: self.max_metadata_bytes,
             keepalive: keepalive.transpose()?,
             initial_backoff: duration(self.initial_backoff)?,
@@ -154,7 +157,9 @@ impl Channel {
         if let Some(metadata) = metadata {
             read_metadata(metadata, &mut call)?;
         }
-        let framed = request.map(request_bytes).transpose()?.map(|message| framed(py, message, &call)).transpose();
+        let mut loan = None;
+        let message = request.map(request_bytes).transpose()?;
+        let framed = message.map(|message| framed(py, message, &call, &mut loan)).transpose();
         let refusal = match framed {
             Ok(message) => {
                 call.message = message;
@@ -162,7 +167,7 @@ impl Channel {
             }
             Err(status) => Some(status),
         };
-        self.begin(py, mailbox, receiver, call, refusal)
+        self.begin(py, mailbox, receiver, call, loan, refusal)
     }
 
     /// Begins to connect if the channel is idle.
@@ -231,6 +236,7 @@ impl Channel {
         mailbox: Option<Py<Mailbox>>,
         receiver: Option<Py<PyAny>>,
         request: Request,
+        loan: Option<Loan>,
         refusal: Option<Status>,
     ) -> PyResult<Call> {
         let (watcher, receiver) = match (mailbox, receiver) {
@@ -241,6 +247,9 @@ impl Channel {
             _ => (None, None),
         };
         let call = CoreCall::new(&request, watcher);
+        if let (Some(loan), Some((mailbox, _))) = (loan, &receiver) {
+            let _ = loan.set((call.clone(), Box::new(mailbox.get().release())));
+        }
         let begun = match refusal {
             Some(status) => {
                 call.finish(status.into());
@@ -277,14 +286,20 @@ fn deadline(seconds: f64) -> Option<Instant> {
 const LARGE: usize = 64 * 1024;
 
 /// A large message travels as it is: a copy of a megabyte costs as much as the rest of a small call, and doubles what
-/// many calls hold at a time. Its object is let go of without the interpreter, which PyO3 then does at its next chance.
-fn framed(py: Python<'_>, message: &Bound<'_, PyBytes>, call: &Request) -> Result<Framed, Status> {
+/// many calls hold at a time.
+fn framed(
+    py: Python<'_>,
+    message: &Bound<'_, PyBytes>,
+    call: &Request,
+    loan: &mut Option<Loan>,
+) -> Result<Framed, Status> {
     let (bytes, encoding, limit) = (message.as_bytes(), call.encoding, call.max_send);
     if bytes.len() < LARGE {
         return frame(bytes, encoding, limit).map(Framed::from);
     }
     if encoding == Encoding::Identity {
-        return frame_in_place(Bytes::from_owner(PyBackedBytes::from(message.clone())), limit);
+        let loan = loan.insert(Loan::default()).clone();
+        return frame_in_place(Bytes::from_owner(Lent::new(message, loan)), limit);
     }
     detached(py, || frame(bytes, encoding, limit)).map(Framed::from)
 }

@@ -15,14 +15,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use ferrule_core::grpc::driver::drive_here;
+use ferrule_core::transport::LOOKUPS;
 
 use pyo3::PyResult;
 use pyo3::exceptions::PyRuntimeError;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-/// For what cannot be done without blocking: looking up names, decompressing large messages.
-const BLOCKING_THREADS: usize = 4;
+/// For what cannot be done without blocking: looking up names, and, always with two of its own, decompressing large messages.
+const BLOCKING_THREADS: usize = LOOKUPS + 2;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -9,6 +9,7 @@ mod errors;
 mod frames;
 mod host;
 mod io_thread;
+mod lent;
 mod mailbox;
 mod metadata;
 mod outcome;

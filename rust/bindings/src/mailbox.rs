@@ -29,6 +29,8 @@ enum Letter {
     Wake(Id),
     /// The same for the last time: calls a listener and forgets it.
     Last(Id),
+    /// An object was let go of without the interpreter. Reading any letter makes up for that.
+    Released,
 }
 
 struct Shared {
@@ -130,6 +132,12 @@ impl Mailbox {
         (id, Arc::new(move || shared.post(Letter::Wake(id))))
     }
 
+    /// Has the loop's thread make up for objects that were let go of without the interpreter.
+    pub(crate) fn release(&self) -> impl Fn() + Send + Sync + use<> {
+        let shared = self.shared.clone();
+        move || shared.post(Letter::Released)
+    }
+
     /// The same for a call, whose end is the last wake.
     pub(crate) fn watcher(&self, receiver: Py<PyAny>) -> (Id, Box<dyn Watcher>) {
         let id = self.register(receiver);
@@ -167,6 +175,7 @@ impl Mailbox {
                 let listener = self.receivers().by_id.get(&id).map(|listener| listener.clone_ref(py));
                 listener.map_or(Ok(()), |listener| listener.call0(py).map(drop))
             }
+            Letter::Released => Ok(()),
             Letter::Last(id) => {
                 let listener = self.receivers().by_id.remove(&id);
                 listener.map_or(Ok(()), |listener| listener.call0(py).map(drop))

@@ -5,15 +5,17 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 use super::call::{Call, End};
-use super::compression::{self, Encoding};
+use super::compression::{self, Decompression, Encoding};
 use super::deframer::{self, Deframer, Message};
 use super::exchange::{Broken, GRPC_ENCODING, Profile, check_size};
 use super::metadata;
 use super::stats::Counters;
 use super::{Code, Status};
 
-/// From this size on, in bytes, a message is decompressed off the I/O thread, which all plugins share.
+/// From this size on, in bytes, a compressed message is decompressed off the I/O thread, which all plugins share.
 const LARGE: usize = 64 * 1024;
+/// A smaller one as well once it has become so large, in bytes.
+const INLINE: usize = 256 * 1024;
 
 /// What trailers say of a call to which no message came.
 pub(super) fn end_of(trailers: &HeaderMap, single_response: bool) -> End {
@@ -43,6 +45,21 @@ fn answer_encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
             format!("Error parsing 'grpc-encoding' metadata: {name} is not among identity, deflate, gzip"),
         )
     })
+}
+
+/// A message that may be small.
+async fn decompress(begun: Result<Decompression, compression::Failure>) -> Result<Vec<u8>, compression::Failure> {
+    let mut decompression = begun?;
+    match decompression.advance(INLINE)? {
+        Some(message) => Ok(message),
+        None => off_thread(move || decompression.finish()).await,
+    }
+}
+
+async fn off_thread(
+    work: impl FnOnce() -> Result<Vec<u8>, compression::Failure> + Send + 'static,
+) -> Result<Vec<u8>, compression::Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(compression::Failure::Corrupt))
 }
 
 /// The messages of an answer.
@@ -125,11 +142,9 @@ impl<'a> Answer<'a> {
     async fn decompress(&self, message: Message) -> Result<Message, Status> {
         let (encoding, limit) = (self.encoding, self.profile.max_receive);
         let result = if message.len() < LARGE {
-            encoding.decompress(&message.contiguous(), limit)
+            decompress(Decompression::new(encoding, message.contiguous(), limit)).await
         } else {
-            tokio::task::spawn_blocking(move || encoding.decompress(&message.contiguous(), limit))
-                .await
-                .unwrap_or(Err(compression::Failure::Corrupt))
+            off_thread(move || Decompression::new(encoding, message.contiguous(), limit)?.finish()).await
         };
         result.map(Message::from).map_err(|failure| match failure {
             compression::Failure::NotConfigured => {

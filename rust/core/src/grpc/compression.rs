@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use bytes::{Buf, Bytes};
 use flate2::Compression;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -60,15 +61,6 @@ impl Encoding {
         };
         compressed.ok().filter(|compressed| compressed.len() < message.len())
     }
-
-    /// The message decoded, unless it is larger than `limit`: then no more than that is ever stored.
-    pub(super) fn decompress(self, message: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
-        match self {
-            Self::Identity => Err(Failure::NotConfigured),
-            Self::Deflate => read_all(ZlibDecoder::new(message), limit),
-            Self::Gzip => read_all(GzDecoder::new(message), limit),
-        }
-    }
 }
 
 /// Why a compressed message cannot be had.
@@ -84,11 +76,38 @@ fn write_all<E: Write>(mut encoder: E, message: &[u8], finish: fn(E) -> io::Resu
     finish(encoder)
 }
 
-fn read_all(decoder: impl Read, limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut message = Vec::new();
-    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    decoder.take(bound).read_to_end(&mut message).map_err(|_| Failure::Corrupt)?;
-    if message.len() > limit { Err(Failure::TooLarge) } else { Ok(message) }
+/// A message that is being decoded, in steps: how large it becomes shows only on the way.
+pub(super) struct Decompression {
+    source: Box<dyn Read + Send>,
+    message: Vec<u8>,
+    limit: usize,
+}
+
+impl Decompression {
+    /// Begins with a message that may become as large as `limit`; no more than that is ever stored.
+    pub(super) fn new(encoding: Encoding, compressed: Bytes, limit: usize) -> Result<Self, Failure> {
+        let source: Box<dyn Read + Send> = match encoding {
+            Encoding::Identity => return Err(Failure::NotConfigured),
+            Encoding::Deflate => Box::new(ZlibDecoder::new(compressed.reader())),
+            Encoding::Gzip => Box::new(GzDecoder::new(compressed.reader())),
+        };
+        Ok(Self { source, message: Vec::new(), limit })
+    }
+
+    /// Decodes on to `size` bytes; the message, if it has no more.
+    pub(super) fn advance(&mut self, size: usize) -> Result<Option<Vec<u8>>, Failure> {
+        let room = size.min(self.limit.saturating_add(1)).saturating_sub(self.message.len()) as u64;
+        let count = self.source.by_ref().take(room).read_to_end(&mut self.message).map_err(|_| Failure::Corrupt)?;
+        if self.message.len() > self.limit {
+            return Err(Failure::TooLarge);
+        }
+        Ok(((count as u64) < room).then(|| std::mem::take(&mut self.message)))
+    }
+
+    /// All of it.
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, Failure> {
+        self.advance(usize::MAX)?.ok_or(Failure::TooLarge)
+    }
 }
 
 #[cfg(test)]
@@ -97,17 +116,33 @@ mod tests {
 
     use super::*;
 
+    fn decompress(encoding: Encoding, message: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
+        Decompression::new(encoding, Bytes::copy_from_slice(message), limit)?.finish()
+    }
+
     #[test]
     fn round_trip_and_bounds() {
         let message = b"pong".repeat(1000);
         for encoding in [Encoding::Deflate, Encoding::Gzip] {
             let compressed = encoding.compress(&message).unwrap();
-            assert_eq!(encoding.decompress(&compressed, message.len()).unwrap(), message);
-            assert_eq!(encoding.decompress(&compressed, message.len() - 1), Err(Failure::TooLarge));
-            assert_eq!(encoding.decompress(&compressed[..20], 10_000), Err(Failure::Corrupt));
-            assert_eq!(encoding.decompress(&message, 10_000), Err(Failure::Corrupt));
+            assert_eq!(decompress(encoding, &compressed, message.len()).unwrap(), message);
+            assert_eq!(decompress(encoding, &compressed, message.len() - 1), Err(Failure::TooLarge));
+            assert_eq!(decompress(encoding, &compressed[..20], 10_000), Err(Failure::Corrupt));
+            assert_eq!(decompress(encoding, &message, 10_000), Err(Failure::Corrupt));
             assert_eq!(encoding.compress(b"ab"), None);
         }
-        assert_eq!(Encoding::Identity.decompress(b"x", 10), Err(Failure::NotConfigured));
+        assert_eq!(decompress(Encoding::Identity, b"x", 10), Err(Failure::NotConfigured));
+    }
+
+    #[test]
+    fn steps_give_the_same_wherever_they_end() {
+        let message = b"pong".repeat(1000);
+        let compressed = Bytes::from(Encoding::Gzip.compress(&message).unwrap());
+        for step in [1, 3999, 4000, 4001] {
+            let mut decompression = Decompression::new(Encoding::Gzip, compressed.clone(), 4000).unwrap();
+            let early = decompression.advance(step).unwrap();
+            assert_eq!(early.is_some(), step > message.len(), "{step}");
+            assert_eq!(early.map_or_else(|| decompression.finish(), Ok).unwrap(), message, "{step}");
+        }
     }
 }

@@ -162,7 +162,8 @@ fn head(
 }
 
 fn headers(request: &Request, profile: &Profile) -> Result<HeaderMap, Status> {
-    let mut headers = HeaderMap::with_capacity(8 + request.metadata.len());
+    let too_many = |_| Status::new(Code::Internal, metadata::too_many());
+    let mut headers = HeaderMap::try_with_capacity(8 + request.metadata.keys_len()).map_err(too_many)?;
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     if request.encoding != Encoding::Identity {
@@ -176,7 +177,7 @@ fn headers(request: &Request, profile: &Profile) -> Result<HeaderMap, Status> {
     }
     headers.insert(USER_AGENT, profile.user_agent.clone());
     for (name, value) in &request.metadata {
-        headers.append(name, value.clone());
+        headers.try_append(name, value.clone()).map_err(too_many)?;
     }
     Ok(headers)
 }

@@ -69,8 +69,13 @@ pub fn append(headers: &mut HeaderMap, key: &str, value: &[u8]) -> Result<(), St
             "Illegal header value of {key:?}: expected printable ASCII; bytes need a key that ends in -bin"
         ));
     };
-    headers.append(name, value.map_err(|error| format!("Illegal header value of {key:?}: {error}"))?);
-    Ok(())
+    let value = value.map_err(|error| format!("Illegal header value of {key:?}: {error}"))?;
+    headers.try_append(name, value).map(drop).map_err(|_| too_many())
+}
+
+/// What becomes of more names than fit one request.
+pub(super) fn too_many() -> String {
+    "Illegal header: the metadata has too many different keys, expected at most 24000".to_owned()
 }
 
 /// Takes received headers or trailers apart. A binary value that does not decode is empty, and the error names its key.

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::error::excerpt;
@@ -17,6 +19,10 @@ const LONGEST_NAME: usize = 253;
 const LOCALHOST: &str = "localhost";
 /// Bound on one look-up: the system's own is a multiple of its resolver's five seconds.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(20);
+
+/// Look-ups at a time, also of those whose callers have given up: other work needs threads that may block as well.
+pub const LOOKUPS: usize = 4;
+static LOOKING_UP: Semaphore = Semaphore::const_new(LOOKUPS);
 
 /// Where a peer listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,11 +148,21 @@ async fn zone_index(zone: &str) -> io::Result<u32> {
 async fn resolve(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let unresolved =
         |kind, cause: String| io::Error::new(kind, format!("the name {name:?} cannot be resolved: {cause}"));
-    match timeout(LOOKUP_LIMIT, tokio::net::lookup_host((name, port))).await {
-        Ok(Ok(found)) => Ok(found.collect()),
+    match timeout(LOOKUP_LIMIT, ask_resolver(name.to_owned(), port)).await {
+        Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(unresolved(error.kind(), error.to_string())),
         Err(_) => Err(unresolved(io::ErrorKind::TimedOut, format!("no answer within {} s", LOOKUP_LIMIT.as_secs()))),
     }
+}
+
+async fn ask_resolver(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let permit = LOOKING_UP.acquire().await.map_err(io::Error::other)?;
+    let asking = move || {
+        let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        drop(permit);
+        found
+    };
+    spawn_blocking(asking).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]
@@ -207,6 +223,13 @@ mod tests {
         for name in ["localhost", "LOCALHOST"] {
             assert_eq!(sockets(name, 7).await.unwrap(), expected, "{name}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_waits_for_its_turn_no_longer_than_its_limit() {
+        let _others = LOOKING_UP.acquire_many(LOOKUPS.try_into().unwrap()).await.unwrap();
+        let error = sockets("name.invalid", 1).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ mod socket;
 mod stream;
 pub mod terminator;
 
-pub use address::Address;
+pub use address::{Address, LOOKUPS};
 pub use counted::{Counted, Counters, Traffic};
 pub use dialer::{Dialer, Tls};
 pub use private_directory::PrivateDirectory;
