@@ -7,10 +7,23 @@ GO := $(shell command -v go 2>/dev/null)
 GO_PEERS := build/go
 # zig links against the symbols of an old glibc, so that the wheel runs on distributions back to manylinux2014.
 WHEEL_TAG ?= manylinux2014
+PROTOC := $(CURDIR)/build/proto/bin/python -W ignore -m grpc_tools.protoc --proto_path=.
+
+# Of a source file a panic shows the place in its crate, not on the machine that built the library.
+CARGO_HOME ?= $(HOME)/.cargo
+ifeq (,$(findstring --remap-path-prefix,$(RUSTFLAGS)))
+export RUSTFLAGS += --remap-path-prefix=$(CARGO_HOME)/registry/src=crates --remap-path-prefix=$(CURDIR)=.
+endif
+
+# What can break on an older or newer grpcio or protobuf, in a minute: every module, and calls of all kinds on both sides.
+FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_services.py tests/unit/test_tls.py \
+	tests/unit/test_requirements.py tests/unit/server tests/unit/channel_aio tests/unit/channel_sync/test_unary.py \
+	tests/unit/channel_sync/test_streams.py tests/broker tests/integration/test_start_stop.py \
+	tests/integration/test_server.py tests/integration/test_sync_broker.py tests/integration/test_minimal_provider.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env build go-peers demo test check lint format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
+.PHONY: help env build go-peers demo test check floors lowest newest lint format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -48,7 +61,33 @@ check: lint  ## Everything that CI runs
 	$(MAKE) --no-print-directory install-wheel go-peers
 	$(BIN)/python -m mypy.stubtest ferrule._core --concise
 	$(BIN)/python -m pytest
-	$(MAKE) --no-print-directory wheel-test
+	$(MAKE) --no-print-directory wheel-test floors
+
+floors: dist  ## The tests that depend most on grpcio and protobuf, on the lowest of them
+	$(MAKE) --no-print-directory lowest TESTS="$(FLOOR_TESTS)"
+
+# TESTS: which; all by default.
+lowest newest: %: build/%/.stamp dist go-peers
+	build/$@/bin/pip install --quiet --force-reinstall --no-deps dist/*.whl
+	build/$@/bin/python -m pytest $(TESTS)
+
+lowest:  ## All tests on the lowest grpcio and protobuf that are supported (Python 3.11)
+newest:  ## All tests on the newest releases of the day, whatever the lock says
+
+build/lowest/.stamp: .ci/lowest.txt
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/pip install --quiet --require-hashes --requirement $<
+	touch $@
+
+build/newest/.stamp: pyproject.toml env
+	$(PYTHON) -m venv build/newest
+	$(BIN)/uv pip install --quiet --python build/newest/bin/python --upgrade --group test grpcio protobuf
+	touch $@
+
+build/proto/.stamp: .ci/proto.txt
+	$(PYTHON) -m venv build/proto
+	build/proto/bin/pip install --quiet --require-hashes --requirement $<
+	touch $@
 
 lint: env  ## ruff, mypy, rustfmt, clippy
 	$(BIN)/ruff check .
@@ -103,16 +142,18 @@ fuzz:  ## The parsers' property tests with many cases
 	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake framing output deframer metadata \
 		multiplex conn_info ledger reattach
 
-proto: env  ## Regenerate committed code from its sources
-	cd python && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. --grpc_python_out=. \
-		ferrule/testing/kv.proto
-	cd tests && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. --grpc_python_out=. \
+proto: build/proto/.stamp  ## Regenerate committed code from its sources
+	cd python && $(PROTOC) --pyi_out=. ferrule/testing/kv.proto
+	cd tests && $(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=. \
 		conformance/interop/interop.proto broker/exchange.proto
-	cd tests/go_plugin && PYTHON=$(CURDIR)/$(BIN)/python ./generate.sh
+	cd examples && $(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=. tfplugin6.proto
+	cd tests/go_plugin && PYTHON=$(CURDIR)/build/proto/bin/python ./generate.sh
 
-lock: env  ## Renew .ci/requirements.txt from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --group all --universal --generate-hashes --no-header --quiet \
-		--output-file .ci/requirements.txt
+LOCK := uv pip compile --universal --generate-hashes --no-header --quiet
+lock: env  ## Renew the lock files in .ci from pyproject.toml
+	$(BIN)/$(LOCK) pyproject.toml --group all --output-file .ci/requirements.txt
+	$(BIN)/$(LOCK) pyproject.toml --group lowest --resolution lowest-direct --output-file .ci/lowest.txt
+	$(BIN)/$(LOCK) --group proto --output-file .ci/proto.txt
 
 clean:  ## Remove everything that was built
 	rm -rf $(VENV) build dist target

@@ -66,45 +66,13 @@ class TLSConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, "tls.")
-        _certificates("ca", self.ca)
+        # Only callers with their own certificates need the core here.
+        from ferrule import _core
+
+        _core.check_certificates("ca", self.ca)
         if (self.certificate is None) != (self.key is None):
             given, missing = ("certificate", "key") if self.key is None else ("key", "certificate")
             message = f"setting tls.{given} is given without tls.{missing}, expected both or neither"
             raise ConfigError(message, f"Add tls.{missing}.", CODE)
         if self.certificate is not None and self.key is not None:
-            _check_pair(self.certificate, self.key)
-
-
-def _certificates(name: str, data: bytes) -> list[Any]:
-    # Only callers with their own certificates pay for this import, about 100 ms.
-    from cryptography import x509
-
-    try:
-        return list(x509.load_pem_x509_certificates(data))
-    except ValueError as error:
-        message = f"setting tls.{name} holds {len(data)} bytes without a readable certificate, expected PEM: {error}"
-        raise ConfigError(message, "A PEM certificate starts with -----BEGIN CERTIFICATE-----.", CODE) from None
-
-
-def _check_pair(certificate: bytes, key: bytes) -> None:
-    leaf = _certificates("certificate", certificate)[0]
-    if _private_key(key).public_key() != leaf.public_key():
-        message = f"setting tls.key does not belong to tls.certificate of {leaf.subject.rfc4514_string()!r}"
-        hint = (
-            "Give the key with which the certificate was requested; in a chain the host's own certificate comes first."
-        )
-        raise ConfigError(message, hint, CODE)
-
-
-def _private_key(data: bytes) -> Any:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        return load_pem_private_key(data, password=None)
-    except TypeError:
-        hint = "Decrypt it into a file that only you can read: openssl pkey -in encrypted.pem -out key.pem"
-        raise ConfigError("setting tls.key is encrypted, expected a plain private key", hint, CODE) from None
-    except (ValueError, UnsupportedAlgorithm):
-        message = f"setting tls.key holds {len(data)} bytes without a readable private key, expected PEM"
-        raise ConfigError(message, "A PEM key starts with -----BEGIN PRIVATE KEY-----.", CODE) from None
+            _core.check_pair(self.certificate, self.key)

@@ -24,6 +24,13 @@ from ferrule.channel.unary_response import UnaryUnaryCall
 if TYPE_CHECKING:
     from ferrule.channel.aio import Channel
 
+    StreamUnaryBase = aio.StreamUnaryMultiCallable[Any, Any]
+    StreamStreamBase = aio.StreamStreamMultiCallable[Any, Any]
+else:
+    # Generic for type checkers; most releases of grpcio let nobody subscript them.
+    StreamUnaryBase = aio.StreamUnaryMultiCallable
+    StreamStreamBase = aio.StreamStreamMultiCallable
+
 __all__ = [
     "StreamStreamMultiCallable",
     "StreamUnaryMultiCallable",
@@ -165,7 +172,7 @@ class UnaryStreamMultiCallable(_MultiCallable, aio.UnaryStreamMultiCallable[Any,
         )
 
 
-class StreamUnaryMultiCallable(_MultiCallable, aio.StreamUnaryMultiCallable[Any, Any]):
+class StreamUnaryMultiCallable(_MultiCallable, StreamUnaryBase):
     _call_kind = StreamUnaryCall
 
     def __call__(
@@ -194,7 +201,7 @@ class StreamUnaryMultiCallable(_MultiCallable, aio.StreamUnaryMultiCallable[Any,
         )
 
 
-class StreamStreamMultiCallable(_MultiCallable, aio.StreamStreamMultiCallable[Any, Any]):
+class StreamStreamMultiCallable(_MultiCallable, StreamStreamBase):
     _call_kind = StreamStreamCall
 
     def __call__(

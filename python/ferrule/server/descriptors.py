@@ -9,8 +9,31 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2, message_factory
+from google.protobuf import message_factory
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    OneofDescriptorProto,
+)
 from google.protobuf.descriptor_pool import DescriptorPool
+
+from ferrule.server.proto_file import (
+    BOOL,
+    BYTES,
+    ENUM,
+    INT32,
+    MESSAGE,
+    REPEATED,
+    STRING,
+    UINT32,
+    enum,
+    field,
+    message,
+    method,
+    method_handlers,
+    service,
+)
 
 __all__ = [
     "BROKER",
@@ -31,129 +54,95 @@ STDIO = "plugin.GRPCStdio"
 HEALTHY_SERVICES = ("plugin", "")
 """Names the health service knows, as in a Go plugin; the application's own services are not among them."""
 
-_Enum = descriptor_pb2.EnumDescriptorProto
-_EnumValue = descriptor_pb2.EnumValueDescriptorProto
-_Field = descriptor_pb2.FieldDescriptorProto
-_File = descriptor_pb2.FileDescriptorProto
-_Message = descriptor_pb2.DescriptorProto
-_Method = descriptor_pb2.MethodDescriptorProto
-_Oneof = descriptor_pb2.OneofDescriptorProto
-_Service = descriptor_pb2.ServiceDescriptorProto
-
-_BOOL, _BYTES, _ENUM = _Field.TYPE_BOOL, _Field.TYPE_BYTES, _Field.TYPE_ENUM
-_INT32, _MESSAGE, _STRING, _UINT32 = _Field.TYPE_INT32, _Field.TYPE_MESSAGE, _Field.TYPE_STRING, _Field.TYPE_UINT32
-_REPEATED: Any = {"label": _Field.LABEL_REPEATED}
 _CHOSEN: Any = {"oneof_index": 0}  # a member of its message's only oneof
 
 
-def _field(name: str, number: int, kind: Any, type_name: str = "", **more: Any) -> _Field:
-    label = more.pop("label", _Field.LABEL_OPTIONAL)
-    return _Field(name=name, number=number, type=kind, type_name=type_name or None, label=label, **more)
-
-
-def _message(name: str, *fields: _Field, **more: Any) -> _Message:
-    return _Message(name=name, field=fields, **more)
-
-
-def _enum(name: str, *values: str) -> _Enum:
-    """An enumeration whose values count from 0."""
-    return _Enum(name=name, value=[_EnumValue(name=value, number=number) for number, value in enumerate(values)])
-
-
-def _method(name: str, request: str, response: str, **streaming: Any) -> _Method:
-    return _Method(name=name, input_type=request, output_type=response, **streaming)
-
-
-def _service(name: str, *methods: _Method) -> _Service:
-    return _Service(name=name, method=methods)
-
-
-def _empty() -> _File:
-    return _File(
+def _empty() -> FileDescriptorProto:
+    return FileDescriptorProto(
         name="google/protobuf/empty.proto",
         package="google.protobuf",
         syntax="proto3",
-        message_type=[_message("Empty")],
+        message_type=[message("Empty")],
     )
 
 
-def _plugin() -> _File:
-    return _File(
+def _plugin() -> FileDescriptorProto:
+    return FileDescriptorProto(
         name="ferrule/plugin.proto",
         package="plugin",
         syntax="proto3",
         dependency=["google/protobuf/empty.proto"],
         message_type=[
-            _message("Empty"),
-            _message(
+            message("Empty"),
+            message(
                 "StdioData",
-                _field("channel", 1, _ENUM, ".plugin.StdioData.Channel"),
-                _field("data", 2, _BYTES),
-                enum_type=[_enum("Channel", "INVALID", "STDOUT", "STDERR")],
+                field("channel", 1, ENUM, ".plugin.StdioData.Channel"),
+                field("data", 2, BYTES),
+                enum_type=[enum("Channel", "INVALID", "STDOUT", "STDERR")],
             ),
-            _message(
+            message(
                 "ConnInfo",
-                _field("service_id", 1, _UINT32),
-                _field("network", 2, _STRING),
-                _field("address", 3, _STRING),
-                _field("knock", 4, _MESSAGE, ".plugin.ConnInfo.Knock"),
+                field("service_id", 1, UINT32),
+                field("network", 2, STRING),
+                field("address", 3, STRING),
+                field("knock", 4, MESSAGE, ".plugin.ConnInfo.Knock"),
                 nested_type=[
-                    _message("Knock", _field("knock", 1, _BOOL), _field("ack", 2, _BOOL), _field("error", 3, _STRING))
+                    message("Knock", field("knock", 1, BOOL), field("ack", 2, BOOL), field("error", 3, STRING))
                 ],
             ),
         ],
         service=[
-            _service(
+            service(
                 "GRPCBroker",
-                _method(
+                method(
                     "StartStream", ".plugin.ConnInfo", ".plugin.ConnInfo", client_streaming=True, server_streaming=True
                 ),
             ),
-            _service("GRPCController", _method("Shutdown", ".plugin.Empty", ".plugin.Empty")),
-            _service(
+            service("GRPCController", method("Shutdown", ".plugin.Empty", ".plugin.Empty")),
+            service(
                 "GRPCStdio",
-                _method("StreamStdio", ".google.protobuf.Empty", ".plugin.StdioData", server_streaming=True),
+                method("StreamStdio", ".google.protobuf.Empty", ".plugin.StdioData", server_streaming=True),
             ),
         ],
     )
 
 
-def _health() -> _File:
+def _health() -> FileDescriptorProto:
     request, response = ".grpc.health.v1.HealthCheckRequest", ".grpc.health.v1.HealthCheckResponse"
-    return _File(
+    return FileDescriptorProto(
         name="grpc/health/v1/health.proto",
         package="grpc.health.v1",
         syntax="proto3",
         message_type=[
-            _message("HealthCheckRequest", _field("service", 1, _STRING)),
-            _message(
+            message("HealthCheckRequest", field("service", 1, STRING)),
+            message(
                 "HealthCheckResponse",
-                _field("status", 1, _ENUM, f"{response}.ServingStatus"),
-                enum_type=[_enum("ServingStatus", "UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")],
+                field("status", 1, ENUM, f"{response}.ServingStatus"),
+                enum_type=[enum("ServingStatus", "UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")],
             ),
         ],
         service=[
-            _service(
+            service(
                 "Health",
-                _method("Check", request, response),
-                _method("Watch", request, response, server_streaming=True),
+                method("Check", request, response),
+                method("Watch", request, response, server_streaming=True),
             )
         ],
     )
 
 
-def _reflection(version: str) -> _File:
+def _reflection(version: str) -> FileDescriptorProto:
     """Server reflection; v1 and v1alpha differ in the package name alone."""
     package = f".grpc.reflection.{version}"
-    return _File(
+    return FileDescriptorProto(
         name=f"grpc/reflection/{version}/reflection.proto",
         package=package[1:],
         syntax="proto3",
         message_type=[*_reflection_request(package), *_reflection_response(package)],
         service=[
-            _service(
+            service(
                 "ServerReflection",
-                _method(
+                method(
                     "ServerReflectionInfo",
                     f"{package}.ServerReflectionRequest",
                     f"{package}.ServerReflectionResponse",
@@ -165,46 +154,46 @@ def _reflection(version: str) -> _File:
     )
 
 
-def _reflection_request(package: str) -> list[_Message]:
+def _reflection_request(package: str) -> list[DescriptorProto]:
     return [
-        _message(
+        message(
             "ServerReflectionRequest",
-            _field("host", 1, _STRING),
-            _field("file_by_filename", 3, _STRING, **_CHOSEN),
-            _field("file_containing_symbol", 4, _STRING, **_CHOSEN),
-            _field("file_containing_extension", 5, _MESSAGE, f"{package}.ExtensionRequest", **_CHOSEN),
-            _field("all_extension_numbers_of_type", 6, _STRING, **_CHOSEN),
-            _field("list_services", 7, _STRING, **_CHOSEN),
-            oneof_decl=[_Oneof(name="message_request")],
+            field("host", 1, STRING),
+            field("file_by_filename", 3, STRING, **_CHOSEN),
+            field("file_containing_symbol", 4, STRING, **_CHOSEN),
+            field("file_containing_extension", 5, MESSAGE, f"{package}.ExtensionRequest", **_CHOSEN),
+            field("all_extension_numbers_of_type", 6, STRING, **_CHOSEN),
+            field("list_services", 7, STRING, **_CHOSEN),
+            oneof_decl=[OneofDescriptorProto(name="message_request")],
         ),
-        _message("ExtensionRequest", _field("containing_type", 1, _STRING), _field("extension_number", 2, _INT32)),
+        message("ExtensionRequest", field("containing_type", 1, STRING), field("extension_number", 2, INT32)),
     ]
 
 
-def _reflection_response(package: str) -> list[_Message]:
-    def answer(name: str, number: int, message: str) -> _Field:
-        return _field(name, number, _MESSAGE, f"{package}.{message}", **_CHOSEN)
+def _reflection_response(package: str) -> list[DescriptorProto]:
+    def answer(name: str, number: int, message: str) -> FieldDescriptorProto:
+        return field(name, number, MESSAGE, f"{package}.{message}", **_CHOSEN)
 
     return [
-        _message(
+        message(
             "ServerReflectionResponse",
-            _field("valid_host", 1, _STRING),
-            _field("original_request", 2, _MESSAGE, f"{package}.ServerReflectionRequest"),
+            field("valid_host", 1, STRING),
+            field("original_request", 2, MESSAGE, f"{package}.ServerReflectionRequest"),
             answer("file_descriptor_response", 4, "FileDescriptorResponse"),
             answer("all_extension_numbers_response", 5, "ExtensionNumberResponse"),
             answer("list_services_response", 6, "ListServiceResponse"),
             answer("error_response", 7, "ErrorResponse"),
-            oneof_decl=[_Oneof(name="message_response")],
+            oneof_decl=[OneofDescriptorProto(name="message_response")],
         ),
-        _message("FileDescriptorResponse", _field("file_descriptor_proto", 1, _BYTES, **_REPEATED)),
-        _message(
+        message("FileDescriptorResponse", field("file_descriptor_proto", 1, BYTES, **REPEATED)),
+        message(
             "ExtensionNumberResponse",
-            _field("base_type_name", 1, _STRING),
-            _field("extension_number", 2, _INT32, **_REPEATED),
+            field("base_type_name", 1, STRING),
+            field("extension_number", 2, INT32, **REPEATED),
         ),
-        _message("ListServiceResponse", _field("service", 1, _MESSAGE, f"{package}.ServiceResponse", **_REPEATED)),
-        _message("ServiceResponse", _field("name", 1, _STRING)),
-        _message("ErrorResponse", _field("error_code", 1, _INT32), _field("error_message", 2, _STRING)),
+        message("ListServiceResponse", field("service", 1, MESSAGE, f"{package}.ServiceResponse", **REPEATED)),
+        message("ServiceResponse", field("name", 1, STRING)),
+        message("ErrorResponse", field("error_code", 1, INT32), field("error_message", 2, STRING)),
     ]
 
 
@@ -224,25 +213,11 @@ def message_class(name: str) -> Any:
     return message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
 
 
-def service_handler(service: str, **behaviors: Callable[..., Any]) -> grpc.GenericRpcHandler:
+def service_handler(name: str, **behaviors: Callable[..., Any]) -> grpc.GenericRpcHandler:
     """Serves methods of a service in the pool; the service's other methods answer UNIMPLEMENTED.
 
     Args:
-        service: Fully qualified name.
+        name: Fully qualified name of the service.
         **behaviors: What each method does, by its name.
     """
-    makers: dict[tuple[bool, bool], Callable[..., Any]] = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }
-    methods = POOL.FindServiceByName(service).methods_by_name
-    handlers = {
-        name: makers[methods[name].client_streaming, methods[name].server_streaming](
-            behavior,
-            request_deserializer=message_factory.GetMessageClass(methods[name].input_type).FromString,
-            response_serializer=message_factory.GetMessageClass(methods[name].output_type).SerializeToString,
-        )
-        for name, behavior in behaviors.items()
-    }
-    return grpc.method_handlers_generic_handler(service, handlers)
+    return grpc.method_handlers_generic_handler(name, method_handlers(POOL.FindServiceByName(name), behaviors))

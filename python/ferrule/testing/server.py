@@ -110,7 +110,7 @@ def _tls(modes: Modes, environment: Mapping[str, str]) -> tuple[grpc.ServerCrede
     host_certificate = environment.get("PLUGIN_CLIENT_CERT", "")
     if modes.no_cert or not host_certificate:
         return None, b""
-    # Here, because only AutoMTLS needs cryptography and its import takes as long as all of protobuf's.
+    # Here, because only AutoMTLS needs the core.
     from ferrule.testing import certificate
 
     log("debug", "configuring server automatic mTLS")

@@ -8,6 +8,7 @@ mod detached;
 mod errors;
 mod frames;
 mod host;
+mod identity;
 mod io_thread;
 mod lent;
 mod mailbox;
@@ -64,6 +65,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(reattach::parse_reattach, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::parse_reattach_config, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::format_reattach_config, module)?)?;
+    module.add_function(wrap_pyfunction!(identity::check_certificates, module)?)?;
+    module.add_function(wrap_pyfunction!(identity::check_pair, module)?)?;
+    module.add_function(wrap_pyfunction!(identity::one_time_identity, module)?)?;
     module.add_function(wrap_pyfunction!(host::live_plugins, module)?)?;
     module.add_function(wrap_pyfunction!(host::end_all, module)?)
 }

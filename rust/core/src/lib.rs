@@ -18,6 +18,7 @@ pub mod server;
 pub mod services;
 pub mod settings;
 pub mod tls;
+pub mod tls_settings;
 pub mod transport;
 pub mod wake;
 

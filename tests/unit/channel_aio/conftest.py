@@ -13,6 +13,7 @@ import pytest_asyncio
 from grpc import aio
 
 from ferrule import channel as ferrule_channel
+from reference import WITH_GRPCIO
 
 LIMIT = 20.0
 
@@ -130,7 +131,7 @@ async def peer(temporary_directory: Path) -> AsyncIterator[Peer]:
 Factory = Callable[..., aio.Channel]
 
 
-@pytest.fixture(params=["ferrule", "grpcio"])
+@pytest.fixture(params=["ferrule", pytest.param("grpcio", marks=WITH_GRPCIO)])
 def factory(request: pytest.FixtureRequest) -> Factory:
     """For behaviour that is grpcio's as well: running it there shows that the test is right."""
     made: Factory = ferrule_channel.insecure_channel if request.param == "ferrule" else aio.insecure_channel

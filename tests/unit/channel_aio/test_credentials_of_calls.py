@@ -17,6 +17,7 @@ from grpc import aio
 from ferrule import TLSConfig
 from ferrule.channel import secure_channel
 from integration.certificates import issue
+from reference import WITH_GRPCIO
 
 OVERRIDE = (("grpc.ssl_target_name_override", "localhost"),)
 
@@ -38,7 +39,7 @@ async def secure(peer: Any, temporary_directory: Path) -> AsyncIterator[Authorit
     await server.stop(None)
 
 
-@pytest.fixture(params=["ferrule", "grpcio"])
+@pytest.fixture(params=["ferrule", pytest.param("grpcio", marks=WITH_GRPCIO)])
 def factory(request: pytest.FixtureRequest) -> Callable[..., aio.Channel]:
     made: Callable[..., aio.Channel] = secure_channel if request.param == "ferrule" else aio.secure_channel
     return made

@@ -13,6 +13,7 @@ import pytest
 
 from conftest import LIMIT
 from ferrule.channel.sync import SyncChannel, insecure_channel
+from reference import WITH_GRPCIO
 
 Factory = Callable[..., Any]
 
@@ -108,7 +109,9 @@ def target(service: Service, temporary_directory: Path, no_leaks: None) -> Itera
     server.stop(None).wait(LIMIT)
 
 
-@pytest.fixture(params=[grpc.insecure_channel, insecure_channel], ids=["grpcio", "ferrule"])
+@pytest.fixture(
+    params=[pytest.param(grpc.insecure_channel, marks=WITH_GRPCIO), insecure_channel], ids=["grpcio", "ferrule"]
+)
 def factory(request: pytest.FixtureRequest) -> Factory:
     made: Factory = request.param
     return made

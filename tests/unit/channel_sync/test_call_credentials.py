@@ -17,6 +17,7 @@ from conftest import LIMIT
 from ferrule.channel.sync import secure_channel
 from ferrule.testing import certificate
 from ferrule.tls import TLSConfig
+from reference import WITH_GRPCIO
 
 Answer = grpc.AuthMetadataPluginCallback
 Function = Callable[[grpc.AuthMetadataContext, Answer], object]
@@ -62,7 +63,9 @@ def ssl(identity: certificate.Identity) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(identity.certificate_pem, identity.key_pem, identity.certificate_pem)
 
 
-@pytest.fixture(params=[grpc.secure_channel, secure_channel], ids=["grpcio", "ferrule"])
+@pytest.fixture(
+    params=[pytest.param(grpc.secure_channel, marks=WITH_GRPCIO), secure_channel], ids=["grpcio", "ferrule"]
+)
 def factory(request: pytest.FixtureRequest) -> SecureFactory:
     made: SecureFactory = request.param
     return made

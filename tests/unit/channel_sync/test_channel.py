@@ -17,6 +17,7 @@ from channel_sync.conftest import Factory, Service
 from channel_sync.test_unary import ending
 from conftest import LIMIT, descriptors, wait_until
 from ferrule.channel.sync import insecure_channel
+from reference import REGISTERED
 
 State = grpc.ChannelConnectivity
 
@@ -245,7 +246,7 @@ class AddMetadata(
 def test_interceptors_see_calls_of_all_kinds(channel: Any) -> None:
     interceptor = AddMetadata()
     intercepted: Any = grpc.intercept_channel(channel, interceptor)
-    echo = intercepted.unary_unary("/t/echo", _registered_method=True)
+    echo = intercepted.unary_unary("/t/echo", **REGISTERED)
     assert echo(b"x", timeout=LIMIT) == b"x"
     assert echo.with_call(b"x", timeout=LIMIT)[1].code() is grpc.StatusCode.OK
     assert echo.future(b"x", timeout=LIMIT).result() == b"x"
