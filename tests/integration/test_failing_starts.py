@@ -207,7 +207,7 @@ UNUSABLE = {
         line("x|1|unix|/x|grpc|"), HandshakeError, "handshake.core-version-invalid", ('"x"',)
     ),
     "unknown network": Row(line("1|1|udp|/x|grpc|"), HandshakeError, "handshake.network", ('"udp"', "unix", "tcp")),
-    "tcp address": Row(line("1|1|tcp|nohost|grpc|"), HandshakeError, "handshake.address", ('"nohost"', "IP:PORT")),
+    "tcp address": Row(line("1|1|tcp|nohost|grpc|"), HandshakeError, "handshake.address", ('"nohost"', "HOST:PORT")),
     "no address": Row(line("1|1|unix||grpc|"), HandshakeError, "handshake.address", ('""', "empty")),
     "tcp is excluded": Row(
         go("tcp"), HandshakeError, "handshake.network", ('"tcp"', "transports"), {"transports": ("unix",)}
