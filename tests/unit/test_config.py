@@ -4,6 +4,7 @@ import asyncio
 import copy
 import dataclasses
 import doctest
+import inspect
 import io
 import logging
 import math
@@ -234,8 +235,9 @@ def test_defaults_are_those_of_terraform() -> None:
 
 
 def described(cls: type[Any]) -> list[str]:
-    attributes = str(cls.__doc__).partition("Attributes:")[2].partition("Raises:")[0]
-    return re.findall(r"^        (\w+): ", attributes, re.MULTILINE)
+    # Without the source's indentation, which some versions of Python keep and others do not.
+    attributes = str(inspect.getdoc(cls)).partition("Attributes:")[2].partition("Raises:")[0]
+    return re.findall(r"^    (\w+): ", attributes, re.MULTILINE)
 
 
 def test_every_setting_is_described_and_tried() -> None:
