@@ -269,7 +269,7 @@ def test_loop_closed_with_operations_in_flight_gives_everything_back(loop_name: 
         loop.run_until_complete(asyncio.wait([waiting]))
         loop.close()
         del waiting
-        with pytest.warns(ResourceWarning, match="was never closed"):
+        with pytest.warns(ResourceWarning, match="was never closed"):  # noqa: PT031 - one collection
             del client
             gc.collect()  # Which versions of Python collect it without is no promise of theirs.
         del loop

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -46,6 +48,14 @@ def test_the_package_imports_nothing_else() -> None:
     assert {name for name in imported if name.startswith("google")} <= {
         name for name in imported if name.startswith("google.protobuf")
     }
+
+
+def test_every_module_can_be_imported() -> None:
+    names = [found.name for found in pkgutil.walk_packages([str(PACKAGE)], "ferrule.")]
+    assert "ferrule.channel.multicallables" in names
+    for name in names:
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
 
 
 def test_the_package_contains_no_generated_code() -> None:
