@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +75,20 @@ def line(text: str) -> MakeCommand:
     return python(f"raw-line={text}")
 
 
+def with_missing_loader(directory: Path) -> Path:
+    """This Python, but for its loader, whose name is another's."""
+    path = directory / "elf"
+    path.write_bytes(re.sub(rb"(/lib[^\0]*/ld-[^\0]*).\0", rb"\1?\0", Path(sys.executable).read_bytes(), count=1))
+    path.chmod(0o755)
+    return path
+
+
+def link(path: Path, target: str) -> list[str]:
+    if not path.is_symlink():
+        path.symlink_to(target)
+    return [str(path)]
+
+
 NOT_LAUNCHED = {
     "missing file": Row(
         lambda tmp: [str(tmp / "absent")], LaunchError, "launch.not-found", ("{tmp}/absent", "does not exist")
@@ -96,7 +112,62 @@ NOT_LAUNCHED = {
         script("exit 0\n"), LaunchError, "launch.refused", ("{tmp}/plugin", "no known executable format", "#!")
     ),
     "missing interpreter": Row(
-        script("#!/nowhere/sh -e\n"), LaunchError, "launch.refused", ("{tmp}/plugin", "a script for /nowhere/sh -e")
+        script("#!/nowhere/sh -e\n"),
+        LaunchError,
+        "launch.refused",
+        ("{tmp}/plugin", "its interpreter /nowhere/sh does not exist", "a script for /nowhere/sh -e"),
+    ),
+    "line ends of Windows": Row(
+        script("#!/bin/sh\r\nexit 0\r\n"),
+        LaunchError,
+        "launch.refused",
+        ("{tmp}/plugin", r"its interpreter /bin/sh\r does not exist", "line ends of Windows"),
+    ),
+    "byte order mark": Row(
+        script("\ufeff#!/bin/sh\nexit 0\n"), LaunchError, "launch.refused", ("{tmp}/plugin", "a byte order mark")
+    ),
+    "interpreter that is not executable": Row(
+        script("#!/etc/passwd\n"), LaunchError, "launch.refused", ("interpreter /etc/passwd is not executable",)
+    ),
+    "missing loader": Row(
+        lambda tmp: [str(with_missing_loader(tmp))],
+        LaunchError,
+        "launch.refused",
+        ("{tmp}/elf", "its loader /lib", "? does not exist"),
+    ),
+    "missing loader of the interpreter": Row(
+        lambda tmp: script(f"#!{with_missing_loader(tmp)}\n")(tmp),
+        LaunchError,
+        "launch.refused",
+        ("{tmp}/plugin", "of its interpreter {tmp}/elf, the loader /lib", "? does not exist"),
+    ),
+    "dangling link": Row(
+        lambda tmp: link(tmp / "plugin", "gone"),
+        LaunchError,
+        "launch.not-found",
+        ("{tmp}/plugin", "does not exist", "a symbolic link to {tmp}/gone"),
+    ),
+    "links in a circle": Row(
+        lambda tmp: link(tmp / "plugin", "plugin"),
+        LaunchError,
+        "launch.refused",
+        ("cannot be reached", "Too many levels"),
+    ),
+    "a file in place of a directory": Row(
+        lambda _: ["/etc/passwd/plugin"], LaunchError, "launch.refused", ("/etc/passwd/plugin", "Not a directory")
+    ),
+    "one large variable": Row(
+        go(),
+        LaunchError,
+        "launch.refused",
+        ("the largest is the variable LARGE with 200007 bytes", "131072 for each", "Argument list too long"),
+        {"env": {"LARGE": "x" * 200_000}},
+    ),
+    "large arguments": Row(
+        lambda _: [*go_kv(), *["x" * 100_000] * 70],
+        LaunchError,
+        "launch.refused",
+        ("arguments take 70", "bytes in all", "Argument list too long"),
     ),
     "wrong architecture": Row(
         lambda _: [go_peer("wrong-arch")],
@@ -160,6 +231,27 @@ ENDED = {
         ("a line without an end",),
         exit_status=0,
     ),
+    "is killed within its handshake line": Row(
+        script("#!/bin/sh\nprintf '1|1|unix|/tmp/plug'\nkill -9 $$\n"),
+        PluginExitedError,
+        "handshake.exited",
+        ("signal 9 (SIGKILL)", "within its handshake line", '"1|1|unix|/tmp/plug"'),
+        exit_status=-9,
+    ),
+    "is killed within a line that could be whole": Row(
+        script("#!/bin/sh\nprintf '1|1|unix|/tmp/plugin|grpc|'\nkill -9 $$\n"),
+        PluginExitedError,
+        "handshake.exited",
+        ("signal 9 (SIGKILL)", "within its handshake line"),
+        exit_status=-9,
+    ),
+    "a log line with bars, then the end": Row(
+        script("#!/bin/sh\necho '1700000000|INFO|main|ready'\nexit 3\n"),
+        PluginExitedError,
+        "handshake.exited",
+        ("exit status 3", 'began with "1700000000|INFO|main|ready"'),
+        exit_status=3,
+    ),
     "ends after its handshake": Row(
         script("#!/bin/sh\necho '1|1|unix|/nowhere|grpc|'\nsleep 0.1\necho sorry >&2\nexit 5\n"),
         PluginExitedError,
@@ -179,6 +271,21 @@ ENDED = {
 
 NO_HANDSHAKE = {
     "hang": Row(go("hang"), StartTimeoutError, "handshake.timeout", ("0.3 s", "printed nothing"), SOON),
+    "a prompt on standard error": Row(
+        script("#!/bin/sh\nprintf 'Passphrase of the key: ' >&2\nexec sleep 600\n"),
+        StartTimeoutError,
+        "handshake.timeout",
+        ("0.3 s", "printed nothing"),
+        SOON,
+        tail="Passphrase of the key:",
+    ),
+    "a prompt after a banner": Row(
+        script("#!/bin/sh\necho welcome\nprintf 'Password: '\nexec sleep 600\n"),
+        StartTimeoutError,
+        "handshake.timeout",
+        ('began with "welcome"', '"Password: ", without a line break'),
+        SOON,
+    ),
     "garbage": Row(go("noise-start=garbage"), StartTimeoutError, "handshake.timeout", ("began with", r"\u{1b}"), SOON),
     "not UTF-8": Row(go("noise-start=latin1"), StartTimeoutError, "handshake.timeout", ("marrage du greffon",), SOON),
     "a line of 10 MB": Row(go("noise-start=long"), HandshakeError, "handshake.too-long", ("65536", "xxxxxxxx")),
@@ -217,6 +324,13 @@ UNUSABLE = {
     ),
     "net/rpc": Row(go("netrpc"), ProtocolError, "handshake.protocol", ("net/rpc", "only gRPC")),
     "net/rpc by an absent field": Row(line("1|1|unix|/x"), ProtocolError, "handshake.protocol", ("net/rpc",)),
+    "net/rpc of another version": Row(
+        line("1|4|unix|/x|netrpc|"), ProtocolError, "handshake.protocol", ("net/rpc", "only gRPC")
+    ),
+    "net/rpc of another version, by an absent field": Row(
+        line("1|4|unix|/x"), ProtocolError, "handshake.protocol", ("net/rpc", "only gRPC")
+    ),
+    "Packer": Row(line("5|0|unix|/x"), ProtocolError, "handshake.protocol", ("Packer's own protocol, version 5.0",)),
     "empty protocol": Row(line("1|1|unix|/x||"), ProtocolError, "handshake.protocol", ('""', '"grpc"')),
 }
 
@@ -299,6 +413,23 @@ async def test_failing_start(row: Row, tmp_path: Path, temporary_directory: Path
         assert list(temporary_directory.iterdir()) == []
     async with kv_client(python_kv()) as other:
         await kv_stub(other).Put(PutRequest(key="k"))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("line ends of Windows", "sed -i 's/\\r$//' {tmp}/plugin"),
+        ("missing interpreter", "Install /nowhere/sh, or correct the first line of {tmp}/plugin"),
+        ("missing loader", "a static one"),
+        ("one large variable", "the setting env"),
+        ("Packer", "under Packer alone"),
+    ],
+)
+async def test_hint_is_the_cure(name: str, hint: str, tmp_path: Path) -> None:
+    row = TABLE[name]
+    with pytest.raises(row.error) as caught:
+        await kv_client(row.command(tmp_path), **row.settings).start()
+    assert hint.replace("{tmp}", str(tmp_path)) in str(caught.value.hint)
 
 
 async def test_hint_for_a_missing_working_directory_names_the_setting() -> None:

@@ -3,7 +3,9 @@
 //! A plugin prints `CORE|APP|NETWORK|ADDRESS|PROTOCOL|CERTIFICATE|MULTIPLEX` as a line on its standard output. The rules
 //! are checked in go-plugin's own order, so that both hosts name the same first fault.
 
-use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -15,14 +17,10 @@ use crate::error::{Error, ErrorKind, excerpt};
 use crate::settings::Transports;
 use crate::transport::Address;
 
-/// Bound on what may come before the handshake line. Go's host allows nothing at all; banners are a common mishap.
-pub const MAX_STRAY_LINES: usize = 64;
-/// Bound on the bytes up to and including the handshake line.
-pub const MAX_BYTES: usize = 64 * 1024;
 /// Shorter certificate fields are ignored: old releases of go-plugin put other text there.
 const MIN_CERTIFICATE_CHARACTERS: usize = 50;
 /// The only core protocol there is.
-const CORE_VERSION: i64 = 1;
+pub(crate) const CORE_VERSION: i64 = 1;
 
 /// What the host is ready to accept.
 #[derive(Debug, Clone)]
@@ -61,7 +59,9 @@ impl Handshake {
                 format!("the handshake line has {} field(s), expected at least 4: {}", fields.len(), excerpt(line));
             return Err(Error::new(ErrorKind::HandshakeFields, message));
         };
-        check_core_version(core)?;
+        check_core_version(core).map_err(|error| refuse_packer(&fields).unwrap_or(error))?;
+        // Before the version, which whoever is told of it would add to the settings, in vain.
+        refuse_net_rpc(fields.get(4).copied())?;
         let protocol_version = negotiate_app_version(app, &expected.protocol_versions)?;
         let address = parse_address(network, address, expected.transports)?;
         check_protocol(fields.get(4).copied())?;
@@ -126,15 +126,46 @@ pub(crate) fn parse_address(network: &str, address: &str, allowed: Transports) -
     Err(Error::new(ErrorKind::NetworkUnsupported, message))
 }
 
-/// An absent field means net/rpc, the only protocol of early go-plugin; an empty one is the empty protocol.
-fn check_protocol(field: Option<&str>) -> Result<(), Error> {
+/// An absent field means net/rpc, the only protocol of early go-plugin.
+fn refuse_net_rpc(field: Option<&str>) -> Result<(), Error> {
     let message = match field {
-        Some("grpc") => return Ok(()),
-        Some("netrpc") => "the plugin speaks Go's net/rpc; only gRPC is supported".to_owned(),
-        None => "the plugin announces no protocol, which means Go's net/rpc; only gRPC is supported".to_owned(),
-        Some(other) => format!("the plugin speaks the protocol {}, expected \"grpc\"", excerpt(other.as_bytes())),
+        Some("netrpc") => "the plugin speaks Go's net/rpc; only gRPC is supported",
+        None => "the plugin announces no protocol, which means Go's net/rpc; only gRPC is supported",
+        Some(_) => return Ok(()),
     };
     Err(Error::new(ErrorKind::ProtocolUnsupported, message))
+}
+
+/// An empty field is the empty protocol.
+fn check_protocol(field: Option<&str>) -> Result<(), Error> {
+    match field {
+        None | Some("grpc") => Ok(()),
+        Some(other) => {
+            let message = format!("the plugin speaks the protocol {}, expected \"grpc\"", excerpt(other.as_bytes()));
+            Err(Error::new(ErrorKind::ProtocolUnsupported, message))
+        }
+    }
+}
+
+/// What the plugins of packer-plugin-sdk print, `API_MAJOR|API_MINOR|NETWORK|ADDRESS`, from version 4 on.
+fn refuse_packer(fields: &[&str]) -> Option<Error> {
+    let &[major, minor, "unix" | "tcp", _] = fields else { return None };
+    let (major, minor) = (parse_integer(major).filter(|major| *major >= 4)?, parse_integer(minor)?);
+    let message = format!(
+        "the plugin speaks Packer's own protocol, version {major}.{minor} (net/rpc without go-plugin); only go-plugin's \
+         with gRPC is supported"
+    );
+    Some(Error::new(ErrorKind::ProtocolUnsupported, message).with_hint("Plugins for Packer run under Packer alone."))
+}
+
+/// The socket that a line names, also one that is refused for something else: whoever ends the plugin removes it.
+#[must_use]
+pub fn socket_named(line: &[u8]) -> Option<PathBuf> {
+    let mut fields = line.trim_ascii().split(|byte| *byte == b'|').skip(2);
+    let (network, path) = (fields.next()?, fields.next()?);
+    // What is relative belongs to a directory that may be another than ours.
+    let usable = network == b"unix" && path.first() == Some(&b'/');
+    usable.then(|| PathBuf::from(OsStr::from_bytes(path)))
 }
 
 /// Go prints unpadded base64; others pad. Both are understood.
@@ -175,106 +206,10 @@ fn parse_multiplex(field: Option<&str>) -> Result<bool, Error> {
 }
 
 /// Go's `strconv.Atoi`: an optional sign and decimal digits, leading zeros allowed, nothing else.
-fn parse_integer(field: &str) -> Option<i64> {
+pub(crate) fn parse_integer(field: &str) -> Option<i64> {
     let digits = field.strip_prefix(['+', '-']).unwrap_or(field);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if plain { field.parse().ok() } else { None }
-}
-
-/// Finds the handshake line in the bytes of standard output, skipping stray lines up to a bound.
-///
-/// A line is taken for the handshake when it has at least four fields and either starts with a number or names a known
-/// network third; also when it has fewer, but starts with two numbers. Any other line is stray: kept for the log, and for the error if nothing better follows.
-#[derive(Debug, Default)]
-pub struct LineFinder {
-    partial: Vec<u8>,
-    taken: usize,
-    stray: VecDeque<String>,
-}
-
-impl LineFinder {
-    /// Takes what was read; returns the handshake line as soon as it is complete. Bytes after it are dropped.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        while let Some(end) = memchr::memchr(b'\n', bytes) {
-            self.take(&bytes[..end])?;
-            bytes = &bytes[end + 1..];
-            let line = std::mem::take(&mut self.partial);
-            if looks_like_handshake(&line) {
-                return Ok(Some(line));
-            }
-            self.skip(&line)?;
-        }
-        self.take(bytes)?;
-        Ok(None)
-    }
-
-    /// End of output: a last line without a newline still counts.
-    pub fn finish(&mut self) -> Option<Vec<u8>> {
-        let line = std::mem::take(&mut self.partial);
-        if looks_like_handshake(&line) {
-            return Some(line);
-        }
-        if !line.is_empty() {
-            self.stray.push_back(shorten(&line));
-        }
-        None
-    }
-
-    /// The lines skipped so far, oldest first, each shortened to what an error message may repeat.
-    pub fn stray_lines(&self) -> impl Iterator<Item = &str> {
-        self.stray.iter().map(String::as_str)
-    }
-
-    /// What was seen instead of a handshake line, for an error message.
-    #[must_use]
-    pub fn seen(&self) -> String {
-        match (self.stray.front(), self.partial.is_empty()) {
-            (Some(first), _) => format!("its standard output began with {first}"),
-            (None, false) => format!("its standard output began with {}, without a line break", shorten(&self.partial)),
-            (None, true) => "it printed nothing on its standard output".to_owned(),
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let room = MAX_BYTES - self.taken.min(MAX_BYTES);
-        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        self.taken += bytes.len();
-        if self.taken <= MAX_BYTES {
-            return Ok(());
-        }
-        let (kind, what) = if self.stray.is_empty() {
-            (ErrorKind::HandshakeTooLong, "a first line")
-        } else {
-            (ErrorKind::HandshakeTooNoisy, "output")
-        };
-        let message =
-            format!("the plugin printed {what} of more than {MAX_BYTES} bytes and no handshake; {}", self.seen());
-        Err(Error::new(kind, message))
-    }
-
-    fn skip(&mut self, line: &[u8]) -> Result<(), Error> {
-        self.stray.push_back(shorten(line));
-        if self.stray.len() <= MAX_STRAY_LINES {
-            return Ok(());
-        }
-        let message = format!("the plugin printed {} lines and no handshake; {}", self.stray.len(), self.seen());
-        Err(Error::new(ErrorKind::HandshakeTooNoisy, message))
-    }
-}
-
-fn shorten(line: &[u8]) -> String {
-    excerpt(line.strip_suffix(b"\r").unwrap_or(line))
-}
-
-fn looks_like_handshake(line: &[u8]) -> bool {
-    let fields: Vec<&[u8]> = line.trim_ascii().splitn(5, |byte| *byte == b'|').collect();
-    let is_integer = |field: &[u8]| std::str::from_utf8(field).is_ok_and(|field| parse_integer(field).is_some());
-    match fields.as_slice() {
-        [core, _, network, _, ..] => matches!(*network, b"unix" | b"tcp") || is_integer(core),
-        // Cut off, but meant to be one: better refused now than waited for.
-        [core, app, ..] => is_integer(core) && is_integer(app),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -62,6 +62,9 @@ fn each_broken_rule_has_its_own_kind_and_shows_the_value() {
         ("x|6|unix|/s|grpc", ErrorKind::CoreVersionInvalid, "\"x\""),
         ("1 |6|unix|/s|grpc", ErrorKind::CoreVersionInvalid, "\"1 \""),
         ("2|6|unix|/s|grpc", ErrorKind::CoreVersionUnsupported, "core protocol 2"),
+        ("2|6|unix|/s", ErrorKind::CoreVersionUnsupported, "core protocol 2"),
+        ("5|0|unix|/s", ErrorKind::ProtocolUnsupported, "Packer's own protocol, version 5.0"),
+        ("5|0|tcp|127.0.0.1:1", ErrorKind::ProtocolUnsupported, "Packer's own protocol"),
         ("1|six|unix|/s|grpc", ErrorKind::AppVersionInvalid, "\"six\""),
         ("1|9|unix|/s|grpc", ErrorKind::AppVersionUnsupported, "protocol 9, this host offered [5, 6]"),
         ("1|-6|unix|/s|grpc", ErrorKind::AppVersionUnsupported, "protocol -6"),
@@ -71,6 +74,9 @@ fn each_broken_rule_has_its_own_kind_and_shows_the_value() {
         ("1|6|tcp|localhost|grpc", ErrorKind::AddressInvalid, "\"localhost\" cannot be used: expected HOST:PORT"),
         ("1|6|unix|/s", ErrorKind::ProtocolUnsupported, "net/rpc"),
         ("1|6|unix|/s|netrpc", ErrorKind::ProtocolUnsupported, "net/rpc"),
+        ("1|4|unix|/s|netrpc|", ErrorKind::ProtocolUnsupported, "net/rpc"),
+        ("1|4|unix|/s", ErrorKind::ProtocolUnsupported, "net/rpc"),
+        ("1|x|udp||netrpc", ErrorKind::ProtocolUnsupported, "net/rpc"),
         ("1|6|unix|/s|", ErrorKind::ProtocolUnsupported, "\"\""),
         ("1|6|unix|/s|http", ErrorKind::ProtocolUnsupported, "\"http\""),
     ] {
@@ -95,6 +101,20 @@ fn first_fault_in_go_plugins_order_is_the_one_named() {
         ErrorKind::CertificateInvalid,
     ];
     assert_eq!(kinds, expected);
+}
+
+#[test]
+fn socket_of_a_refused_line_is_known() {
+    for (line, path) in [
+        (&b"1|99|unix|/t/s|grpc|"[..], Some(&b"/t/s"[..])),
+        (b" 5|0|unix|/t/s\r", Some(b"/t/s")),
+        (b"1|5|unix|/t/\xff|netrpc|", Some(b"/t/\xff")),
+        (b"1|5|unix|s|grpc|", None),
+        (b"1|5|tcp|/t/s|grpc|", None),
+        (b"1|5|unix", None),
+    ] {
+        assert_eq!(socket_named(line), path.map(|path| PathBuf::from(OsStr::from_bytes(path))), "{line:?}");
+    }
 }
 
 #[test]
@@ -129,48 +149,6 @@ fn multiplexing_field_counts_only_when_asked_for() {
     }
 }
 
-#[test]
-fn stray_lines_are_skipped_and_remembered() {
-    let mut finder = LineFinder::default();
-    assert_eq!(finder.feed(b"banner\r\n\n| a | b | c |\nWARN \xff\n1|6|un").unwrap(), None);
-    assert_eq!(finder.feed(b"ix|/s|grpc|\nmore").unwrap().unwrap(), b"1|6|unix|/s|grpc|");
-    assert_eq!(
-        finder.stray_lines().collect::<Vec<_>>(),
-        ["\"banner\"", "\"\"", "\"| a | b | c |\"", "\"WARN \u{fffd}\""]
-    );
-}
-
-#[test]
-fn broken_handshake_is_not_taken_for_a_stray_line() {
-    for line in [&b"2|x|y|z\n"[..], b"1|5|unix\n", b"x|6|unix|/s|grpc\n", b"1|\xff|unix|/s\n"] {
-        assert!(LineFinder::default().feed(line).unwrap().is_some(), "{line:?}");
-    }
-}
-
-#[test]
-fn bounds_hold_however_the_bytes_arrive() {
-    let lines = "noise\n".repeat(MAX_STRAY_LINES + 1);
-    assert_eq!(LineFinder::default().feed(lines.as_bytes()).unwrap_err().kind(), ErrorKind::HandshakeTooNoisy);
-    let long = vec![b'x'; 10_000_000];
-    assert_eq!(LineFinder::default().feed(&long).unwrap_err().kind(), ErrorKind::HandshakeTooLong);
-    let mut finder = LineFinder::default();
-    let error = long.chunks(1000).find_map(|chunk| finder.feed(chunk).err()).unwrap();
-    assert_eq!(error.kind(), ErrorKind::HandshakeTooLong);
-    assert!(error.message().contains("xxx") && error.message().len() < 600, "{error}");
-    assert!(finder.partial.capacity() <= 2 * MAX_BYTES);
-}
-
-#[test]
-fn last_line_needs_no_newline() {
-    let mut finder = LineFinder::default();
-    assert_eq!(finder.feed(b"1|6|unix|/s|grpc").unwrap(), None);
-    assert_eq!(finder.finish().unwrap(), b"1|6|unix|/s|grpc");
-    let mut finder = LineFinder::default();
-    finder.feed(b"usage: tool").unwrap();
-    assert_eq!(finder.finish(), None);
-    assert_eq!(finder.seen(), "its standard output began with \"usage: tool\"");
-}
-
 proptest! {
     #[test]
     fn no_line_makes_the_parser_panic(line in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -180,15 +158,6 @@ proptest! {
     #[test]
     fn no_fields_make_the_parser_panic(fields in prop::collection::vec("(1|6|unix|tcp|grpc|[a-zA-Z0-9+/=]{0,80}|.{0,5})", 0..9)) {
         let _ = Handshake::parse(fields.join("|").as_bytes(), &Expectations { multiplex: true, ..expected() });
-    }
-
-    #[test]
-    fn cutting_the_output_differently_changes_nothing(cut in 1_usize..40) {
-        let output = b"one\ntwo|three\n1|6|unix|/s|grpc|\nrest";
-        let mut finder = LineFinder::default();
-        let line = output.chunks(cut).find_map(|chunk| finder.feed(chunk).unwrap());
-        prop_assert_eq!(line.unwrap(), b"1|6|unix|/s|grpc|".to_vec());
-        prop_assert_eq!(finder.stray_lines().count(), 2);
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::launch::Announced;
+use super::limit::within;
 use super::reach::{Reach, epitaph, open};
 use super::session::Session;
 use super::streams::keep_carrying;
@@ -15,26 +15,20 @@ use crate::certificate::SERVER_NAME;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::connection::Connection;
 use crate::grpc::{GrpcClient, Status};
-use crate::handshake::{Expectations, Handshake};
-use crate::process::log_line::Level;
-use crate::process::{ExitStatus, FirstLine, Process};
+use crate::handshake::Handshake;
+use crate::process::{ExitStatus, Process};
 use crate::services::health;
-use crate::settings::Security;
+use crate::settings::{Curve, Security};
 use crate::tls::{ALPN_H2, Trust, client_config};
 use crate::transport::bridge::{Bridge, Epitaph};
 use crate::transport::multiplex::{Multiplex, Side};
 use crate::transport::{Dialer, Tls};
 
-/// What go-plugin's server says to whoever does not set its cookie, and every server that is made like it.
-const UNKNOWN_HOST: &str = "This binary is a plugin";
-const UNKNOWN_HOST_HINT: &str = "The plugin knows its host by another magic cookie. ferrule.families has those of known \
-    programs (ferrule inspect --family NAME); else set magic_cookie_key and magic_cookie_value to what the plugin expects.";
-
 impl Host {
     pub(super) async fn bring_up(&self, session: &mut Session, announced: Announced) -> Result<Facts, Error> {
         let begun = Instant::now();
         let handshake = match announced {
-            Announced::Line(first_line) => self.handshake(&session.process, first_line).await?,
+            Announced::Line(first_line) => self.handshake(session, first_line).await?,
             Announced::Already(handshake) => handshake,
         };
         let shaken = begun.elapsed();
@@ -86,72 +80,6 @@ impl Host {
         Ok((Arc::new(Dialer::multiplexed(session.clone(), address, tls, traffic)), Some(session)))
     }
 
-    async fn handshake(&self, process: &Process, first_line: oneshot::Receiver<FirstLine>) -> Result<Handshake, Error> {
-        let limit = self.0.settings.timeouts.start;
-        let first = timeout(limit, first_line).await.map_err(|_| {
-            let (name, seen) = (self.name(), process.stdout_seen());
-            let message =
-                format!("the plugin {name} printed no handshake line within {:.1} s; {seen}", limit.as_secs_f64());
-            Error::new(ErrorKind::HandshakeTimeout, message)
-        })?;
-        for line in process.stray_lines() {
-            let remark = format!("printed before its handshake line: {line}");
-            self.0.inbox.push_remark(Level::Warn, remark);
-        }
-        match first {
-            Ok(FirstLine::Found(line)) => timeout(limit, self.understand(&line)).await.unwrap_or_else(|_| {
-                let seconds = limit.as_secs_f64();
-                let message = format!("the runner did not translate the plugin's address within {seconds:.1} s");
-                Err(Error::new(ErrorKind::RunnerFailed, message))
-            }),
-            Ok(FirstLine::Refused(error)) => Err(error),
-            Ok(FirstLine::Closed) | Err(_) => Err(self.no_handshake(process).await),
-        }
-    }
-
-    async fn understand(&self, line: &[u8]) -> Result<Handshake, Error> {
-        let mut handshake = Handshake::parse(line, &self.expectations())?;
-        if let Some(runner) = &self.0.settings.runner {
-            handshake.address = runner.plugin_to_host(handshake.address).await?;
-        }
-        Ok(handshake)
-    }
-
-    /// Standard output is closed: usually because the process has ended, which takes a moment to be known.
-    async fn no_handshake(&self, process: &Process) -> Error {
-        const MOMENT: Duration = Duration::from_secs(1);
-        let name = self.name();
-        let seen = process.stdout_seen();
-        match timeout(MOMENT, process.exited()).await {
-            Ok(status) => {
-                let message = format!("the plugin {name} ended with {status} before its handshake; {seen}");
-                let error = Error::new(ErrorKind::ExitedBeforeHandshake, message);
-                match process.stderr_tail().as_slice() {
-                    [] => error.with_hint("It said nothing on standard error either. Run it by hand; a wrong magic cookie is the usual cause."),
-                    said if said.iter().any(|line| line.contains(UNKNOWN_HOST)) => error.with_hint(UNKNOWN_HOST_HINT),
-                    _ => error,
-                }
-            }
-            Err(_) => Error::new(
-                ErrorKind::HandshakeMissing,
-                format!("the plugin {name} closed its standard output without a handshake; {seen}"),
-            ),
-        }
-    }
-
-    fn name(&self) -> impl std::fmt::Display {
-        self.0.settings.command.first().map_or("", |program| program.to_str().unwrap_or("?"))
-    }
-
-    fn expectations(&self) -> Expectations {
-        let settings = &self.0.settings;
-        Expectations {
-            protocol_versions: settings.protocol_versions.clone(),
-            transports: settings.transports,
-            multiplex: settings.multiplex,
-        }
-    }
-
     /// TLS of all connections to the plugin, and whom to believe; nothing for plaintext.
     fn protection(&self, handshake: &Handshake) -> Result<Option<(Tls, Trust)>, Error> {
         let settings = &self.0.settings;
@@ -183,7 +111,7 @@ impl Host {
                 Err(status) => {
                     // A peer that refuses our certificate says so only after the TLS 1.3 handshake.
                     if status.disconnected {
-                        return Err(dialer.last_error().unwrap_or_else(|| closed_early(dialer, &status)));
+                        return Err(dialer.last_error().unwrap_or_else(|| self.closed_early(dialer, &status)));
                     }
                     let message = format!("the health check of service \"plugin\" failed: {status}");
                     Err(Error::new(ErrorKind::HealthFailed, message))
@@ -191,6 +119,29 @@ impl Host {
             }
         };
         self.in_time(process, dialer, connecting).await
+    }
+
+    /// Under TLS 1.3 a server judges its client's certificate only when that takes the connection for made. Go's sends an alert
+    /// then; BoringSSL, that of grpcio, sends nothing.
+    fn closed_early(&self, dialer: &Dialer, status: &Status) -> Error {
+        let address = dialer.address();
+        if !dialer.is_secure() {
+            let message = format!("{address} closed the connection before it answered: {}", status.message);
+            return Error::new(ErrorKind::Http2Failed, message);
+        }
+        let message = format!(
+            "{address} closed the connection after the TLS handshake, before it answered: so does a server that refuses \
+             the certificate of its client"
+        );
+        Error::new(ErrorKind::TlsFailed, message).with_hint(match self.0.settings.security {
+            Security::AutoMtls(Curve::P521) => {
+                "Leave certificate_curve at P-256: plugins on gRPC's own library (Python, C++, Ruby) take no P-521."
+            }
+            Security::AutoMtls(_) => {
+                "Read the plugin's log; it must accept the certificate in PLUGIN_CLIENT_CERT as an authority of its own."
+            }
+            _ => "Read the plugin's log; it must accept the certificate of the setting tls.",
+        })
     }
 
     /// An attempt to connect, within its limit and the plugin's life.
@@ -203,18 +154,18 @@ impl Host {
         let limit = self.0.settings.timeouts.connect;
         let result = tokio::select! {
             biased;
-            result = timeout(limit, connecting) => result,
+            result = within(limit, connecting) => result,
             status = process.exited() => return Err(ended_early(status)),
         };
         match result {
-            Ok(Ok(connected)) => Ok(connected),
+            Some(Ok(connected)) => Ok(connected),
             // A crash breaks the connection first and is known a moment later: it is the better explanation.
-            Ok(Err(error)) if !names_certificate(&error) => {
+            Some(Err(error)) if !names_certificate(&error) => {
                 const MOMENT: Duration = Duration::from_millis(50);
                 timeout(MOMENT, process.exited()).await.map_or(Err(error), |status| Err(ended_early(status)))
             }
-            Ok(Err(error)) => Err(error),
-            Err(_) => {
+            Some(Err(error)) => Err(error),
+            None => {
                 let why =
                     dialer.last_error().map_or_else(|| "it does not answer".to_owned(), |error| error.to_string());
                 let message =
@@ -233,11 +184,6 @@ fn names_certificate(error: &Error) -> bool {
 fn ended_early(status: ExitStatus) -> Error {
     let message = format!("the plugin ended with {status} after its handshake, before it could be used");
     Error::new(ErrorKind::ExitedBeforeReady, message)
-}
-
-fn closed_early(dialer: &Dialer, status: &Status) -> Error {
-    let message = format!("{} closed the connection before it answered: {}", dialer.address(), status.message);
-    Error::new(ErrorKind::Http2Failed, message)
 }
 
 fn bridge_epitaph(process: Arc<Process>) -> Epitaph {

@@ -2,21 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Host;
+use super::limit::within;
 use super::session::Session;
 use crate::certificate::Identity;
 use crate::environment::child_environment;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::Handshake;
-use crate::process::{FirstLine, Launch, Order, Process, Runner, diagnose};
+use crate::inbox::Inbox;
+use crate::process::{FirstLine, Launch, Order, Process, Runner, SpawnError, diagnose};
 use crate::settings::{Reattach, Security};
 use crate::transport::PrivateDirectory;
 
@@ -47,7 +51,7 @@ impl Host {
             let environment = child_environment(settings, certificate, directory.path());
             match &settings.runner {
                 Some(runner) => self.launch_by(runner, environment, directory.path()).await?,
-                None => self.launch_child(&environment)?,
+                None => self.launch_child(&environment).await?,
             }
         };
         let process = Arc::new(process);
@@ -76,7 +80,7 @@ impl Host {
         }
     }
 
-    fn launch_child(&self, environment: &BTreeMap<OsString, OsString>) -> Result<Launched, Error> {
+    async fn launch_child(&self, environment: &BTreeMap<OsString, OsString>) -> Result<Launched, Error> {
         let settings = &self.0.settings;
         let program = Path::new(settings.command.first().map_or(OsStr::new(""), OsString::as_os_str));
         let program = diagnose::find_program(program, settings.working_directory.as_deref(), &settings.search_path)?;
@@ -90,8 +94,8 @@ impl Host {
             limits: settings.limits,
             die_with_host: settings.die_with_host,
         };
-        let (process, first_line) = Process::start(&launch, self.0.inbox.clone())
-            .map_err(|failure| diagnose::explain(&failure, &program, settings))?;
+        let started = start_when_written(&launch, &self.0.inbox, settings.timeouts.start).await;
+        let (process, first_line) = started.map_err(|failure| diagnose::explain(&failure, &launch))?;
         Ok((process, Announced::Line(first_line)))
     }
 
@@ -109,7 +113,7 @@ impl Host {
             socket_directory: socket_directory.to_owned(),
         };
         let limit = settings.timeouts.start;
-        let running = timeout(limit, runner.start(order)).await.map_err(|_| {
+        let running = within(limit, runner.start(order)).await.ok_or_else(|| {
             let message = format!("the runner did not start the plugin within {:.1} s", limit.as_secs_f64());
             Error::new(ErrorKind::HandshakeTimeout, message)
                 .with_hint("Raise start_timeout if the runner is slow; it was given by the setting runner.")
@@ -117,6 +121,30 @@ impl Host {
         let (process, first_line) = Process::take_over(runner.clone(), running, self.0.inbox.clone());
         Ok((process, Announced::Line(first_line)))
     }
+}
+
+/// A file that is open for writing cannot be executed. Often it was closed already, but another thread of the host, or of
+/// what wrote it, has just started a program that holds the descriptor until it executes.
+async fn start_when_written(
+    launch: &Launch<'_>,
+    inbox: &Arc<Inbox>,
+    limit: Duration,
+) -> Result<(Process, oneshot::Receiver<FirstLine>), SpawnError> {
+    const LONGEST: Duration = Duration::from_secs(1);
+    let deadline = Instant::now() + limit.min(LONGEST);
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match Process::start(launch, inbox.clone()) {
+            Err(SpawnError::Execute(cause)) if is_busy(&cause) && Instant::now() + pause < deadline => (),
+            result => return result,
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+fn is_busy(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::ExecutableFileBusy
 }
 
 fn attach(reattach: &Reattach) -> Result<Launched, Error> {

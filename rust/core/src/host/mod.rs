@@ -5,7 +5,9 @@
 
 mod bring_up;
 mod broker;
+mod handshake;
 mod launch;
+mod limit;
 mod peer;
 mod reach;
 mod session;

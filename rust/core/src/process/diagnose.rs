@@ -1,16 +1,13 @@
 //! Finds the program, and explains why it does not start: what users meet first.
 
-use std::ffi::OsStr;
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::launch::SpawnError;
+use super::executable::{Executable, find_obstacle};
+use super::launch::{Launch, SpawnError};
 use crate::error::{Error, ErrorKind};
-use crate::settings::Settings;
-
-/// Enough of a file to recognise its format and its interpreter line.
-const HEAD_BYTES: u64 = 4096;
 
 /// The file that the command names. As a shell does: a name with a slash is a path, any other is looked up.
 pub fn find_program(program: &Path, directory: Option<&Path>, search_path: &OsStr) -> Result<PathBuf, Error> {
@@ -20,13 +17,21 @@ pub fn find_program(program: &Path, directory: Option<&Path>, search_path: &OsSt
     if program.components().count() > 1 || program.is_absolute() {
         // Absolute at once: this process may change its directory.
         let path = absolute(directory.unwrap_or(Path::new("")).join(program));
-        return if path.exists() { Ok(path) } else { Err(missing(&path)) };
+        return match path.metadata() {
+            Ok(_) => Ok(path),
+            Err(error) => Err(unreachable(&path, &error)),
+        };
     }
-    let directories = std::env::split_paths(search_path);
-    let candidates: Vec<PathBuf> = directories.map(|each| each.join(program)).filter(|path| path.is_file()).collect();
+    let places = || std::env::split_paths(search_path).map(|each| each.join(program));
+    let candidates: Vec<PathBuf> = places().filter(|path| path.is_file()).collect();
     // One that cannot be executed is second choice: it makes a better message than none.
     let found = candidates.iter().find(|path| is_executable(path)).or(candidates.first());
-    found.cloned().map(absolute).ok_or_else(|| not_on_path(program, search_path))
+    found.cloned().map(absolute).ok_or_else(|| match places().find_map(|path| broken_link(&path)) {
+        Some(why) => {
+            Error::new(ErrorKind::LaunchNotFound, format!("the plugin {} does not exist: {why}", program.display()))
+        }
+        None => not_on_path(program, search_path),
+    })
 }
 
 fn not_on_path(program: &Path, search_path: &OsStr) -> Error {
@@ -54,29 +59,107 @@ fn is_executable(_path: &Path) -> bool {
     true
 }
 
-fn missing(path: &Path) -> Error {
-    Error::new(ErrorKind::LaunchNotFound, format!("the plugin {} does not exist", path.display()))
+fn unreachable(path: &Path, cause: &io::Error) -> Error {
+    let plugin = path.display();
+    if cause.kind() != io::ErrorKind::NotFound {
+        let message = format!("the plugin {plugin} cannot be reached: {cause}");
+        return Error::new(ErrorKind::LaunchRefused, message).with_hint("Check each directory and link of the path.");
+    }
+    let why = broken_link(path).map(|why| format!(": {why}")).unwrap_or_default();
+    Error::new(ErrorKind::LaunchNotFound, format!("the plugin {plugin} does not exist{why}"))
+}
+
+/// Says which part of a path is a link to nothing.
+fn broken_link(path: &Path) -> Option<String> {
+    /// As many links as Linux follows.
+    const MOST_LINKS: usize = 40;
+    let mut prefixes: Vec<&Path> = path.ancestors().collect();
+    prefixes.reverse();
+    let link = prefixes.into_iter().find(|prefix| prefix.is_symlink() && !prefix.exists())?;
+    let mut target = link.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(next) = target.read_link() else { break };
+        target = target.parent().unwrap_or(Path::new("")).join(next);
+    }
+    Some(format!("{} is a symbolic link to {}, which does not exist", link.display(), target.display()))
 }
 
 /// Says why the operating system refused, with what there is to know about the file.
 #[must_use]
-pub fn explain(failure: &SpawnError, program: &Path, settings: &Settings) -> Error {
+pub fn explain(failure: &SpawnError, launch: &Launch<'_>) -> Error {
+    let plugin = launch.program.display();
     match failure {
         SpawnError::Resources(cause) => {
-            let message = format!("the plugin {} could not be started: {cause}", program.display());
-            Error::new(ErrorKind::LaunchFailed, message)
+            Error::new(ErrorKind::LaunchFailed, format!("the plugin {plugin} could not be started: {cause}"))
         }
         SpawnError::Directory(cause) => {
-            let directory = settings.working_directory.as_deref().unwrap_or(Path::new(".")).display();
+            let directory = launch.working_directory.unwrap_or(Path::new(".")).display();
             let message = format!("the working directory {directory} (setting cwd) cannot be entered: {cause}");
             Error::new(ErrorKind::LaunchFailed, message).with_hint("Correct the setting cwd, or leave it out.")
         }
         SpawnError::Execute(cause) => {
-            let facts = describe(program);
-            let message = format!("the plugin {} cannot be executed: {cause} ({facts})", program.display());
-            Error::new(ErrorKind::LaunchRefused, message)
+            let (reason, hint) = explain_refusal(cause, launch);
+            let error =
+                Error::new(ErrorKind::LaunchRefused, format!("the plugin {plugin} cannot be executed: {reason}"));
+            if let Some(hint) = hint { error.with_hint(hint) } else { error }
         }
     }
+}
+
+fn explain_refusal(cause: &io::Error, launch: &Launch<'_>) -> (String, Option<String>) {
+    match cause.kind() {
+        io::ErrorKind::ArgumentListTooLong => {
+            let hint = "Pass less: large values by files, or a smaller environment by the setting env.";
+            return (format!("{}: {cause}", measure(launch)), Some(hint.to_owned()));
+        }
+        io::ErrorKind::ExecutableFileBusy => {
+            let hint = "Start the plugin once what writes the file, a copy or a build for example, has closed it.";
+            return (format!("it is still open for writing: {cause}"), Some(hint.to_owned()));
+        }
+        _ => (),
+    }
+    let facts = describe(launch.program);
+    match find_obstacle(launch.program, launch.working_directory.unwrap_or(Path::new(""))) {
+        Some(obstacle) => (format!("{}: {cause} ({facts})", obstacle.reason), Some(obstacle.hint)),
+        None => (format!("{cause} ({facts})"), None),
+    }
+}
+
+/// How large what a program is started with is, and how large it may be (execve(2)).
+fn measure(launch: &Launch<'_>) -> String {
+    // Each ends with a byte of its own.
+    let arguments: Vec<usize> = launch.arguments.iter().map(|argument| argument.len() + 1).collect();
+    let entry = |(name, value): (&OsString, &OsString)| name.len() + value.len() + 2;
+    let variables = launch.environment.iter().map(entry).sum::<usize>();
+    let largest = launch.environment.iter().map(|pair| (entry(pair), format!("the variable {}", pair.0.display())));
+    let numbered = arguments.iter().enumerate().map(|(index, size)| (*size, format!("argument {index}")));
+    let (most, name) = largest.chain(numbered).max().unwrap_or_default();
+    let pointers = (arguments.len() + launch.environment.len() + 2) * size_of::<usize>();
+    format!(
+        "its {} arguments take {} bytes, its {} environment variables {variables}, both with their pointers {}; the \
+         largest is {name} with {most} bytes{}",
+        arguments.len(),
+        arguments.iter().sum::<usize>(),
+        launch.environment.len(),
+        arguments.iter().sum::<usize>() + variables + pointers,
+        limits(),
+    )
+}
+
+#[cfg(target_os = "linux")]
+fn limits() -> String {
+    // A quarter of the stack, at most three quarters of 8 MiB; a single string 32 pages.
+    const MOST: u64 = 6 << 20;
+    const LEAST: u64 = 128 << 10;
+    let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current.unwrap_or(u64::MAX);
+    let all = (stack / 4).clamp(LEAST, MOST);
+    let each = 32 * rustix::param::page_size();
+    format!(", and the limits are {all} bytes in all (a quarter of the stack's limit) and {each} for each")
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limits() -> &'static str {
+    ""
 }
 
 /// Mode, owner and format of a file, for error messages.
@@ -90,17 +173,11 @@ pub fn describe(program: &Path) -> String {
         Ok(metadata) => facts.extend(describe_access(&metadata)),
         Err(error) => return error.to_string(),
     }
-    match read_head(program) {
-        Ok(head) => facts.push(describe_format(&head)),
+    match Executable::open(program) {
+        Ok(executable) => facts.push(executable.format()),
         Err(error) => facts.push(format!("not readable: {error}")),
     }
     facts.join(", ")
-}
-
-fn read_head(program: &Path) -> std::io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    File::open(program)?.take(HEAD_BYTES).read_to_end(&mut head)?;
-    Ok(head)
 }
 
 #[cfg(unix)]
@@ -121,59 +198,71 @@ fn describe_access(_metadata: &Metadata) -> Vec<String> {
     Vec::new()
 }
 
-fn describe_format(head: &[u8]) -> String {
-    if let Some(line) = head.strip_prefix(b"#!") {
-        let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
-        return format!("a script for {}", String::from_utf8_lossy(&line[..end]).trim());
-    }
-    let here = format!("this machine is {} {}", std::env::consts::ARCH, std::env::consts::OS);
-    match head {
-        [0x7f, b'E', b'L', b'F', _, order, ..] if head.len() > 19 => {
-            let number = [head[18], head[19]];
-            let machine = if *order == 1 { u16::from_le_bytes(number) } else { u16::from_be_bytes(number) };
-            format!("an ELF file built for {}, {here}", elf_machine(machine))
-        }
-        [b'M', b'Z', ..] => format!("built for Windows, {here}"),
-        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => format!("built for macOS, {here}"),
-        [] => "the file is empty".to_owned(),
-        _ => "no known executable format, a script needs a first line that begins with #!".to_owned(),
-    }
-}
-
-/// The machines that plugins are built for (`e_machine` in the ELF specification).
-fn elf_machine(number: u16) -> String {
-    let name = match number {
-        3 => "x86",
-        8 => "mips",
-        20 | 21 => "powerpc",
-        22 => "s390x",
-        40 => "arm",
-        62 => "x86_64",
-        183 => "aarch64",
-        243 => "riscv",
-        258 => "loongarch",
-        _ => return format!("machine number {number}"),
-    };
-    name.to_owned()
+/// The user as whom a process runs, also one that has ended and was not reaped yet; `None` where that is not to be seen.
+#[must_use]
+pub fn effective_user(pid: i32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::settings::Limits;
 
     #[test]
-    fn formats_are_named() {
-        let mut elf = vec![0; 64];
-        elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        elf[18] = 183;
-        for (head, expected) in [
-            (&b"#!/bin/nothing -x\nrest"[..], "a script for /bin/nothing -x"),
-            (&elf, "an ELF file built for aarch64, this machine is"),
-            (b"", "the file is empty"),
-            (b"hello", "no known executable format"),
-        ] {
-            let facts = describe_format(head);
-            assert!(facts.starts_with(expected), "{facts}");
+    fn broken_links_are_named_with_their_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink("second", at("first")).unwrap();
+        std::os::unix::fs::symlink(at("nothing"), at("second")).unwrap();
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+        let search = directory.path().as_os_str();
+        for (program, named) in [(at("first"), "first"), (at("second/bin/plugin"), "second"), ("first".into(), "first")]
+        {
+            let error = find_program(&program, None, search).unwrap_err();
+            let expected = format!(
+                "{} is a symbolic link to {}, which does not exist",
+                at(named).display(),
+                at("nothing").display()
+            );
+            assert_eq!(error.kind(), ErrorKind::LaunchNotFound);
+            assert!(error.message().ends_with(&expected), "{error}");
         }
+        let error = find_program(&at("loop"), None, search).unwrap_err();
+        assert!(error.message().contains("cannot be reached: Too many levels"), "{error}");
+        let error = find_program(Path::new("/etc/passwd/plugin"), None, search).unwrap_err();
+        assert!(error.message().contains("cannot be reached: Not a directory"), "{error}");
+    }
+
+    #[test]
+    fn size_of_what_is_passed_is_told_without_its_content() {
+        let environment = BTreeMap::from([("TOKEN".into(), "secret".repeat(100).into()), ("A".into(), "b".into())]);
+        let launch = Launch {
+            program: Path::new("/bin/plugin"),
+            executable: None,
+            arguments: &["plugin".into(), "-x".into()],
+            environment: &environment,
+            working_directory: None,
+            limits: Limits::default(),
+            die_with_host: false,
+        };
+        let error = explain(&SpawnError::Execute(io::ErrorKind::ArgumentListTooLong.into()), &launch);
+        let message = error.message();
+        assert!(message.contains("2 arguments take 10 bytes, its 2 environment variables 611"), "{message}");
+        assert!(message.contains("the largest is the variable TOKEN with 607 bytes"), "{message}");
+        assert!(!message.contains("secret"));
+    }
+
+    #[test]
+    fn own_user_is_known() {
+        let pid = rustix::process::getpid().as_raw_pid();
+        assert_eq!(effective_user(pid), Some(rustix::process::geteuid().as_raw()));
+        assert_eq!(effective_user(-1), None);
     }
 }

@@ -2,6 +2,7 @@
 
 mod attached;
 pub mod diagnose;
+mod executable;
 mod launch;
 pub mod log_line;
 mod monitor;

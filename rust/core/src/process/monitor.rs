@@ -11,18 +11,21 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::attached::Attached;
+use super::diagnose::effective_user;
 use super::launch::{Launch, SpawnError};
-use super::output::{LineSplitter, Tail};
+use super::output::ErrorOutput;
 use super::{Child, ExitStatus, Runner, Running};
 use crate::error::Error;
-use crate::handshake::LineFinder;
 use crate::inbox::Inbox;
+use crate::line_finder::LineFinder;
 
 /// What came on standard output first.
 #[derive(Debug)]
 pub enum FirstLine {
     /// A line that looks like a handshake.
     Found(Vec<u8>),
+    /// One at the end of standard output, without a line end: perhaps the half of a line.
+    Unfinished(Vec<u8>),
     /// The bounds on stray output were exceeded.
     Refused(Error),
     /// Standard output was closed.
@@ -33,6 +36,9 @@ struct Announcement {
     finder: LineFinder,
     /// Gone once the handshake line was found: whatever follows is thrown away.
     waiter: Option<oneshot::Sender<FirstLine>>,
+    has_found: bool,
+    /// As whom the process ran, if it ended without a handshake.
+    user: Option<u32>,
 }
 
 /// A handle to the running process; the work is done by tasks that end with it.
@@ -40,7 +46,7 @@ pub struct Process {
     control: Control,
     exit: watch::Receiver<Option<ExitStatus>>,
     announcement: Arc<Mutex<Announcement>>,
-    tail: Arc<Mutex<Tail>>,
+    stderr: Arc<Mutex<ErrorOutput>>,
 }
 
 /// Whose it is, and how it is signalled.
@@ -66,9 +72,11 @@ impl Process {
         let (exit_sender, exit) = watch::channel(None);
         let (process, first_line) = Self::new(Control::Child(child.pid()), exit);
         let (ended, readers) = process.read((child.stdout.take(), child.stderr.take()), inbox);
+        let announcement = process.announcement.clone();
         tokio::spawn(async move {
             // An error could only mean that the runtime is going down.
             let _ = child.ended().await;
+            lock(&announcement).note_user(child.pid());
             // Nothing that the plugin started may outlive it. Before reaping, while the pid still names this group.
             let _ = kill_process_group(child.pid(), Signal::KILL);
             ended.send_replace(true);
@@ -105,8 +113,13 @@ impl Process {
 
     fn new(control: Control, exit: watch::Receiver<Option<ExitStatus>>) -> (Self, oneshot::Receiver<FirstLine>) {
         let (waiter, first_line) = oneshot::channel();
-        let announcement = Arc::new(Mutex::new(Announcement { finder: LineFinder::default(), waiter: Some(waiter) }));
-        (Self { control, exit, announcement, tail: Arc::default() }, first_line)
+        let announcement = Arc::new(Mutex::new(Announcement {
+            finder: LineFinder::default(),
+            waiter: Some(waiter),
+            has_found: false,
+            user: None,
+        }));
+        (Self { control, exit, announcement, stderr: Arc::default() }, first_line)
     }
 
     /// Reads both pipes to their ends, which come soon after the sender is told that the process has ended.
@@ -118,7 +131,7 @@ impl Process {
         let (ended, stdout_ended) = watch::channel(false);
         let stderr_ended = stdout_ended.clone();
         let stdout = read_stdout(stdout, stdout_ended, self.announcement.clone());
-        let stderr = read_stderr(stderr, stderr_ended, self.tail.clone(), inbox);
+        let stderr = read_stderr(stderr, stderr_ended, self.stderr.clone(), inbox);
         (ended, (tokio::spawn(stdout), tokio::spawn(stderr)))
     }
 
@@ -164,17 +177,17 @@ impl Process {
         }
     }
 
-    /// The last lines of standard error, oldest first.
+    /// The last lines of standard error, oldest first, also one that has no end yet.
     #[must_use]
     pub fn stderr_tail(&self) -> Vec<String> {
-        lock(&self.tail).lines()
+        lock(&self.stderr).lines()
     }
 
     /// The few lines of standard error that say most about the end.
     #[must_use]
     pub fn last_words(&self) -> String {
         const LINES: usize = 3;
-        lock(&self.tail).essence(LINES).join("\n")
+        lock(&self.stderr).essence(LINES).join("\n")
     }
 
     /// What standard output began with instead of a handshake, for an error message.
@@ -183,7 +196,17 @@ impl Process {
         lock(&self.announcement).finder.seen()
     }
 
-    /// Lines that came before the handshake.
+    /// The user as whom our child runs or ran before its handshake, if that is another than the host's.
+    #[must_use]
+    pub fn foreign_user(&self) -> Option<u32> {
+        let Control::Child(pid) = self.control else { return None };
+        let noted = lock(&self.announcement).user;
+        // Once it has been reaped, the number may be another's.
+        let user = if self.exit_status().is_some() { noted } else { effective_user(pid.as_raw_pid()) };
+        user.filter(|user| *user != rustix::process::geteuid().as_raw())
+    }
+
+    /// Texts that came before the handshake.
     #[must_use]
     pub fn stray_lines(&self) -> Vec<String> {
         lock(&self.announcement).finder.stray_lines().map(str::to_owned).collect()
@@ -210,11 +233,19 @@ async fn read_stdout(pipe: Option<OwnedFd>, ended: watch::Receiver<bool>, announ
     .await;
     let mut announcement = lock(&announcement);
     let last = announcement.finder.finish();
-    announcement.tell(last.map_or(FirstLine::Closed, FirstLine::Found));
+    announcement.tell(last.map_or(FirstLine::Closed, FirstLine::Unfinished));
 }
 
 impl Announcement {
+    /// Only for the explanation of a failed start: the end of any other plugin costs nothing here.
+    fn note_user(&mut self, pid: Pid) {
+        if !self.has_found {
+            self.user = effective_user(pid.as_raw_pid());
+        }
+    }
+
     fn tell(&mut self, first: FirstLine) {
+        self.has_found |= matches!(first, FirstLine::Found(_));
         if let Some(waiter) = self.waiter.take() {
             // Nobody waits any more when the start was given up.
             let _ = waiter.send(first);
@@ -222,14 +253,14 @@ impl Announcement {
     }
 }
 
-async fn read_stderr(pipe: Option<OwnedFd>, ended: watch::Receiver<bool>, tail: Arc<Mutex<Tail>>, inbox: Arc<Inbox>) {
-    let mut splitter = LineSplitter::default();
-    let mut keep = |line: Vec<u8>| {
-        lock(&tail).push(&line);
-        inbox.push_line(line);
-    };
-    read_to_end(pipe, ended, |bytes| splitter.feed(bytes, &mut keep)).await;
-    splitter.finish(&mut keep);
+async fn read_stderr(
+    pipe: Option<OwnedFd>,
+    ended: watch::Receiver<bool>,
+    stderr: Arc<Mutex<ErrorOutput>>,
+    inbox: Arc<Inbox>,
+) {
+    read_to_end(pipe, ended, |bytes| lock(&stderr).feed(bytes, |line| inbox.push_line(line))).await;
+    lock(&stderr).finish(|line| inbox.push_line(line));
     inbox.end_lines();
 }
 

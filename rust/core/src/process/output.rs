@@ -34,6 +34,11 @@ impl LineSplitter {
         }
     }
 
+    /// What has no line end yet.
+    fn unfinished(&self) -> &[u8] {
+        &self.partial
+    }
+
     fn extend(&mut self, bytes: &[u8]) {
         let room = bytes.len().min(MAX_LINE_BYTES - self.partial.len());
         self.partial.extend_from_slice(&bytes[..room]);
@@ -96,6 +101,51 @@ impl Tail {
     }
 }
 
+/// Standard error: its lines, the last of them, and the one that has no end yet, a prompt for example.
+#[derive(Debug, Default)]
+pub(super) struct ErrorOutput {
+    splitter: LineSplitter,
+    tail: Tail,
+}
+
+impl ErrorOutput {
+    /// Takes what was read and passes on each complete line.
+    pub(super) fn feed(&mut self, bytes: &[u8], mut line: impl FnMut(Vec<u8>)) {
+        let Self { splitter, tail } = self;
+        splitter.feed(bytes, |text| {
+            tail.push(&text);
+            line(text);
+        });
+    }
+
+    /// End of output: what is left is a line too.
+    pub(super) fn finish(&mut self, mut line: impl FnMut(Vec<u8>)) {
+        let Self { splitter, tail } = self;
+        splitter.finish(|text| {
+            tail.push(&text);
+            line(text);
+        });
+    }
+
+    /// The last lines, oldest first.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = self.tail.lines();
+        // Of a progress bar, the state that is on the screen.
+        let unfinished = self.splitter.unfinished().trim_ascii_end();
+        let begin = memchr::memrchr(b'\r', unfinished).map_or(0, |at| at + 1);
+        let shown = &unfinished[begin..unfinished.len().min(begin + TAIL_LINE_BYTES)];
+        if !shown.is_empty() {
+            lines.push(String::from_utf8_lossy(shown).into_owned());
+        }
+        lines
+    }
+
+    /// The few lines that say most about an end.
+    pub(super) fn essence(&self, count: usize) -> Vec<String> {
+        self.tail.essence(count)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -149,6 +199,22 @@ mod tests {
         }
         assert_eq!((tail.lines().len(), tail.lines()[0].as_str()), (TAIL_LINES, "panic: boom"));
         assert_eq!(tail.essence(2), ["panic: boom", "frame"]);
+    }
+
+    #[test]
+    fn unfinished_line_is_shown_until_it_has_an_end() {
+        let (mut output, mut lines) = (ErrorOutput::default(), Vec::new());
+        output.feed(b"begun\nPassword: ", |line| lines.push(line));
+        assert_eq!(output.lines(), ["begun", "Password:"]);
+        output.feed(b"10%\r20%\r", |line| lines.push(line));
+        assert_eq!(output.lines(), ["begun", "20%"]);
+        output.finish(|line| lines.push(line));
+        assert_eq!(output.lines(), ["begun", "Password: 10%\r20%"]);
+        assert_eq!(lines, [&b"begun"[..], b"Password: 10%\r20%"]);
+        output.feed(&[b' '; 10], |line| lines.push(line));
+        assert_eq!(output.lines().len(), 2);
+        output.feed(&vec![b'x'; 100_000], |line| lines.push(line));
+        assert_eq!(output.lines()[2].len(), TAIL_LINE_BYTES);
     }
 
     proptest! {

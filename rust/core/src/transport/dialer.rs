@@ -148,7 +148,13 @@ impl Dialer {
     }
 
     fn refused(&self, cause: &io::Error) -> Error {
-        Error::new(ErrorKind::ConnectFailed, format!("no connection to {}: {cause}", self.address))
+        let error = Error::new(ErrorKind::ConnectFailed, format!("no connection to {}: {cause}", self.address));
+        if cause.kind() != io::ErrorKind::PermissionDenied {
+            return error;
+        }
+        error.with_hint(
+            "The socket seems to belong to a plugin of another user: set unix_socket_group to a group that both are in.",
+        )
     }
 
     async fn protect(&self, socket: Result<Stream, Error>) -> Result<Stream, Error> {

@@ -1,0 +1,145 @@
+//! From a running process to its handshake: waits for the line, and says why none came.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Host;
+use super::limit::within;
+use super::session::Session;
+use crate::error::{Error, ErrorKind, excerpt};
+use crate::handshake::{Expectations, Handshake, socket_named};
+use crate::process::log_line::Level;
+use crate::process::{FirstLine, Process};
+use crate::transport::Address;
+
+/// After the end of its standard output a process has usually ended, which takes a moment to be known.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// What go-plugin's server says to whoever does not set its cookie, and every server that is made like it.
+const UNKNOWN_HOST: &str = "This binary is a plugin";
+const UNKNOWN_HOST_HINT: &str = "The plugin knows its host by another magic cookie. ferrule.families has those of known \
+    programs (ferrule inspect --family NAME); else set magic_cookie_key and magic_cookie_value to what the plugin expects.";
+
+impl Host {
+    pub(super) async fn handshake(
+        &self,
+        session: &mut Session,
+        first_line: oneshot::Receiver<FirstLine>,
+    ) -> Result<Handshake, Error> {
+        let first = within(self.0.settings.timeouts.start, first_line).await;
+        let first = first.ok_or_else(|| self.no_line_in_time(session))?;
+        for text in session.process.stray_lines() {
+            let remark = format!("printed before its handshake line: {text}");
+            self.0.inbox.push_remark(Level::Warn, remark);
+        }
+        match first {
+            Ok(FirstLine::Found(line)) => self.understand(session, &line).await,
+            Ok(FirstLine::Unfinished(line)) => {
+                self.check_finished(&session.process, &line).await?;
+                self.understand(session, &line).await
+            }
+            Ok(FirstLine::Refused(error)) => Err(error),
+            Ok(FirstLine::Closed) | Err(_) => Err(self.no_handshake(session).await),
+        }
+    }
+
+    async fn understand(&self, session: &mut Session, line: &[u8]) -> Result<Handshake, Error> {
+        let Some(runner) = &self.0.settings.runner else {
+            // Also of a line that is refused: whoever ends the plugin removes its socket.
+            session.address = socket_named(line).map(Address::Unix);
+            return Handshake::parse(line, &self.expectations());
+        };
+        let mut handshake = Handshake::parse(line, &self.expectations())?;
+        let limit = self.0.settings.timeouts.start;
+        let translated = within(limit, runner.plugin_to_host(handshake.address)).await.ok_or_else(|| {
+            let message =
+                format!("the runner did not translate the plugin's address within {:.1} s", limit.as_secs_f64());
+            Error::new(ErrorKind::RunnerFailed, message)
+        })?;
+        handshake.address = translated?;
+        Ok(handshake)
+    }
+
+    fn expectations(&self) -> Expectations {
+        let settings = &self.0.settings;
+        Expectations {
+            protocol_versions: settings.protocol_versions.clone(),
+            transports: settings.transports,
+            multiplex: settings.multiplex,
+        }
+    }
+
+    fn no_line_in_time(&self, session: &Session) -> Error {
+        let (name, limit, seen) = (self.name(), self.0.settings.timeouts.start, session.process.stdout_seen());
+        let message =
+            format!("the plugin {name} printed no handshake line within {:.1} s; {seen}", limit.as_secs_f64());
+        let error = Error::new(ErrorKind::HandshakeTimeout, message);
+        if let Some(hint) = self.hint_of_user(session) { error.with_hint(hint) } else { error }
+    }
+
+    /// A line without an end is a whole one only if the plugin lives on.
+    async fn check_finished(&self, process: &Process, line: &[u8]) -> Result<(), Error> {
+        let Some(status) = within(MOMENT, process.exited()).await else { return Ok(()) };
+        let (name, shown) = (self.name(), excerpt(line));
+        let message = format!("the plugin {name} ended with {status} within its handshake line, after {shown}");
+        Err(Error::new(ErrorKind::ExitedBeforeHandshake, message)
+            .with_hint("Read the plugin's last output, and who ended it."))
+    }
+
+    /// Standard output is closed.
+    async fn no_handshake(&self, session: &Session) -> Error {
+        let process = &session.process;
+        let (name, seen) = (self.name(), process.stdout_seen());
+        let Some(status) = within(MOMENT, process.exited()).await else {
+            let message = format!("the plugin {name} closed its standard output without a handshake; {seen}");
+            return Error::new(ErrorKind::HandshakeMissing, message);
+        };
+        let message = format!("the plugin {name} ended with {status} before its handshake; {seen}");
+        let error = Error::new(ErrorKind::ExitedBeforeHandshake, message);
+        let said = process.stderr_tail();
+        if said.iter().any(|line| line.contains(UNKNOWN_HOST)) {
+            return error.with_hint(UNKNOWN_HOST_HINT);
+        }
+        match self.hint_of_user(session) {
+            Some(hint) => error.with_hint(hint),
+            None if said.is_empty() => error.with_hint(
+                "It said nothing on standard error either. Run it by hand; a wrong magic cookie is the usual cause.",
+            ),
+            None => error,
+        }
+    }
+
+    /// What to try if another user's process was kept out of the socket directory.
+    fn hint_of_user(&self, session: &Session) -> Option<String> {
+        let user = session.process.foreign_user();
+        if user.is_none() && !was_kept_out(&session.process, session.directory.path()) {
+            return None;
+        }
+        let who = user.map_or_else(|| "another user".to_owned(), |user| format!("user {user}"));
+        Some(match &self.0.settings.socket_group {
+            None => format!(
+                "The plugin seems to run as {who}, and the directory of its socket is open to this user alone: set \
+                 unix_socket_group to a group that both are in."
+            ),
+            Some(_) => format!(
+                "The plugin seems to run as {who}, and the directory of its socket is open to the group of the setting \
+                 unix_socket_group alone: check that {who} is in it, and may enter the directories above."
+            ),
+        })
+    }
+
+    pub(super) fn name(&self) -> impl fmt::Display {
+        self.0.settings.command.first().map_or("", |program| program.to_str().unwrap_or("?"))
+    }
+}
+
+/// Whether the plugin says that it may not use its socket directory.
+fn was_kept_out(process: &Process, directory: &Path) -> bool {
+    let directory = directory.to_string_lossy();
+    let complains =
+        |line: &String| line.contains(&*directory) && line.to_ascii_lowercase().contains("permission denied");
+    process.stderr_tail().iter().any(complains)
+}
