@@ -226,6 +226,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         "unknown settings 'cookie_key' (nearest: magic_cookie_key), 'max_recv_bytes' (nearest: max_receive_bytes)",
     ),
     ({"secure_config": {"algorithm": "sha1"}}, "setting secure_config.checksum is missing, expected the checksum"),
+    ({"PLUGIN_MAGIC_COOKIE_KEY": "k"}, "unknown setting 'PLUGIN_MAGIC_COOKIE_KEY' (nearest: magic_cookie_key)"),
+    ({"START_TIMEOUT": 1}, "unknown setting 'START_TIMEOUT' (nearest: start_timeout)"),
+    ({"autoMtls": True}, "unknown setting 'autoMtls' (nearest: auto_mtls)"),
+    ({"Keepalive": {}}, "unknown setting 'Keepalive' (nearest: keepalive)"),
     ({5: 6}, "unknown setting '5' (nearest: "),  # type: ignore[dict-item]
 ]
 
