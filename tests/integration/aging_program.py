@@ -1,12 +1,13 @@
 """A plugin on ferrule.server whose connections end in order after a while, as with grpc-go's MaxConnectionAge.
 
-Words: `age=MS`, `grace=MS` for the calls that a connection still has then, and `broken-stdio` for a stdio service that
-fails.
+Words: `age=MS`, `grace=MS` for the calls that a connection still has then, `broken-stdio` for a stdio service that
+fails, and `garbled-stdio` for one whose messages are none.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -22,17 +23,23 @@ STDIO = "/plugin.GRPCStdio/StreamStdio"
 
 
 class StdioWatch(grpc.aio.ServerInterceptor):
-    """Counts subscriptions to the output, and may refuse them."""
+    """Counts subscriptions to the output, and may serve something else."""
 
-    def __init__(self, refuses: bool) -> None:
+    def __init__(self, instead: Any) -> None:
         self.subscriptions = 0
-        self._refuses = refuses
+        self._instead = instead
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         if handler_call_details.method != STDIO:
             return await continuation(handler_call_details)
         self.subscriptions += 1
-        return grpc.unary_stream_rpc_method_handler(fail) if self._refuses else await continuation(handler_call_details)
+        if self._instead is None:
+            return await continuation(handler_call_details)
+        return grpc.unary_stream_rpc_method_handler(self._instead)
+
+
+async def garble(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+    yield b"\xff"
 
 
 async def fail(_request: bytes, context: Any) -> None:
@@ -41,7 +48,8 @@ async def fail(_request: bytes, context: Any) -> None:
 
 def main(words: list[str]) -> None:
     values = dict(word.partition("=")[::2] for word in words)
-    watch = StdioWatch("broken-stdio" in values)
+    instead = fail if "broken-stdio" in values else garble if "garbled-stdio" in values else None
+    watch = StdioWatch(instead)
 
     def register(server: Any, broker: GRPCBroker) -> None:
         async def subscriptions(_request: bytes, _: Any) -> bytes:

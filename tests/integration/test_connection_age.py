@@ -260,6 +260,13 @@ async def test_a_stdio_service_that_fails_is_asked_once(caplog: pytest.LogCaptur
     assert "INTERNAL: recovered from a panic" in told[0]
 
 
+async def test_a_stdio_service_that_sends_no_messages_is_asked_a_few_times(caplog: pytest.LogCaptureFixture) -> None:
+    async with aging(python_plugin("garbled-stdio")) as (client, _):
+        await until(lambda: any("output is not relayed" in record.getMessage() for record in caplog.records))
+        assert await deed(client, "subscriptions") == b"6"
+    assert sum("output was lost" in record.getMessage() for record in caplog.records) == 5
+
+
 KEEPALIVE = [("grpc.keepalive_time_ms", 200), ("grpc.keepalive_timeout_ms", 200)]
 
 

@@ -253,3 +253,23 @@ async def test_its_names() -> None:
 
     assert channel.__all__ == ["Channel", "insecure_channel", "secure_channel"]
     assert channel.Channel is Channel
+
+
+async def test_a_server_that_ends_each_connection_is_given_up(temporary_directory: Path, within: Any) -> None:
+    settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    goaway = bytes([0, 0, 8, 7, 0, 0, 0, 0, 0]) + ((1 << 31) - 1).to_bytes(4, "big") + bytes(4)
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(settings + goaway)
+        while await reader.read(1 << 16):
+            pass
+        writer.close()
+
+    path = temporary_directory / "ending"
+    server = await asyncio.start_unix_server(hang_up, path)
+    async with server, insecure_channel(f"unix:{path}") as channel:
+        call = channel.unary_unary("/test/uu_echo")(b"")
+        assert await within(call.code()) is grpc.StatusCode.UNAVAILABLE
+        assert "ends each connection" in await call.details()
+        assert channel.stats()["connections_opened"] <= 10
+    path.unlink()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::call::{Call, End, Request};
 use super::connection::{Connection, Keepalive};
@@ -171,42 +171,52 @@ impl Channel {
 
     async fn make(&self, call: &Call, request: &mut Request) -> End {
         let shared = &self.0;
-        let mut retries = 0;
+        let (mut retries, mut dials) = (0, 0);
         loop {
-            let connection = match self.connection(request.wait_for_ready).await {
+            let connection = match self.connection(request.wait_for_ready, &mut dials).await {
                 Ok(connection) => connection,
                 Err(status) => return status.into(),
             };
-            shared.counters.stream_opened();
-            match attempt(call, request, &shared.profile, &connection, &shared.counters).await {
-                Attempt::Ended(end) => {
-                    if end.status.disconnected && !connection.takes_calls() {
-                        shared.discard(&connection);
+            let unprocessed = if connection.takes_calls() {
+                shared.counters.stream_opened();
+                match attempt(call, request, &shared.profile, &connection, &shared.counters).await {
+                    Attempt::Ended(end) => {
+                        if end.status.disconnected && !connection.takes_calls() {
+                            shared.discard(&connection);
+                        }
+                        return end;
                     }
-                    return end;
+                    Attempt::Unprocessed(status) => status,
                 }
-                Attempt::Unprocessed(status) if retries == TRANSPARENT_RETRIES => return status.into(),
-                Attempt::Unprocessed(_) => shared.discard(&connection),
+            } else {
+                no_calls_taken()
+            };
+            if retries == TRANSPARENT_RETRIES {
+                return unprocessed.into();
             }
+            shared.discard(&connection);
             retries += 1;
         }
     }
 
-    /// A connection that works, made if need be.
-    async fn connection(&self, wait_for_ready: bool) -> Result<Connection, Status> {
+    /// The channel's connection, made if need be. A peer that ends each at once is given up by a call, or, if that waits,
+    /// gets a pause before the next.
+    async fn connection(&self, wait_for_ready: bool, dials: &mut usize) -> Result<Connection, Status> {
         let shared = &self.0;
         loop {
             let (state, current, refusal) = shared.snapshot();
-            match current {
-                Some(connection) if connection.takes_calls() => return Ok(connection),
-                Some(connection) => {
-                    shared.discard(&connection);
-                    continue;
-                }
-                None => (),
+            if let Some(connection) = current {
+                return Ok(connection);
             }
             match state {
-                State::Idle => self.connect(),
+                State::Idle if *dials > TRANSPARENT_RETRIES && !wait_for_ready => return Err(no_calls_taken()),
+                State::Idle => {
+                    if *dials > TRANSPARENT_RETRIES {
+                        sleep(shared.settings.initial_backoff).await;
+                    }
+                    *dials += 1;
+                    self.connect();
+                }
                 State::Shutdown => return Err(shared.shutdown_status()),
                 State::TransientFailure => match refusal {
                     Some(refusal) if refusal.is_final || !wait_for_ready => return Err(refusal.status),
@@ -311,6 +321,10 @@ impl Drop for Running<'_> {
 fn in_time(end: End, deadline: Option<std::time::Instant>) -> End {
     let late = deadline.is_some_and(|deadline| deadline <= std::time::Instant::now());
     if late && end.status.code == Code::Cancelled { deadline_exceeded().into() } else { end }
+}
+
+fn no_calls_taken() -> Status {
+    Status::unavailable("the peer takes no calls: it ends each connection at once")
 }
 
 fn deadline_exceeded() -> Status {
