@@ -132,7 +132,7 @@ def _extra(fields: dict[str, Any] | None = None, module: str = "", timestamp: st
 
 
 def _json_object(line: bytes) -> dict[str, Any] | None:
-    if not line.startswith(b"{"):
+    if not line.lstrip(b" \t\r\n").startswith(b"{"):
         return None
     try:
         entry = json.loads(_json_text(line))

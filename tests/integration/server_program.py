@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ SERVICE = "test.Deeds"
 class Deeds:
     """Methods with bytes for messages."""
 
+    pool: Any = None
+
     def __init__(self, broker: GRPCBroker) -> None:
         self.broker = broker
 
@@ -45,6 +48,24 @@ class Deeds:
         """Has the process get a SIGINT, as from a terminal."""
         os.kill(os.getpid(), signal.SIGINT)
         return b""
+
+    async def fork(self, request: bytes, _: Any) -> bytes:
+        """Forks a child and sends it a signal; how it ended, or that it runs."""
+        child = multiprocessing.get_context("fork").Process(target=wait_for_the_end, daemon=True)
+        child.start()
+        os.kill(child.pid or 0, signal.Signals[request.decode()])
+        if request == b"SIGINT":
+            # It would be gone by now: the second signal comes after the first.
+            os.kill(child.pid or 0, signal.SIGTERM)
+        await asyncio.to_thread(child.join, 20)
+        ended = child.exitcode
+        child.kill()
+        return b"runs" if request == b"SIGINT" and ended == -signal.SIGTERM else str(ended).encode()
+
+    def square(self, request: bytes, _: Any) -> bytes:
+        """Has a process of the pool multiply."""
+        assert self.pool is not None
+        return str(self.pool.apply(pow, (int(request), 2))).encode()
 
     async def hold(self, _request: bytes, _: Any) -> AsyncIterator[bytes]:
         """Answers once and never ends."""
@@ -78,6 +99,11 @@ class Deeds:
         return str(service_id).encode()
 
 
+def wait_for_the_end() -> None:
+    """What a child does."""
+    threading.Event().wait()
+
+
 def add_echo(server: grpc.aio.Server, service: str) -> None:
     """Adds a service whose method `Echo` answers with the service's name and what it was given."""
 
@@ -90,7 +116,9 @@ def add_echo(server: grpc.aio.Server, service: str) -> None:
 
 async def register(server: Any, broker: GRPCBroker) -> None:
     deeds = Deeds(broker)
-    names = ("print", "log", "interrupt", "block", "call_back", "reach", "offer")
+    if "pool" in sys.argv:
+        deeds.pool = multiprocessing.get_context("fork").Pool(2)
+    names = ("print", "log", "interrupt", "block", "call_back", "reach", "offer", "fork", "square")
     handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(getattr(deeds, name)) for name in names}
     handlers["hold"] = grpc.unary_stream_rpc_method_handler(deeds.hold)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
@@ -103,8 +131,8 @@ async def register(server: Any, broker: GRPCBroker) -> None:
 def main(words: list[str]) -> None:
     """Serves.
 
-    Words: `tcp`, `tls=DIRECTORY` (with ca.pem, server.pem, server.key), `debug`, `provider=ADDRESS`, and `sigpipe` for
-    that signal's default action.
+    Words: `tcp`, `tls=DIRECTORY` (with ca.pem, server.pem, server.key), `debug`, `provider=ADDRESS`, `pool`,
+    and `sigpipe` for that signal's default action.
     """
     values = dict(word.partition("=")[::2] for word in words)
     if "sigpipe" in values:

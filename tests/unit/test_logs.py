@@ -106,6 +106,7 @@ LINES: list[tuple[bytes, str, dict[str, Any], str, str]] = [
         "2025-01-02T03:04:05.678901Z",
     ),
     (b'{"@level":" WARN ","@message":"m","@caller":"a.go:7"}', "m", {"@caller": "a.go:7"}, "", ""),
+    (b' \t{ "@message" : "m", "k": 1 }', "m", {"k": 1}, "", ""),
     (b'{"@message":"m","@timestamp":"yesterday"}', "m", {}, "", "yesterday"),
     (b'{"@message":"m","@timestamp":1735787045.5}', "m", {}, "", "1735787045.5"),
     (b'{"@message":{"a":["\xc3\xbc"]},"@module":null}', '{"a": ["ü"]}', {}, "null", ""),

@@ -6,6 +6,7 @@ The format is hclog's: one JSON object a line on file descriptor 2, which hosts 
 import datetime
 import json
 import logging
+import math
 import traceback
 from typing import Any
 
@@ -21,6 +22,12 @@ LONGEST_LINE_BYTES = 65_535
 
 SHORTENED_CHARACTERS = 5_000
 """What is kept of a message, and of a stack trace, that made a line too long; six bytes each at worst."""
+
+LARGEST_INTEGER = 2**1023
+"""A Go host reads numbers as floating point, and takes a line with a larger one for plain text."""
+
+DEEPEST = 32
+"""How deep a value may be nested."""
 
 
 class HclogHandler(logging.Handler):
@@ -72,15 +79,16 @@ class HclogHandler(logging.Handler):
 
 
 def _entry(record: logging.LogRecord) -> dict[str, Any]:
-    extra = {name: value for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES}
     entry = {
-        **extra,
         "@level": _level(record.levelno),
         "@message": record.getMessage(),
         "@module": record.name,
         # Exactly six fraction digits: with any other number a Go host takes the whole line for plain text.
         "@timestamp": datetime.datetime.fromtimestamp(record.created, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     }
+    # First, for hosts that search the text for them.
+    taken = STANDARD_ATTRIBUTES | entry.keys()
+    entry.update((name, value) for name, value in vars(record).items() if name not in taken)
     if record.exc_info and record.exc_info[1] is not None:
         error = record.exc_info[1]
         entry.setdefault("error", "".join(traceback.format_exception_only(error)).strip())
@@ -92,8 +100,43 @@ def _entry(record: logging.LogRecord) -> dict[str, Any]:
 
 def _json(entry: dict[str, Any]) -> str:
     # Half a surrogate pair cannot be encoded; JSON's own escape for it is what backslashreplace writes.
-    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = json.dumps(_plain(entry), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode(errors="backslashreplace").decode()
+
+
+def _plain(value: Any, parents: tuple[int, ...] = ()) -> Any:
+    """A value as JSON and readers in Go have it, whatever subclasses make of it; what they have not becomes text."""
+    plain: Any = None
+    if value is None or isinstance(value, bool):
+        plain = value
+    elif isinstance(value, str):
+        plain = str.__str__(value)
+    elif isinstance(value, int):
+        number = int.__int__(value)
+        plain = number if abs(number) <= LARGEST_INTEGER else hex(number)
+    elif isinstance(value, float) and math.isfinite(value):
+        plain = float.__float__(value)
+    elif isinstance(value, dict | list | tuple) and id(value) not in parents and len(parents) < DEEPEST:
+        parents = (*parents, id(value))
+        if isinstance(value, dict):
+            plain = {_key(key): _plain(item, parents) for key, item in list(dict.items(value))}
+        else:
+            plain = [_plain(item, parents) for item in tuple(value)]
+    else:
+        plain = _text(value)
+    return plain
+
+
+def _key(key: Any) -> str:
+    plain = _plain(key)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - a record is not lost for what it is about.
+        return f"<{type(value).__name__}: {type(error).__name__} when asked for its text>"
 
 
 def _level(number: int) -> str:

@@ -20,6 +20,7 @@ from ferrule.broker import GRPCBroker
 from ferrule.brokered import start
 from ferrule.channel.options import channel_settings
 from ferrule.errors import HandshakeError, RPCPluginError, TransportError
+from ferrule.greenlets import refuse_greenlets
 from ferrule.logs import LEVELS, TRACE
 from ferrule.mailbox import mailbox, outcome
 from ferrule.reattach import ReattachConfig
@@ -62,6 +63,7 @@ class RPCPluginServer:
 
     Raises:
         ConfigError: A setting or the services do not fit.
+        RPCPluginError: gevent has patched threads.
 
     Example:
         >>> import asyncio
@@ -77,6 +79,7 @@ class RPCPluginServer:
     """
 
     def __init__(self, services: Services, config: ServerConfig | Mapping[str, Any], *, test: bool = False) -> None:
+        refuse_greenlets("a plugin on ferrule.server")
         self.config = ServerConfig.of(config)
         self._services = services_by_version(services, self.config)
         self._test = test

@@ -70,6 +70,7 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
         SystemExit: With status 1 if no host started the process, which people are told on standard error, or if the
             plugin cannot serve, which the log tells.
         ConfigError: A setting or the services do not fit.
+        RPCPluginError: An event loop runs in this thread already; `RPCPluginServer` is for programs that have one.
 
     Example:
         ```python
@@ -82,6 +83,7 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
         ```
     """
     checked = ServerConfig.of(config)
+    _refuse_running_loop()
     if test is None and not is_invited(checked):
         sys.stderr.write(cookie_refusal(checked.magic_cookie_key))
         sys.exit(1)
@@ -94,6 +96,15 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
     except (RPCPluginError, OSError) as error:
         _logger.error("plugin init error", extra={"error": str(error)})
         sys.exit(1)
+
+
+def _refuse_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    hint = "Use `async with RPCPluginServer(services, config) as server: await server.wait_stopped()` inside a loop."
+    raise RPCPluginError("serve() runs an event loop of its own, and was called while one runs", hint)
 
 
 async def _run(services: Services, config: ServerConfig, test: ReattachTarget | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc.aio
@@ -59,7 +59,7 @@ class StandardServices:
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """For `grpc.aio.server`."""
         # Bytes as they are: what they mean is the core's business.
-        stream: Any = grpc.stream_stream_rpc_method_handler(self._start_stream)
+        stream: Any = grpc.stream_stream_rpc_method_handler(self.broker_messages)
         return [
             service_handler(HEALTH, Check=_check, Watch=self._watch),
             *(self._reflection(version) for version in VERSIONS),
@@ -102,9 +102,8 @@ class StandardServices:
         async for channel, data in self._output.pieces():
             yield data_class(channel=channel, data=data)
 
-    async def _start_stream(
-        self, requests: AsyncIterator[bytes], _: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[bytes]:
+    async def broker_messages(self, requests: AsyncIterator[bytes], _: object = None) -> AsyncGenerator[bytes, None]:
+        """One call of the broker's stream: what it sends."""
         changed = asyncio.Event()
         stream = self._open_broker_stream(mailbox(), changed.set)
         self._broker_events.add(changed)
@@ -113,7 +112,8 @@ class StandardServices:
         try:
             while not (receiving.done() or self._ending.is_set()):
                 changed.clear()
-                for message in stream.take():
+                # One at a time: what is left when this call ends is the next one's.
+                while (message := stream.take()) is not None:
                     yield message
                 await changed.wait()
         finally:

@@ -27,6 +27,7 @@ from ferrule.client.managed import manage, release
 from ferrule.client.view import PluginView
 from ferrule.config import ClientConfig
 from ferrule.errors import RPCPluginError, TransportError
+from ferrule.greenlets import refuse_greenlets
 from ferrule.reattach import ReattachConfig
 from ferrule.sync.broker import GRPCBroker
 from ferrule.sync.delivery import ThreadRelay
@@ -86,6 +87,7 @@ class RPCPluginClient(PluginView):
         *,
         reattach: ReattachConfig | Mapping[str, Any] | None = None,
     ) -> None:
+        refuse_greenlets("the blocking client")
         super().__init__(command, config, reattach)
         self.grpc_channel: SyncChannel | None = None
         self.stop_report: _core.StopReport | None = None

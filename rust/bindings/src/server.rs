@@ -175,10 +175,9 @@ impl BrokerStream {
         io_thread::entered(|| self.broker.receive_bytes(message))?.map_err(|error| to_py_err(&error))
     }
 
-    /// Serialised ConnInfos for the host.
-    fn take<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
-        let messages = self.broker.take_outgoing();
-        messages.iter().map(|message| PyBytes::new(py, &message.to_bytes())).collect()
+    /// The next serialised ConnInfo for the host, if there is one.
+    fn take<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.broker.next_outgoing().map(|message| PyBytes::new(py, &message.to_bytes()))
     }
 
     /// The call has ended; messages wait for the next one.

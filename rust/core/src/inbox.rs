@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::process::log_line::{Classifier, Level};
+use crate::refusals::Refusals;
 use crate::wake::Wake;
 
 /// Log lines that may wait, in bytes. Beyond it new lines are dropped and counted: a host that does not read must not
@@ -48,6 +49,7 @@ pub struct Batch {
 
 struct State {
     classifier: Classifier,
+    refusals: Refusals,
     /// The lowest level that the consumer wanted when it last looked; `None` if it wanted none.
     wanted: Option<Level>,
     lines: VecDeque<(Level, Vec<u8>)>,
@@ -72,6 +74,7 @@ impl Inbox {
     pub fn new(wake: Arc<dyn Wake>, wanted: Option<Level>) -> Self {
         let state = State {
             classifier: Classifier::default(),
+            refusals: Refusals::default(),
             wanted,
             lines: VecDeque::new(),
             lines_bytes: 0,
@@ -94,6 +97,16 @@ impl Inbox {
     /// Adds a remark of the host's own about the plugin.
     pub fn push_remark(self: &Arc<Self>, level: Level, text: String) {
         self.add_line(self.lock(), level, text.into_bytes());
+    }
+
+    /// Adds that somebody was refused; of a flood of them a part, and their number.
+    pub fn push_refusal(self: &Arc<Self>, mut text: String) {
+        let mut state = self.lock();
+        let Some(untold) = state.refusals.count(Instant::now()) else { return };
+        if untold > 0 {
+            text = format!("{text}; {untold} more were refused before");
+        }
+        self.add_line(state, Level::Warn, text.into_bytes());
     }
 
     fn add_line(self: &Arc<Self>, mut state: MutexGuard<'_, State>, level: Level, line: Vec<u8>) {

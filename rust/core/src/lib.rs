@@ -15,6 +15,7 @@ pub mod inbox;
 pub mod line_finder;
 pub mod process;
 pub mod reattach;
+mod refusals;
 pub mod server;
 pub mod services;
 pub mod settings;

@@ -18,9 +18,10 @@ use crate::process::log_line::Level;
 use crate::settings::{Curve, TlsFiles, Transports};
 use crate::tls::{ALPN_H2, Trust, client_config, server_config};
 use crate::transport::listener::{Listener, Place};
-use crate::transport::multiplex::{Multiplex, Side};
-use crate::transport::terminator::Terminator;
-use crate::transport::{Address, Counted, PrivateDirectory, Stream, Tls, Traffic};
+use crate::transport::lobby::{Lobby, Refused};
+use crate::transport::multiplex::{Candidate, Chosen, Multiplex};
+use crate::transport::terminator::{TOO_MANY, Terminator};
+use crate::transport::{Address, Counted, PrivateDirectory, Tls, Traffic};
 use crate::wake::Wake;
 
 /// Limit of one attempt to reach what the host serves.
@@ -158,7 +159,7 @@ impl PluginServer {
         let (traffic, inbox) = (Traffic::default(), self.0.inbox.clone());
         let terminator = Terminator { tls: protection.accepting.clone(), traffic, inbox, open: Arc::default() };
         if self.0.settings.multiplex {
-            let session = Multiplex::start_when(accept_one(listener, terminator), Side::Server);
+            let session = Multiplex::start_when(accept_one(listener, terminator));
             return (Some(Arc::new(session)), None);
         }
         (None, Some(tokio::spawn(terminator.serve(listener, Arc::from(backend)))))
@@ -181,12 +182,26 @@ impl PluginServer {
     }
 }
 
-/// The host's one socket. It is the only one for the life of the plugin, so that a stranger must not take its place.
-async fn accept_one(listener: Listener, terminator: Terminator) -> Result<Counted<Stream>, String> {
+/// The host's one session. It is the only one for the life of the plugin, so that a stranger must not take its place: it
+/// is the first whose first stream proves that it is the host's.
+async fn accept_one(listener: Listener, terminator: Terminator) -> Chosen {
+    let (mut lobby, address) = (Lobby::new(), listener.address().to_string());
     loop {
-        match listener.accept(false).await {
-            Ok((socket, _)) => return Ok(Counted::new(socket, terminator.traffic.wire)),
-            Err(reason) => terminator.refuse(&listener.address().to_string(), &reason),
+        tokio::select! {
+            accepted = listener.accept(false) => match accepted {
+                Ok((socket, peer)) => {
+                    let session = Candidate::new(Counted::new(socket, terminator.traffic.wire.clone()));
+                    let proving = terminator.clone();
+                    if lobby.enter(peer, async move { session.prove(|stream| proving.prove(stream)).await }) {
+                        terminator.refuse(&address, TOO_MANY);
+                    }
+                }
+                Err(reason) => terminator.refuse(&address, &reason),
+            },
+            proven = lobby.leave() => match proven {
+                Ok(chosen) => return chosen,
+                Err(Refused { peer, reason }) => terminator.refuse(&peer, &reason),
+            },
         }
     }
 }

@@ -16,6 +16,11 @@ from ferrule.server import HclogHandler
 from ferrule.server.hclog import LONGEST_LINE_BYTES
 
 
+def refuse(word: str) -> None:
+    """For what Python reads and JSON has not."""
+    raise AssertionError(f"{word} is no JSON")
+
+
 class Log:
     """A logger whose lines are read from a pipe."""
 
@@ -29,7 +34,7 @@ class Log:
         line = os.read(self._reading, 1 << 20)
         assert line.count(b"\n") == 1
         assert line.endswith(b"\n")
-        entry: dict[str, Any] = json.loads(line)
+        entry: dict[str, Any] = json.loads(line, parse_constant=refuse)
         return entry
 
     def close(self) -> None:
@@ -109,6 +114,72 @@ def test_longest_line_is_not_shortened(log: Log) -> None:
 def test_text_that_is_no_unicode(log: Log) -> None:
     log.logger.info("half a pair: \ud800")
     assert log.entry()["@message"] == "half a pair: \ud800"
+
+
+class Unspeakable:
+    """Has no text."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+
+class Loud(str):
+    """Text that says something else of itself."""
+
+    def __str__(self) -> str:
+        return "LOUD"
+
+
+def deep(levels: int) -> Any:
+    value: Any = "bottom"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+CYCLE: dict[str, Any] = {"name": "cycle"}
+CYCLE["self"] = [CYCLE]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0.5, 0.5),
+        (float("nan"), "nan"),
+        ([1.0, {"limit": float("-inf")}], [1.0, {"limit": "-inf"}]),
+        ({("a", 1): 3, None: 1, True: 2, 1.5: 3, "k": 4}, {'["a", 1]': 3, "null": 1, "true": 2, "1.5": 3, "k": 4}),
+        ({float("nan"): 1, Unspeakable: 2}, {"nan": 1, str(Unspeakable): 2}),
+        (10**300, 10**300),
+        (10**400, hex(10**400)),
+        (-(10**9000), hex(-(10**9000))),
+        (Unspeakable(), "<Unspeakable: LookupError when asked for its text>"),
+        (CYCLE, {"name": "cycle", "self": [str(CYCLE)]}),
+        ({"\udc80": "\ud800"}, {"\udc80": "\ud800"}),
+        (Loud("quiet"), "quiet"),
+        (logging.NullHandler, str(logging.NullHandler)),
+        (b"bytes", "b'bytes'"),
+        (True, True),
+        (None, None),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_any_value_becomes_strict_json(value: Any, written: Any, log: Log) -> None:
+    log.logger.warning("message", extra={"value": value, "@level": "error", "@module": 5})
+    entry = log.entry()
+    assert entry["value"] == written
+    assert (entry["@level"], entry["@message"], entry["@module"]) == ("warn", "message", "kv.store")
+
+
+def test_deep_values_become_text_before_their_readers_give_up(log: Log) -> None:
+    log.logger.info("message", extra={"shallow": deep(20), "deep": deep(100_000)})
+    entry = log.entry()
+    assert entry["shallow"] == deep(20)
+    assert "deep" in entry
+
+
+def test_own_fields_come_first(log: Log) -> None:
+    record = logging.makeLogRecord({"msg": "m", "levelno": logging.INFO, "a": {"@level": "trace"}})
+    assert log.logger.handlers[0].format(record).startswith('{"@level":')
 
 
 def test_our_own_host_reads_the_same(log: Log) -> None:

@@ -15,7 +15,7 @@ import pytest
 from conftest import LIMIT
 from ferrule.channel import insecure_channel
 from ferrule.errors import HandshakeError, RPCPluginError, TransportError
-from ferrule.server import RPCPluginServer, ServerConfig
+from ferrule.server import RPCPluginServer, ServerConfig, serve
 from ferrule.testing import KV_CONFIG, KVStub
 from ferrule.testing.kv import KV
 from ferrule.testing.kv_pb2 import EchoRequest, PutRequest
@@ -69,6 +69,11 @@ async def test_without_an_invitation_it_does_not_start() -> None:
     with pytest.raises(HandshakeError, match=r"^\[HandshakeError\] This binary is a plugin\."):
         await server.start()
     await server.stop()
+
+
+async def test_serve_inside_a_loop_names_what_is_for_it() -> None:
+    with pytest.raises(RPCPluginError, match="RPCPluginServer"):
+        serve(register, KV_CONFIG)
 
 
 async def test_services_by_version_and_coroutines() -> None:

@@ -14,7 +14,7 @@ use super::{conn_info, translated};
 use crate::error::Error;
 use crate::transport::listener::Listener;
 use crate::transport::terminator::{CONNECTIONS, Terminator};
-use crate::transport::{Address, Stream};
+use crate::transport::{Address, Arrived};
 
 /// What the peer can dial until this is dropped; its connections end with it.
 pub struct BrokerListener {
@@ -80,7 +80,7 @@ impl Broker {
 }
 
 async fn serve_streams(
-    mut streams: mpsc::UnboundedReceiver<Stream>,
+    mut streams: mpsc::UnboundedReceiver<Arrived>,
     terminator: Terminator,
     peer: String,
     backend: PathBuf,
@@ -92,7 +92,7 @@ async fn serve_streams(
             connections.join_next().await;
         }
         let (terminator, peer, backend) = (terminator.clone(), peer.clone(), backend.clone());
-        connections.spawn(async move { terminator.carry(stream, &peer, &backend).await });
+        connections.spawn(async move { terminator.carry_arrived(stream, &peer, &backend).await });
         while connections.try_join_next().is_some() {}
     }
     while connections.join_next().await.is_some() {}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind, excerpt};
-use crate::transport::{Address, Stream};
+use crate::transport::{Address, Arrived};
 
 /// How long a ConnInfo or a knock is kept for whoever it is meant for, and how long a dialler waits: go-plugin's.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ pub(super) enum Outcome {
 /// Whom a stream is for.
 pub(super) enum Expected {
     /// Whoever knocked for it has a listener.
-    Listener(mpsc::UnboundedSender<Stream>),
+    Listener(mpsc::UnboundedSender<Arrived>),
     /// The listener is gone, and its stream with it.
     Nobody,
     /// Nobody knocked.
@@ -48,7 +48,7 @@ pub(super) struct Ledger {
     knocks: HashMap<u32, Instant>,
     knockers: HashMap<u32, oneshot::Sender<Result<(), Error>>>,
     /// What this side serves; with the way for its streams where these are multiplexed.
-    listeners: HashMap<u32, Option<mpsc::UnboundedSender<Stream>>>,
+    listeners: HashMap<u32, Option<mpsc::UnboundedSender<Arrived>>>,
     /// Whose stream comes next, in the order of the knocks, and since when: nothing else binds a stream to its id.
     expected: VecDeque<(u32, Instant)>,
     /// Knocks whose callers gave up before the answer.
@@ -160,7 +160,7 @@ impl Ledger {
     pub(super) fn listen(
         &mut self,
         id: u32,
-        streams: Option<mpsc::UnboundedSender<Stream>>,
+        streams: Option<mpsc::UnboundedSender<Arrived>>,
         now: Instant,
     ) -> Result<Outcome, Error> {
         self.check_open()?;

@@ -8,7 +8,7 @@ fn socket(name: &str) -> Address {
     Address::Unix(name.into())
 }
 
-fn streams() -> mpsc::UnboundedSender<Stream> {
+fn streams() -> mpsc::UnboundedSender<Arrived> {
     mpsc::unbounded_channel().0
 }
 

@@ -32,7 +32,7 @@ use crate::settings::Transports;
 use crate::transport::listener::Place;
 use crate::transport::multiplex::{Arrivals, Multiplex, Turn};
 use crate::transport::terminator::{CONNECTIONS, Terminator};
-use crate::transport::{Address, Stream, Tls, Traffic};
+use crate::transport::{Address, Arrived, Tls, Traffic};
 use crate::wake::Wake;
 
 /// A future of whoever is asked.
@@ -155,13 +155,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Messages to carry to the peer.
-    #[must_use]
-    pub fn take_outgoing(&self) -> Vec<ConnInfo> {
-        std::mem::take(&mut lock(&self.0.outgoing).messages).into()
-    }
-
-    /// The next message to carry to the peer.
+    /// The next message to carry to the peer. One at a time: the others wait for the next stream if this one ends.
     #[must_use]
     pub fn next_outgoing(&self) -> Option<ConnInfo> {
         lock(&self.0.outgoing).messages.pop_front()
@@ -314,10 +308,10 @@ async fn sort(broker: std::sync::Weak<Shared>, mut arrivals: Arrivals, main: Opt
     }
 }
 
-fn serve_main(broker: &Broker, stream: Stream, main: PathBuf, mains: &mut JoinSet<()>) {
+fn serve_main(broker: &Broker, stream: Arrived, main: PathBuf, mains: &mut JoinSet<()>) {
     match broker.terminator() {
         Ok(terminator) => {
-            mains.spawn(async move { terminator.carry(stream, "the host", &main).await });
+            mains.spawn(async move { terminator.carry_arrived(stream, "the host", &main).await });
         }
         Err(error) => broker.remark(format!("refused the host: {error}")),
     }

@@ -1,7 +1,9 @@
-//! The level of one line of a plugin's standard error, found without parsing it. No I/O.
+//! The level of one line of a plugin's standard error, found without building what it says. No I/O.
 //!
-//! Most lines are never seen: their level is below what the host's logger wants. So the level is looked up here at the
-//! price of a substring search, and only lines that somebody wants are parsed, later and elsewhere.
+//! Most lines are never seen: their level is below what the host's logger wants. So the level is looked up here, in one
+//! pass that keeps nothing, and only lines that somebody wants are parsed, later and elsewhere.
+
+use std::borrow::Cow;
 
 use memchr::memmem;
 
@@ -31,7 +33,7 @@ pub struct Classifier {
 impl Classifier {
     /// The level of the next line.
     pub fn level(&mut self, line: &[u8]) -> Level {
-        if line.first() == Some(&b'{') {
+        if line.trim_ascii_start().first() == Some(&b'{') {
             // A line without a readable level is debug, as in go-plugin.
             return json_level(line).unwrap_or(Level::Debug);
         }
@@ -43,12 +45,55 @@ impl Classifier {
     }
 }
 
-/// Inside a JSON string every quote is escaped, so this text can only be a key.
+/// The level in the outermost object, the last one if there are several, as JSON's readers have it. What is no JSON has no
+/// level either, or that of its readable part.
 fn json_level(line: &[u8]) -> Option<Level> {
-    const KEY: &[u8] = b"\"@level\":";
-    let value = line[memmem::find(line, KEY)? + KEY.len()..].trim_ascii_start().strip_prefix(b"\"")?;
-    let word = &value[..memchr::memchr(b'"', value)?];
-    level_of_word(word.trim_ascii())
+    const KEY: &[u8] = b"@level";
+    // Neither the key nor an escape that it may hide behind: most lines of other programs.
+    if memmem::find(line, KEY).is_none() && memmem::find(line, b"\\u").is_none() {
+        return None;
+    }
+    let (mut rest, mut depth, mut level) = (line, 0_usize, None);
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            b'"' => {
+                let (text, after) = json_string(rest)?;
+                rest = after;
+                // Only a key is followed by a colon.
+                let value = after.trim_ascii_start().strip_prefix(b":").filter(|_| depth == 1);
+                if let Some(value) = value.filter(|_| unescaped(text).as_ref() == KEY) {
+                    let word = value.trim_ascii_start().strip_prefix(b"\"").and_then(json_string);
+                    level = word.and_then(|(word, _)| level_of_word(unescaped(word).trim_ascii()));
+                }
+            }
+            _ => (),
+        }
+    }
+    level
+}
+
+/// Text up to the quote that ends it, escapes as they are, and what follows.
+fn json_string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut end = 0;
+    loop {
+        end += memchr::memchr2(b'"', b'\\', text.get(end..)?)?;
+        if text[end] == b'"' {
+            return Some((&text[..end], &text[end + 1..]));
+        }
+        end += 2;
+    }
+}
+
+/// Text without its escapes, if there are any and they are JSON.
+fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let quoted = [b"\"", text, b"\""].concat();
+    serde_json::from_slice::<String>(&quoted).map_or(Cow::Borrowed(text), |text| Cow::Owned(text.into_bytes()))
 }
 
 /// `[LEVEL]` in the first column; a leading blank is no match, as in go-plugin.
@@ -82,6 +127,18 @@ mod tests {
             (r#"{"@message":"m","@level": " WARN "}"#, Level::Warn),
             (r#"{"@message":"\"@level\":\"error\"","@level":"info"}"#, Level::Info),
             (r#"{"@level":5}"#, Level::Debug),
+            (r#"{"child":{"@level":"error"},"@level":"info"}"#, Level::Info),
+            (r#"{"child":{"@level":"error"},"list":[{"@level":"warn"}]}"#, Level::Debug),
+            (r#"{"@level" : "error"}"#, Level::Error),
+            ("  \t{ \"@message\": \"m\", \"@level\":\r \"warn\" }", Level::Warn),
+            (r#"{"\u0040level":"\u0065rror"}"#, Level::Error),
+            (r#"{"@level":"error","@level":"info"}"#, Level::Info),
+            (r#"{"@level":"error","@level":7}"#, Level::Debug),
+            (r#"{"@message":"@level","other":"error"}"#, Level::Debug),
+            (r#"{"@message":"} \\","@level":"warn"}"#, Level::Warn),
+            (r#"{"\"@level":"error","@level\\":"error"}"#, Level::Debug),
+            (r#"{"@level":"error"#, Level::Debug),
+            (r#"{}}{"@level":"error"}"#, Level::Debug),
             (r#"{"@level":"all"}"#, Level::Debug),
             (r#"{"@level":"#, Level::Debug),
             ("{}", Level::Debug),

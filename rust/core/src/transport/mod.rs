@@ -1,11 +1,13 @@
 //! From an address to a connected, counted, possibly encrypted stream of bytes.
 
 pub(crate) mod address;
+mod arrived;
 pub mod bridge;
 mod counted;
 mod dialer;
 pub mod duplex;
 pub mod listener;
+pub(crate) mod lobby;
 pub mod multiplex;
 mod private_directory;
 #[cfg(unix)]
@@ -14,6 +16,7 @@ mod stream;
 pub mod terminator;
 
 pub use address::{Address, LOOKUPS};
+pub use arrived::{Arrived, Proven};
 pub use counted::{Counted, Counters, Traffic};
 pub use dialer::{Dialer, Tls};
 pub use private_directory::PrivateDirectory;

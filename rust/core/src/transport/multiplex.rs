@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 use yamux::{Config, Connection, ConnectionError};
 
-use super::Stream;
+use super::{Arrived, Proven, Stream};
 
 /// Which end of the socket this is: it decides the parity of stream ids.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,9 @@ const GROWTH: usize = 16 << 20;
 /// How long the last frames may take to be written.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+const CLOSED: &str = "the multiplexed connection was closed";
+
+type Requests = mpsc::UnboundedReceiver<Wanted>;
 type Wanted = oneshot::Sender<Result<yamux::Stream, ConnectionError>>;
 
 /// A session. Ends when dropped.
@@ -56,23 +59,24 @@ pub struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<
 impl Multiplex {
     /// Speaks yamux on a socket.
     pub fn start(socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, side: Side) -> Self {
-        Self::start_when(std::future::ready(Ok(socket)), side)
+        let connection = Connection::new(socket.compat(), config(), mode(side));
+        Self::driven(move |requests, sender| drive(connection, requests, sender))
     }
 
-    /// The same on a socket that is still to come; an error ends the session with these words.
-    pub fn start_when<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
-        socket: impl Future<Output = Result<S, String>> + Send + 'static,
-        side: Side,
+    /// The session of the plugin's side with whoever is chosen among those who connect.
+    pub fn start_when(chosen: impl Future<Output = Chosen> + Send + 'static) -> Self {
+        Self::driven(move |requests, sender| async move { chosen.await.go_on(requests, sender).await })
+    }
+
+    fn driven<F: Future<Output = String> + Send + 'static>(
+        drive: impl FnOnce(Requests, mpsc::UnboundedSender<Arriving>) -> F,
     ) -> Self {
         let (wanted, requests) = mpsc::unbounded_channel();
         let (sender, arrivals) = mpsc::unbounded_channel();
         let (ending, ended) = watch::channel(None);
+        let driving = drive(requests, sender);
         let driver = tokio::spawn(async move {
-            let reason = match socket.await {
-                Ok(socket) => drive(Connection::new(socket.compat(), config(), mode(side)), requests, sender).await,
-                Err(reason) => reason,
-            };
-            ending.send_replace(Some(reason));
+            ending.send_replace(Some(driving.await));
         });
         let arrivals = Mutex::new(Some(Arrivals(arrivals)));
         Self { wanted, arrivals, turn: Arc::default(), ended, driver }
@@ -173,13 +177,88 @@ impl AsyncWrite for Unanswered {
     }
 }
 
+enum Arriving {
+    Fresh(yamux::Stream),
+    Proven(Proven),
+}
+
 /// Streams that the peer opens, in order.
-pub struct Arrivals(mpsc::UnboundedReceiver<yamux::Stream>);
+pub struct Arrivals(mpsc::UnboundedReceiver<Arriving>);
 
 impl Arrivals {
     /// The next one, an error if it was reset at once; `None` when the session has ended.
-    pub async fn next(&mut self) -> Option<io::Result<Stream>> {
-        Some(announced(self.0.recv().await?).await)
+    pub async fn next(&mut self) -> Option<io::Result<Arrived>> {
+        Some(match self.0.recv().await? {
+            Arriving::Fresh(stream) => announced(stream).await.map(Arrived::Fresh),
+            Arriving::Proven(proven) => Ok(Arrived::Proven(proven)),
+        })
+    }
+}
+
+/// A session of the plugin's side with somebody whose first stream is still to prove who it is.
+pub(crate) struct Candidate {
+    driving: Pin<Box<dyn Future<Output = String> + Send>>,
+    wanted: mpsc::UnboundedSender<Wanted>,
+    arrivals: mpsc::UnboundedReceiver<Arriving>,
+}
+
+/// A session whose first stream has proved it.
+pub struct Chosen {
+    session: Candidate,
+    first: Proven,
+}
+
+impl Candidate {
+    pub(crate) fn new(socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        let (wanted, requests) = mpsc::unbounded_channel();
+        let (sender, arrivals) = mpsc::unbounded_channel();
+        let connection = Connection::new(socket.compat(), config(), yamux::Mode::Server);
+        Self { driving: Box::pin(drive(connection, requests, sender)), wanted, arrivals }
+    }
+
+    /// Waits for the proof of the first stream; frames move meanwhile.
+    pub(crate) async fn prove<F: Future<Output = Result<Proven, String>>>(
+        mut self,
+        prove: impl FnOnce(Stream) -> F,
+    ) -> Result<Chosen, String> {
+        let proof = async {
+            loop {
+                match self.arrivals.recv().await {
+                    // One that was reset at once is no first stream.
+                    Some(Arriving::Fresh(stream)) => {
+                        if let Ok(stream) = announced(stream).await {
+                            return prove(stream).await;
+                        }
+                    }
+                    Some(Arriving::Proven(proven)) => return Ok(proven),
+                    // The other side of the race has the reason.
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        let first = tokio::select! {
+            first = proof => first?,
+            reason = &mut self.driving => return Err(reason),
+        };
+        Ok(Chosen { session: self, first })
+    }
+}
+
+impl Chosen {
+    async fn go_on(self, mut requests: Requests, arrivals: mpsc::UnboundedSender<Arriving>) -> String {
+        let Candidate { mut driving, wanted, arrivals: mut arriving } = self.session;
+        // Nobody takes streams any more while the session ends; nobody asks for any either.
+        let _ = arrivals.send(Arriving::Proven(self.first));
+        loop {
+            tokio::select! {
+                reason = &mut driving => return reason,
+                Some(stream) = arriving.recv() => drop(arrivals.send(stream)),
+                request = requests.recv() => match request {
+                    Some(request) => drop(wanted.send(request)),
+                    None => return CLOSED.to_owned(),
+                },
+            }
+        }
     }
 }
 
@@ -214,8 +293,8 @@ fn mode(side: Side) -> yamux::Mode {
 
 async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
     mut connection: Connection<tokio_util::compat::Compat<S>>,
-    mut requests: mpsc::UnboundedReceiver<Wanted>,
-    arrivals: mpsc::UnboundedSender<yamux::Stream>,
+    mut requests: Requests,
+    arrivals: mpsc::UnboundedSender<Arriving>,
 ) -> String {
     let mut asking = None;
     let reason = poll_fn(|context| advance(&mut connection, &mut requests, &mut asking, &arrivals, context)).await;
@@ -226,9 +305,9 @@ async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
 
 fn advance<S: AsyncRead + AsyncWrite + Unpin>(
     connection: &mut Connection<tokio_util::compat::Compat<S>>,
-    requests: &mut mpsc::UnboundedReceiver<Wanted>,
+    requests: &mut Requests,
     asking: &mut Option<Wanted>,
-    arrivals: &mpsc::UnboundedSender<yamux::Stream>,
+    arrivals: &mpsc::UnboundedSender<Arriving>,
     context: &mut Context<'_>,
 ) -> Poll<String> {
     loop {
@@ -236,7 +315,7 @@ fn advance<S: AsyncRead + AsyncWrite + Unpin>(
         match connection.poll_next_inbound(context) {
             Poll::Ready(Some(Ok(stream))) => {
                 // Nobody takes streams any more while the session ends.
-                let _ = arrivals.send(stream);
+                let _ = arrivals.send(Arriving::Fresh(stream));
                 continue;
             }
             Poll::Ready(Some(Err(error))) => return Poll::Ready(format!("the multiplexed connection broke: {error}")),
@@ -246,7 +325,7 @@ fn advance<S: AsyncRead + AsyncWrite + Unpin>(
         if asking.is_none() {
             match requests.poll_recv(context) {
                 Poll::Ready(Some(wanted)) => *asking = Some(wanted),
-                Poll::Ready(None) => return Poll::Ready("the multiplexed connection was closed".to_owned()),
+                Poll::Ready(None) => return Poll::Ready(CLOSED.to_owned()),
                 Poll::Pending => return Poll::Pending,
             }
         }

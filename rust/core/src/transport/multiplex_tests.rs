@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -10,6 +10,13 @@ const LIMIT: Duration = Duration::from_secs(20);
 fn pair() -> (Multiplex, Multiplex) {
     let (left, right) = duplex(64 * 1024);
     (Multiplex::start(left, Side::Client), Multiplex::start(right, Side::Server))
+}
+
+fn fresh(arrived: Arrived) -> Stream {
+    match arrived {
+        Arrived::Fresh(stream) => stream,
+        Arrived::Proven(_) => panic!("nothing was to be proved"),
+    }
 }
 
 async fn open(session: &Multiplex, first: &[u8]) -> Stream {
@@ -29,7 +36,7 @@ async fn streams_arrive_in_the_order_of_their_turns_from_both_sides() {
             opened.push(open(opener, &[number]).await);
         }
         for number in 0..50_u8 {
-            let mut stream = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap();
+            let mut stream = fresh(timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap());
             assert_eq!(stream.read_u8().await.unwrap(), number);
         }
     }
@@ -40,10 +47,10 @@ async fn stream_that_nobody_reads_does_not_stop_the_others() {
     let (host, plugin) = pair();
     let mut arrivals = plugin.take_arrivals().unwrap();
     let mut stuck = open(&host, b"stuck").await;
-    let unread = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap();
+    let unread = fresh(timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap());
     let filling = tokio::spawn(async move { stuck.write_all(&vec![0; 4 << 20]).await });
     let mut fluent = open(&host, b"x").await;
-    let mut echo = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap();
+    let mut echo = fresh(timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap());
     fluent.write_all(&vec![7; 100_000]).await.unwrap();
     let mut received = vec![0; 100_001];
     timeout(LIMIT, echo.read_exact(&mut received)).await.unwrap().unwrap();
@@ -69,13 +76,13 @@ async fn stream_that_was_reset_at_once_still_has_its_place() {
     drop(turn);
     let _second = open(&host, b"x").await;
     let mut arrivals = plugin.take_arrivals().unwrap();
-    let first = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap();
+    let first = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().map(fresh);
     let mut left = Vec::new();
     if let Ok(mut first) = first {
         let _ = timeout(LIMIT, first.read_to_end(&mut left)).await.unwrap();
     }
     assert!(left.is_empty());
-    let mut second = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap();
+    let mut second = fresh(timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap());
     assert_eq!(second.read_u8().await.unwrap(), b'x');
 }
 

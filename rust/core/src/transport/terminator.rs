@@ -10,25 +10,32 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::listener::Listener;
+use super::listener::{Accepted, Listener};
+use super::lobby::{Lobby, Refused};
 use super::socket::Socket;
-use super::{Counted, Stream, Traffic};
+use super::{Arrived, Counted, Proven, Stream, Traffic};
 use crate::inbox::Inbox;
-use crate::process::log_line::Level;
 use crate::tls::{self, ALPN_H2};
 
-/// How long a peer may take to prove who it is, and the server behind to listen.
+/// How long a stream's peer may take to prove who it is, and the server behind to listen.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Size of the buffer of each direction, in bytes: at 8 KiB large messages cost twice as much.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Connections carried at a time by one listener, at three descriptors each; further ones wait. A gRPC peer has one, or two
 /// while it reconnects.
 pub(crate) const CONNECTIONS: usize = 64;
+
+/// What a client of HTTP/2 says first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Room for it and for what clients send along with it.
+const EARLY_BYTES: usize = 512;
+pub(crate) const TOO_MANY: &str = "too many are connected that have not proved who they are";
 
 /// How connections are let in.
 #[derive(Clone)]
@@ -60,45 +67,48 @@ impl Drop for Counter<'_> {
 }
 
 impl Terminator {
-    /// Lets in all who connect, until it is dropped; their connections end with it.
+    /// Lets in all who prove themselves, until it is dropped; their connections end with it.
     pub async fn serve(self, listener: Listener, backend: Arc<Path>) {
-        let mut connections = JoinSet::new();
+        let (mut lobby, mut connections) = (Lobby::new(), JoinSet::new());
         loop {
-            if connections.len() >= CONNECTIONS {
-                connections.join_next().await;
-            }
-            match listener.accept(self.tls.is_some()).await {
-                Ok((socket, peer)) => {
-                    let (terminator, backend) = (self.clone(), backend.clone());
-                    let wire = Stream::new(Counted::new(socket, self.traffic.wire.clone()));
-                    connections.spawn(async move { terminator.carry(wire, &peer, &backend).await });
+            tokio::select! {
+                accepted = listener.accept(self.tls.is_some()), if lobby.done() < CONNECTIONS => {
+                    self.enter(accepted, &listener, &mut lobby);
                 }
-                Err(reason) => self.refuse(&listener.address().to_string(), &reason),
+                proven = lobby.leave(), if connections.len() < CONNECTIONS => match proven {
+                    Ok((stream, peer)) => {
+                        let (terminator, backend) = (self.clone(), backend.clone());
+                        connections.spawn(async move { terminator.carry(stream, &peer, &backend).await });
+                    }
+                    Err(Refused { peer, reason }) => self.refuse(&peer, &reason),
+                },
+                Some(_) = connections.join_next() => (),
             }
-            while connections.try_join_next().is_some() {}
         }
     }
 
-    /// Carries one connection to the server at `backend` until it ends.
-    pub async fn carry(self, stream: Stream, peer: &str, backend: &Path) {
-        let stream = match timeout(PATIENCE, self.admit(stream)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(reason)) => return self.refuse(peer, &reason),
-            Err(_) => return self.refuse(peer, "it did not complete the TLS handshake in time"),
-        };
-        let mut local = match timeout(PATIENCE, reach(backend)).await {
-            Ok(Ok(local)) => local,
-            Ok(Err(cause)) => return self.refuse(peer, &format!("the server behind does not answer: {cause}")),
-            Err(_) => return self.refuse(peer, "no server listens behind this one; it was accepted, but not served"),
-        };
-        let _counter = Counter::of(&self.open);
-        let mut stream = Counted::new(stream, self.traffic.content.clone());
-        // However it ends, both sides see the end.
-        let _ = tokio::io::copy_bidirectional_with_sizes(&mut stream, &mut local, BUFFER_BYTES, BUFFER_BYTES).await;
+    fn enter(&self, accepted: Accepted, listener: &Listener, lobby: &mut Lobby<(Proven, String)>) {
+        let address = listener.address().to_string();
+        match accepted {
+            Ok((socket, peer)) => {
+                let wire = Stream::new(Counted::new(socket, self.traffic.wire.clone()));
+                let (terminator, name) = (self.clone(), peer.clone());
+                let proof = async move { Ok((terminator.prove(wire).await?, name)) };
+                if lobby.enter(peer, proof) {
+                    self.refuse(&address, TOO_MANY);
+                }
+            }
+            Err(reason) => self.refuse(&address, &reason),
+        }
     }
 
-    async fn admit(&self, stream: Stream) -> Result<Stream, String> {
-        let Some(config) = &self.tls else { return Ok(stream) };
+    /// Waits until the peer has proved that it is the right one: by TLS. In plaintext by what gRPC says first: nothing is
+    /// proved by it, but who says nothing is found out.
+    pub async fn prove(&self, mut stream: Stream) -> Result<Proven, String> {
+        let Some(config) = &self.tls else {
+            let early = read_preface(&mut stream).await?;
+            return Ok(Proven { stream, early });
+        };
         let stream = TlsAcceptor::from(config.clone()).accept(stream).await.map_err(|error| {
             // What `explain` says begins with whom it is about.
             tls::explain_client(&error).unwrap_or_else(|| error.to_string())
@@ -106,11 +116,58 @@ impl Terminator {
         if stream.get_ref().1.alpn_protocol() != Some(ALPN_H2) {
             return Err("it did not agree to speak HTTP/2 (no ALPN protocol \"h2\")".to_owned());
         }
-        Ok(Stream::new(stream))
+        Ok(Proven { stream: Stream::new(stream), early: Vec::new() })
+    }
+
+    /// Carries what arrived in a multiplexed session to the server at `backend` until it ends.
+    pub async fn carry_arrived(self, arrived: Arrived, peer: &str, backend: &Path) {
+        let proven = match arrived {
+            Arrived::Proven(proven) => Ok(proven),
+            Arrived::Fresh(stream) => timeout(PATIENCE, self.prove(stream))
+                .await
+                .unwrap_or_else(|_| Err("it did not prove in time who it is".to_owned())),
+        };
+        match proven {
+            Ok(proven) => self.carry(proven, peer, backend).await,
+            Err(reason) => self.refuse(peer, &reason),
+        }
+    }
+
+    async fn carry(self, proven: Proven, peer: &str, backend: &Path) {
+        let mut local = match timeout(PATIENCE, reach(backend)).await {
+            Ok(Ok(local)) => local,
+            Ok(Err(cause)) => return self.refuse(peer, &format!("the server behind does not answer: {cause}")),
+            Err(_) => return self.refuse(peer, "no server listens behind this one; it was accepted, but not served"),
+        };
+        let _counter = Counter::of(&self.open);
+        let mut stream = Counted::new(proven.stream, self.traffic.content.clone());
+        // However it ends, both sides see the end.
+        if local.write_all(&proven.early).await.is_ok() {
+            let _ = tokio::io::copy_bidirectional_with_sizes(&mut stream, &mut local, BUFFER_BYTES, BUFFER_BYTES).await;
+        }
     }
 
     pub(crate) fn refuse(&self, peer: &str, reason: &str) {
-        self.inbox.push_remark(Level::Warn, format!("refused a connection from {peer}: {reason}"));
+        self.inbox.push_refusal(format!("refused a connection from {peer}: {reason}"));
+    }
+}
+
+/// Reads until the peer has said, or not said, that it speaks HTTP/2; what was read.
+async fn read_preface(stream: &mut Stream) -> Result<Vec<u8>, String> {
+    let mut read = Vec::with_capacity(EARLY_BYTES);
+    loop {
+        let known = read.len().min(PREFACE.len());
+        if read[..known] != PREFACE[..known] {
+            return Err("it does not speak HTTP/2 in plaintext".to_owned());
+        }
+        if known == PREFACE.len() {
+            return Ok(read);
+        }
+        match stream.read_buf(&mut read).await {
+            Ok(0) => return Err("it hung up before it had said anything".to_owned()),
+            Ok(_) => (),
+            Err(error) => return Err(error.to_string()),
+        }
     }
 }
 

@@ -1,0 +1,45 @@
+//! How often refused peers are spoken of: strangers decide how many there are. No I/O.
+
+use std::time::{Duration, Instant};
+
+/// Refusals that are told of one by one, in each period.
+const TOLD: u32 = 8;
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Counts refusals.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    begin: Option<Instant>,
+    told: u32,
+    untold: u64,
+}
+
+impl Refusals {
+    /// Whether to tell of one more refusal, and if so of how many earlier ones nobody was told.
+    pub(crate) fn count(&mut self, now: Instant) -> Option<u64> {
+        if self.begin.is_none_or(|begin| now.duration_since(begin) >= PERIOD) {
+            (self.begin, self.told) = (Some(now), 0);
+        }
+        if self.told == TOLD {
+            self.untold += 1;
+            return None;
+        }
+        self.told += 1;
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_told_of_in_part_and_counted() {
+        let (mut refusals, begin) = (Refusals::default(), Instant::now());
+        let told = (0..1000).filter(|_| refusals.count(begin) == Some(0)).count();
+        assert_eq!(told, TOLD as usize);
+        assert_eq!(refusals.count(begin + PERIOD / 2), None);
+        assert_eq!(refusals.count(begin + PERIOD), Some(1001 - u64::from(TOLD)));
+        assert_eq!(refusals.count(begin + PERIOD), Some(0));
+    }
+}

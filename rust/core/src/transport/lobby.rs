@@ -1,0 +1,72 @@
+//! Those who have connected and not proved yet that they are the peer: they have a number and a time of their own, so that
+//! strangers who say nothing never keep the peer out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+/// How many may be proving themselves at a time. One more, and the oldest goes: it has had the most time.
+const PLACES: usize = 256;
+/// How long each may take: a peer speaks as soon as it has connected.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Somebody who was refused, and why.
+pub(crate) struct Refused {
+    pub(crate) peer: String,
+    pub(crate) reason: String,
+}
+
+/// Proofs under way, and those that were given and not fetched. Dropping it ends all.
+pub(crate) struct Lobby<T> {
+    proofs: JoinSet<Result<T, Refused>>,
+    waiting: VecDeque<AbortHandle>,
+}
+
+impl<T: Send + 'static> Lobby<T> {
+    pub(crate) fn new() -> Self {
+        Self { proofs: JoinSet::new(), waiting: VecDeque::new() }
+    }
+
+    /// Lets somebody prove itself; whether the oldest had to go for it.
+    pub(crate) fn enter(
+        &mut self,
+        peer: String,
+        proof: impl Future<Output = Result<T, String>> + Send + 'static,
+    ) -> bool {
+        self.waiting.retain(|proof| !proof.is_finished());
+        let oldest = if self.waiting.len() < PLACES { None } else { self.waiting.pop_front() };
+        if let Some(oldest) = &oldest {
+            oldest.abort();
+        }
+        self.waiting.push_back(self.proofs.spawn(async move {
+            let proven = timeout(PATIENCE, proof).await.unwrap_or_else(|_| {
+                Err(format!("it did not prove within {} s who it is: it has to speak first", PATIENCE.as_secs()))
+            });
+            proven.map_err(|reason| Refused { peer, reason })
+        }));
+        oldest.is_some()
+    }
+
+    /// The next one that is done, whichever way; waits for ever while there is none.
+    pub(crate) async fn leave(&mut self) -> Result<T, Refused> {
+        loop {
+            match self.proofs.join_next().await {
+                Some(Ok(done)) => return done,
+                // It had to go.
+                Some(Err(_)) => (),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// How many have proved themselves, or were refused, and were not fetched.
+    pub(crate) fn done(&self) -> usize {
+        self.proofs.len() - self.waiting.iter().filter(|proof| !proof.is_finished()).count()
+    }
+}
+
+#[cfg(test)]
+#[path = "lobby_tests.rs"]
+mod tests;
