@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from google.protobuf import descriptor_pb2
 
 from conftest import LIMIT
 from ferrule.client import RPCPluginClient
@@ -103,8 +104,10 @@ async def contract(client: RPCPluginClient, methods: list[str]) -> set[tuple[Any
     while pending:
         message = pending.pop()
         if message.full_name not in found:
+            described = descriptor_pb2.DescriptorProto()
+            message.CopyToProto(described)
             found[message.full_name] = {
-                (message.full_name, field.name, field.number, field.type, field.is_repeated) for field in message.fields
+                (message.full_name, field.name, field.number, field.type, field.label) for field in described.field
             }
             pending += [field.message_type for field in message.fields if field.message_type]
     return set().union(*found.values())
