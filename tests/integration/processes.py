@@ -20,6 +20,33 @@ def is_running(pid: int) -> bool:
     return state not in "ZX"
 
 
+def group(leader: int) -> set[int]:
+    """Process ids of all who run in a process group, by its leader's."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, member_of = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(member_of) == leader and state not in "ZX":
+            found.add(int(entry.name))
+    return found
+
+
+def watchers(host: int) -> set[int]:
+    """Process ids of those who wait for the end of a host, at the other end of one of its pipes."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            is_watcher = b"ferrule-watcher" in (entry / "cmdline").read_bytes()
+            pipe = (entry / "fd" / "0").readlink() if is_watcher else None
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if pipe in {each.readlink() for each in Path(f"/proc/{host}/fd").iterdir() if is_watcher and each.is_symlink()}:
+            found.add(int(entry.name))
+    return found
+
+
 def environment_of(pid: int) -> dict[str, str]:
     """The variables that a process was started with."""
     entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")

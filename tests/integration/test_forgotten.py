@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import grp
 import json
 import os
 import shutil
@@ -17,24 +18,48 @@ import pytest
 
 from ferrule import _core
 from integration.kv import both_plugins, kv_client
-from integration.processes import ended, is_running, until
-from peers import Command, go_kv
+from integration.processes import ended, environment_of, group, is_running, until, watchers
+from peers import Command, go_kv, python_kv
 
 pytestmark = pytest.mark.timeout(60)
 
 HOST = """
-import asyncio, json, sys
+import asyncio, json, os, signal, sys
 from ferrule.client import RPCPluginClient
 from ferrule.testing import KV_CONFIG
 
-async def main():
+async def start():
     client = RPCPluginClient(json.loads(sys.argv[1]), {**KV_CONFIG, **json.loads(sys.argv[2])})
     await client.start()
     print(client.pid, flush=True)
-    if sys.argv[3] == "wait":
-        await asyncio.Event().wait()
+    return client
 
-asyncio.run(main())
+async def main(ending):
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, asked.set)
+    clients = [await start()]
+    if ending == "return":
+        return
+    if ending == "fork":
+        fork = os.fork()
+        if fork == 0:
+            signal.pause()
+        print(fork, flush=True)
+    if ending == "three":
+        await clients[0].close()
+        clients += [await start(), await start()]
+    await asked.wait()
+    if ending == "again":
+        clients.append(await start())
+    else:
+        await clients[0].close()
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            print("no children", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main(sys.argv[3]))
 """
 
 
@@ -66,9 +91,11 @@ async def test_client_forgotten_during_its_start() -> None:
 
 
 @contextlib.asynccontextmanager
-async def host(ending: str, **settings: object) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+async def host(
+    ending: str, command: list[str] | None = None, **settings: object
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
     """Another Python process that started a plugin, and the plugin's pid."""
-    arguments = [json.dumps(go_kv()), json.dumps(settings), ending]
+    arguments = [json.dumps(command or go_kv()), json.dumps(settings), ending]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", HOST, *arguments, stdout=pipe, stderr=pipe)
     assert process.stdout is not None
@@ -81,10 +108,9 @@ async def host(ending: str, **settings: object) -> AsyncIterator[tuple[asyncio.s
         await process.communicate()
 
 
-def remove_sockets(directory: Path) -> None:
-    """Removes the one socket directory that a killed host could not remove."""
-    (left,) = directory.iterdir()
-    shutil.rmtree(left)
+async def nothing_left(directory: Path) -> None:
+    """Returns when the watcher has removed the socket directory of a killed host."""
+    await until(lambda: not list(directory.iterdir()))
 
 
 @pytest.mark.go
@@ -94,12 +120,98 @@ async def test_plugin_dies_with_its_killed_host(temporary_directory: Path) -> No
         process.kill()
         await ended(plugin, limit=1)
         await process.wait()
-    remove_sockets(temporary_directory)
+    await nothing_left(temporary_directory)
+
+
+LAUNCHER = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
+
+WRAPPERS = {
+    "shell": ["/bin/sh", "-c", '"$@"; exit $?', "sh"],
+    "timeout": ["timeout", "60"],
+    "python": [sys.executable, "-c", LAUNCHER],
+    "two": ["/bin/sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-c", LAUNCHER],
+}
+
+
+@both_plugins
+@pytest.mark.parametrize("wrapper", WRAPPERS.values(), ids=WRAPPERS.keys())
+async def test_plugin_behind_a_wrapper_dies_with_its_killed_host(
+    plugin: Command, wrapper: list[str], temporary_directory: Path
+) -> None:
+    async with host("wait", [*wrapper, *plugin()]) as (process, leader):
+        members = group(leader)
+        assert len(members) > 1
+        process.kill()
+        # Both outputs end: nothing holds them open.
+        await process.communicate()
+        await asyncio.gather(*map(ended, members))
+        await nothing_left(temporary_directory)
+
+
+@pytest.mark.parametrize("unix_socket_group", [None, grp.getgrgid(os.getgid()).gr_name])
+async def test_killed_host_of_many_plugins(unix_socket_group: str | None, temporary_directory: Path) -> None:
+    wrapped = [*WRAPPERS["shell"], *python_kv()]
+    async with host("three", wrapped, unix_socket_group=unix_socket_group) as (process, first):
+        assert process.stdout is not None
+        others = [int(await process.stdout.readline()) for _ in range(2)]
+        # The first one has ended by then.
+        assert group(first) == set()
+        members = [member for leader in others for member in group(leader)]
+        assert len(members) == 4
+        process.kill()
+        await asyncio.gather(*map(ended, members))
+        await nothing_left(temporary_directory)
+
+
+async def test_fork_of_the_host_does_not_keep_its_plugins_alive(temporary_directory: Path) -> None:
+    async with host("fork", [*WRAPPERS["shell"], *python_kv()]) as (process, leader):
+        assert process.stdout is not None
+        fork = int(await process.stdout.readline())
+        members = group(leader)
+        try:
+            # Not waited for: the fork holds its outputs.
+            process.kill()
+            await asyncio.gather(*map(ended, members))
+            await nothing_left(temporary_directory)
+            assert is_running(fork)
+        finally:
+            os.kill(fork, signal.SIGKILL)
+
+
+async def test_watcher_is_no_child_and_ends_with_the_host() -> None:
+    async with host("wait", python_kv()) as (process, plugin):
+        (watcher,) = watchers(process.pid)
+        assert os.getsid(watcher) == watcher
+        assert environment_of(watcher).keys() <= {"PATH"}
+        assert process.stdout is not None
+        os.kill(process.pid, signal.SIGUSR1)
+        # The host has closed its plugin; then there is nothing to wait for, and the watcher is still there.
+        assert await process.stdout.readline() == b"no children\n"
+        assert not is_running(plugin)
+        assert watchers(process.pid) == {watcher}
+        process.terminate()
+        await ended(watcher)
+
+
+async def test_killed_watcher_is_replaced_by_the_next_start(temporary_directory: Path) -> None:
+    async with host("again", [*WRAPPERS["shell"], *python_kv()]) as (process, first):
+        assert process.stdout is not None
+        (watcher,) = watchers(process.pid)
+        os.kill(watcher, signal.SIGKILL)
+        await ended(watcher)
+        os.kill(process.pid, signal.SIGUSR1)
+        second = int(await process.stdout.readline())
+        members = group(first) | group(second)
+        assert len(members) == 4
+        process.kill()
+        await asyncio.gather(*map(ended, members))
+        await nothing_left(temporary_directory)
 
 
 @pytest.mark.go
 async def test_plugin_may_be_told_to_outlive_its_host(temporary_directory: Path) -> None:
     async with host("wait", die_with_host=False) as (process, plugin):
+        assert watchers(process.pid) == set()
         process.kill()
         await process.wait()
         try:
@@ -108,7 +220,8 @@ async def test_plugin_may_be_told_to_outlive_its_host(temporary_directory: Path)
         finally:
             os.kill(plugin, signal.SIGKILL)
         await ended(plugin, limit=5)
-    remove_sockets(temporary_directory)
+    (left,) = temporary_directory.iterdir()
+    shutil.rmtree(left)
 
 
 @pytest.mark.go

@@ -3,8 +3,7 @@
 //! It holds no Python object but the bytes of large requests, which cannot change, and lets go of them without the
 //! interpreter.
 //!
-//! It starts with the first plugin or connection and lives as long as the process. It must outlive every plugin, because
-//! on Linux the parent-death signal that ends an orphaned plugin follows the *thread* that started it.
+//! It starts with the first plugin or connection and lives as long as the process.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

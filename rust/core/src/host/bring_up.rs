@@ -28,7 +28,7 @@ impl Host {
     pub(super) async fn bring_up(&self, session: &mut Session, announced: Announced) -> Result<Facts, Error> {
         let begun = Instant::now();
         let handshake = match announced {
-            Announced::Line(first_line) => self.handshake(session, first_line).await?,
+            Announced::Line(first_line, limit) => self.handshake(session, first_line, limit).await?,
             Announced::Already(handshake) => handshake,
         };
         let shaken = begun.elapsed();
@@ -170,10 +170,24 @@ impl Host {
                     dialer.last_error().map_or_else(|| "it does not answer".to_owned(), |error| error.to_string());
                 let message =
                     format!("no connection to {} after {:.1} s: {why}", dialer.address(), limit.as_secs_f64());
-                Err(Error::new(ErrorKind::ConnectTimeout, message))
+                Err(explained_by_stop(Error::new(ErrorKind::ConnectTimeout, message), process))
             }
         }
     }
+}
+
+/// A stopped process does nothing, whatever its limits are.
+pub(super) fn explained_by_stop(error: Error, process: &Process) -> Error {
+    let Some(signal) = process.stopped_by() else { return error };
+    let message = format!("{}; it is stopped by {}", error.message(), ExitStatus::Signal(signal));
+    let hint = match signal {
+        libc::SIGTTIN | libc::SIGTTOU => {
+            "The terminal stops a plugin that reads from it or changes it, since plugins have process groups of their own. \
+             Give the host another standard input, such as /dev/null."
+        }
+        _ => "Whoever sent that signal is expected to send SIGCONT, too; a debugger does.",
+    };
+    Error::new(error.kind(), message).with_hint(hint)
 }
 
 /// Such an error must not be hidden behind another.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Host;
+use super::bring_up::explained_by_stop;
 use super::limit::within;
 use super::session::Session;
 use crate::error::{Error, ErrorKind, excerpt};
@@ -28,8 +29,9 @@ impl Host {
         &self,
         session: &mut Session,
         first_line: oneshot::Receiver<FirstLine>,
+        limit: Duration,
     ) -> Result<Handshake, Error> {
-        let first = within(self.0.settings.timeouts.start, first_line).await;
+        let first = within(limit, first_line).await;
         let first = first.ok_or_else(|| self.no_line_in_time(session))?;
         for text in session.process.stray_lines() {
             let remark = format!("printed before its handshake line: {text}");
@@ -76,7 +78,7 @@ impl Host {
         let (name, limit, seen) = (self.name(), self.0.settings.timeouts.start, session.process.stdout_seen());
         let message =
             format!("the plugin {name} printed no handshake line within {:.1} s; {seen}", limit.as_secs_f64());
-        let error = Error::new(ErrorKind::HandshakeTimeout, message);
+        let error = explained_by_stop(Error::new(ErrorKind::HandshakeTimeout, message), &session.process);
         if let Some(hint) = self.hint_of_user(session) { error.with_hint(hint) } else { error }
     }
 

@@ -93,11 +93,10 @@ impl Host {
     pub async fn start(&self) -> Result<Facts, Error> {
         let mut place = self.0.session.lock().await;
         let begun = Instant::now();
-        let (mut session, announced) = tokio::select! {
-            biased;
-            () = self.0.given_up.cancelled() => return Err(given_up()),
-            launched = self.launch() => launched?,
-        };
+        if self.0.given_up.is_cancelled() {
+            return Err(given_up());
+        }
+        let (mut session, announced) = self.launch().await?;
         let launched = begun.elapsed();
         let result = tokio::select! {
             result = self.bring_up(&mut session, announced) => result,

@@ -14,6 +14,7 @@ use crate::broker::Broker;
 use crate::grpc::{Failure, GrpcClient};
 use crate::process::Process;
 use crate::process::stop::KILL_LIMIT;
+use crate::process::watcher::Registration;
 use crate::services::controller;
 use crate::transport::bridge::Bridge;
 use crate::transport::{Address, PrivateDirectory};
@@ -33,6 +34,9 @@ pub(super) struct Session {
     pub(super) directory: PrivateDirectory,
     /// For those that lie behind TLS, which are nobody else's, where the other is shared.
     pub(super) backends: Option<PrivateDirectory>,
+    /// Of the directories, which go before it.
+    #[expect(dead_code, reason = "held for its end")]
+    pub(super) registrations: Vec<Registration>,
     /// Whether the plugin is to end with the host.
     pub(super) owned: bool,
     /// The host's own streams are opened no more.

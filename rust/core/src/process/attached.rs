@@ -1,13 +1,13 @@
 //! A process that somebody else started: its end is noticed, its status unknown.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, test_kill_process};
 use tokio::sync::watch;
 
-use super::ExitStatus;
+use super::{ExitStatus, pidfd};
 use crate::error::{Error, ErrorKind};
 
 /// How often to look where the kernel cannot tell.
@@ -30,7 +30,7 @@ impl Attached {
             Error::new(ErrorKind::ReattachGone, message)
         };
         let pid = Pid::from_raw(pid).ok_or_else(gone)?;
-        let pidfd = match open(pid) {
+        let pidfd = match pidfd::open(pid) {
             Ok(pidfd) => Some(pidfd),
             Err(Errno::SRCH | Errno::INVAL) => return Err(gone()),
             // A kernel, or a sandbox, without it.
@@ -53,30 +53,10 @@ impl Attached {
         }
         // Errors mean that it has ended, or is another user's: the ladder goes on either way.
         let _ = match &self.pidfd {
-            Some(pidfd) => send(pidfd, signal),
+            Some(pidfd) => pidfd::send(pidfd.as_fd(), signal),
             None => rustix::process::kill_process(self.pid, signal),
         };
     }
-}
-
-#[cfg(target_os = "linux")]
-fn open(pid: Pid) -> rustix::io::Result<OwnedFd> {
-    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-}
-
-#[cfg(target_os = "linux")]
-fn send(pidfd: &OwnedFd, signal: Signal) -> rustix::io::Result<()> {
-    rustix::process::pidfd_send_signal(pidfd, signal)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open(_pid: Pid) -> rustix::io::Result<OwnedFd> {
-    Err(Errno::NOSYS)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn send(_pidfd: &OwnedFd, _signal: Signal) -> rustix::io::Result<()> {
-    Err(Errno::NOSYS)
 }
 
 /// Another user's process cannot be signalled, and lives.
@@ -85,16 +65,11 @@ fn is_alive(pid: Pid) -> bool {
 }
 
 async fn ended(pid: Pid, pidfd: Option<OwnedFd>) {
-    if let Some(watched) = pidfd.and_then(watch_descriptor) {
+    if let Some(watched) = pidfd.as_ref().and_then(|pidfd| pidfd::watch(pidfd.as_fd()).ok()) {
         let _ = watched.readable().await;
         return;
     }
     while is_alive(pid) {
         tokio::time::sleep(INTERVAL).await;
     }
-}
-
-fn watch_descriptor(pidfd: OwnedFd) -> Option<tokio::io::unix::AsyncFd<OwnedFd>> {
-    #[expect(deprecated, reason = "the successor is unsafe, for types that may give away their descriptor")]
-    tokio::io::unix::AsyncFd::with_interest(pidfd, tokio::io::Interest::READABLE).ok()
 }

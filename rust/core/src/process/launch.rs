@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
+
+use rustix::process::Pid;
 
 use crate::settings::Limits;
 
@@ -26,10 +28,27 @@ pub struct Launch<'a> {
     pub die_with_host: bool,
 }
 
+/// The standard streams of what is started, each beyond the numbers of standard streams.
+pub(super) struct Streams<'a> {
+    /// The host's own, if there is none.
+    pub(super) stdin: Option<BorrowedFd<'a>>,
+    pub(super) stdout: BorrowedFd<'a>,
+    pub(super) stderr: BorrowedFd<'a>,
+}
+
+/// A process that was started, of which nobody has taken care yet.
+pub(super) struct Started {
+    pub(super) pid: Pid,
+    /// Where the kernel gives one.
+    pub(super) pidfd: Option<OwnedFd>,
+    /// Why it ends without having executed anything.
+    pub(super) failure: Option<SpawnError>,
+}
+
 /// Why a child could not be started.
 #[derive(Debug)]
 pub enum SpawnError {
-    /// The host lacks something: descriptors, memory, processes.
+    /// The host or its kernel lacks something: descriptors, memory, processes, a system call.
     Resources(io::Error),
     /// The working directory could not be entered.
     Directory(io::Error),

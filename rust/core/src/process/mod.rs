@@ -1,27 +1,39 @@
 //! The plugin as a process: started, listened to, ended, and explained when it does not start.
 
 mod attached;
+#[cfg(target_os = "linux")]
+mod before_exec;
+mod child;
 pub mod diagnose;
 mod executable;
 mod launch;
 pub mod log_line;
 mod monitor;
 mod output;
+mod pidfd;
+#[cfg(target_os = "linux")]
+mod registry;
 mod runner;
 #[cfg(target_os = "linux")]
 mod spawn;
 #[cfg(not(target_os = "linux"))]
 #[path = "spawn_portable.rs"]
 mod spawn;
+pub mod spawner;
 pub mod stop;
+#[cfg(target_os = "linux")]
+pub mod watcher;
+#[cfg(not(target_os = "linux"))]
+#[path = "watcher_portable.rs"]
+pub mod watcher;
 
 use std::fmt;
 
+pub use child::Child;
 pub use launch::{Launch, SpawnError};
 pub use monitor::{FirstLine, Process};
 pub use output::LineSplitter;
 pub use runner::{Answer, Order, Runner, Running};
-pub use spawn::Child;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +79,10 @@ fn signal_name(signal: i32) -> &'static str {
         libc::SIGSEGV => " (SIGSEGV)",
         libc::SIGPIPE => " (SIGPIPE)",
         libc::SIGTERM => " (SIGTERM)",
+        libc::SIGSTOP => " (SIGSTOP)",
+        libc::SIGTSTP => " (SIGTSTP)",
+        libc::SIGTTIN => " (SIGTTIN)",
+        libc::SIGTTOU => " (SIGTTOU)",
         _ => "",
     }
 }

@@ -3,16 +3,15 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::attached::Attached;
 use super::diagnose::effective_user;
-use super::launch::{Launch, SpawnError};
 use super::output::ErrorOutput;
 use super::{Child, ExitStatus, Runner, Running};
 use crate::error::Error;
@@ -51,8 +50,8 @@ pub struct Process {
 
 /// Whose it is, and how it is signalled.
 enum Control {
-    /// Our child, leader of its own process group.
-    Child(Pid),
+    /// Our child, leader of its own process group, until it was reaped.
+    Child(Pid, Weak<Child>),
     /// Somebody else's, of whom the sender says that it has not ended as far as is known.
     Attached(
         Option<Attached>,
@@ -66,24 +65,28 @@ enum Control {
 type Readers = (JoinHandle<()>, JoinHandle<()>);
 
 impl Process {
-    /// Starts the plugin; the second value receives what it prints first.
-    pub fn start(launch: &Launch<'_>, inbox: Arc<Inbox>) -> Result<(Self, oneshot::Receiver<FirstLine>), SpawnError> {
-        let mut child = Child::spawn(launch)?;
+    /// Takes care of a plugin that was started; the second value receives what it prints first.
+    pub fn of_child(mut child: Child, inbox: Arc<Inbox>) -> (Self, oneshot::Receiver<FirstLine>) {
+        let pipes = (child.stdout.take(), child.stderr.take());
+        let child = Arc::new(child);
         let (exit_sender, exit) = watch::channel(None);
-        let (process, first_line) = Self::new(Control::Child(child.pid()), exit);
-        let (ended, readers) = process.read((child.stdout.take(), child.stderr.take()), inbox);
+        let (process, first_line) = Self::new(Control::Child(child.pid(), Arc::downgrade(&child)), exit);
+        let (ended, readers) = process.read(pipes, inbox);
         let announcement = process.announcement.clone();
         tokio::spawn(async move {
-            // An error could only mean that the runtime is going down.
+            // An error means that the end could not be noticed; then it is now.
             let _ = child.ended().await;
             lock(&announcement).note_user(child.pid());
             // Nothing that the plugin started may outlive it. Before reaping, while the pid still names this group.
-            let _ = kill_process_group(child.pid(), Signal::KILL);
+            child.signal(Signal::KILL);
             ended.send_replace(true);
             let _ = tokio::join!(readers.0, readers.1);
-            exit_sender.send_replace(Some(child.reap()));
+            let status = child.reap();
+            // With its descriptor, before anybody hears of the end.
+            drop(child);
+            exit_sender.send_replace(Some(status));
         });
-        Ok((process, first_line))
+        (process, first_line)
     }
 
     /// Takes over a plugin that a runner has started.
@@ -139,7 +142,7 @@ impl Process {
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         match &self.control {
-            Control::Child(pid) => Some(pid.as_raw_pid()),
+            Control::Child(pid, _) => Some(pid.as_raw_pid()),
             Control::Attached(attached, _) => attached.as_ref().map(|attached| attached.pid.as_raw_pid()),
             Control::Runner(pid, _) => *pid,
         }
@@ -158,22 +161,24 @@ impl Process {
         exit.wait_for(Option::is_some).await.map_or(ExitStatus::Unknown, |status| status.unwrap_or(ExitStatus::Unknown))
     }
 
-    /// Signals the process and all it started. Only from the I/O thread: there nothing can be reaped in between.
+    /// Signals the process and all it started.
     pub fn signal(&self, signal: Signal) {
         if self.exit_status().is_some() {
             return;
         }
         match &self.control {
-            Control::Child(pid) => {
-                // A process may leave its group, but not its pid. Errors mean that it has ended, which is what the signal
-                // wants.
-                let left_group = kill_process_group(*pid, signal).is_err();
-                if left_group || signal == Signal::KILL {
-                    let _ = kill_process(*pid, signal);
-                }
-            }
+            Control::Child(_, child) => child.upgrade().iter().for_each(|child| child.signal(signal)),
             Control::Attached(attached, _) => attached.iter().for_each(|attached| attached.signal(signal)),
             Control::Runner(_, runner) => runner.signal(signal == Signal::KILL),
+        }
+    }
+
+    /// The signal by which it is stopped, if it is, and is ours.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<i32> {
+        match &self.control {
+            Control::Child(_, child) => child.upgrade()?.stopped_by(),
+            Control::Attached(..) | Control::Runner(..) => None,
         }
     }
 
@@ -199,7 +204,7 @@ impl Process {
     /// The user as whom our child runs or ran before its handshake, if that is another than the host's.
     #[must_use]
     pub fn foreign_user(&self) -> Option<u32> {
-        let Control::Child(pid) = self.control else { return None };
+        let Control::Child(pid, _) = self.control else { return None };
         let noted = lock(&self.announcement).user;
         // Once it has been reaped, the number may be another's.
         let user = if self.exit_status().is_some() { noted } else { effective_user(pid.as_raw_pid()) };

@@ -1,0 +1,158 @@
+//! A started child: signalled as long as its number is its own, its end noticed, its status collected once.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group, waitid};
+use tokio::sync::oneshot;
+
+use super::launch::{Launch, SpawnError, Streams};
+use super::watcher::Registration;
+use super::{ExitStatus, pidfd, spawn};
+
+/// Leader of its own process group. Dropped before its status was collected, it is killed with all its group.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    /// Not there on kernels before 5.2, and other systems.
+    pidfd: Option<OwnedFd>,
+    state: Mutex<State>,
+    /// Read end of its standard output.
+    pub stdout: Option<OwnedFd>,
+    /// Read end of its standard error.
+    pub stderr: Option<OwnedFd>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Its number is its own, and that of its group, even if it has ended.
+    Unreaped(#[expect(dead_code, reason = "held for its end")] Option<Registration>),
+    /// Its number may be another's.
+    Reaped,
+}
+
+/// For a thread that does nothing but wait.
+const WAITER_STACK_BYTES: usize = 64 * 1024;
+
+impl Child {
+    /// Starts the child. The calling thread is blocked until the program is executed, as a rule a fraction of a
+    /// millisecond, and has to outlive a child that dies with its host.
+    pub fn spawn(launch: &Launch<'_>) -> Result<Self, SpawnError> {
+        let (stdout, stdout_write) = pipe().map_err(SpawnError::Resources)?;
+        let (stderr, stderr_write) = pipe().map_err(SpawnError::Resources)?;
+        let streams = Streams { stdin: None, stdout: stdout_write.as_fd(), stderr: stderr_write.as_fd() };
+        let started = spawn::start(launch, &streams)?;
+        let registration = launch.die_with_host.then(|| Registration::of_group(started.pid)).flatten();
+        let state = Mutex::new(State::Unreaped(registration));
+        let (pid, pidfd) = (started.pid, started.pidfd);
+        let child = Self { pid, pidfd, state, stdout: Some(stdout), stderr: Some(stderr) };
+        // Dropping a child that executed nothing collects it.
+        started.failure.map_or(Ok(child), Err)
+    }
+
+    /// Its process id, which is its process group's id too.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Returns once the process has ended; it stays a zombie, so that its pid still names it.
+    pub async fn ended(&self) -> io::Result<()> {
+        if let Some(watched) = self.pidfd.as_ref().and_then(|pidfd| pidfd::watch(pidfd.as_fd()).ok()) {
+            return watched.readable().await.map(drop);
+        }
+        // Without a descriptor that tells, a thread waits.
+        let ((sender, ended), pid) = (oneshot::channel(), self.pid);
+        let wait = move || {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), options));
+            let _ = sender.send(());
+        };
+        thread::Builder::new().name("ferrule-wait".to_owned()).stack_size(WAITER_STACK_BYTES).spawn(wait)?;
+        ended.await.map_err(io::Error::other)
+    }
+
+    /// Signals the process and all it started, unless it was collected.
+    pub fn signal(&self, signal: Signal) {
+        let state = self.state();
+        if matches!(*state, State::Unreaped(_)) {
+            self.signal_unreaped(signal);
+        }
+    }
+
+    fn signal_unreaped(&self, signal: Signal) {
+        // A process may leave its group, but not itself. Errors mean that it has ended, which is what the signal wants.
+        let left_group = kill_process_group(self.pid, signal).is_err();
+        if left_group || signal == Signal::KILL {
+            let _ = match &self.pidfd {
+                // Somebody else's `waitpid(-1)` may have collected it: then the number may be another's, this is not.
+                Some(pidfd) => pidfd::send(pidfd.as_fd(), signal),
+                None => kill_process(self.pid, signal),
+            };
+        }
+    }
+
+    /// The signal by which it is stopped, if it is.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<i32> {
+        let state = self.state();
+        // The state is left for others to see.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let status = matches!(*state, State::Unreaped(_)).then(|| self.wait(options).ok()).flatten()?;
+        status?.stopping_signal()
+    }
+
+    /// Collects the status of a child that has ended or is about to. From here on the pid may be recycled.
+    pub fn reap(&self) -> ExitStatus {
+        let mut state = self.state();
+        // Its group is the watcher's no more, before the number can be another's.
+        *state = State::Reaped;
+        match self.wait(WaitIdOptions::EXITED) {
+            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => ExitStatus::Code(code),
+                (None, Some(signal)) => ExitStatus::Signal(signal),
+                (None, None) => ExitStatus::Unknown,
+            },
+            // The host's own code waited for any child, and this one was among them.
+            Ok(None) | Err(_) => ExitStatus::Unknown,
+        }
+    }
+
+    fn wait(&self, options: WaitIdOptions) -> rustix::io::Result<Option<WaitIdStatus>> {
+        let by_descriptor = self.pidfd.as_ref().map(|pidfd| retry_on_intr(|| pidfd::wait(pidfd.as_fd(), options)));
+        match by_descriptor {
+            None | Some(Err(Errno::INVAL)) => retry_on_intr(|| waitid(WaitId::Pid(self.pid), options)),
+            Some(status) => status,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if matches!(*self.state(), State::Unreaped(_)) {
+            self.signal_unreaped(Signal::KILL);
+            self.reap();
+        }
+    }
+}
+
+/// Both ends above the standard streams: a host started without those gets 0 to 2 for its pipes, and the child could not
+/// tell them from its own.
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = io::pipe()?;
+    Ok((above_standard(read.into())?, above_standard(write.into())?))
+}
+
+pub(super) fn above_standard(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    if descriptor.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(descriptor);
+    }
+    Ok(rustix::io::fcntl_dupfd_cloexec(&descriptor, libc::STDERR_FILENO + 1)?)
+}

@@ -1,0 +1,107 @@
+//! What is not to outlive this host, in a file in memory that the watcher reads in the end.
+//!
+//! A process group leaves the registry before its leader is reaped, so that its number is never another's.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Pid, getpid};
+
+/// Room for one entry: a line, and empty ones. A page holds a whole number of them, so that none is half written.
+const SLOT_BYTES: usize = 128;
+const EMPTY: [u8; SLOT_BYTES] = [b'\n'; SLOT_BYTES];
+
+static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
+
+struct Registry {
+    entries: File,
+    slots: u64,
+    free: BTreeSet<u64>,
+}
+
+/// An entry, until this is dropped.
+#[derive(Debug)]
+pub struct Registration {
+    slot: u64,
+    /// A fork has the file in common with its parent, whose entries are not its own.
+    process: Pid,
+}
+
+impl Registration {
+    /// Registers a process group by its leader, if there is a registry.
+    pub(super) fn of_group(leader: Pid) -> Option<Self> {
+        Self::of("group", leader.as_raw_pid().to_string().as_bytes())
+    }
+
+    /// Registers a directory, if there is a registry and the path fits into a line of it.
+    pub fn of_directory(path: &Path) -> Option<Self> {
+        Self::of("directory", path.as_os_str().as_bytes())
+    }
+
+    fn of(kind: &str, value: &[u8]) -> Option<Self> {
+        let line = [kind.as_bytes(), b" ", value].concat();
+        if line.len() >= SLOT_BYTES || line.contains(&b'\n') {
+            return None;
+        }
+        let mut entry = EMPTY;
+        entry[..line.len()].copy_from_slice(&line);
+        let mut place = lock();
+        let registry = place.as_mut()?;
+        let slot = registry.take_slot();
+        registry.write(slot, &entry).ok()?;
+        Some(Self { slot, process: getpid() })
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if self.process != getpid() {
+            return;
+        }
+        if let Some(registry) = lock().as_mut() {
+            // What once could be written can be written again.
+            let _ = registry.write(self.slot, &EMPTY);
+            registry.free.insert(self.slot);
+        }
+    }
+}
+
+impl Registry {
+    fn new() -> io::Result<Self> {
+        let entries = memfd_create("ferrule-registry", MemfdFlags::CLOEXEC)?;
+        Ok(Self { entries: entries.into(), slots: 0, free: BTreeSet::new() })
+    }
+
+    /// The first that is free, so that there are no more than there ever were entries at a time.
+    fn take_slot(&mut self) -> u64 {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        })
+    }
+
+    fn write(&self, slot: u64, entry: &[u8; SLOT_BYTES]) -> io::Result<()> {
+        self.entries.write_all_at(entry, slot * SLOT_BYTES as u64)
+    }
+}
+
+/// The file, made if there was none, for somebody who reads it from its beginning.
+pub(super) fn entries() -> io::Result<OwnedFd> {
+    let mut place = lock();
+    let registry = match &mut *place {
+        Some(registry) => registry,
+        none => none.insert(Registry::new()?),
+    };
+    registry.entries.try_clone().map(OwnedFd::from)
+}
+
+fn lock() -> MutexGuard<'static, Option<Registry>> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,83 @@
+//! What a killed host leaves behind is ended and removed by another process, one for all plugins of a host.
+//!
+//! The parent-death signal reaches the host's own children alone, not a plugin behind a wrapper. So a shell waits for
+//! the end of a pipe that the host holds, kills the process groups that it then finds registered, and removes the
+//! directories. Registering is one write to a file in memory, and wakes nobody. The shell is an orphan with a session of
+//! its own: no signal to the host's group ends it first, none of the host's waits sees it, it holds nothing of the host's.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, getpid};
+
+use super::child::{above_standard, pipe};
+use super::launch::{Launch, SpawnError, Streams};
+pub use super::registry::Registration;
+use super::{registry, spawn};
+use crate::settings::Limits;
+
+/// Who watches.
+pub const SHELL: &str = "/bin/sh";
+
+/// Standard input ends with the host; standard output is the registry, read from its beginning. A directory is removed
+/// if it is ours by name and owner.
+const SCRIPT: &str = r#"
+trap '' HUP INT TERM
+read -r nothing
+while read -r kind value; do
+    case $kind in
+    group) kill -s KILL -- "-$value" ;;
+    directory) case ${value##*/} in ferrule-*) [ -O "$value" ] && [ ! -L "$value" ] && set -- "$@" "$value" ;; esac ;;
+    esac
+done <&1
+[ $# -eq 0 ] || rm -rf -- "$@"
+"#;
+
+/// Held while the watcher is looked for and started.
+static LIFE: Mutex<Option<OwnedFd>> = Mutex::new(None);
+
+/// Sees to it that somebody watches; blocks for a fraction of a millisecond, the first time.
+pub fn start() -> Result<(), SpawnError> {
+    // With its first process, the kernel ends a whole namespace of processes.
+    if getpid() == Pid::INIT {
+        return Ok(());
+    }
+    let mut life = LIFE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !life.as_ref().is_some_and(is_watched) {
+        *life = Some(start_shell()?);
+    }
+    Ok(())
+}
+
+/// Whether the other end of the pipe is open.
+fn is_watched(life: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(life, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&at_once)).is_ok() && !polled[0].revents().contains(PollFlags::ERR)
+}
+
+fn start_shell() -> Result<OwnedFd, SpawnError> {
+    let resources = SpawnError::Resources;
+    let (read, write) = pipe().map_err(resources)?;
+    spawn::close_in_forks(write.as_raw_fd());
+    let entries = registry::entries().and_then(above_standard).map_err(resources)?;
+    let null = File::options().write(true).open("/dev/null").map_err(resources)?;
+    let null = above_standard(null.into()).map_err(resources)?;
+    let launch = Launch {
+        program: Path::new(SHELL),
+        executable: None,
+        arguments: &["sh", "-c", SCRIPT, "ferrule-watcher"].map(OsString::from),
+        // Where `rm` is; nothing else of the environment, which may hold secrets.
+        environment: &std::env::var_os("PATH").map(|path| ("PATH".into(), path)).into_iter().collect(),
+        working_directory: Some(Path::new("/")),
+        limits: Limits::default(),
+        die_with_host: false,
+    };
+    let streams = Streams { stdin: Some(read.as_fd()), stdout: entries.as_fd(), stderr: null.as_fd() };
+    spawn::start_orphan(&launch, &streams)?;
+    Ok(write)
+}
