@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from ferrule._core import Mailbox
+from ferrule.errors import refused_by_system
 
 __all__ = ["mailbox", "outcome"]
 
 # Weak, so that a mailbox and its descriptor go away with their loop.
 _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = weakref.WeakKeyDictionary()
+# For changes: threads with loops of their own come and go. Reentrant: collecting garbage while it is held can run
+# anything.
+_lock = threading.RLock()
+
+
+def _forget_lock() -> None:
+    """In a forked child: the thread that held it stayed behind in the parent."""
+    global _lock  # noqa: PLW0603 - one for the process is the point.
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)
 
 
 def mailbox() -> Mailbox:
@@ -20,20 +35,30 @@ def mailbox() -> Mailbox:
 
     Raises:
         RuntimeError: No loop is running, or the running one cannot watch descriptors (Windows' Proactor loop).
+        LaunchError: The system provides no descriptor for it.
     """
     loop = asyncio.get_running_loop()
     existing = _mailboxes.get(loop)
-    if existing is not None:
-        return existing
-    # A loop that was closed with operations under way is held by their futures.
-    for closed in [known for known in _mailboxes if known.is_closed()]:
-        _mailboxes.pop(closed).forget_all()
+    return _open(loop) if existing is None else existing
+
+
+def _open(loop: asyncio.AbstractEventLoop) -> Mailbox:
+    """A mailbox for a loop that has none. Nobody else opens one for it: it runs on this thread."""
     made = Mailbox()
     try:
         loop.add_reader(made.fileno(), made.drain)
     except NotImplementedError:
         raise RuntimeError(f"{type(loop).__name__} cannot watch descriptors; use asyncio.SelectorEventLoop") from None
-    _mailboxes[loop] = made
+    except OSError as error:
+        raise refused_by_system("watch on a descriptor", error) from None
+    # A loop that was closed with operations under way is held by their futures.
+    with _lock:
+        known = [each for reference in _mailboxes.keyrefs() if (each := reference()) is not None]
+        abandoned = [_mailboxes.pop(each, None) for each in known if each.is_closed()]
+        _mailboxes[loop] = made
+    for closed in abandoned:
+        if closed is not None:
+            closed.forget_all()
     return made
 
 

@@ -37,19 +37,23 @@ WAYS: dict[str, Callable[[str], Awaitable[ClientConnection]]] = {
 class Streams:
     """Stands for a reader and a writer that must not be touched beyond being closed."""
 
-    def __init__(self, closing_fails: bool = False) -> None:
+    def __init__(self, failure: Exception | None = None, at: str = "wait_closed") -> None:
         self.closes = 0
-        self._closing_fails = closing_fails
+        self._failures = {at: failure}
 
     def is_closing(self) -> bool:
         return self.closes > 0
 
     def close(self) -> None:
         self.closes += 1
+        self._fail("close")
 
     async def wait_closed(self) -> None:
-        if self._closing_fails:
-            raise ConnectionResetError("the peer was faster")
+        self._fail("wait_closed")
+
+    def _fail(self, place: str) -> None:
+        if failure := self._failures.get(place):
+            raise failure
 
 
 def unconnected(address: str = "peer", **arguments: Any) -> ClientConnection:
@@ -156,12 +160,18 @@ async def test_closed_connection_refuses_and_names_the_peer(way: str, temporary_
                     await operation
 
 
-async def test_close_closes_the_writer_once_and_swallows_its_failure() -> None:
-    streams = Streams(closing_fails=True)
+@pytest.mark.parametrize("at", ["close", "wait_closed"])
+@pytest.mark.parametrize("failure", [ConnectionResetError("gone"), RuntimeError("gone"), ValueError("gone")])
+async def test_close_closes_the_writer_once_and_swallows_its_failure(
+    failure: Exception, at: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER)
+    streams = Streams(failure, at)
     connection = ClientConnection(streams, streams, "peer")
     await asyncio.gather(connection.close(), connection.close())
     await connection.close()
-    assert streams.closes == 1
+    assert (streams.closes, connection.is_closed) == (1, True)
+    assert repr(failure) in caplog.text
 
 
 async def test_closed_writer_means_a_closed_connection() -> None:
