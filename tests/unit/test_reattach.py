@@ -6,11 +6,14 @@ import copy
 import dataclasses
 import doctest
 import json
+import os
 import pickle
 from typing import Any
 
 import pytest
 
+import ferrule
+import ferrule.sync
 from ferrule import reattach
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ConfigError, RPCPluginError
@@ -230,6 +233,15 @@ def test_what_contradicts_a_running_plugin(command: Any, settings: Any, changes:
         RPCPluginClient(command, settings, reattach=dataclasses.replace(PLUGIN, **changes))
     assert caught.value.message.startswith(words)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("client", [ferrule.RPCPluginClient, ferrule.sync.RPCPluginClient])
+def test_own_process_is_not_to_be_owned(client: Any) -> None:
+    own = dataclasses.replace(PLUGIN, test=False, pid=os.getpid(), owned=True)
+    with pytest.raises(ConfigError, match=f"reattach.pid is {os.getpid()}, expected another process's"):
+        client(reattach=own)
+    # A server in test mode may well be reached from its own process.
+    client(reattach=dataclasses.replace(own, owned=False))
 
 
 def test_owned_and_test_mode_contradict_each_other() -> None:

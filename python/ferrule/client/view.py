@@ -101,11 +101,10 @@ class PluginView:
         """Where the plugin listens, as a gRPC target: `unix:PATH` or `HOST:PORT`; None before the first start."""
         if self._facts is None:
             return None
-        if self._facts.network != "unix":
-            return self._facts.address
-        from urllib.parse import quote
+        # Loaded late: few ask.
+        from ferrule.brokered import unix_target
 
-        return f"unix:{quote(self._facts.address)}"
+        return unix_target(self._facts.address) if self._facts.network == "unix" else self._facts.address
 
     @property
     def client_cert(self) -> str | None:
@@ -195,6 +194,9 @@ def _check_reattach(command: Sequence[Any], config: ClientConfig, reattach: Reat
     if config.tls is not None and reattach.tls is not None:
         message = "settings tls and reattach.tls are both given, expected one way to protect the connection"
         raise ConfigError(message, "Leave tls out for a plugin with one-time certificates.", CODE)
+    if reattach.owned and reattach.pid == os.getpid():
+        message = f"setting reattach.owned is True, and reattach.pid is {reattach.pid}, expected another process's"
+        raise ConfigError(message, "Leave owned out: ending the plugin would end this process.", CODE)
     if reattach.protocol_version and reattach.protocol_version not in config.protocol_versions:
         offered = ", ".join(map(str, config.protocol_versions))
         message = f"setting reattach.protocol_version is {reattach.protocol_version}, expected {offered}"

@@ -139,6 +139,8 @@ kinds! {
     TlsFailed = "tls.failed", Security, "Check that both sides agree on TLS: auto_mtls for go-plugin's own, tls for your certificates.";
     /// The socket could not be connected.
     ConnectFailed = "connect.failed", Transport, "Check that the plugin is alive and that its socket is reachable from this process.";
+    /// The socket belongs to another user.
+    ConnectStranger = "connect.stranger", Security, "Something else may be listening at this address: find out what answered. For a plugin that runs as another user on purpose, give unix_socket_group.";
     /// No connection in time.
     ConnectTimeout = "connect.timeout", ConnectTimeout, "Raise connect_timeout if the machine is slow; else the plugin does not serve.";
     /// The peer does not speak HTTP/2 as gRPC needs.

@@ -172,6 +172,7 @@ impl PluginServer {
             accepting: Box::new(move || Ok(accepting.clone())),
             session,
             transports: Transports { unix: true, tcp: true },
+            peers: self.0.settings.place.peers(),
             place: self.0.settings.place.clone(),
             backends: directory.to_owned(),
             connect_timeout: CONNECT_TIMEOUT,

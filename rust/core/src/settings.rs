@@ -10,8 +10,8 @@ use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use crate::process::Runner;
-use crate::transport::Address;
 use crate::transport::listener::SocketGroup;
+use crate::transport::{Address, Peers};
 
 /// Everything about one plugin and how to drive it. No `Debug`: environment and cookie are not for logs.
 pub struct Settings {
@@ -59,6 +59,16 @@ pub struct Settings {
     pub reattach: Option<Reattach>,
     /// Launches in the core's stead.
     pub runner: Option<Arc<dyn Runner>>,
+}
+
+impl Settings {
+    /// Whose sockets the plugin's are. A group admits another user, a runner chooses the user, and an address to attach to
+    /// was chosen by the caller.
+    #[must_use]
+    pub fn peers(&self) -> Peers {
+        let chosen = self.socket_group.is_some() || self.runner.is_some() || self.reattach.is_some();
+        if chosen { Peers::Anybody } else { Peers::OwnUser }
+    }
 }
 
 /// What a process may use; beyond it the system refuses memory, or kills.

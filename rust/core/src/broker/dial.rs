@@ -81,7 +81,7 @@ impl Broker {
 
     async fn connect_to(&self, address: &Address) -> Result<Connection, Error> {
         let ways = &self.0.ways;
-        let dialer = Dialer::new(address.clone(), ways.dialing.clone(), ways.traffic.clone());
+        let dialer = Dialer::new(address.clone(), ways.dialing.clone(), ways.traffic.clone()).limited_to(ways.peers);
         let stream = dialer.dial().await?;
         self.speak(stream, &dialer).await
     }

@@ -164,13 +164,18 @@ impl Ledger {
         now: Instant,
     ) -> Result<Outcome, Error> {
         self.check_open()?;
-        if self.listeners.contains_key(&id) {
+        if self.serves(id) {
             let message = format!("service {id} is being accepted already, expected an id from next_id()");
             return Err(Error::new(ErrorKind::BrokerRefused, message));
         }
         self.listeners.insert(id, streams);
         self.forget_stale(now);
         Ok(if self.knocks.remove(&id).is_some() { self.knocked(id, now) } else { Outcome::Kept })
+    }
+
+    /// Whether this side serves an id.
+    pub(super) fn serves(&self, id: u32) -> bool {
+        self.listeners.contains_key(&id)
     }
 
     pub(super) fn stop_listening(&mut self, id: u32) {

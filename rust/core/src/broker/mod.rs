@@ -32,7 +32,7 @@ use crate::settings::Transports;
 use crate::transport::listener::Place;
 use crate::transport::multiplex::{Arrivals, Multiplex, Turn};
 use crate::transport::terminator::{CONNECTIONS, Terminator};
-use crate::transport::{Address, Arrived, Tls, Traffic};
+use crate::transport::{Address, Arrived, Peers, Tls, Traffic};
 use crate::wake::Wake;
 
 /// A future of whoever is asked.
@@ -74,6 +74,8 @@ pub struct Ways {
     pub session: Option<Arc<Multiplex>>,
     /// By what the peer may be dialled.
     pub transports: Transports,
+    /// Whose sockets may be dialled.
+    pub peers: Peers,
     /// Where listeners listen.
     pub place: Place,
     /// A private directory, for the servers behind listeners.
@@ -135,10 +137,16 @@ impl Broker {
         broker
     }
 
-    /// An id that no listener of this side has.
+    /// An id that no listener of this side has: some families have fixed ones beside those that are given out.
     #[must_use]
     pub fn next_id(&self) -> u32 {
-        self.0.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+        let ledger = self.ledger();
+        loop {
+            let id = self.0.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            if !ledger.serves(id) {
+                return id;
+            }
+        }
     }
 
     /// Takes a message of the peer.

@@ -72,9 +72,9 @@ impl Host {
         let (address, traffic) = (handshake.address.clone(), self.0.traffic.clone());
         let tls = protection.map(|(tls, _)| tls);
         if !handshake.multiplex {
-            return Ok((Arc::new(Dialer::new(address, tls, traffic)), None));
+            return Ok((Arc::new(Dialer::new(address, tls, traffic).limited_to(self.0.settings.peers())), None));
         }
-        let plain = Dialer::new(address.clone(), None, traffic.clone());
+        let plain = Dialer::new(address.clone(), None, traffic.clone()).limited_to(self.0.settings.peers());
         let socket = self.in_time(process, &plain, plain.connect_patiently()).await?;
         let session = Arc::new(Multiplex::start(socket, Side::Client));
         Ok((Arc::new(Dialer::multiplexed(session.clone(), address, tls, traffic)), Some(session)))

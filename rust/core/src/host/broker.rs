@@ -38,6 +38,7 @@ impl Host {
             place: Place::Unix(session.directory.path().to_owned(), settings.socket_group.clone()),
             backends: session.backends().to_owned(),
             transports: settings.transports,
+            peers: settings.peers(),
             connect_timeout: settings.timeouts.connect,
             traffic: self.0.traffic.clone(),
             inbox: self.0.inbox.clone(),

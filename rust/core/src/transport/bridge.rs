@@ -20,6 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::listener::open_to_owner;
 use super::socket::Socket;
 use super::{Dialer, Stream};
 use crate::error::{Error, ErrorKind};
@@ -46,7 +47,8 @@ pub struct Bridge {
 impl Bridge {
     /// Listens on `path`, which must lie in a private directory.
     pub fn listen(path: PathBuf, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit: Duration) -> Result<Self, Error> {
-        let listener = UnixListener::bind(&path).map_err(|error| {
+        let listener = UnixListener::bind(&path).and_then(|listener| open_to_owner(&path).map(|()| listener));
+        let listener = listener.map_err(|error| {
             Error::new(
                 ErrorKind::LaunchFailed,
                 format!("the local socket {} cannot be opened: {error}", path.display()),

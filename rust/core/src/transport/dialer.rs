@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::listener::open_to_owner;
 use super::multiplex::Multiplex;
 #[cfg(unix)]
 use super::socket::Socket;
@@ -44,9 +46,19 @@ impl Tls {
     }
 }
 
+/// Whose Unix sockets are dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peers {
+    /// This user's and root's, who could do anything anyway.
+    OwnUser,
+    /// Whoever's: another user was agreed on, or somebody chose the address.
+    Anybody,
+}
+
 /// Address, protection and counters of one peer.
 pub struct Dialer {
     address: Address,
+    peers: Peers,
     session: Option<Arc<Multiplex>>,
     tls: Option<Tls>,
     traffic: Traffic,
@@ -57,7 +69,13 @@ impl Dialer {
     /// A dialer that adds what it moves to `traffic`.
     #[must_use]
     pub fn new(address: Address, tls: Option<Tls>, traffic: Traffic) -> Self {
-        Self { address, session: None, tls, traffic, last_error: LastError::default() }
+        Self { address, peers: Peers::Anybody, session: None, tls, traffic, last_error: LastError::default() }
+    }
+
+    /// The same for the sockets of certain users alone.
+    #[must_use]
+    pub fn limited_to(self, peers: Peers) -> Self {
+        Self { peers, ..self }
     }
 
     /// The same for streams of a socket that is there already.
@@ -135,7 +153,7 @@ impl Dialer {
         }
         let mut pause = Duration::from_millis(1);
         let socket = loop {
-            match connect(&self.address, self.tls.is_some()).await {
+            match connect(&self.address, self.peers, self.tls.is_some()).await {
                 // The queue of a listener that is busy: the one error of a Unix socket that means "not yet".
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::time::sleep(pause).await;
@@ -148,6 +166,9 @@ impl Dialer {
     }
 
     fn refused(&self, cause: &io::Error) -> Error {
+        if cause.get_ref().and_then(|cause| cause.downcast_ref::<Stranger>()).is_some() {
+            return Error::new(ErrorKind::ConnectStranger, format!("no connection to {}: {cause}", self.address));
+        }
         let error = Error::new(ErrorKind::ConnectFailed, format!("no connection to {}: {cause}", self.address));
         if cause.kind() != io::ErrorKind::PermissionDenied {
             return error;
@@ -186,15 +207,43 @@ impl Dialer {
 }
 
 /// One attempt at a bare socket.
-async fn connect(address: &Address, reads_ahead: bool) -> io::Result<Stream> {
+async fn connect(address: &Address, peers: Peers, reads_ahead: bool) -> io::Result<Stream> {
     match address {
         #[cfg(unix)]
-        Address::Unix(path) => Ok(Stream::new(Socket::new(UnixStream::connect(path).await?.into_std()?, reads_ahead)?)),
+        Address::Unix(path) => {
+            let socket = connect_unix(path).await?;
+            if peers == Peers::OwnUser {
+                refuse_stranger(&socket)?;
+            }
+            Ok(Stream::new(Socket::new(socket.into_std()?, reads_ahead)?))
+        }
         #[cfg(not(unix))]
         Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         Address::Tcp(address) => connect_tcp(*address, reads_ahead).await,
         Address::Name(name, port) => connect_any(&address::sockets(name, *port).await?, reads_ahead).await,
     }
+}
+
+#[cfg(unix)]
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    match UnixStream::connect(path).await {
+        // A umask that takes from the owner as well, which only the owner can mend: then once more.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && open_to_owner(path).is_ok() => {
+            UnixStream::connect(path).await
+        }
+        connected => connected,
+    }
+}
+
+/// A user who has nothing to do with the plugin; the kernel says who listens.
+#[derive(Debug, thiserror::Error)]
+#[error("it belongs to user {0}, expected user {1}, who runs this process")]
+struct Stranger(u32, u32);
+
+#[cfg(unix)]
+fn refuse_stranger(socket: &UnixStream) -> io::Result<()> {
+    let (listener, own) = (socket.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
+    if listener == own || listener == 0 { Ok(()) } else { Err(io::Error::other(Stranger(listener, own))) }
 }
 
 async fn connect_tcp(address: SocketAddr, reads_ahead: bool) -> io::Result<Stream> {

@@ -1,13 +1,16 @@
 //! Where peers knock: a socket of go-plugin's kind, and who may use it.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
+use super::private_directory::announceable;
 use super::socket::Socket;
-use super::{Address, Stream};
+use super::{Address, Peers, Stream};
 use crate::error::{Error, ErrorKind};
 
 /// Pause after an attempt to accept that failed: out of descriptors, say. The connection stays in the queue, and asking
@@ -25,6 +28,14 @@ pub enum Place {
     Unix(PathBuf, Option<SocketGroup>),
     /// On 127.0.0.1, on the first port of the range that is free; 0 to 0 for any.
     Tcp(u16, u16),
+}
+
+impl Place {
+    /// Whose sockets those of the other side are: with a group, another user's.
+    #[must_use]
+    pub fn peers(&self) -> Peers {
+        if matches!(self, Self::Unix(_, Some(_))) { Peers::Anybody } else { Peers::OwnUser }
+    }
 }
 
 /// A listening socket; its file goes away with it.
@@ -112,21 +123,34 @@ fn bind_unix(directory: &Path, group: Option<&SocketGroup>) -> io::Result<Listen
     let mut number = [0; 8];
     getrandom::fill(&mut number).map_err(|error| io::Error::other(error.to_string()))?;
     // The name that go-plugin uses: some tools look for it.
-    let path = directory.join(format!("plugin{}", u64::from_ne_bytes(number)));
+    let path = announceable(directory).join(format!("plugin{}", u64::from_ne_bytes(number)));
     let listener = UnixListener::bind(&path)?;
-    let bound = Listener { socket: Bound::Unix(listener), address: Address::Unix(path), shared: group.is_some() };
-    if let (Some(group), Address::Unix(path)) = (group, &bound.address) {
-        share(path, group, 0o660)?;
+    // Made first, so that the file goes if anything fails.
+    let address = Address::Unix(path.clone());
+    let bound = Listener { socket: Bound::Unix(listener), address, shared: group.is_some() };
+    match group {
+        Some(group) => share(&path, group, 0o660)?,
+        None => open_to_owner(&path)?,
     }
     Ok(bound)
+}
+
+/// Lets the owner use a socket: the process's umask may have taken that away as well.
+pub(super) fn open_to_owner(path: &Path) -> io::Result<()> {
+    const READ_AND_WRITE: u32 = 0o600;
+    let mut permissions = std::fs::symlink_metadata(path)?.permissions();
+    if permissions.mode() & READ_AND_WRITE == READ_AND_WRITE {
+        return Ok(());
+    }
+    permissions.set_mode(permissions.mode() | READ_AND_WRITE);
+    std::fs::set_permissions(path, permissions)
 }
 
 /// Lets a group use a socket or a directory. Nobody may put a link in its place: it lies in a directory that is ours
 /// alone, or sticky.
 pub(super) fn share(path: &Path, group: &SocketGroup, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     std::os::unix::fs::lchown(path, None, Some(group_id(group)?))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// A number is taken as it is; a name is looked up in the file that every Unix has.

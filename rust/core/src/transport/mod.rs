@@ -18,6 +18,6 @@ pub mod terminator;
 pub use address::{Address, LOOKUPS};
 pub use arrived::{Arrived, Proven};
 pub use counted::{Counted, Counters, Traffic};
-pub use dialer::{Dialer, Tls};
+pub use dialer::{Dialer, Peers, Tls};
 pub use private_directory::PrivateDirectory;
 pub use stream::Stream;

@@ -11,19 +11,31 @@ use crate::error::{Error, ErrorKind};
 /// Room that a socket's name needs after the directory: `/plugin` and up to 20 digits, within 103 bytes.
 const LONGEST_DIRECTORY: usize = 75;
 
+/// What every Unix has, with a short name.
+const FALLBACK: &str = "/tmp";
+
+/// A directory whose sockets a handshake line can name: itself, or `/tmp` for what is no text, or would end the line or
+/// the field.
+pub(super) fn announceable(directory: &Path) -> &Path {
+    let carried = directory.to_str().is_some_and(|text| !text.contains(|char: char| char == '|' || char.is_control()));
+    if carried { directory } else { Path::new(FALLBACK) }
+}
+
 /// A directory of mode 0700 with an unpredictable name, removed with all that is in it.
 #[derive(Debug)]
 pub struct PrivateDirectory(TempDir);
 
 impl PrivateDirectory {
-    /// Makes the directory under `base`, or under `/tmp` where `base` would make socket paths too long.
+    /// Makes the directory under `base`, or under `/tmp` where sockets below `base` could not be announced.
     pub fn create(base: &Path) -> Result<Self, Error> {
         const NAME_LENGTH: usize = "/ferrule-".len() + 10;
         let fits = base.as_os_str().len() + NAME_LENGTH <= LONGEST_DIRECTORY;
-        let base = if fits { base } else { Path::new("/tmp") };
-        make(base).map(Self).map_err(|error| {
-            let message = format!("no private socket directory could be made in {}: {error}", base.display());
+        let place = if fits { announceable(base) } else { Path::new(FALLBACK) };
+        make(place).map(Self).map_err(|error| {
+            let instead = if place == base { String::new() } else { format!(" instead of {}", base.display()) };
+            let message = format!("no private socket directory could be made in {}{instead}: {error}", place.display());
             Error::new(ErrorKind::LaunchFailed, message)
+                .with_hint("Set TMPDIR, or the setting unix_socket_dir, to a directory in which this user may write.")
         })
     }
 
@@ -63,11 +75,12 @@ impl Drop for PrivateDirectory {
 #[cfg(unix)]
 fn make(base: &Path) -> std::io::Result<TempDir> {
     use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new()
-        .prefix("ferrule-")
-        .rand_bytes(10)
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir_in(base)
+    let owner_only = || Permissions::from_mode(0o700);
+    let created =
+        tempfile::Builder::new().prefix("ferrule-").rand_bytes(10).permissions(owner_only()).tempdir_in(base)?;
+    // The process's umask may take from its owner as well.
+    std::fs::set_permissions(created.path(), owner_only())?;
+    Ok(created)
 }
 
 #[cfg(not(unix))]
@@ -100,5 +113,23 @@ mod tests {
         std::fs::create_dir(&long).unwrap();
         let directory = PrivateDirectory::create(&long).unwrap();
         assert!(directory.path().as_os_str().len() <= LONGEST_DIRECTORY);
+    }
+
+    #[test]
+    fn base_that_no_handshake_line_carries_falls_back() {
+        use std::os::unix::ffi::OsStrExt;
+        let base = tempfile::tempdir().unwrap();
+        for name in [&b"a|b"[..], b"a\nb", b"a\rb", b"a\x1b[1mb", b"not \xff text"] {
+            let odd = base.path().join(std::ffi::OsStr::from_bytes(name));
+            std::fs::create_dir(&odd).unwrap();
+            let directory = PrivateDirectory::create(&odd).unwrap();
+            assert_eq!(directory.path().parent(), Some(Path::new(FALLBACK)), "{}", odd.display());
+        }
+        for name in ["a#b?c%20d", "a b", "ä", "a:b"] {
+            let carried = base.path().join(name);
+            std::fs::create_dir(&carried).unwrap();
+            let directory = PrivateDirectory::create(&carried).unwrap();
+            assert_eq!(directory.path().parent(), Some(&*carried));
+        }
     }
 }
