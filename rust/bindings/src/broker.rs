@@ -1,17 +1,19 @@
 //! The broker of a host or of a plugin's side, and what it listens for.
 
-use std::sync::{Mutex, PoisonError};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ferrule_core::broker;
 use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::host::Host;
 use ferrule_core::server::PluginServer;
-use ferrule_core::transport::Address;
 use pyo3::prelude::*;
 
 use crate::channel::PassedChannelSettings;
-use crate::convert::address;
+use crate::convert::{address, location};
 use crate::errors::to_py_err;
+use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::outcome::{Outcome, run};
@@ -36,12 +38,12 @@ impl Owner {
 /// Further connections between a host and its plugin, in both directions.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Broker {
-    owner: Owner,
+    owner: ForkSafe<Owner>,
 }
 
 impl Broker {
     pub(crate) fn of(owner: Owner) -> Self {
-        Self { owner }
+        Self { owner: ForkSafe::new(owner) }
     }
 }
 
@@ -60,7 +62,7 @@ impl Broker {
         mailbox: &Mailbox,
         future: Py<PyAny>,
     ) -> PyResult<()> {
-        let ((settings, outgoing), owner) = (settings.read(None)?, self.owner.clone());
+        let ((settings, outgoing), owner) = (settings.read(None)?, Owner::clone(&self.owner));
         run(mailbox, future, async move {
             let channel = owner.broker()?.dial(service_id, settings).await?;
             Ok(Outcome::Connected(Box::new((channel, outgoing))))
@@ -76,7 +78,7 @@ impl Broker {
         mailbox: &Mailbox,
         future: Py<PyAny>,
     ) -> PyResult<()> {
-        let ((settings, outgoing), owner) = (settings.read(None)?, self.owner.clone());
+        let ((settings, outgoing), owner) = (settings.read(None)?, Owner::clone(&self.owner));
         let address = address(network, location, ErrorKind::ConnectFailed)?;
         run(mailbox, future, async move {
             let channel = owner.broker()?.dial_address(address, settings).await?;
@@ -86,33 +88,23 @@ impl Broker {
 
     /// Lets the peer dial an id; the future gets a `BrokerListener`.
     fn accept(&self, service_id: u32, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
-        let owner = self.owner.clone();
+        let owner = Owner::clone(&self.owner);
         run(mailbox, future, async move { Ok(Outcome::Listening(Box::new(owner.broker()?.accept(service_id).await?))) })
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        if io_thread::is_forked() {
-            // What it belongs to is the parent's.
-            std::mem::forget(self.owner.clone());
-        }
     }
 }
 
 /// What the peer can dial until it is closed.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct BrokerListener {
-    core: Mutex<Option<broker::BrokerListener>>,
-    backend: String,
-    address: Option<String>,
+    core: ForkSafe<Arc<Mutex<Option<broker::BrokerListener>>>>,
+    backend: PathBuf,
+    address: Option<OsString>,
 }
 
 impl BrokerListener {
     pub(crate) fn of(core: broker::BrokerListener) -> Self {
-        let backend = core.backend().display().to_string();
-        let address = core.address().map(Address::location);
-        Self { core: Mutex::new(Some(core)), backend, address }
+        let (backend, address) = (core.backend().to_owned(), core.address().map(location));
+        Self { core: ForkSafe::new(Arc::new(Mutex::new(Some(core)))), backend, address }
     }
 }
 
@@ -120,8 +112,8 @@ impl BrokerListener {
 impl BrokerListener {
     /// Path of the Unix socket on which the server behind is to listen.
     #[getter]
-    fn backend(&self) -> &str {
-        &self.backend
+    fn backend(&self) -> &OsStr {
+        self.backend.as_os_str()
     }
 
     /// How many connections of the peer there are now.
@@ -133,7 +125,7 @@ impl BrokerListener {
 
     /// A path or `IP:PORT`, as we see it; None when multiplexed.
     #[getter]
-    fn address(&self) -> Option<&str> {
+    fn address(&self) -> Option<&OsStr> {
         self.address.as_deref()
     }
 
@@ -151,12 +143,12 @@ impl BrokerListener {
 
 impl Drop for BrokerListener {
     fn drop(&mut self) {
-        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(core) = core else { return };
+        // The sockets of a forked child's are the parent's.
         if io_thread::is_forked() {
-            // The sockets are the parent's.
-            std::mem::forget(core);
-        } else {
+            return;
+        }
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(core) = core {
             // An error means that no thread can be started.
             let _ = io_thread::spawn(core.close());
         }

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::detached::detached;
+use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::metadata::pairs;
@@ -21,13 +22,13 @@ const LARGE: usize = 64 * 1024;
 /// One call. Its receiver is called without arguments when something that was asked for has happened, and at the end.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Call {
-    core: CoreCall,
+    core: ForkSafe<CoreCall>,
     receiver: Option<(Py<Mailbox>, u64)>,
 }
 
 impl Call {
     pub(crate) fn new(core: CoreCall, receiver: Option<(Py<Mailbox>, u64)>) -> Self {
-        Self { core, receiver }
+        Self { core: ForkSafe::new(core), receiver }
     }
 }
 
@@ -123,7 +124,7 @@ impl Call {
 }
 
 /// Waits in slices without holding the interpreter, so that signals are handled and other threads run.
-pub(crate) fn wait_for(py: Python<'_>, timeout: Option<f64>, wait: impl Fn(Duration) -> bool + Sync) -> PyResult<bool> {
+fn wait_for(py: Python<'_>, timeout: Option<f64>, wait: impl Fn(Duration) -> bool + Sync) -> PyResult<bool> {
     // A limit too large for a duration, infinity for one, is none.
     let limit = timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));

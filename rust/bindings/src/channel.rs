@@ -1,6 +1,5 @@
 //! A channel for Python, asynchronous or blocking: the difference is only how a call's end is waited for.
 
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,10 +18,11 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
-use crate::call::{Call, request_bytes, wait_for};
+use crate::call::{Call, request_bytes};
 use crate::convert::duration;
 use crate::detached::detached;
 use crate::errors::to_py_err;
+use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::lent::{Lent, Loan};
 use crate::mailbox::Mailbox;
@@ -106,13 +106,13 @@ pub(crate) fn authority_of(target: &str) -> String {
 /// One channel.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Channel {
-    core: CoreChannel,
+    core: ForkSafe<CoreChannel>,
     outgoing: Outgoing,
 }
 
 impl Channel {
     pub(crate) fn new(core: CoreChannel, outgoing: Outgoing) -> Self {
-        Self { core, outgoing }
+        Self { core: ForkSafe::new(core), outgoing }
     }
 }
 
@@ -172,7 +172,7 @@ impl Channel {
 
     /// Begins to connect if the channel is idle.
     fn connect(&self) -> PyResult<()> {
-        let core = self.core.clone();
+        let core = CoreChannel::clone(&self.core);
         io_thread::spawn(async move { core.connect() })
     }
 
@@ -185,28 +185,10 @@ impl Channel {
     fn watch_state(&self, last: u8, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let last = state(last)?;
         let completion = mailbox.completion(future);
-        let core = self.core.clone();
+        let core = CoreChannel::clone(&self.core);
         io_thread::spawn(async move {
             core.state_changed(last).await;
             completion.post(Ok(Outcome::Nothing));
-        })
-    }
-
-    /// Blocks until the state is another; False after `timeout` seconds.
-    #[pyo3(signature = (last, timeout))]
-    fn wait_state(&self, py: Python<'_>, last: u8, timeout: Option<f64>) -> PyResult<bool> {
-        let last = state(last)?;
-        let (sender, changed) = mpsc::channel::<()>();
-        let core = self.core.clone();
-        io_thread::spawn(async move {
-            core.state_changed(last).await;
-            drop(sender);
-        })?;
-        let changed = std::sync::Mutex::new(changed);
-        wait_for(py, timeout, |limit| {
-            // Nothing is ever sent: the channel closes when the state has changed.
-            let changed = changed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            changed.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Disconnected)
         })
     }
 
@@ -257,9 +239,9 @@ impl Channel {
             }
             // Of many at once the I/O thread sends all together.
             None if self.core.admit() && is_small(&request) => {
-                io_thread::begin(self.core.clone().run(call.clone(), request))
+                io_thread::begin(CoreChannel::clone(&self.core).run(call.clone(), request))
             }
-            None => io_thread::spawn(self.core.clone().run(call.clone(), request)),
+            None => io_thread::spawn(CoreChannel::clone(&self.core).run(call.clone(), request)),
         };
         if let (Err(_), Some((mailbox, id))) = (&begun, &receiver) {
             mailbox.bind(py).get().remove_listener(*id);

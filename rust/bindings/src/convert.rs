@@ -14,9 +14,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::detached::detached;
-use crate::errors::to_py_err;
+use crate::errors::{refused_by_system, to_py_err};
 
 /// Seconds to a duration; the Python face has checked the range.
 pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
@@ -34,11 +35,23 @@ pub(crate) fn address(network: &str, location: &str, kind: ErrorKind) -> PyResul
     Address::parse(network, location).map_err(|message| to_py_err(&Error::new(kind, message)))
 }
 
+/// Where an address is, as Python has it: a path whatever its bytes are.
+pub(crate) fn location(address: &Address) -> OsString {
+    match address {
+        Address::Unix(path) => path.as_os_str().to_owned(),
+        other => other.location().into(),
+    }
+}
+
 /// A descriptor of our own for what Python has open: Python may close its at any time, or give it away.
 pub(crate) fn reopened(descriptor: i32) -> PyResult<OwnedFd> {
     let options = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let opened = rustix::fs::open(format!("/dev/fd/{descriptor}"), options, Mode::empty());
-    Ok(opened.map_err(std::io::Error::from)?)
+    opened.map_err(|error| match error {
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => refused_by_system("descriptor", &error.into()),
+        // It is none that can be opened: the caller's mistake.
+        _ => std::io::Error::from(error).into(),
+    })
 }
 
 /// Protocol version, network, address, certificate (DER or None) of a handshake line.

@@ -29,14 +29,28 @@ static STOPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// Does `work` without the interpreter.
 pub(crate) fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
-    OUTSIDE.fetch_add(1, Ordering::SeqCst);
-    let result = py.detach(|| {
+    let _outside = Outside::new();
+    py.detach(|| {
         let result = work();
         stop_if_ending();
         result
-    });
-    OUTSIDE.fetch_sub(1, Ordering::SeqCst);
-    result
+    })
+}
+
+/// A thread that is counted, also when what it does panics.
+struct Outside;
+
+impl Outside {
+    fn new() -> Self {
+        OUTSIDE.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        OUTSIDE.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 fn stop_if_ending() {

@@ -25,6 +25,11 @@ pub(crate) fn to_py_err(error: &Error) -> PyErr {
     })
 }
 
+/// What the operating system could not provide: an error of ours, since programs catch those, at the first use as well.
+pub(crate) fn refused_by_system(what: &str, cause: &std::io::Error) -> PyErr {
+    to_py_err(&Error::new(ErrorKind::LaunchFailed, format!("the operating system provides no {what}: {cause}")))
+}
+
 /// Every kind of error the core can report: its code and the name of its class. For tests and documentation.
 #[pyfunction]
 pub(crate) fn error_kinds() -> Vec<(&'static str, &'static str)> {

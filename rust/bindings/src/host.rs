@@ -17,6 +17,7 @@ use pyo3::types::PyBytes;
 use crate::broker::{Broker, Owner};
 use crate::channel::{Channel, PassedChannelSettings};
 use crate::convert::duration;
+use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::outcome::{Outcome, run};
@@ -39,7 +40,7 @@ const LINES_PER_BATCH: usize = 256;
 /// below `wanted_level` in their own time.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Host {
-    core: CoreHost,
+    core: ForkSafe<CoreHost>,
     id: u64,
     mailbox: Py<Mailbox>,
     listener: u64,
@@ -59,13 +60,13 @@ impl Host {
         let settings = Settings::try_from(settings)?;
         let (listener, wake) = mailbox.get().listener(listener);
         let core = CoreHost::new(settings, wake, wanted_level.map(level));
-        Ok(Self { core, id: NEXT.fetch_add(1, Ordering::Relaxed), mailbox, listener })
+        Ok(Self { core: ForkSafe::new(core), id: NEXT.fetch_add(1, Ordering::Relaxed), mailbox, listener })
     }
 
     /// Launches the plugin; the future gets `Facts`.
     fn start(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
-        live().insert(self.id, self.core.clone());
-        let (core, id) = (self.core.clone(), self.id);
+        live().insert(self.id, CoreHost::clone(&self.core));
+        let (core, id) = (CoreHost::clone(&self.core), self.id);
         let begun = run(mailbox, future, async move {
             let result = core.start().await;
             if result.is_err() {
@@ -81,13 +82,13 @@ impl Host {
 
     /// Stops the plugin by the ladder; the future gets a `StopReport`.
     fn stop(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
-        let core = self.core.clone();
+        let core = CoreHost::clone(&self.core);
         run(mailbox, future, async move { Ok(Outcome::Stopped(core.stop().await)) })
     }
 
     /// Gives everything back, also during a start; the future gets None.
     fn close(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
-        let (core, id) = (self.core.clone(), self.id);
+        let (core, id) = (CoreHost::clone(&self.core), self.id);
         run(mailbox, future, async move {
             core.close().await;
             live().remove(&id);
@@ -95,9 +96,10 @@ impl Host {
         })
     }
 
-    /// The same for a plugin that was stopped, which has nothing left to wait for; False if it has.
+    /// The same where there is nothing left to wait for: the plugin was stopped, or its start could not even begin or has
+    /// failed. False if there is.
     fn close_at_once(&self) -> bool {
-        let closed = self.core.close_at_once();
+        let closed = !live().contains_key(&self.id) || self.core.close_at_once();
         if closed {
             live().remove(&self.id);
         }
@@ -107,7 +109,7 @@ impl Host {
     /// The same without waiting for it: for a client that was forgotten.
     fn abandon(&self) -> PyResult<()> {
         self.forget_listener();
-        let (core, id) = (self.core.clone(), self.id);
+        let (core, id) = (CoreHost::clone(&self.core), self.id);
         io_thread::spawn(async move {
             core.close().await;
             live().remove(&id);
@@ -116,7 +118,7 @@ impl Host {
 
     /// Waits for the plugin's end; the future gets its exit status, or None where unknown or never launched.
     fn exited(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
-        let core = self.core.clone();
+        let core = CoreHost::clone(&self.core);
         run(mailbox, future, async move { Ok(Outcome::Exited(core.exited().await.unwrap_or(ExitStatus::Unknown))) })
     }
 
@@ -142,7 +144,7 @@ impl Host {
         if self.core.broker().is_none() {
             return Err(PyRuntimeError::new_err("the plugin is not ready"));
         }
-        Ok(Broker::of(Owner::Host(self.core.clone())))
+        Ok(Broker::of(Owner::Host(CoreHost::clone(&self.core))))
     }
 
     /// Exit status as `subprocess` has it, or None.

@@ -16,10 +16,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use ferrule_core::grpc::driver::drive_here;
 use ferrule_core::transport::LOOKUPS;
 
-use pyo3::PyResult;
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
+
+use crate::errors::refused_by_system;
 
 /// For what cannot be done without blocking: looking up names, and, always with two of its own, decompressing large messages.
 const BLOCKING_THREADS: usize = LOOKUPS + 2;
@@ -133,27 +135,53 @@ pub(crate) fn entered<R>(act: impl FnOnce() -> R) -> PyResult<R> {
     Ok(act())
 }
 
+/// Whether the I/O thread exists, or is being started.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+/// Whether it does so in a process of which this one is a fork.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
 /// Whether this process is a fork of the one that has the I/O thread.
+///
+/// Told without a lock, which that thread may have held at the fork, and without a system call: every call asks.
+#[pyfunction]
 pub(crate) fn is_forked() -> bool {
-    let place = IO_THREAD.lock().unwrap_or_else(PoisonError::into_inner);
-    place.as_ref().is_some_and(|thread| thread.process_id != process::id())
+    // ORDERING: set while the process has one thread alone.
+    FORKED.load(Ordering::Relaxed)
+}
+
+/// For the interpreter's functions after a fork, in the child.
+#[pyfunction]
+pub(crate) fn after_fork() {
+    // ORDERING: a fork on another thread comes before or after the store as a whole.
+    if BEGUN.load(Ordering::SeqCst) {
+        FORKED.store(true, Ordering::Relaxed);
+    }
 }
 
 fn with_thread<R>(act: impl FnOnce(&IoThread) -> R) -> PyResult<R> {
+    if is_forked() {
+        return Err(forked());
+    }
     let mut place = IO_THREAD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(thread) = place.as_ref() {
-        if thread.process_id != process::id() {
-            return Err(PyRuntimeError::new_err(
-                "ferrule was used before this process was forked, and its I/O thread exists only in the parent. \
-                 Start plugins and open channels after the fork, or have multiprocessing use the start method \"spawn\".",
-            ));
-        }
-        return Ok(act(thread));
+        // A fork that the interpreter did not hear of.
+        return if thread.process_id == process::id() { Ok(act(thread)) } else { Err(forked()) };
     }
-    Ok(act(place.insert(start()?)))
+    BEGUN.store(true, Ordering::SeqCst);
+    let started = start();
+    BEGUN.store(started.is_ok(), Ordering::SeqCst);
+    let thread = started.map_err(|error| refused_by_system("thread for input and output", &error))?;
+    Ok(act(place.insert(thread)))
 }
 
-fn start() -> PyResult<IoThread> {
+fn forked() -> PyErr {
+    PyRuntimeError::new_err(
+        "ferrule was used before this process was forked, and its I/O thread exists only in the parent. \
+         Start plugins and open channels after the fork, or have multiprocessing use the start method \"spawn\".",
+    )
+}
+
+fn start() -> std::io::Result<IoThread> {
     let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let handle = runtime.handle().clone();
     let desk = Arc::new(Desk::default());

@@ -6,6 +6,7 @@ mod channel;
 mod convert;
 mod detached;
 mod errors;
+mod fork_safe;
 mod frames;
 mod host;
 mod identity;
@@ -14,6 +15,7 @@ mod lent;
 mod mailbox;
 mod metadata;
 mod outcome;
+mod panics;
 mod reattach;
 mod runner;
 mod server;
@@ -36,12 +38,14 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    panics::tame(module.py())?;
     module.add("__version__", ferrule_core::VERSION)?;
     module.add_class::<mailbox::Mailbox>()?;
     module.add_class::<host::Host>()?;
     module.add_class::<broker::Broker>()?;
     module.add_class::<broker::BrokerListener>()?;
     module.add_class::<runner::RunnerDesk>()?;
+    module.add_class::<runner::LaunchOrder>()?;
     module.add_class::<server::PluginServer>()?;
     module.add_class::<server::ServerFacts>()?;
     module.add_class::<server::BrokerStream>()?;
@@ -52,10 +56,15 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<outcome::StopReport>()?;
     module.add_class::<frames::FrameDecoder>()?;
     module.add_class::<stream::Stream>()?;
+    let after_fork = PyDict::new(module.py());
+    after_fork.set_item("after_in_child", wrap_pyfunction!(io_thread::after_fork, module)?)?;
+    module.py().import("os")?.call_method("register_at_fork", (), Some(&after_fork))?;
+    module.add_function(wrap_pyfunction!(io_thread::is_forked, module)?)?;
     let stop_other_threads = wrap_pyfunction!(detached::stop_other_threads, module)?;
     // First registered, hence last to run.
     module.py().import("atexit")?.call_method1("register", (stop_other_threads,))?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
+    module.add_function(wrap_pyfunction!(panics::provoke_panic, module)?)?;
     module.add_function(wrap_pyfunction!(errors::error_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(frames::encode_frame, module)?)?;
     module.add_function(wrap_pyfunction!(channel::authority_of, module)?)?;

@@ -14,8 +14,9 @@ use ferrule_core::wake::Wake;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::errors::to_exception;
+use crate::errors::{refused_by_system, to_exception};
 use crate::outcome::Outcome;
+use crate::panics;
 
 /// Outcomes handled per wake-up; the rest waits for the loop's next turn, so that a flood cannot starve the loop.
 const BATCH: usize = 1024;
@@ -218,8 +219,9 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if !self.posted {
-            let error =
-                Error::new(ErrorKind::Cancelled, "the operation was abandoned by the I/O thread; please report this");
+            let what = panics::take_latest().unwrap_or_else(|| "it has ended".to_owned());
+            let message = format!("the operation was abandoned by the I/O thread: {what}; please report this");
+            let error = Error::new(ErrorKind::Cancelled, message);
             self.shared.post(Letter::Done(self.id, Err(error)));
         }
     }
@@ -236,7 +238,8 @@ struct Bell {
 impl Bell {
     fn new() -> PyResult<Self> {
         use rustix::event::{EventfdFlags, eventfd};
-        let reader = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(std::io::Error::from)?;
+        let reader = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| refused_by_system("eventfd", &error.into()))?;
         Ok(Self { reader })
     }
 
@@ -249,10 +252,14 @@ impl Bell {
 #[cfg(not(target_os = "linux"))]
 impl Bell {
     fn new() -> PyResult<Self> {
-        let (reader, writer) = rustix::pipe::pipe().map_err(std::io::Error::from)?;
+        Self::from_pipe().map_err(|error| refused_by_system("pipe", &error.into()))
+    }
+
+    fn from_pipe() -> rustix::io::Result<Self> {
+        let (reader, writer) = rustix::pipe::pipe()?;
         for end in [&reader, &writer] {
-            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC).map_err(std::io::Error::from)?;
-            rustix::io::ioctl_fionbio(end, true).map_err(std::io::Error::from)?;
+            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
+            rustix::io::ioctl_fionbio(end, true)?;
         }
         Ok(Self { reader, writer })
     }

@@ -1,5 +1,7 @@
 //! Results of operations: plain Rust values until they are on the thread that holds the interpreter.
 
+use std::ffi::OsString;
+
 use ferrule_core::error::Error;
 use ferrule_core::grpc::channel;
 use ferrule_core::process::{ExitStatus, stop};
@@ -9,6 +11,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::broker::BrokerListener;
 use crate::channel::{Channel, Outgoing};
+use crate::convert::location;
 use crate::errors::to_py_err;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
@@ -75,8 +78,8 @@ impl Facts {
 
     /// Socket path, or `HOST:PORT`.
     #[getter]
-    fn address(&self) -> String {
-        self.0.address.location()
+    fn address(&self) -> OsString {
+        location(&self.0.address)
     }
 
     /// The plugin's certificate as DER, if it announced one.

@@ -1,6 +1,8 @@
 //! A runner that Python implements: the core's requests wait here until Python has answered them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,10 +11,12 @@ use ferrule_core::process::{Answer, ExitStatus, Order, Runner, Running};
 use ferrule_core::transport::Address;
 use ferrule_core::wake::Wake;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyTuple;
 use tokio::sync::oneshot;
 
-use crate::convert::{address, reopened};
+use crate::convert::{address, location, reopened};
+use crate::fork_safe::ForkSafe;
+use crate::io_thread;
 use crate::mailbox::Mailbox;
 
 /// What the core asks.
@@ -116,14 +120,14 @@ impl Runner for PythonRunner {
 /// Where the core's requests for a runner wait. `listener` is called without arguments when [`RunnerDesk::take`] has some.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct RunnerDesk {
-    shared: Arc<Shared>,
+    shared: ForkSafe<Arc<Shared>>,
     mailbox: Py<Mailbox>,
     listener: u64,
 }
 
 impl RunnerDesk {
     pub(crate) fn runner(&self) -> Arc<dyn Runner> {
-        Arc::new(PythonRunner(self.shared.clone()))
+        Arc::new(PythonRunner(Arc::clone(&self.shared)))
     }
 
     fn answer_with(&self, request: u64, answer: Result<Reply, Error>) {
@@ -141,7 +145,7 @@ impl RunnerDesk {
     fn new(mailbox: Py<Mailbox>, listener: Py<PyAny>) -> Self {
         let (listener, wake) = mailbox.get().listener(listener);
         let shared = Shared { last: AtomicU64::new(1), state: Mutex::default(), wake };
-        Self { shared: Arc::new(shared), mailbox, listener }
+        Self { shared: ForkSafe::new(Arc::new(shared)), mailbox, listener }
     }
 
     /// Requests as (number, kind, payload).
@@ -186,6 +190,9 @@ impl RunnerDesk {
 
     /// No more calls of the listener; whoever still waits is told.
     fn close(&self) {
+        if io_thread::is_forked() {
+            return;
+        }
         self.mailbox.get().remove_listener(self.listener);
         let mut state = self.shared.lock();
         state.closed = true;
@@ -195,23 +202,44 @@ impl RunnerDesk {
     }
 }
 
+/// What a runner is to start. No dict: its environment must not show in tracebacks.
+#[pyclass(frozen, module = "ferrule._core")]
+pub(crate) struct LaunchOrder(Order);
+
+#[pymethods]
+impl LaunchOrder {
+    /// The program and its arguments.
+    #[getter]
+    fn command(&self) -> &[OsString] {
+        &self.0.command
+    }
+
+    /// The plugin's whole environment.
+    #[getter]
+    fn environment(&self) -> &BTreeMap<OsString, OsString> {
+        &self.0.environment
+    }
+
+    /// The plugin's working directory, or None for the host's.
+    #[getter]
+    fn cwd(&self) -> Option<&OsStr> {
+        self.0.working_directory.as_deref().map(Path::as_os_str)
+    }
+
+    /// The private directory for sockets.
+    #[getter]
+    fn socket_directory(&self) -> &OsStr {
+        self.0.socket_directory.as_os_str()
+    }
+}
+
 impl Request {
     fn into_python(self, py: Python<'_>, number: u64) -> PyResult<Bound<'_, PyTuple>> {
         match self {
-            Self::Start(order) => {
-                let payload = PyDict::new(py);
-                payload.set_item("command", &order.command)?;
-                payload.set_item("environment", &order.environment)?;
-                payload.set_item(
-                    "cwd",
-                    order.working_directory.as_ref().map(|directory| directory.display().to_string()),
-                )?;
-                payload.set_item("socket_directory", order.socket_directory.display().to_string())?;
-                (number, "start", payload).into_pyobject(py)
-            }
+            Self::Start(order) => (number, "start", LaunchOrder(*order)).into_pyobject(py),
             Self::Signal(force) => (number, if force { "kill" } else { "terminate" }, py.None()).into_pyobject(py),
             Self::Translate(direction, address) => {
-                (number, direction, (address.network(), address.location())).into_pyobject(py)
+                (number, direction, (address.network(), location(&address))).into_pyobject(py)
             }
         }
     }

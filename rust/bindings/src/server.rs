@@ -1,5 +1,6 @@
 //! A plugin's side for Python.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use ferrule_core::broker::Broker as CoreBroker;
@@ -10,7 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::broker::{Broker, Owner};
+use crate::convert::location;
 use crate::errors::to_py_err;
+use crate::fork_safe::ForkSafe;
 use crate::host::{Batch, take_batch};
 use crate::io_thread;
 use crate::mailbox::Mailbox;
@@ -61,7 +64,7 @@ impl TryFrom<PassedServerSettings> for Settings {
 /// The socket that a host dials. `listener` is called without arguments when [`PluginServer::take`] has something.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct PluginServer {
-    core: CoreServer,
+    core: ForkSafe<CoreServer>,
     mailbox: Py<Mailbox>,
     listener: u64,
 }
@@ -72,19 +75,19 @@ impl PluginServer {
     fn new(settings: PassedServerSettings, mailbox: Py<Mailbox>, listener: Py<PyAny>) -> PyResult<Self> {
         let settings = Settings::try_from(settings)?;
         let (listener, wake) = mailbox.get().listener(listener);
-        Ok(Self { core: CoreServer::new(settings, wake), mailbox, listener })
+        Ok(Self { core: ForkSafe::new(CoreServer::new(settings, wake)), mailbox, listener })
     }
 
     /// Listens; the future gets `ServerFacts`.
     fn start(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
-        let core = self.core.clone();
+        let core = CoreServer::clone(&self.core);
         run(mailbox, future, async move { Ok(Outcome::Serving(Box::new(core.start().await?))) })
     }
 
     /// Ends all connections and gives everything back; the future gets None.
     fn close(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         self.mailbox.get().remove_listener(self.listener);
-        let core = self.core.clone();
+        let core = CoreServer::clone(&self.core);
         run(mailbox, future, async move {
             core.close().await;
             Ok(Outcome::Nothing)
@@ -93,7 +96,7 @@ impl PluginServer {
 
     /// The plugin's broker.
     fn broker(&self) -> Broker {
-        Broker::of(Owner::Server(self.core.clone()))
+        Broker::of(Owner::Server(CoreServer::clone(&self.core)))
     }
 
     /// Carries the broker's messages from now on; the server must be started.
@@ -101,7 +104,7 @@ impl PluginServer {
         let broker = self.core.broker().ok_or_else(|| PyRuntimeError::new_err("the server is not started"))?.clone();
         let (listener, wake) = mailbox.get().listener(listener);
         broker.carry_by(Some(wake));
-        Ok(BrokerStream { broker, mailbox, listener })
+        Ok(BrokerStream { broker: ForkSafe::new(broker), mailbox, listener })
     }
 
     /// Hands over remarks about those who were refused, as `Host.take` does.
@@ -112,11 +115,9 @@ impl PluginServer {
 
 impl Drop for PluginServer {
     fn drop(&mut self) {
-        let core = self.core.clone();
-        if io_thread::is_forked() {
-            // Sockets and directory are the parent's.
-            std::mem::forget(core);
-        } else {
+        // Sockets and directory of a forked child's are the parent's.
+        if !io_thread::is_forked() {
+            let core = CoreServer::clone(&self.core);
             // Closed already, as a rule; else nobody could any more. An error means that no thread can be started.
             let _ = io_thread::spawn(async move { core.close().await });
         }
@@ -143,8 +144,8 @@ impl ServerFacts {
 
     /// Socket path, or `IP:PORT`.
     #[getter]
-    fn address(&self) -> String {
-        self.0.address.location()
+    fn address(&self) -> OsString {
+        location(&self.0.address)
     }
 
     /// Path of the Unix socket on which the server behind is to listen.
@@ -163,7 +164,7 @@ impl ServerFacts {
 /// The messages of one `plugin.GRPCBroker/StartStream` call.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct BrokerStream {
-    broker: CoreBroker,
+    broker: ForkSafe<CoreBroker>,
     mailbox: Py<Mailbox>,
     listener: u64,
 }

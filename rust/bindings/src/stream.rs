@@ -14,6 +14,7 @@ use pyo3::types::PyBytes;
 
 use crate::convert;
 use crate::errors::to_py_err;
+use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::outcome::Outcome;
@@ -25,9 +26,9 @@ type Arrivals<'py> = (Vec<Bound<'py, PyBytes>>, usize, bool, bool, Option<String
 /// One connection. `listener` is called without arguments when [`Stream::take`] has something.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Stream {
-    duplex: Duplex,
+    duplex: ForkSafe<Duplex>,
     traffic: Traffic,
-    dialer: Arc<Dialer>,
+    dialer: ForkSafe<Arc<Dialer>>,
     mailbox: Py<Mailbox>,
     listener: u64,
 }
@@ -49,13 +50,13 @@ impl Stream {
         let traffic = Traffic::default();
         let dialer = Arc::new(Dialer::new(address, tls, traffic.clone()));
         let (listener, wake) = mailbox.get().listener(listener);
-        Ok(Self { duplex: Duplex::new(wake), traffic, dialer, mailbox, listener })
+        Ok(Self { duplex: ForkSafe::new(Duplex::new(wake)), traffic, dialer: ForkSafe::new(dialer), mailbox, listener })
     }
 
     /// Connects; the future gets None.
     fn connect(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let completion = mailbox.completion(future);
-        let (duplex, dialer) = (self.duplex.clone(), self.dialer.clone());
+        let (duplex, dialer) = (Duplex::clone(&self.duplex), Arc::clone(&self.dialer));
         io_thread::spawn(async move {
             let dialled = tokio::select! {
                 dialled = dialer.dial() => dialled,
@@ -86,8 +87,11 @@ impl Stream {
         self.duplex.pause(paused);
     }
 
-    /// Ends the connection at once.
+    /// Ends the connection at once. In a forked child it is the parent's.
     fn close(&self) {
+        if io_thread::is_forked() {
+            return;
+        }
         self.mailbox.get().remove_listener(self.listener);
         self.duplex.close();
     }
