@@ -142,7 +142,12 @@ class GRPCBroker:
         return served
 
     async def close(self) -> None:
-        """Ends everything that was opened here, also calls that run. Called by the client or server."""
+        """Ends everything that was opened here, also calls that run. Called by the client or server.
+
+        In a forked child it does nothing, and so do the listeners and servers: all is the parent's.
+        """
+        if _core.is_forked():
+            return
         await asyncio.gather(*(channel.close() for channel in list(self._channels)))
         await asyncio.gather(*(server.stop() for server in list(self._servers)))
         await asyncio.gather(*(listener.close() for listener in list(self._listeners)))
@@ -176,8 +181,9 @@ class BrokerListener(ListenerView):
 
     async def close(self) -> None:
         """Lets nobody dial any more, ends the connections, and removes the socket; does nothing if it is closed."""
-        self._forget(self)
-        await outcome(self._core.close)
+        if not _core.is_forked():
+            self._forget(self)
+            await outcome(self._core.close)
 
 
 class BrokerServer:
@@ -208,6 +214,8 @@ class BrokerServer:
         Args:
             grace: Seconds for calls that run; default None, they are cancelled at once.
         """
+        if _core.is_forked():
+            return
         try:
             await self._server.stop(grace)
         finally:

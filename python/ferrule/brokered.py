@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ferrule import _core
 
-__all__ = ["SERVER_OPTIONS", "ListenerView", "checked_id", "listen", "network_of", "start", "unreached"]
+__all__ = ["SERVER_OPTIONS", "ListenerView", "checked_id", "listen", "network_of", "start", "unix_target", "unreached"]
 
 _SERVICE_ID = whole_number(0, 2**32 - 1)
 _UNLIMITED = -1
@@ -72,6 +73,11 @@ def unreached(sub_id: int, error: TransportError) -> ProtocolError:
     return ProtocolError(f"the brokered service {sub_id} was not reached: {error.message}", error.hint, error.code)
 
 
+def unix_target(path: str | os.PathLike[str]) -> str:
+    """A socket as gRPC takes it: the path is part of a URI."""
+    return f"unix:{quote(os.fsencode(path))}"
+
+
 class ListenerView:
     """What is known of an id that the other side can dial."""
 
@@ -80,8 +86,7 @@ class ListenerView:
     @property
     def target(self) -> str:
         """Where the server is to listen, for its `add_insecure_port`: a socket in a directory of this user's."""
-        # gRPC reads the path as part of a URI.
-        return f"unix:{quote(self._core.backend)}"
+        return unix_target(self._core.backend)
 
     @property
     def address(self) -> str | None:

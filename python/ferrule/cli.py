@@ -40,6 +40,7 @@ from ferrule import families
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ProtocolError, RPCPluginError
 from ferrule.reflection import ServerReflection
+from ferrule.secrecy import forgetful
 
 __all__ = ["main"]
 
@@ -68,6 +69,7 @@ examples:
 """
 
 
+@forgetful
 def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any] = RPCPluginClient) -> int:
     """Run the command line.
 

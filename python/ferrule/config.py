@@ -11,6 +11,7 @@ from ferrule import rules
 from ferrule.errors import ConfigError
 from ferrule.integrity import SecureConfig
 from ferrule.logs import OutputTarget
+from ferrule.secrecy import forgetful, forgetful_init
 from ferrule.tls import TLSConfig
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class KeepalivePolicy:
         rules.check_fields(self, "keepalive.")
 
 
+@forgetful_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
     """All settings of a client. Without any, they are Terraform's, and any provider binary starts.
@@ -159,7 +161,8 @@ class ClientConfig:
         unix_socket_group: Group that may connect to the plugin's sockets, its name or number; default None, only the
             user who runs the plugin.
         unix_socket_dir: Where the private directory of the plugin's sockets is made; default None, the temporary
-            directory. A path above 56 bytes leaves too little room for a socket's name, and `/tmp` is taken.
+            directory. A path above 56 bytes leaves too little room for a socket's name, and one with `|`, control
+            characters or bytes that are no UTF-8 fits into no handshake line: then `/tmp` is taken.
         max_memory_bytes: Largest address space of the plugin, in bytes (RLIMIT_AS); default None, the host's limit. A
             Go plugin reserves far more than it uses: 1 to 2 GB. Linux only, as is the next.
         max_cpu_seconds: Seconds of CPU time after which the system ends the plugin (RLIMIT_CPU: SIGXCPU, and SIGKILL a
@@ -233,6 +236,7 @@ class ClientConfig:
                 raise ConfigError(message, f"Leave {name} out, and have the runner see to it.", rules.CODE)
 
     @classmethod
+    @forgetful
     def of(cls, config: "ClientConfig | Mapping[str, Any] | None") -> "ClientConfig":
         """A configuration from whatever form a caller has it in.
 

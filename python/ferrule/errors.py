@@ -36,6 +36,8 @@ __all__ = [
     "StartTimeoutError",
     "TransportError",
     "error_from_core",
+    "panic_text",
+    "refused_by_system",
 ]
 
 SHOWN_TAIL_LINES = 10
@@ -182,6 +184,23 @@ def error_from_core(
     """
     exception = CLASS_BY_NAME.get(class_name, RPCPluginError)
     return exception(message, hint or None, code or None, exit_status=exit_status, stderr_tail=stderr_tail)
+
+
+def panic_text(panic: BaseException) -> str:
+    """What an exception says that a panic of the core became: a RuntimeError, and always a bug of ours."""
+    return f"a bug in ferrule's core: {', '.join(map(str, panic.args))}; please report this"
+
+
+def refused_by_system(what: str, error: Exception, hint: str | None = None) -> LaunchError:
+    """The error for what the operating system could not provide, as the core has it for its own needs.
+
+    Args:
+        what: What was wanted.
+        error: How that was refused.
+        hint: What to try; default None, to look at the limits.
+    """
+    message = f"the operating system provides no {what}: {error}"
+    return LaunchError(message, hint or "Check the limits of open files and processes.", "launch.failed")
 
 
 def _ending(exit_status: int) -> str:

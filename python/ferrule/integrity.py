@@ -10,7 +10,7 @@ from ferrule import _core
 from ferrule.errors import ConfigError, LaunchError, SecurityError
 from ferrule.rules import CODE, Rule, check_fields
 
-__all__ = ["CheckedProgram", "SecureConfig", "find_program"]
+__all__ = ["CheckedProgram", "SecureConfig", "find_program", "search_path"]
 
 # Shorter output of a hash whose length is free could be forged by trying.
 _SHORTEST_FREE_BYTES = 16
@@ -148,15 +148,20 @@ def _digest(descriptor: int, secure: SecureConfig) -> bytes:
     return computed
 
 
-def find_program(program: str, directory: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> str:
+def search_path(environment: Mapping[str, str]) -> str:
+    """Where programs are looked up: PATH in the caller's variables for the plugin, or else this process's."""
+    return environment.get("PATH", os.environ.get("PATH", os.defpath))
+
+
+def find_program(program: str, directory: str | os.PathLike[str] | None, path: str) -> str:
     """The file that a command names, by the rules by which the core finds it.
 
     Args:
         program: First element of the command: with a slash a path, else a name to look up.
         directory: The plugin's working directory, to which a relative path belongs; None for this process's.
-        environment: The caller's variables for the plugin, whose PATH wins over this process's.
+        path: What `search_path` returned.
 
     Raises:
         LaunchError: There is none.
     """
-    return _core.find_program(program, directory, environment.get("PATH", os.environ.get("PATH", os.defpath)))
+    return _core.find_program(program, directory, path)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from ferrule import _core, rules
 from ferrule.errors import ConfigError
+from ferrule.secrecy import Sealed, forgetful, forgetful_init
 
 __all__ = ["ReattachConfig", "ReattachTLS"]
 
@@ -35,6 +36,7 @@ def _grpc(value: Any) -> str:
 PEM = rules.text("PEM text", secret=True)
 
 
+@forgetful_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReattachTLS:
     """The one-time certificates of a plugin's first host, without which a plugin with AutoMTLS lets nobody in.
@@ -58,6 +60,7 @@ class ReattachTLS:
         rules.check_fields(self, "reattach.tls.")
 
 
+@forgetful_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReattachConfig:
     """A plugin that somebody else started: where it listens and what it speaks.
@@ -106,6 +109,7 @@ class ReattachConfig:
             raise ConfigError(message, "A plugin in test mode belongs to whoever started it.", rules.CODE)
 
     @classmethod
+    @forgetful
     def from_json(cls, text: str) -> Self:
         """Reads one configuration, with go-plugin's names in any case.
 
@@ -125,18 +129,19 @@ class ReattachConfig:
                 False. Keep such text from logs, and from files that others may read.
         """
         tls = self.tls if include_secrets else None
-        fields = {
-            "protocol": self.protocol,
-            "protocol_version": self.protocol_version,
-            "network": self.network,
-            "address": self.address,
-            "pid": self.pid,
-            "test": self.test,
-            "tls": None if tls is None else _plain(tls),
-        }
+        fields = Sealed(
+            protocol=self.protocol,
+            protocol_version=self.protocol_version,
+            network=self.network,
+            address=self.address,
+            pid=self.pid,
+            test=self.test,
+            tls=None if tls is None else _sealed(tls),
+        )
         return _core.format_reattach_config(fields)
 
     @classmethod
+    @forgetful
     def from_environment(cls, provider: str | None = None, environ: Mapping[str, str] | None = None) -> Self:
         """A Terraform provider that runs under a debugger, from the variable `TF_REATTACH_PROVIDERS`.
 
@@ -172,23 +177,22 @@ class ReattachConfig:
         """The same without certificates and key."""
         return replace(self, tls=None)
 
-    def core_settings(self) -> dict[str, Any]:
+    def core_settings(self) -> Sealed:
         """The core's setting `reattach`."""
         tls = self.tls
-        return {
-            "network": self.network,
-            "address": self.address,
-            "pid": self.pid,
-            "protocol_version": self.protocol_version,
-            "owned": self.owned,
-            "identity": None if tls is None else (tls.certificate, tls.private_key),
-            "server_certificate": None if tls is None else tls.server_certificate,
-        }
+        return Sealed(
+            network=self.network,
+            address=self.address,
+            pid=self.pid,
+            protocol_version=self.protocol_version,
+            owned=self.owned,
+            identity=None if tls is None else (tls.certificate, tls.private_key),
+            server_certificate=None if tls is None else tls.server_certificate,
+        )
 
 
-def _plain(tls: ReattachTLS) -> dict[str, str]:
-    names = ("certificate", "private_key", "server_certificate")
-    return {name: getattr(tls, name) for name in names}
+def _sealed(tls: ReattachTLS) -> Sealed:
+    return Sealed(certificate=tls.certificate, private_key=tls.private_key, server_certificate=tls.server_certificate)
 
 
 def _source(address: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ferrule.rules import Environment
+from ferrule.secrecy import forgetful
 
 if TYPE_CHECKING:
     import subprocess
@@ -152,18 +153,19 @@ class SubprocessRunner:
         """
         return self._spawn(launch)
 
+    @forgetful
     def _spawn(self, launch: RunnerLaunch) -> RunningPlugin:
         # What only those load who have a runner.
         from subprocess import Popen
 
-        from ferrule.integrity import find_program
+        from ferrule.integrity import find_program, search_path
 
         command = [os.fspath(word) for word in self.command(launch)]
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             (stdout, stdout_write), (stderr, stderr_write) = _pipe(ours, theirs), _pipe(ours, theirs)
             process = Popen(
                 command,
-                executable=find_program(command[0], launch.cwd, launch.environment),
+                executable=find_program(command[0], launch.cwd, search_path(launch.environment)),
                 stdout=stdout_write,
                 stderr=stderr_write,
                 cwd=launch.cwd,

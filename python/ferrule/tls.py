@@ -1,11 +1,13 @@
 """The caller's own certificates: the setting `tls`."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from ferrule.errors import ConfigError
-from ferrule.rules import CODE, Rule, check_fields, optional, text
+from ferrule.rules import CODE, Rule, check, check_fields, nested, optional, text
+from ferrule.secrecy import forgetful, forgetful_init
 
 Pem: TypeAlias = "str | bytes | os.PathLike[str]"
 """PEM itself, as text or bytes, or the path of a PEM file; a str that contains `-----BEGIN` is PEM."""
@@ -34,6 +36,7 @@ def pem(what: str) -> Rule:
     return Rule(f"{what}: PEM, or the path of a PEM file", _read_pem, secret=True)
 
 
+@forgetful_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSConfig:
     """Certificates of the caller's own, in place of AutoMTLS's one-time pair.
@@ -63,6 +66,20 @@ class TLSConfig:
         def __init__(
             self, *, ca: Pem, certificate: Pem | None = None, key: Pem | None = None, server_name: str = "localhost"
         ) -> None: ...
+
+    @classmethod
+    @forgetful
+    def of(cls, tls: "TLSConfig | Mapping[str, Any] | None") -> "TLSConfig | None":
+        """Certificates from whatever form a caller has them in.
+
+        Args:
+            tls: Certificates, a mapping of their settings, or None, which stays None.
+
+        Raises:
+            ConfigError: A setting is unknown or does not fit.
+        """
+        checked: TLSConfig | None = check("tls", tls, optional(nested(cls, "tls.", secret=True)))
+        return checked
 
     def __post_init__(self) -> None:
         check_fields(self, "tls.")

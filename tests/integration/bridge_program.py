@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import functools
 import multiprocessing
 import os
 import sys
@@ -128,6 +129,7 @@ def fork(loop_name: str, command: list[str]) -> None:
                 client.shutdown_plugin,
                 client.wait_exited,
                 client.close,
+                functools.partial(client.__aexit__, None, None, None),
             ):
                 attempt_in_child(attempt, loop_name)
             del client

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import multiprocessing
 import os
@@ -159,6 +160,7 @@ def fork(command: list[str]) -> None:
             client.shutdown_plugin,
             client.wait_exited,
             client.close,
+            functools.partial(client.__exit__, None, None, None),
         ):
             attempt(work)
         say("threads", threads, threading.active_count())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import threading
 import types
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from conftest import children, descriptors
+from conftest import LIMIT, children, descriptors
 from ferrule import _core
 from ferrule.client import RPCPluginClient
 from ferrule.client.launch import core_settings
 from ferrule.config import ClientConfig
 from ferrule.errors import RPCPluginError, TransportError
 from ferrule.mailbox import mailbox, outcome
+from ferrule.testing import KVStub
 from ferrule.testing.kv_pb2 import EchoRequest, PutRequest
 from integration.kv import both_plugins, kv_client, kv_stub, started
 from integration.processes import is_running, until
@@ -314,3 +316,28 @@ async def test_descriptors_are_given_back() -> None:
         await life()
     # gRPC closes its own end when it comes to it.
     await until(lambda: len(descriptors()) <= before + 2)
+
+
+async def test_close_leaves_the_loop_to_what_callbacks_of_the_blocking_channel_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # It waits for callbacks as long as that, which must not be on the loop.
+    monkeypatch.setattr("ferrule.channel.sync.channel._JOIN_LIMIT", 2 * LIMIT)
+    loop = asyncio.get_running_loop()
+    turns: list[int] = []
+    called = threading.Event()
+
+    async def turn() -> None:
+        turns.append(len(turns))
+
+    def ask_the_loop(_call: object) -> None:
+        asyncio.run_coroutine_threadsafe(turn(), loop).result(LIMIT)
+        called.set()
+
+    client = kv_client(python_kv())
+    await client.start()
+    echo = KVStub(client.sync_channel).Echo.future(EchoRequest(payload=b"x"))
+    echo.add_done_callback(ask_the_loop)
+    await client.close()
+    assert called.is_set()
+    assert turns == [0]

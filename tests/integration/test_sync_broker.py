@@ -169,3 +169,17 @@ def test_close_of_the_client_ends_everything_and_leaves_nothing(multiplex: bool,
     wait_until(lambda: not broker_threads(), "the servers' threads ended")
     wait_until(lambda: gc.collect() >= 0 and len(descriptors()) <= before, f"{before} descriptors as before")
     assert list(temporary_directory.iterdir()) == []
+
+
+def test_ids_that_are_served_are_not_given_out() -> None:
+    """Some families have fixed ids beside those of the broker."""
+    with exchanging() as (client, _):
+        broker = client.broker
+        fixed = [broker.accept_and_serve(number, lambda _server: None) for number in (1, 2, 4)]
+        given = [broker.next_id(), broker.next_id()]
+        assert given == [3, 5]
+        with broker.accept_and_serve(given[0], lambda _server: None):
+            pass
+        # Free again, but never given out twice.
+        fixed[0].stop()
+        assert broker.next_id() == 6

@@ -21,6 +21,7 @@ from ferrule.channel.credentials import (
     service_url,
     tls_settings,
 )
+from ferrule.secrecy import Sealed
 from ferrule.testing import certificate
 from ferrule.tls import TLSConfig
 
@@ -36,20 +37,20 @@ def identity() -> certificate.Identity:
 def test_own_configuration(identity: certificate.Identity) -> None:
     pem, key = identity.certificate_pem, identity.key_pem
     settings, calls = tls_settings(TLSConfig(ca=pem, certificate=pem, key=key, server_name="name"))
-    assert settings == {"ca": pem, "certificate": pem, "key": key, "server_name": "name"}
+    assert settings == Sealed(ca=pem, certificate=pem, key=key, server_name="name")
     assert calls is None
 
 
 def test_credentials_of_grpc(identity: certificate.Identity) -> None:
     pem, key = identity.certificate_pem, identity.key_pem
     settings, calls = tls_settings(grpc.ssl_channel_credentials(pem, key, pem))
-    assert settings == {"ca": pem, "certificate": pem, "key": key, "server_name": ""}
+    assert settings == Sealed(ca=pem, certificate=pem, key=key, server_name="")
     assert calls is None
 
 
 def test_default_is_the_systems_authorities() -> None:
     settings, _ = tls_settings(grpc.ssl_channel_credentials())
-    assert settings == {"ca": b"", "certificate": None, "key": None, "server_name": ""}
+    assert settings == Sealed(ca=b"", certificate=None, key=None, server_name="")
 
 
 @pytest.mark.parametrize("make", [lambda pem: TLSConfig(ca=pem), grpc.ssl_channel_credentials])

@@ -43,7 +43,8 @@ def test_tree_in_the_docstring_is_the_tree() -> None:
 
 
 def test_public_names_are_complete() -> None:
-    assert {each.__name__ for each in ALL_CLASSES} | {"CLASS_BY_NAME", "error_from_core"} == set(errors.__all__)
+    functions = {"error_from_core", "panic_text", "refused_by_system"}
+    assert {each.__name__ for each in ALL_CLASSES} | {"CLASS_BY_NAME", *functions} == set(errors.__all__)
 
 
 @pytest.mark.parametrize(("name", "builtin"), BUILTIN_BASES.items())

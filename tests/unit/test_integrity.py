@@ -17,7 +17,7 @@ import pytest
 from conftest import descriptors
 from ferrule import integrity
 from ferrule.errors import ConfigError, LaunchError, SecurityError
-from ferrule.integrity import CheckedProgram, SecureConfig, find_program
+from ferrule.integrity import CheckedProgram, SecureConfig, find_program, search_path
 
 CONTENT = b"#!/bin/sh\n" * 100_000
 
@@ -123,13 +123,16 @@ def test_program_is_found_as_a_shell_would(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "first" / "only-here").touch(0o644)
     path = os.pathsep.join(str(tmp_path / directory) for directory in ("nowhere", "first", "second", "third"))
     monkeypatch.setenv("PATH", path)
-    assert find_program("some-plugin", None, {}) == str(tmp_path / "second" / "some-plugin")
-    assert find_program("some-plugin", None, {"PATH": f"{tmp_path}/third"}) == str(tmp_path / "third" / "some-plugin")
+    path = search_path({})
+    assert find_program("some-plugin", None, path) == str(tmp_path / "second" / "some-plugin")
+    assert find_program("some-plugin", None, search_path({"PATH": str(tmp_path / "third")})) == str(
+        tmp_path / "third" / "some-plugin"
+    )
     # Cannot be executed, which the launch will explain.
-    assert find_program("only-here", None, {}) == str(tmp_path / "first" / "only-here")
+    assert find_program("only-here", None, path) == str(tmp_path / "first" / "only-here")
     monkeypatch.chdir(tmp_path / "first")
-    assert find_program("./only-here", None, {}) == str(tmp_path / "first" / "only-here")
-    assert find_program("./some-plugin", tmp_path / "second", {}) == str(tmp_path / "second" / "some-plugin")
+    assert find_program("./only-here", None, path) == str(tmp_path / "first" / "only-here")
+    assert find_program("./some-plugin", tmp_path / "second", path) == str(tmp_path / "second" / "some-plugin")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ def test_program_is_found_as_a_shell_would(tmp_path: Path, monkeypatch: pytest.M
 )
 def test_program_that_is_missing(program: str, words: str) -> None:
     with pytest.raises(LaunchError) as caught:
-        find_program(program, "/there", {"PATH": "/nowhere"})
+        find_program(program, "/there", "/nowhere")
     assert words in caught.value.message
     assert caught.value.code == "launch.not-found"
 
@@ -167,7 +170,7 @@ import os, sys
 from ferrule.integrity import find_program
 if os.geteuid() == 0:
     os.setuid(65534)
-print(find_program("program", None, {"PATH": sys.argv[1]}))
+print(find_program("program", None, sys.argv[1]))
 """
     command = [sys.executable, "-c", search, f"{closed}:{public_directory}"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)

@@ -125,7 +125,8 @@ class Channel(aio.Channel):
         Raises:
             ValueError: `grace` is negative; the channel stays open.
         """
-        if self._closed:
+        # In a forked child the channel is the parent's.
+        if self._closed or _core.is_forked():
             return
         if grace is not None and grace < 0:
             raise ValueError(f"grace is {grace}, expected 0 or more seconds")

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from ferrule.channel.options import Options, name_override
+from ferrule.secrecy import Sealed
 from ferrule.tls import TLSConfig
 
 __all__ = [
@@ -42,16 +43,9 @@ class CallMetadataError(Exception):
     """Call credentials gave no metadata. The text is the detail with which the call ends, UNAVAILABLE."""
 
 
-class _TlsSettings(dict[str, Any]):
-    """Certificates as the core takes them; tracebacks that show variables must not show the key."""
-
-    def __repr__(self) -> str:
-        return f"<TLS settings for {self['server_name'] or 'the name in the target'}>"
-
-
 def tls_settings(
     credentials: TLSConfig | grpc.ChannelCredentials, options: Options | None = None
-) -> tuple[dict[str, Any], grpc.CallCredentials | None]:
+) -> tuple[Sealed, grpc.CallCredentials | None]:
     """Certificates as the core takes them, and the call credentials that came with them.
 
     Args:
@@ -60,7 +54,7 @@ def tls_settings(
         options: The channel's options: `grpc.ssl_target_name_override` is the name to check, before a `TLSConfig`'s.
 
     Returns:
-        The core's setting `tls`, whose repr hides everything, and credentials for every call of the channel, or None.
+        The core's setting `tls`, and credentials for every call of the channel, or None.
 
     Raises:
         ValueError: The credentials are of another kind, or cannot be read.
@@ -68,7 +62,7 @@ def tls_settings(
     """
     override = name_override(options)
     if isinstance(credentials, TLSConfig):
-        tls = _TlsSettings(
+        tls = Sealed(
             ca=credentials.ca,
             certificate=credentials.certificate,
             key=credentials.key,
@@ -86,20 +80,21 @@ def tls_settings(
     return _ssl_settings(inner, override or ""), _joined(calls)
 
 
-def _ssl_settings(inner: Any, server_name: str) -> _TlsSettings:
+def _ssl_settings(inner: Any, server_name: str) -> Sealed:
     kind = type(inner).__name__
     try:
-        ca, key, certificate = inner._pem_root_certificates, inner._private_key, inner._certificate_chain
+        pem = Sealed(ca=inner._pem_root_certificates, certificate=inner._certificate_chain, key=inner._private_key)
     except AttributeError:
         message = f"credentials of gRPC's kind {kind} cannot be used, expected those of grpc.ssl_channel_credentials()"
         way_out = _USE_INSECURE if kind in _WITHOUT_TLS else _USE_TLS_CONFIG
         raise ValueError(f"{message}. {way_out}") from None
     if getattr(inner, "_private_key_signer", None) is not None:
         raise ValueError(f"credentials with a private_key_signer cannot be used, expected a PEM key. {_USE_TLS_CONFIG}")
-    if (key is None) != (certificate is None):
-        given, missing = ("certificate_chain", "private_key") if key is None else ("private_key", "certificate_chain")
+    if (pem["key"] is None) != (pem["certificate"] is None):
+        names = ("certificate_chain", "private_key")
+        given, missing = names if pem["key"] is None else names[::-1]
         raise ValueError(f"credentials have a {given} without a {missing}, expected both or neither")
-    return _TlsSettings(ca=ca or b"", certificate=certificate, key=key, server_name=server_name)
+    return Sealed(ca=pem["ca"] or b"", certificate=pem["certificate"], key=pem["key"], server_name=server_name)
 
 
 def _joined(calls: list[Any]) -> grpc.CallCredentials | None:
@@ -132,9 +127,14 @@ async def call_metadata(credentials: grpc.CallCredentials, service_url: str, met
         ValueError: The credentials cannot be read.
     """
     found: Metadata = []
-    for plugin in _plugins(credentials):
-        pairs: Metadata = await asyncio.wrap_future(await asyncio.to_thread(_ask, plugin, service_url, method))
-        found += pairs
+    try:
+        for plugin in _plugins(credentials):
+            asked: concurrent.futures.Future[Metadata] = await asyncio.to_thread(_ask, plugin, service_url, method)
+            found += [*await asyncio.wrap_future(asked)]
+    except BaseException:
+        # Tokens of the plugins before, which the frames of an error must not hold.
+        found.clear()
+        raise
     return found
 
 
@@ -155,8 +155,13 @@ def blocking_call_metadata(
         ValueError: The credentials cannot be read.
     """
     found: Metadata = []
-    for plugin in _plugins(credentials):
-        found += _ask(plugin, service_url, method).result(timeout)
+    try:
+        for plugin in _plugins(credentials):
+            found += _ask(plugin, service_url, method).result(timeout)
+    except BaseException:
+        # As above.
+        found.clear()
+        raise
     return found
 
 

@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Self
 
-from ferrule import rules
-from ferrule._core import FrameDecoder, encode_frame
+from ferrule._core import FrameDecoder, encode_frame, is_forked
 from ferrule.client.stream_transport import RustTransport, open_streams
 from ferrule.client.types import ReceiveFuncType, SendFuncType
 from ferrule.config import MAX_INT32
@@ -104,7 +103,11 @@ class ClientConnection:
             TransportError: The peer cannot be reached.
             SecurityError: TLS failed.
         """
-        config = None if tls is None else rules.check("tls", tls, rules.nested(TLSConfig, "tls.", secret=True))
+        try:
+            config = TLSConfig.of(tls)
+        finally:
+            # A mapping may hold a key, which the frames of an error must not.
+            del tls
         reader, writer, transport = await open_streams(address, config)
         connection = cls(reader, writer, address, max_frame_bytes=max_frame_bytes)
         connection._transport = transport
@@ -226,7 +229,8 @@ class ClientConnection:
 
         A peer that does not read makes it wait; cancelled, it drops what is unsent.
         """
-        if self._closed:
+        # In a forked child it is the parent's.
+        if self._closed or (self._transport is not None and is_forked()):
             return
         self._closed = True
         try:
@@ -239,9 +243,8 @@ class ClientConnection:
             if transport is not None:
                 transport.abort()
             raise
-        except OSError as error:
-            # The peer closed or broke it first.
-            _logger.debug("connection to %s ended with %s", self.remote_addr, error)
+        except Exception as error:  # noqa: BLE001 - the peer's breaking it first, or whatever a caller's writer raises.
+            _logger.debug("connection to %s ended with %r", self.remote_addr, error)
 
     async def _default_send(self, data: bytes) -> None:
         self.writer.write(data)

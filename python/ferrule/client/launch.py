@@ -14,9 +14,11 @@ from ferrule.channel import Channel
 from ferrule.channel.options import channel_settings
 from ferrule.config import ClientConfig
 from ferrule.errors import ConfigError
-from ferrule.integrity import CheckedProgram, find_program
+from ferrule.integrity import CheckedProgram, find_program, search_path
 from ferrule.reattach import ReattachConfig
 from ferrule.rules import CODE, shown
+from ferrule.secrecy import Sealed
+from ferrule.socket_directory import socket_base
 from ferrule.tls import TLSConfig
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def check_program(command: tuple[str, ...], config: ClientConfig) -> CheckedProg
     """
     if config.secure_config is None:
         return None
-    return CheckedProgram(find_program(command[0], config.cwd, config.env), config.secure_config)
+    return CheckedProgram(find_program(command[0], config.cwd, search_path(config.env)), config.secure_config)
 
 
 def core_settings(
@@ -56,7 +58,8 @@ def core_settings(
     reattach: ReattachConfig | None = None,
     program: CheckedProgram | None = None,
     runner: RunnerDriver | None = None,
-) -> dict[str, Any]:
+    bridge: bool = False,
+) -> Sealed:
     """The settings of the core's `Host`, by name; read together with the process's environment at this moment.
 
     Args:
@@ -65,6 +68,7 @@ def core_settings(
         reattach: The running plugin to attach to instead.
         program: What `check_program` returned; may be closed once the core's `Host` has started.
         runner: What `open_runner` returned.
+        bridge: Whether to open a local socket for a stock channel; default False.
 
     Raises:
         ConfigError: There is such a setting, but nobody at hand who could run it.
@@ -72,41 +76,38 @@ def core_settings(
     if config.runner is not None and runner is None:
         message = f"setting runner is {shown(config.runner)}, expected None for a client without an event loop"
         raise ConfigError(message, "Runners are asynchronous: use ferrule.RPCPluginClient.", CODE)
-    # Loads a good deal that an import of the client should not cost.
-    import tempfile
-
     tls = config.tls
-    return {
-        "command": list(command),
-        "working_directory": config.cwd,
-        "host_environment": {} if config.skip_host_env else dict(os.environ),
-        "environment": dict(config.env),
-        "search_path": config.env.get("PATH", os.environ.get("PATH", os.defpath)),
-        "cookie": (config.magic_cookie_key, config.magic_cookie_value),
-        "protocol_versions": list(config.protocol_versions),
+    return Sealed(
+        command=list(command),
+        working_directory=config.cwd,
+        host_environment={} if config.skip_host_env else dict(os.environ),
+        environment=dict(config.env),
+        search_path=search_path(config.env),
+        cookie=(config.magic_cookie_key, config.magic_cookie_value),
+        protocol_versions=list(config.protocol_versions),
         # A plugin that runs already was told of the certificate of its first host alone.
-        "auto_mtls": config.auto_mtls and (reattach is None or reattach.tls is not None),
-        "curve": config.certificate_curve,
-        "tls": None if tls is None else tls_settings(tls),
-        "transports": list(config.transports),
-        "ports": (config.min_port, config.max_port),
-        "start_timeout": config.start_timeout,
-        "connect_timeout": config.connect_timeout,
-        "shutdown_timeout": config.shutdown_timeout,
-        "kill_timeout": config.kill_timeout,
-        "socket_base": config.unix_socket_dir or tempfile.gettempdir(),
-        "die_with_host": config.die_with_host,
-        "sync_stdout": config.sync_stdout is not None,
-        "sync_stderr": config.sync_stderr is not None,
-        "bridge": config.channel == "grpcio",
-        "multiplex": config.broker_multiplex,
-        "socket_group": config.unix_socket_group,
-        "executable": None if program is None else program.descriptor,
-        "max_memory_bytes": config.max_memory_bytes,
-        "max_cpu_seconds": config.max_cpu_seconds,
-        "reattach": None if reattach is None else reattach.core_settings(),
-        "runner": None if runner is None else runner.desk,
-    }
+        auto_mtls=config.auto_mtls and (reattach is None or reattach.tls is not None),
+        curve=config.certificate_curve,
+        tls=None if tls is None else tls_settings(tls),
+        transports=list(config.transports),
+        ports=(config.min_port, config.max_port),
+        start_timeout=config.start_timeout,
+        connect_timeout=config.connect_timeout,
+        shutdown_timeout=config.shutdown_timeout,
+        kill_timeout=config.kill_timeout,
+        socket_base=socket_base(config.unix_socket_dir),
+        die_with_host=config.die_with_host,
+        sync_stdout=config.sync_stdout is not None,
+        sync_stderr=config.sync_stderr is not None,
+        bridge=bridge,
+        multiplex=config.broker_multiplex,
+        socket_group=config.unix_socket_group,
+        executable=None if program is None else program.descriptor,
+        max_memory_bytes=config.max_memory_bytes,
+        max_cpu_seconds=config.max_cpu_seconds,
+        reattach=None if reattach is None else reattach.core_settings(),
+        runner=None if runner is None else runner.desk,
+    )
 
 
 def open_runner(config: ClientConfig) -> RunnerDriver | None:
@@ -119,17 +120,20 @@ def open_runner(config: ClientConfig) -> RunnerDriver | None:
     return RunnerDriver(config.runner)
 
 
-def tls_settings(tls: TLSConfig) -> dict[str, Any]:
+def tls_settings(tls: TLSConfig) -> Sealed:
     """Certificates as the core takes them."""
-    return {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key, "server_name": tls.server_name}
+    return Sealed(ca=tls.ca, certificate=tls.certificate, key=tls.key, server_name=tls.server_name)
 
 
 def open_channel(host: Host, facts: Facts, config: ClientConfig, secure: bool) -> grpc.aio.Channel:
     """The channel that the settings ask for."""
     if config.channel == "grpcio":
         _keep_grpc_running()
+        # Loaded late: few need it.
+        from ferrule.brokered import unix_target
+
         # Over the core's local socket; connects when it is first used.
-        return grpc.aio.insecure_channel(f"unix:{facts.bridge}", options=_options(config))
+        return grpc.aio.insecure_channel(unix_target(facts.bridge or ""), options=_options(config))
     return Channel(host.channel(native_settings(config)), secure=secure)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "closed_while_starting",
     "end_plugins_at_exit",
     "is_final",
+    "is_parents",
     "no_plugin",
     "pauses",
     "warn_of_unclosed",
@@ -63,6 +64,11 @@ def no_plugin(purpose: str) -> RPCPluginError:
     return RPCPluginError(f"there is no plugin to {purpose}", "Call start() first.")
 
 
+def is_parents(process_id: int) -> bool:
+    """Whether a client's plugin is that of the process of which this one is a fork: there is nothing to give back."""
+    return process_id != os.getpid()
+
+
 def check_process(client: object, process_id: int) -> None:
     """Checks that a client is used by the process that started its plugin.
 
@@ -71,7 +77,7 @@ def check_process(client: object, process_id: int) -> None:
     Raises:
         RuntimeError: This process is a fork of that one.
     """
-    if process_id != os.getpid():
+    if is_parents(process_id):
         raise RuntimeError(
             f"the plugin of {client!r} belongs to process {process_id}, of which this one is a fork. "
             'Start plugins after the fork, or have multiprocessing use the start method "spawn".'

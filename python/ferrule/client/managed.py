@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from ferrule.client.lifecycle import end_plugins_at_exit
+from ferrule.client.lifecycle import end_plugins_at_exit, is_parents
 from ferrule.client.view import PluginView
 
 if TYPE_CHECKING:
@@ -38,7 +37,8 @@ def release(client: PluginView) -> None:
 
 def managed_clients(loop: asyncio.AbstractEventLoop | None) -> list[Any]:
     """The clients that are managed for a loop; None for the blocking ones."""
-    return [client for client, theirs in list(_loop_by_client.items()) if theirs is loop]
+    of_loop = (client for client, theirs in list(_loop_by_client.items()) if theirs is loop)
+    return [client for client in of_loop if not is_parents(client._process_id)]
 
 
 async def cleanup_clients() -> None:
@@ -86,8 +86,7 @@ def _end_at_exit() -> None:
 
 def _end_all(operation: type[Operation]) -> None:
     """Ends the plugins of all managed clients by the ladder, at the same time. Their loops run no more."""
-    # In a fork, the plugins are the parent's.
-    clients = [client for client in _loop_by_client if client._process_id == os.getpid()]
+    clients = [client for client in _loop_by_client if not is_parents(client._process_id)]
     limits = [client.config.shutdown_timeout + client.config.kill_timeout for client in clients]
     deadline = time.monotonic() + min(max(limits, default=0.0) + _MARGIN, _EXIT_LIMIT)
     stops = [operation(host.stop) for client in clients if (host := client._host) is not None]

@@ -26,6 +26,7 @@ from ferrule.client.lifecycle import (
     closed_while_starting,
     end_plugins_at_exit,
     is_final,
+    is_parents,
     no_plugin,
     pauses,
     warn_of_unclosed,
@@ -34,10 +35,11 @@ from ferrule.client.managed import manage, release
 from ferrule.client.relay import Relay
 from ferrule.client.view import PluginView
 from ferrule.config import ClientConfig
-from ferrule.errors import RPCPluginError, TransportError
+from ferrule.errors import RPCPluginError, TransportError, refused_by_system
 from ferrule.integrity import CheckedProgram
 from ferrule.mailbox import mailbox, outcome
 from ferrule.reattach import ReattachConfig
+from ferrule.secrecy import forgetful
 
 if TYPE_CHECKING:
     from ferrule.broker import GRPCBroker
@@ -88,6 +90,7 @@ class RPCPluginClient(PluginView):
         b'green'
     """
 
+    @forgetful
     def __init__(
         self,
         command: Sequence[str | os.PathLike[str]] = (),
@@ -104,7 +107,7 @@ class RPCPluginClient(PluginView):
         # Between the beginning of start() and the end of close(): something is to be given back.
         self._open = False
         self._closing: asyncio.Task[None] | None = None
-        self._checking: asyncio.Task[CheckedProgram | None] | None = None
+        self._checking: asyncio.Future[CheckedProgram | None] | None = None
         self._runner: RunnerDriver | None = None
         self._exited: asyncio.Future[int | None] | None = None
         self._given_up = asyncio.Event()
@@ -120,6 +123,9 @@ class RPCPluginClient(PluginView):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # What a forked child leaves is the parent's.
+        if is_parents(self._process_id):
+            return
         try:
             await self.shutdown_plugin()
         finally:
@@ -127,7 +133,7 @@ class RPCPluginClient(PluginView):
 
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
-        if getattr(self, "_open", False) and self._host is not None and self._process_id == os.getpid():
+        if getattr(self, "_open", False) and self._host is not None and not is_parents(self._process_id):
             warn_of_unclosed(self)
             self._host.abandon()
             if self._runner is not None:
@@ -187,13 +193,15 @@ class RPCPluginClient(PluginView):
         """Gives everything back: channels, connections, sockets, directory; kills the plugin if it still runs.
 
         A plugin that was attached to, and is not `owned`, runs on. May be called at any moment, also during `start()`,
-        and as often as one likes; every call returns when all is given back.
+        and as often as one likes; every call returns when all is given back. In a forked child it does nothing: the
+        plugin is the parent's.
         """
+        if is_parents(self._process_id):
+            return
         closing = self._closing
         if closing is None:
             if not self._open:
                 return
-            self._check_process()
             closing = asyncio.get_running_loop().create_task(self._close(), name="ferrule close")
             # An eager one may be over.
             if not closing.done():
@@ -301,7 +309,8 @@ class RPCPluginClient(PluginView):
     async def _start_once(self) -> tuple[_core.Host, _core.Facts]:
         program = await self._check_program()
         runner = self._runner = open_runner(self.config)
-        settings = core_settings(self.command, self.config, self.reattach, program, runner)
+        bridge = self.config.channel == "grpcio"
+        settings = core_settings(self.command, self.config, self.reattach, program, runner, bridge)
         host = self._host = self._relay.listen(settings)
         # Who waited for the end of an earlier attempt has been told of that.
         self._exited = None
@@ -325,7 +334,11 @@ class RPCPluginClient(PluginView):
         if self.config.secure_config is None:
             return None
         given_up = self._given_up
-        self._checking = asyncio.create_task(asyncio.to_thread(check_program, self.command, self.config))
+        loop = asyncio.get_running_loop()
+        try:
+            self._checking = loop.run_in_executor(None, check_program, self.command, self.config)
+        except RuntimeError as error:
+            raise refused_by_system("thread", error) from None
         # A thread cannot be cancelled: close() waits for its end.
         program = await asyncio.shield(self._checking)
         if given_up.is_set():
@@ -338,8 +351,10 @@ class RPCPluginClient(PluginView):
             channel, self.grpc_channel = self.grpc_channel, None
             sync_channel, self._sync_channel = self._sync_channel, None
             broker, self._broker = self._broker, None
-            if sync_channel is not None:
-                sync_channel.close()
+            if sync_channel is not None and sync_channel.begin_to_close():
+                # Its callbacks may wait for this very loop. Where no thread is to be had, they run on by themselves.
+                with contextlib.suppress(RuntimeError):
+                    await asyncio.to_thread(sync_channel.close)
             if broker is not None:
                 await broker.close()
             if channel is not None:

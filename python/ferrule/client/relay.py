@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from ferrule import _core
 from ferrule.config import ClientConfig
 from ferrule.logs import PluginLog, output_sink, plugin_logger
 from ferrule.mailbox import mailbox
+from ferrule.secrecy import Sealed
 
 __all__ = ["PluginOutput", "Relay"]
 
@@ -41,7 +41,7 @@ class PluginOutput:
 class Relay(PluginOutput):
     """Does it on an event loop."""
 
-    def listen(self, settings: dict[str, Any]) -> _core.Host:
+    def listen(self, settings: Sealed) -> _core.Host:
         """A host that is not started yet, and what its plugin says from now on passed on."""
         self.host = _core.Host(settings, mailbox(), self.receive, self.log.wanted_level())
         return self.host

@@ -101,12 +101,12 @@ class RunnerDriver:
     def _describe(self, kind: str, failure: str) -> str:
         return f"the runner {type(self._runner).__name__} failed in {kind}(): {failure}"
 
-    async def _start(self, request: int, payload: dict[str, Any]) -> None:
+    async def _start(self, request: int, order: _core.LaunchOrder) -> None:
         launch = RunnerLaunch(
-            command=tuple(payload["command"]),
-            environment=Environment(payload["environment"]),
-            cwd=payload["cwd"],
-            socket_directory=payload["socket_directory"],
+            command=tuple(order.command),
+            environment=Environment(order.environment),
+            cwd=order.cwd,
+            socket_directory=order.socket_directory,
         )
         running = await self._runner.start(launch)
         if not isinstance(running, RunningPlugin):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from ferrule import rules
 from ferrule.config import CURVE_SPELLINGS, MAX_INT32, SECONDS, SIZE, ClientConfig
 from ferrule.errors import ConfigError
+from ferrule.secrecy import forgetful, forgetful_init
 from ferrule.tls import TLSConfig
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ LEVEL = rules.Rule("a level of logging, such as logging.DEBUG or 'DEBUG'", _leve
 INTERCEPTORS = rules.Rule("a list of interceptors", _interceptors)
 
 
+@forgetful_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """All settings of a plugin. Only the cookie has no default: it is what the plugin's hosts agreed on.
@@ -99,6 +101,7 @@ class ServerConfig:
             raise ConfigError(message, "Add tls.certificate and tls.key.", rules.CODE)
 
     @classmethod
+    @forgetful
     def of(cls, config: "ServerConfig | Mapping[str, Any]") -> "ServerConfig":
         """A configuration from whatever form a caller has it in.
 
@@ -116,6 +119,7 @@ class ServerConfig:
         return checked
 
     @classmethod
+    @forgetful
     def terraform(cls, *, protocol_versions: tuple[int, ...] | None = (6,), **settings: Any) -> "ServerConfig":
         """The settings of a Terraform provider: Terraform's cookie, and messages of up to 256 MiB.
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
-import tempfile
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ferrule.client.launch import tls_settings
 from ferrule.errors import ConfigError
 from ferrule.rules import CODE
+from ferrule.secrecy import Sealed
 from ferrule.server.config import ServerConfig
 from ferrule.server.handshake import choose_version
+from ferrule.socket_directory import socket_base
 
-__all__ = ["Negotiated", "negotiate"]
+__all__ = ["Negotiated", "host_variables", "negotiate"]
 
+_VARIABLES = (
+    "PLUGIN_PROTOCOL_VERSIONS",
+    "PLUGIN_CLIENT_CERT",
+    "PLUGIN_MULTIPLEX_GRPC",
+    "PLUGIN_MIN_PORT",
+    "PLUGIN_MAX_PORT",
+    "PLUGIN_UNIX_SOCKET_DIR",
+    "PLUGIN_UNIX_SOCKET_GROUP",
+)
 # Go's ParseBool.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
@@ -23,10 +34,15 @@ class Negotiated(NamedTuple):
     """What the plugin's settings and its environment come to."""
 
     protocol_version: int
-    core_settings: dict[str, Any]
+    core_settings: Sealed
     """Settings of the core's `PluginServer`, by name."""
     ignored_versions: list[str]
     """What the host offered that is no number."""
+
+
+def host_variables() -> dict[str, str]:
+    """What the host wrote into the environment; nothing else, since the frames of an error may show it."""
+    return {name: os.environ[name] for name in _VARIABLES if name in os.environ}
 
 
 def negotiate(config: ServerConfig, versions: Collection[int], environment: Mapping[str, str]) -> Negotiated:
@@ -35,28 +51,28 @@ def negotiate(config: ServerConfig, versions: Collection[int], environment: Mapp
     Args:
         config: The plugin's settings.
         versions: Protocol versions that the plugin speaks, at least one.
-        environment: The process's environment, or an empty one for a plugin without a host.
+        environment: What `host_variables` returned, or nothing for a plugin without a host.
 
     Raises:
         ConfigError: The host's port range is reversed or not made of numbers.
     """
     version, ignored = choose_version(versions, environment.get("PLUGIN_PROTOCOL_VERSIONS", ""))
     host_certificate = environment.get("PLUGIN_CLIENT_CERT") or None
-    settings = {
-        "security": "certificates" if config.tls else "auto-mtls" if host_certificate else "plaintext",
+    settings = Sealed(
+        security="certificates" if config.tls else "auto-mtls" if host_certificate else "plaintext",
         # A plugin with certificates of its own takes no notice of AutoMTLS, as in Go.
-        "client_certificate": None if config.tls else host_certificate,
-        "tls": None if config.tls is None else tls_settings(config.tls),
-        "curve": config.certificate_curve,
-        "multiplex": environment.get("PLUGIN_MULTIPLEX_GRPC") in _TRUE,
-        "protocol_version": version,
-        "network": config.network,
-        "ports": _ports(environment),
-        "socket_directory": environment.get("PLUGIN_UNIX_SOCKET_DIR") or None,
-        "socket_group": environment.get("PLUGIN_UNIX_SOCKET_GROUP") or None,
+        client_certificate=None if config.tls else host_certificate,
+        tls=None if config.tls is None else tls_settings(config.tls),
+        curve=config.certificate_curve,
+        multiplex=environment.get("PLUGIN_MULTIPLEX_GRPC") in _TRUE,
+        protocol_version=version,
+        network=config.network,
+        ports=_ports(environment),
+        socket_directory=environment.get("PLUGIN_UNIX_SOCKET_DIR") or None,
+        socket_group=environment.get("PLUGIN_UNIX_SOCKET_GROUP") or None,
         # A host that gives a directory removes it with all that a killed plugin leaves there.
-        "socket_base": environment.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.gettempdir(),
-    }
+        socket_base=socket_base(environment.get("PLUGIN_UNIX_SOCKET_DIR")),
+    )
     return Negotiated(version, settings, ignored)
 
 

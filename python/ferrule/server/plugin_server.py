@@ -11,23 +11,23 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import grpc.aio
 
 from ferrule import _core
 from ferrule.broker import GRPCBroker
-from ferrule.brokered import start
+from ferrule.brokered import start, unix_target
 from ferrule.channel.options import channel_settings
 from ferrule.errors import HandshakeError, RPCPluginError, TransportError
 from ferrule.greenlets import refuse_greenlets
 from ferrule.logs import LEVELS, TRACE
 from ferrule.mailbox import mailbox, outcome
 from ferrule.reattach import ReattachConfig
+from ferrule.secrecy import forgetful
 from ferrule.server.capture import Capture
 from ferrule.server.config import ServerConfig, Services, services_by_version
 from ferrule.server.handshake import cookie_refusal
-from ferrule.server.negotiation import Negotiated, negotiate
+from ferrule.server.negotiation import Negotiated, host_variables, negotiate
 from ferrule.server.registrar import Registrar
 from ferrule.server.services import StandardServices
 from ferrule.server.signals import Signals
@@ -78,6 +78,7 @@ class RPCPluginServer:
         'unix'
     """
 
+    @forgetful
     def __init__(self, services: Services, config: ServerConfig | Mapping[str, Any], *, test: bool = False) -> None:
         refuse_greenlets("a plugin on ferrule.server")
         self.config = ServerConfig.of(config)
@@ -148,7 +149,8 @@ class RPCPluginServer:
             grace: Seconds that open calls have to end by themselves; default None, as the settings say. Only the first
                 call's counts.
         """
-        if self._begun:
+        # In a forked child all is the parent's.
+        if self._begun and not _core.is_forked():
             # A caller that is cancelled must not stop the cleaning up.
             await asyncio.shield(self._begin_stop(grace))
 
@@ -207,7 +209,7 @@ class RPCPluginServer:
             self._capture = Capture(output)
         self._signals = Signals(self._signal_actions())
         # The environment of a process that no host started says nothing.
-        environment = {} if self._test else dict(os.environ)
+        environment = {} if self._test else host_variables()
         negotiated = negotiate(self.config, tuple(self._services), environment)
         for item in negotiated.ignored_versions:
             _logger.warning("the host offered version %r, which is no number", item)
@@ -243,8 +245,7 @@ class RPCPluginServer:
         if inspect.isawaitable(registered):
             await registered
         try:
-            # gRPC reads the path as part of a URI.
-            self._grpc.add_insecure_port(f"unix:{quote(os.fspath(backend))}")
+            self._grpc.add_insecure_port(unix_target(backend))
         except RuntimeError as error:
             hint = "Check the temporary directory; a path of more than about 100 bytes is too long for a socket."
             raise TransportError(f"gRPC cannot listen on {os.fspath(backend)!r}", hint, "server.backend") from error

@@ -82,7 +82,11 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
             serve(register, ServerConfig(magic_cookie_key="KV_PLUGIN", magic_cookie_value="hello"))
         ```
     """
-    checked = ServerConfig.of(config)
+    try:
+        checked = ServerConfig.of(config)
+    finally:
+        # A mapping may hold a key, which the frames of an error must not.
+        del config
     _refuse_running_loop()
     if test is None and not is_invited(checked):
         sys.stderr.write(cookie_refusal(checked.magic_cookie_key))

@@ -148,7 +148,12 @@ class GRPCBroker:
         return served
 
     def close(self) -> None:
-        """Ends everything that was opened here, also calls that run. Called by the client."""
+        """Ends everything that was opened here, also calls that run. Called by the client.
+
+        In a forked child it does nothing, and so do the listeners and servers: all is the parent's.
+        """
+        if _core.is_forked():
+            return
         with self._lock:
             channels = list(self._channels)
         for channel in channels:
@@ -188,8 +193,9 @@ class BrokerListener(ListenerView):
 
     def close(self) -> None:
         """Lets nobody dial any more, ends the connections, and removes the socket; may be called again."""
-        self._closing.result()
-        self._forget(self)
+        if not _core.is_forked():
+            self._closing.result()
+            self._forget(self)
 
 
 class BrokerServer:
@@ -225,6 +231,8 @@ class BrokerServer:
         Args:
             grace: Seconds for calls that run; default None, they are cancelled at once.
         """
+        if _core.is_forked():
+            return
         try:
             self._server.stop(grace).wait((grace or 0.0) + _STOP_LIMIT)
         finally:

@@ -9,11 +9,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from ferrule import _core
 from ferrule.channel.sync.worker import Worker
 from ferrule.client.relay import PluginOutput
+from ferrule.errors import LaunchError
+from ferrule.secrecy import Sealed
 
 __all__ = ["THREAD_NAME", "ThreadRelay"]
 
@@ -37,7 +38,7 @@ class _Delivery:
         # Reentrant: a signal's handler may start a client during the start of another.
         self._lock = threading.RLock()
 
-    def listen(self, settings: dict[str, Any], listener: Callable[[], object], wanted_level: int | None) -> _core.Host:
+    def listen(self, settings: Sealed, listener: Callable[[], object], wanted_level: int | None) -> _core.Host:
         """A host whose listener is called on the thread."""
         with self._lock:
             return _core.Host(settings, self.worker.mailbox, listener, wanted_level)
@@ -94,7 +95,7 @@ atexit.register(_end)
 class ThreadRelay(PluginOutput):
     """Passes on what one plugin after the other says, on the thread for all of them."""
 
-    def listen(self, settings: dict[str, Any]) -> _core.Host:
+    def listen(self, settings: Sealed) -> _core.Host:
         """A host that is not started yet. What its plugin says is passed on between `begin()` and `forget()`."""
         self.host = _of_process().listen(settings, self._announce, self.log.wanted_level())
         return self.host
@@ -130,7 +131,13 @@ class ThreadRelay(PluginOutput):
         delivery.worker.post(functools.partial(self._drain, drained))
         # Afterwards, so that it does not end in between. It may have ended with the last plugin, or not begun when the
         # handler of a signal comes here.
-        delivery.begin()
+        try:
+            delivery.begin()
+        except LaunchError:
+            # No thread is to be had.
+            while self._pass_on():
+                pass
+            return
         batches = -1
         while not drained.is_set() and batches != delivery.batches:
             batches = delivery.batches

@@ -19,6 +19,7 @@ from ferrule.client.lifecycle import (
     closed_while_starting,
     end_plugins_at_exit,
     is_final,
+    is_parents,
     no_plugin,
     pauses,
     warn_of_unclosed,
@@ -29,6 +30,7 @@ from ferrule.config import ClientConfig
 from ferrule.errors import RPCPluginError, TransportError
 from ferrule.greenlets import refuse_greenlets
 from ferrule.reattach import ReattachConfig
+from ferrule.secrecy import forgetful
 from ferrule.sync.broker import GRPCBroker
 from ferrule.sync.delivery import ThreadRelay
 from ferrule.sync.life import Attempt, Life
@@ -80,6 +82,7 @@ class RPCPluginClient(PluginView):
         b'green'
     """
 
+    @forgetful
     def __init__(
         self,
         command: Sequence[str | os.PathLike[str]] = (),
@@ -109,6 +112,9 @@ class RPCPluginClient(PluginView):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # What a forked child leaves is the parent's.
+        if is_parents(self._process_id):
+            return
         try:
             self.shutdown_plugin()
         finally:
@@ -117,7 +123,7 @@ class RPCPluginClient(PluginView):
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
         life: Life | None = getattr(self, "_life", None)
-        if life is not None and life.is_open and not life.given_up and self._process_id == os.getpid():
+        if life is not None and life.is_open and not life.given_up and not is_parents(self._process_id):
             warn_of_unclosed(self)
             if life.attempt is not None:
                 self._relay.abandon(life.attempt.host)
@@ -162,10 +168,9 @@ class RPCPluginClient(PluginView):
 
         May be called at any moment, also during `start()`, by any thread or a signal's handler, and as often as one
         likes; every call returns when all is given back. Interrupted, it goes on by itself, and the next call waits for
-        the rest.
+        the rest. In a forked child it does nothing: the plugin is the parent's.
         """
-        self._check_process()
-        if self._life is not None:
+        if self._life is not None and not is_parents(self._process_id):
             self._end(self._life)
 
     def wait_exited(self, timeout: float | None = None) -> int | None:
@@ -283,8 +288,7 @@ class RPCPluginClient(PluginView):
 
     def _start_once(self, life: Life) -> _core.Facts:
         program = check_program(self.command, self.config)
-        # No bridge for a stock channel: the one of this client is always native.
-        settings = core_settings(self.command, self.config, self.reattach, program) | {"bridge": False}
+        settings = core_settings(self.command, self.config, self.reattach, program)
         with program or contextlib.nullcontext(), self._lock:
             if life.given_up:
                 raise closed_while_starting()
@@ -328,7 +332,8 @@ class RPCPluginClient(PluginView):
                 channel.close()
         finally:
             if life.attempt is not None:
-                life.attempt.closing.result()
+                if not life.attempt.host.close_at_once():
+                    life.attempt.closing.result()
                 self._relay.forget(life.attempt.host)
         with self._lock:
             life.is_open = False

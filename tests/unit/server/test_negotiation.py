@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ferrule.errors import ConfigError
+from ferrule.secrecy import Sealed
 from ferrule.server import ServerConfig
 from ferrule.server.negotiation import negotiate
 from ferrule.testing.certificate import generate
@@ -17,26 +18,26 @@ def config(**settings: Any) -> ServerConfig:
     return ServerConfig.of({"magic_cookie_key": "KEY", "magic_cookie_value": "value", **settings})
 
 
-def settings_of(environment: dict[str, str], **settings: Any) -> dict[str, Any]:
+def settings_of(environment: dict[str, str], **settings: Any) -> Sealed:
     return negotiate(config(**settings), (1,), environment).core_settings
 
 
 def test_without_a_host() -> None:
     negotiated = negotiate(config(), (3, 5), {})
     assert (negotiated.protocol_version, negotiated.ignored_versions) == (3, [])
-    assert negotiated.core_settings == {
-        "security": "plaintext",
-        "client_certificate": None,
-        "tls": None,
-        "curve": "P-256",
-        "multiplex": False,
-        "protocol_version": 3,
-        "network": "unix",
-        "ports": (0, 0),
-        "socket_directory": None,
-        "socket_group": None,
-        "socket_base": tempfile.gettempdir(),
-    }
+    assert negotiated.core_settings == Sealed(
+        security="plaintext",
+        client_certificate=None,
+        tls=None,
+        curve="P-256",
+        multiplex=False,
+        protocol_version=3,
+        network="unix",
+        ports=(0, 0),
+        socket_directory=None,
+        socket_group=None,
+        socket_base=tempfile.gettempdir(),
+    )
 
 
 def test_what_the_host_says() -> None:
@@ -51,19 +52,19 @@ def test_what_the_host_says() -> None:
     }
     negotiated = negotiate(config(network="tcp", certificate_curve="P-521"), (3, 5), environment)
     assert negotiated.ignored_versions == ["x"]
-    assert negotiated.core_settings == {
-        "security": "auto-mtls",
-        "client_certificate": "PEM",
-        "tls": None,
-        "curve": "P-521",
-        "multiplex": True,
-        "protocol_version": 5,
-        "network": "tcp",
-        "ports": (10000, 25000),
-        "socket_directory": "/run/plugin",
-        "socket_group": "daemon",
-        "socket_base": "/run/plugin",
-    }
+    assert negotiated.core_settings == Sealed(
+        security="auto-mtls",
+        client_certificate="PEM",
+        tls=None,
+        curve="P-521",
+        multiplex=True,
+        protocol_version=5,
+        network="tcp",
+        ports=(10000, 25000),
+        socket_directory="/run/plugin",
+        socket_group="daemon",
+        socket_base="/run/plugin",
+    )
 
 
 def test_own_certificates_come_before_automtls() -> None:
@@ -71,7 +72,7 @@ def test_own_certificates_come_before_automtls() -> None:
     tls = {"ca": identity.certificate_pem, "certificate": identity.certificate_pem, "key": identity.key_pem}
     settings = settings_of({"PLUGIN_CLIENT_CERT": "PEM"}, tls=tls)
     assert (settings["security"], settings["client_certificate"]) == ("certificates", None)
-    assert settings["tls"] == {**tls, "server_name": "localhost"}
+    assert settings["tls"] == Sealed(**tls, server_name="localhost")
 
 
 @pytest.mark.parametrize(

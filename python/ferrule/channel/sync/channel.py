@@ -69,7 +69,7 @@ class SyncChannel(grpc.Channel):
     def __del__(self) -> None:
         # Stubs hold what starts calls; nothing else needs the subscribers' thread.
         connectivity = getattr(self, "_connectivity", None)
-        if connectivity is not None:
+        if connectivity is not None and not _core.is_forked():
             connectivity.abandon()
 
     def unary_unary(
@@ -130,14 +130,21 @@ class SyncChannel(grpc.Channel):
         return self._core.stats()
 
     def close(self) -> None:
-        """Ends all calls with CANCELLED and refuses new ones; may be called again.
+        """Ends all calls with CANCELLED and refuses new ones; may be called again. Does nothing in a forked child.
 
         Callbacks and subscribers that are told of the end run before this returns, unless they take long. A thread that
         is inside a user's iterator of requests ends with the iterator's next step.
         """
+        if self.begin_to_close():
+            self._starter.join(_JOIN_LIMIT)
+            self._connectivity.join(_JOIN_LIMIT)
+
+    def begin_to_close(self) -> bool:
+        """Ends all calls without waiting; whether `close` would wait for callbacks."""
+        if _core.is_forked():
+            return False
         self._starter.close()
-        self._starter.join(_JOIN_LIMIT)
-        self._connectivity.join(_JOIN_LIMIT)
+        return self._starter.is_running or self._connectivity.is_running
 
 
 def insecure_channel(

@@ -60,6 +60,11 @@ class Connectivity:
             self._subscribers.clear()
             self._stop()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether subscribers are still to be told."""
+        return self._worker is not None and self._worker.is_running
+
     def join(self, limit: float) -> None:
         """Waits until subscribers know of the channel's end, at most `limit` seconds."""
         if self._worker is not None:

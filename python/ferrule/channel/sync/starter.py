@@ -133,6 +133,11 @@ class CallStarter:
             self._closed = True
         self._end("Channel closed!")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether callbacks are still to come."""
+        return self._worker is not None and self._worker.is_running
+
     def join(self, limit: float) -> None:
         """Waits until callbacks have run, at most `limit` seconds."""
         if self._worker is not None:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ferrule._core import Mailbox
+from ferrule.errors import refused_by_system
 
 __all__ = ["Worker"]
 
@@ -41,7 +42,10 @@ class Worker:
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._ending: _Ending | None = None
-        self._reader, self._writer = os.pipe()
+        try:
+            self._reader, self._writer = os.pipe()
+        except OSError as error:
+            raise refused_by_system("pipe", error) from None
         for end in (self._reader, self._writer):
             os.set_blocking(end, False)
 
@@ -51,13 +55,26 @@ class Worker:
             if end is not None:
                 os.close(end)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a thread."""
+        return self._thread is not None
+
     def start(self) -> None:
-        """Makes sure that the thread runs."""
+        """Makes sure that the thread runs.
+
+        Raises:
+            LaunchError: The system provides none.
+        """
         with self._lock:
             self._ending = None
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise refused_by_system("thread", error) from None
+                self._thread = thread
 
     def post(self, job: Callable[[], object]) -> None:
         """Has the thread run `job`, now or when it is started."""

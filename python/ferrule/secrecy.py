@@ -1,0 +1,82 @@
+"""Keeping secrets out of tracebacks: error reporters keep the local variables of every frame of an exception."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ["Sealed", "forgetful", "forgetful_init"]
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Class = TypeVar("Class")
+
+
+class Sealed:
+    """Settings by name on their way to the core, which asks for them one by one.
+
+    All settings go this way, so that a secret among them is hidden without anybody's thinking of it. No mapping:
+    reporters walk through those, whatever their repr hides.
+
+    Example:
+        >>> settings = Sealed(key="secret")
+        >>> settings, settings["key"]
+        (<settings: key>, 'secret')
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, **values: Any) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __eq__(self, other: object) -> bool:
+        return self._values == other._values if isinstance(other, Sealed) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # As of a dict.
+
+    def __repr__(self) -> str:
+        return f"<settings: {', '.join(self._values)}>"
+
+
+def forgetful(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Has a function that is given secrets as plain values leave none in the frames of what it raises.
+
+    The frames stay, for those who look for the place; their variables are forgotten. For what users call with a key, an
+    environment or a mapping of settings, and for what passes such values to the standard library.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        handled = sys.exception()
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:
+            del args, kwargs
+            _forget_variables(error, handled)
+            raise
+
+    return call
+
+
+def forgetful_init(cls: type[Class]) -> type[Class]:
+    """The same for the constructor of a class of settings."""
+    cls.__init__ = forgetful(cls.__init__)  # type: ignore[method-assign] # Of the class, before there is an object.
+    return cls
+
+
+def _forget_variables(error: BaseException, handled: BaseException | None) -> None:
+    """Empties the finished frames of an exception, and of those that led to it, up to what the caller was handling."""
+    seen = {id(handled)}
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        current = waiting.pop()
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            traceback.clear_frames(current.__traceback__)
+            waiting += [current.__cause__, current.__context__]

@@ -1,0 +1,145 @@
+"""What a forked child leaves of its parent's: nothing of it is touched, whatever the child closes or forgets."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+import warnings
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+import ferrule.channel
+import ferrule.channel.sync
+from broker.witness import Witness, serve_witness
+from conftest import LIMIT
+from ferrule.client import ClientConnection
+from ferrule.server import RPCPluginServer
+from ferrule.sync import RPCPluginClient as SyncClient
+from ferrule.testing import KVStub, kv_pb2
+from integration.kv import kv_client, kv_stub
+from integration.sync_kv import sync_started
+from peers import go_kv, kv_config, python_kv
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Does something in a forked child; its exit status as the interpreter would have it."""
+    with warnings.catch_warnings():
+        # From Python 3.12 on a fork of a process with threads is warned of.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            work()
+            gc.collect()
+            status = 0
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the parent is to hear of it.
+            sys.stderr.write(f"in the child: {error!r}\n")
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def done(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Runs to its end what waits for nothing: the child has the parent's loop, which it must not use."""
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+
+
+async def test_everything_of_a_host_may_be_closed_and_forgotten() -> None:
+    async with kv_client(go_kv()) as client:
+        kv = kv_stub(client)
+        await kv.Put(kv_pb2.PutRequest(key="key", value=b"value"))
+        _, server = await serve_witness(client.broker, Witness(1))
+        listener = await client.broker.accept(client.broker.next_id())
+        channel = ferrule.channel.insecure_channel("localhost:1")
+        held = [client.sync_channel, client.grpc_channel, client._host, client._broker and client._broker._core()]
+
+        def close() -> None:
+            done(listener.close())
+            done(server.stop(1.0))
+            done(client.broker.close())
+            done(channel.close(1.0))
+            client.sync_channel.close()
+            assert client.grpc_channel is not None
+            done(client.grpc_channel.close(1.0))
+            done(client.close())
+            done(client.__aexit__(None, None, None))
+            held.clear()
+            client.__dict__.clear()
+
+        assert await asyncio.to_thread(in_child, close) == 0
+        assert server.listener.connections == 0
+        assert (await kv.Get(kv_pb2.GetRequest(key="key"), timeout=LIMIT)).value == b"value"
+        assert KVStub(client.sync_channel).Get.future(kv_pb2.GetRequest(key="key")) is not None
+        await server.stop()
+        await listener.close()
+        await channel.close()
+
+
+def test_everything_of_a_blocking_host_may_be_closed_and_forgotten() -> None:
+    with sync_started(go_kv()) as (client, kv):
+        kv.Put(kv_pb2.PutRequest(key="key", value=b"value"))
+        server = client.broker.accept_and_serve(client.broker.next_id(), lambda _server: None)
+        listener = client.broker.accept(client.broker.next_id())
+
+        def close() -> None:
+            listener.close()
+            server.stop(1.0)
+            client.broker.close()
+            client.sync_channel.close()
+            client.close()
+            client.__exit__(None, None, None)
+            client.__dict__.clear()
+
+        assert in_child(close) == 0
+        assert kv.Get(kv_pb2.GetRequest(key="key"), timeout=LIMIT).value == b"value"
+        server.stop()
+        listener.close()
+
+
+def test_child_that_leaves_the_block_has_its_own_status() -> None:
+    client = SyncClient(python_kv(), kv_config())
+    with client:
+        child = os.fork()
+        if child == 0:
+            try:
+                client.__exit__(SystemExit, SystemExit(7), None)
+            finally:
+                os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        stub = KVStub(client.grpc_channel)
+        assert stub.Echo(kv_pb2.EchoRequest(payload=b"x"), timeout=LIMIT).payload == b"x"
+
+
+async def test_server_and_connections_may_be_closed() -> None:
+    async with RPCPluginServer(lambda _server, _broker: None, kv_config(), test=True) as server:
+        assert server.address is not None
+        connection = await ClientConnection.open(server.address)
+
+        def close() -> None:
+            done(server.stop())
+            done(server.broker.close())
+            done(connection.close())
+
+        assert await asyncio.to_thread(in_child, close) == 0
+        assert not connection.is_closed
+        second = await ClientConnection.open(server.address)
+        await second.close()
+        await connection.close()
+
+
+async def test_calls_go_on_to_raise() -> None:
+    async with kv_client(go_kv()) as client:
+
+        def call() -> None:
+            with pytest.raises(RuntimeError, match="after the fork"):
+                KVStub(client.sync_channel).Get(kv_pb2.GetRequest(key="key"), timeout=LIMIT)
+
+        assert await asyncio.to_thread(in_child, call) == 0
