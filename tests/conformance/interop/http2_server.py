@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Http2Server:
 
     Attributes:
         connections: Streams by connection, in the order of their requests.
+        bodies: Of requests that are complete.
         pings: The pings sent; each is done when it is acknowledged.
         violations: What clients did that HTTP/2 forbids.
     """
@@ -40,6 +42,7 @@ class Http2Server:
         self.script = script
         self.settings = settings
         self.connections: list[list[int]] = []
+        self.bodies: list[bytes] = []
         self.pings: list[asyncio.Future[None]] = []
         self.violations: list[ProtocolError] = []
         self.transports: list[asyncio.Transport] = []
@@ -76,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._http2 = H2Connection(H2Configuration(client_side=False))
         self._streams: list[int] = []
+        self._bodies: defaultdict[int, bytes] = defaultdict(bytes)
         self._pings: dict[bytes, asyncio.Future[None]] = {}
         self._last_stream: int | None = None
 
@@ -103,9 +107,11 @@ class Connection(asyncio.Protocol):
         match event:
             case RequestReceived(stream_id=stream):
                 self._streams.append(stream)
-            case DataReceived(stream_id=stream, flow_controlled_length=length):
+            case DataReceived(stream_id=stream, flow_controlled_length=length, data=data):
                 self._http2.acknowledge_received_data(length, stream)
+                self._bodies[stream] += data
             case StreamEnded(stream_id=stream) if self._last_stream is None or stream <= self._last_stream:
+                self._server.bodies.append(self._bodies.pop(stream, b""))
                 self._server.script(self, stream)
             case PingAckReceived(ping_data=data):
                 self._pings.pop(data).set_result(None)

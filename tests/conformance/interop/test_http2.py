@@ -59,6 +59,40 @@ async def test_goaway(serve: Serve) -> None:
     assert server.connections == [[1], [1]]
 
 
+async def test_goaway_over_requests_of_a_stream(serve: Serve) -> None:
+    turned_away: list[int] = []
+
+    def turn_away_once(connection: Connection, stream: int) -> None:
+        if turned_away:
+            answer(connection, stream)
+        else:
+            turned_away.append(stream)
+            connection.go_away(0)
+
+    requests = [pb.StreamingOutputCallRequest(payload=pb.Payload(body=b"x" * size)) for size in (1, 0, 70_000)]
+    async with serve(turn_away_once) as (stub, server):
+        assert [answer.payload async for answer in stub.FullDuplexCall(iter(requests))] == [RESPONSE.payload]
+    assert server.connections == [[1], [1]]
+    assert server.bodies == [b"".join(framed(request.SerializeToString()) for request in requests)] * 2
+
+
+# As with grpcio, but for a moment in which that has read headers and not yet seen them.
+@pytest.mark.parametrize("serve", ["ferrule"], indirect=True)
+@pytest.mark.parametrize("body", [b"", BODY], ids=["headers", "message"])
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_goaway_below_an_answer_that_has_begun(serve: Serve, kind: str, body: bytes) -> None:
+    def begin_and_go_away(connection: Connection, stream: int) -> None:
+        connection.headers(stream)
+        connection.data(stream, body)
+        # Acknowledged by a client that has read what came before.
+        connection.ping().add_done_callback(lambda _: connection.go_away(0))
+
+    async with serve(begin_and_go_away) as (stub, server):
+        call = stub.UnaryCall(REQUEST) if kind == "unary" else stub.StreamingOutputCall(pb.StreamingOutputCallRequest())
+        assert await call.code() is StatusCode.UNAVAILABLE
+    assert server.connections == [[1]]
+
+
 def reset_after_header(connection: Connection, stream: int) -> None:
     connection.headers(stream)
     connection.reset(stream)

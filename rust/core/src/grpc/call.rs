@@ -19,6 +19,8 @@ use super::{Code, Status};
 const UNREAD_LIMIT: usize = 1 << 20;
 /// What a message costs beside its bytes, at least: without it empty messages would cost nothing and have no bound.
 const MESSAGE_OVERHEAD: usize = 128;
+/// Bytes of streamed requests that are kept until the answer begins, for a peer that never saw them; grpcio's.
+const KEPT_LIMIT: usize = 256 << 10;
 /// Messages handed over at a time, so that a flood cannot hold the caller's thread.
 const BATCH: usize = 1024;
 
@@ -113,10 +115,20 @@ struct State {
     outgoing: VecDeque<Bytes>,
     sending: bool,
     half_closed: bool,
+    /// Requests that were sent and room for more, in bytes; until the answer begins, or there is no more room.
+    kept: Option<(Vec<Bytes>, usize)>,
     end: Option<End>,
 }
 
 impl State {
+    fn keep(&mut self, frame: &Bytes) {
+        self.kept = self.kept.take().and_then(|(mut kept, room)| {
+            let room = room.checked_sub(frame.len() + MESSAGE_OVERHEAD)?;
+            kept.push(frame.clone());
+            Some((kept, room))
+        });
+    }
+
     fn holds(&self, event: u8) -> bool {
         self.end.is_some()
             || match event {
@@ -138,7 +150,11 @@ impl Call {
     #[must_use]
     pub fn new(request: &Request, watcher: Option<Box<dyn Watcher>>) -> Self {
         Self(Arc::new(Shared {
-            state: Mutex::new(State { half_closed: request.message.is_some(), ..State::default() }),
+            state: Mutex::new(State {
+                half_closed: request.message.is_some(),
+                kept: Some((Vec::new(), KEPT_LIMIT)),
+                ..State::default()
+            }),
             watcher,
             changed: Condvar::new(),
             outgoing: Notify::new(),
@@ -266,7 +282,7 @@ impl Call {
     }
 
     pub(super) fn begin_answer(&self, initial: Metadata) {
-        self.change(event::HEADERS, |state| state.initial = Some(initial));
+        self.change(event::HEADERS, |state| (state.initial, state.kept) = (Some(initial), None));
     }
 
     pub(super) fn deliver(&self, message: Message) {
@@ -300,7 +316,19 @@ impl Call {
         let mut state = self.state();
         let frame = state.outgoing.pop_front();
         state.sending = frame.is_some();
+        if let Some(frame) = &frame {
+            state.keep(frame);
+        }
         frame.ok_or(state.half_closed)
+    }
+
+    /// Queues again what was sent, for another attempt; `false` if that is not all there any more.
+    pub(super) fn rewind(&self) -> bool {
+        let mut state = self.state();
+        let Some((kept, _)) = state.kept.take() else { return false };
+        state.kept = Some((Vec::new(), KEPT_LIMIT));
+        kept.into_iter().rev().for_each(|frame| state.outgoing.push_front(frame));
+        true
     }
 
     /// The transport has taken a message.

@@ -77,7 +77,6 @@ pub(super) async fn attempt(
     };
     drop(requests);
     call.accept();
-    let mut sent_any = false;
     let streams_requests = request.message.is_none();
     if let Some(message) = &request.message {
         counters.message_sent();
@@ -90,11 +89,7 @@ pub(super) async fn attempt(
     }
     let result = {
         let download = download(call, request, profile, response, counters);
-        if streams_requests {
-            with_upload(call, &mut upload, download, counters, &mut sent_any).await
-        } else {
-            download.await
-        }
+        if streams_requests { with_upload(call, &mut upload, download, counters).await } else { download.await }
     };
     match result {
         Ok(end) => {
@@ -106,10 +101,10 @@ pub(super) async fn attempt(
             upload.send_reset(reason);
             status.into()
         }
-        Err(Broken::Stream(error)) if was_never_processed(&error) && !sent_any => {
+        Err(Broken::Unanswered(error)) if was_never_processed(&error) && call.rewind() => {
             Attempt::Unprocessed(connection.status_of(&error).await)
         }
-        Err(Broken::Stream(error)) => connection.status_of(&error).await.into(),
+        Err(Broken::Unanswered(error) | Broken::Stream(error)) => connection.status_of(&error).await.into(),
     }
 }
 
@@ -120,6 +115,8 @@ pub(super) fn was_never_processed(error: &h2::Error) -> bool {
 
 /// Why there is no orderly end.
 pub(super) enum Broken {
+    /// The same as below, before the answer began. Afterwards nobody may claim that the request was never processed.
+    Unanswered(h2::Error),
     /// The peer reset the stream, or the connection broke.
     Stream(h2::Error),
     /// What arrived cannot be accepted, and the stream is reset for this reason.
@@ -197,10 +194,9 @@ async fn with_upload(
     upload: &mut SendStream<Bytes>,
     download: impl Future<Output = Result<End, Broken>>,
     counters: &Counters,
-    sent_any: &mut bool,
 ) -> Result<End, Broken> {
     let mut download = pin!(download);
-    let sending = send_all(call, upload, counters, sent_any);
+    let sending = send_all(call, upload, counters);
     tokio::select! {
         biased;
         end = &mut download => return end,
@@ -210,11 +206,10 @@ async fn with_upload(
 }
 
 /// Ends with the last message, or when the peer wants no more.
-async fn send_all(call: &Call, upload: &mut SendStream<Bytes>, counters: &Counters, sent_any: &mut bool) {
+async fn send_all(call: &Call, upload: &mut SendStream<Bytes>, counters: &Counters) {
     loop {
         match call.next_outgoing() {
             Ok(frame) => {
-                *sent_any = true;
                 if send_frame(upload, frame).await.is_none() {
                     return;
                 }
@@ -251,7 +246,7 @@ async fn download(
     response: ResponseFuture,
     counters: &Counters,
 ) -> Result<End, Broken> {
-    let (head, mut body) = response.await?.into_parts();
+    let (head, mut body) = response.await.map_err(Broken::Unanswered)?.into_parts();
     // The peer has it, so it is never sent again, and need not be held beside the answer.
     request.message = None;
     if let Err((status, initial)) = check_size(&head.headers, profile) {
