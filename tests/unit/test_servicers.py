@@ -32,18 +32,20 @@ async def serving(
     directory: Path, kind: str, method: Callable[..., Any], *interceptors: Any
 ) -> AsyncIterator[tuple[Any, Any]]:
     """A channel to a server with one method of some kind and another, `ask`, that answers; and that method's stub."""
-    with ThreadPoolExecutor(THREADS) as threads:
-        methods = {"method": MAKERS[kind](method), "ask": MAKERS["unary_unary"](lambda request, _: request)}
-        handlers = [grpc.method_handlers_generic_handler("test", methods)]
-        server = grpc.aio.server(threads, handlers=handlers, interceptors=[ThreadedServicers(threads), *interceptors])
-        target = f"unix:{directory}/server"
-        server.add_insecure_port(target)
-        await server.start()
-        try:
-            async with insecure_channel(target) as channel:
-                yield channel, getattr(channel, kind)("/test/method")
-        finally:
-            await server.stop(0)
+    threads = ThreadPoolExecutor(THREADS)
+    methods = {"method": MAKERS[kind](method), "ask": MAKERS["unary_unary"](lambda request, _: request)}
+    handlers = [grpc.method_handlers_generic_handler("test", methods)]
+    server = grpc.aio.server(threads, handlers=handlers, interceptors=[ThreadedServicers(threads), *interceptors])
+    target = f"unix:{directory}/server"
+    server.add_insecure_port(target)
+    await server.start()
+    try:
+        async with insecure_channel(target) as channel:
+            yield channel, getattr(channel, kind)("/test/method")
+    finally:
+        await server.stop(0)
+        # Not on the loop, which tells the threads of the end of their calls.
+        await asyncio.to_thread(threads.shutdown)
 
 
 async def asked(channel: Any) -> bytes:

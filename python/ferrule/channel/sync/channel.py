@@ -13,7 +13,6 @@ from ferrule.channel.options import Options, channel_settings
 from ferrule.channel.sync.connectivity import Connectivity
 from ferrule.channel.sync.multicallables import StreamStream, StreamUnary, UnaryStream, UnaryUnary
 from ferrule.channel.sync.starter import CallStarter
-from ferrule.greenlets import refuse_greenlets
 
 if TYPE_CHECKING:
     from ferrule.channel.sync.calls import Deserializer
@@ -55,7 +54,6 @@ class SyncChannel(grpc.Channel):
         call_credentials: grpc.CallCredentials | None = None,
         authority: str = "localhost",
     ) -> None:
-        refuse_greenlets("the blocking channel")
         self._core = core
         self._starter = CallStarter(core, secure, call_credentials, authority)
         self._connectivity = Connectivity(core)

@@ -13,6 +13,7 @@ import grpc
 from ferrule.channel.status import CANCELLED, INTERNAL, LOCALLY_CANCELLED, NOT_DESERIALIZED, NOT_SERIALIZED
 from ferrule.channel.sync.calls import Deserializer, Ended, FailedCall, StreamCall, UnaryCall, deserialized
 from ferrule.channel.sync.requests import Serializer, send_requests
+from ferrule.greenlets import refuse_greenlets
 
 if TYPE_CHECKING:
     from ferrule import _core
@@ -36,6 +37,7 @@ class _MultiCallable(abc.ABC):
         serializer: Serializer | None,
         deserializer: Deserializer | None,
     ) -> None:
+        refuse_greenlets("the blocking channel")
         self._starter = starter
         self._method = method
         self._serializer = serializer
