@@ -20,6 +20,7 @@ from typing import Any
 
 from ferrule.config import ClientConfig
 from ferrule.rules import Environment
+from ferrule.secrecy import forgetful
 
 __all__ = [
     "ALL",
@@ -81,6 +82,7 @@ class Family(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._settings)
 
+    @forgetful
     def with_settings(self, **settings: Any) -> "Family":
         """The same family with other or further settings.
 
@@ -88,17 +90,18 @@ class Family(Mapping[str, Any]):
             settings: Settings of `ClientConfig`. `env` is added to the family's own variables, the rest replaces.
 
         Raises:
-            ConfigError: A setting is unknown or does not fit.
+            ConfigError: A setting is unknown, does not fit, or contradicts another.
 
         Example:
             >>> family = VAULT_BACKEND.with_settings(start_timeout=5, env={"HTTPS_PROXY": "proxy:3128"})
             >>> sorted(family["env"])
             ['HTTPS_PROXY', 'VAULT_PLUGIN_AUTOMTLS_ENABLED']
         """
-        checked = ClientConfig.of(settings)
         if "env" in settings:
-            settings["env"] = Environment({**self.get("env", {}), **checked.env})
-        return dataclasses.replace(self, _settings={**self, **settings})
+            settings["env"] = Environment({**self.get("env", {}), **ClientConfig(env=settings["env"]).env})
+        joined = {**self, **settings}
+        ClientConfig.of(joined)
+        return dataclasses.replace(self, _settings=joined)
 
 
 def _family(

@@ -15,6 +15,7 @@ import pytest
 import ferrule.channel
 import ferrule.channel.sync
 import ferrule.sync
+from ferrule import families
 from ferrule.cli import main
 from ferrule.client import ClientConnection, RPCPluginClient
 from ferrule.config import ClientConfig
@@ -137,6 +138,8 @@ BROKEN = {**PEM, "key": OWN.key_pem[:-60]}
         lambda: RPCPluginClient(NOWHERE, settings(no_such_setting=1)),
         lambda: RPCPluginClient(NOWHERE, settings(env={"TOKEN": GIVEN, "OTHER": 1})),
         lambda: RPCPluginClient((), settings()),
+        lambda: families.TFLINT.with_settings(**settings(no_such_setting=1)),
+        lambda: families.TFLINT.with_settings(env={"TOKEN": GIVEN, "OTHER": 1}),
         lambda: RPCPluginClient(NOWHERE, reattach=attached()),
         lambda: ferrule.sync.RPCPluginClient(NOWHERE, settings(auto_mtls=True)),
         lambda: ReattachTLS(**{**REATTACH_TLS, "certificate": ""}),

@@ -67,6 +67,13 @@ def test_settings_that_do_not_fit_are_refused_at_once(settings: dict[str, Any]) 
         families.TFLINT.with_settings(**settings)
 
 
+def test_settings_are_checked_together_with_those_before() -> None:
+    family = families.TFLINT.with_settings(min_port=30000, max_port=30010).with_settings(min_port=30005)
+    assert (family["min_port"], family["max_port"]) == (30005, 30010)
+    with pytest.raises(ConfigError, match="min_port and max_port are 30020 and 30010"):
+        family.with_settings(min_port=30020)
+
+
 def test_a_family_cannot_change() -> None:
     with pytest.raises(AttributeError):
         families.TFLINT.name = "other"  # type: ignore[misc]
