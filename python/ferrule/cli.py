@@ -114,7 +114,9 @@ def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--json", action="store_true", help="print one JSON object instead of text")
     names = ", ".join(families.ALL)
-    add("--family", choices=families.ALL, metavar="NAME", help=f"program that the plugin is written for: {names}")
+    # The constants of ferrule.families are upper case.
+    what = f"program that the plugin is written for: {names}"
+    add("--family", type=str.lower, choices=families.ALL, metavar="NAME", help=what)
     add("--cookie", type=_assignment, metavar="KEY=VALUE", help="magic cookie of the plugin (default: Terraform's)")
     add(
         "--protocol-versions",

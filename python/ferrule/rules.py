@@ -97,7 +97,9 @@ def _instead(cls: type[Any], unknown: str, prefix: str) -> str:
     # Whatever its case: environment variables and camel case are where such names come from.
     names = [field.name for field in dataclasses.fields(cls)]
     nearest = difflib.get_close_matches(unknown.lower(), names, n=1, cutoff=0)[0]
-    return here(unknown, cls.__name__) or f"nearest: {prefix}{nearest}"
+    # Of a nested class all: its short names are near to anything, such as tls.certificate to an authority's.
+    rest = f"; all: {', '.join(names)}" if prefix else ""
+    return here(unknown, cls.__name__) or f"nearest: {prefix}{nearest}{rest}"
 
 
 def _help(cls: type[Any]) -> str:

@@ -26,7 +26,9 @@ def _read_pem(value: Any) -> bytes:
         return Path(value).read_bytes()
     except (OSError, ValueError) as error:
         # Text that is taken for a path may be a key without its PEM frame; base64 has no dot, and paths no line ends.
-        is_path = isinstance(value, os.PathLike) or ("." in value and "\n" not in value)
+        # What the system has found is a path whatever it looks like.
+        is_found = isinstance(error, IsADirectoryError | PermissionError)
+        is_path = is_found or isinstance(value, os.PathLike) or ("." in value and "\n" not in value)
         shown = repr(os.fspath(value)) if is_path else "the file"
         raise ValueError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or 'not a path'}") from None
 

@@ -104,6 +104,19 @@ NOT_LAUNCHED = {
         {"env": {"PATH": "/nowhere"}},
     ),
     "directory": Row(lambda tmp: [str(tmp)], LaunchError, "launch.refused", ("{tmp}", "it is a directory")),
+    "directory by a name that ends with a slash": Row(
+        lambda _: ["./"], LaunchError, "launch.refused", ("it is a directory",), hint="Name the program in it"
+    ),
+    "path with a tilde": Row(
+        lambda _: ["~/absent"], LaunchError, "launch.not-found", ("~/absent", "does not exist"), hint="expanduser"
+    ),
+    "command line as one element": Row(
+        lambda _: ["absent -debug"],
+        LaunchError,
+        "launch.not-found",
+        ("the plugin absent -debug was not found",),
+        hint="an element of its own",
+    ),
     "not executable": Row(
         script("#!/bin/sh\n", 0o644), LaunchError, "launch.refused", ("{tmp}/plugin", "mode 0644", "chmod +x")
     ),
@@ -122,6 +135,15 @@ NOT_LAUNCHED = {
         LaunchError,
         "launch.refused",
         ("{tmp}/plugin", r"its interpreter /bin/sh\r does not exist", "line ends of Windows"),
+    ),
+    "line ends of Windows behind env": Row(
+        script("#!/usr/bin/env python3\r\nexit 0\r\n"),
+        PluginExitedError,
+        "handshake.exited",
+        ("{tmp}/plugin", "before its handshake"),
+        exit_status=127,
+        tail="No such file",
+        hint="line ends of Windows",
     ),
     "byte order mark": Row(
         script("\ufeff#!/bin/sh\nexit 0\n"), LaunchError, "launch.refused", ("{tmp}/plugin", "a byte order mark")

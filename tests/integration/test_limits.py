@@ -109,8 +109,9 @@ async def test_group_may_use_the_sockets(by: str) -> None:
 
 async def test_group_that_does_not_exist() -> None:
     client = kv_client([sys.executable, "-c", "raise SystemExit"], unix_socket_group="no-such-group")
-    with pytest.raises(RPCPluginError, match="no-such-group"):
+    with pytest.raises(RPCPluginError, match="no-such-group") as refused:
         await client.start()
+    assert "unix_socket_group" in str(refused.value.hint)
     assert client.pid is None
 
 

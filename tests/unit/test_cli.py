@@ -158,7 +158,7 @@ def test_options_become_settings() -> None:
 
 def test_a_family_gives_what_other_options_do_not() -> None:
     clients = Clients()
-    options = "--family vault-backend --protocol-versions 4 --env A=1"
+    options = "--family VAULT-backend --protocol-versions 4 --env A=1"
     assert inspect("--no-reflection", *options.split(), "plugin", clients=clients) == 0
     assert clients.made[0].config == {
         **families.VAULT_BACKEND,

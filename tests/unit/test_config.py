@@ -219,7 +219,11 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         {"keepalive": {"time": 2147484}},
         "setting keepalive.time is 2147484 (int), expected seconds: more than 0, at most 2147483",
     ),
-    ({"keepalive": {"tme": 1}}, "unknown setting 'keepalive.tme' (nearest: keepalive.time)"),
+    ({"keepalive": {"tme": 1}}, "unknown setting 'keepalive.tme' (nearest: keepalive.time; all: time, timeout)"),
+    (
+        {"tls": {"root_certificates": b""}},
+        "unknown setting 'tls.root_certificates' (nearest: tls.certificate; all: ca, certificate, key, server_name)",
+    ),
     ({"start_timout": 1}, "unknown setting 'start_timout' (nearest: start_timeout)"),
     (
         {"cookie_key": "a", "env": {}, "max_recv_bytes": 1},

@@ -152,6 +152,7 @@ def test_authority_is_required() -> None:
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "setting tls.ca holds 59 bytes without"),
         ("no-such.pem", "'no-such.pem' cannot be read: No such file or directory"),
         (Path("/"), "'/' cannot be read: Is a directory"),
+        ("/", "'/' cannot be read: Is a directory"),
         ("a.pem\0", "cannot be read: not a path"),
         ("", "setting tls.ca is <hidden> (str), expected certificates to trust"),
         (5, "setting tls.ca is <hidden> (int), expected certificates to trust"),

@@ -24,6 +24,10 @@ const UNKNOWN_HOST: &str = "This binary is a plugin";
 const UNKNOWN_HOST_HINT: &str = "The plugin knows its host by another magic cookie. ferrule.families has those of known \
     programs (ferrule inspect --family NAME); else set magic_cookie_key and magic_cookie_value to what the plugin expects.";
 
+/// For a first line such as `#!/usr/bin/env python3`: the system finds env, and env finds no `python3\r`.
+const WINDOWS_LINES_HINT: &str = "The program, or one that it starts, has the line ends of Windows (CRLF): convert them, by \
+    sed -i 's/\\r$//' FILE for example.";
+
 impl Host {
     pub(super) async fn handshake(
         &self,
@@ -105,6 +109,9 @@ impl Host {
         if said.iter().any(|line| line.contains(UNKNOWN_HOST)) {
             return error.with_hint(UNKNOWN_HOST_HINT);
         }
+        if said.iter().any(|line| asks_for_carriage_return(line)) {
+            return error.with_hint(WINDOWS_LINES_HINT);
+        }
         match self.hint_of_user(session) {
             Some(hint) => error.with_hint(hint),
             None if said.is_empty() => error.with_hint(
@@ -144,4 +151,9 @@ fn was_kept_out(process: &Process, directory: &Path) -> bool {
     let complains =
         |line: &String| line.contains(&*directory) && line.to_ascii_lowercase().contains("permission denied");
     process.stderr_tail().iter().any(complains)
+}
+
+/// Whether env misses a program whose name has a carriage return, which GNU's env writes as `\r` and others as it is.
+fn asks_for_carriage_return(line: &str) -> bool {
+    line.contains("env: ") && (line.contains('\r') || line.contains("\\r"))
 }

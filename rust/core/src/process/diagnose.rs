@@ -14,12 +14,12 @@ pub fn find_program(program: &Path, directory: Option<&Path>, search_path: &OsSt
     if program.as_os_str().is_empty() {
         return Err(Error::new(ErrorKind::ConfigInvalid, "the command is empty, expected a program and its arguments"));
     }
-    if program.components().count() > 1 || program.is_absolute() {
+    if program.as_os_str().as_encoded_bytes().contains(&b'/') || program.is_absolute() {
         // Absolute at once: this process may change its directory.
         let path = absolute(directory.unwrap_or(Path::new("")).join(program));
         return match path.metadata() {
             Ok(_) => Ok(path),
-            Err(error) => Err(unreachable(&path, &error)),
+            Err(error) => Err(with_hint_of_shell(unreachable(&path, &error), program)),
         };
     }
     let places = || std::env::split_paths(search_path).map(|each| each.join(program));
@@ -39,6 +39,20 @@ fn not_on_path(program: &Path, search_path: &OsStr) -> Error {
     let error = Error::new(ErrorKind::LaunchNotFound, format!("the plugin {name} was not found in PATH ({searched})"));
     if program.is_file() {
         return error.with_hint(format!("The current directory has a file of that name: write ./{name} to mean it."));
+    }
+    with_hint_of_shell(error, program)
+}
+
+/// What to try for a name that a shell would have taken apart first.
+fn with_hint_of_shell(error: Error, program: &Path) -> Error {
+    let name = program.as_os_str().as_encoded_bytes();
+    if name.starts_with(b"~") {
+        return error.with_hint("No shell replaces ~ here: pass what os.path.expanduser() makes of the path.");
+    }
+    if name.contains(&b' ') {
+        let hint =
+            "Check the path. An argument behind a blank must be an element of its own: no shell splits the command.";
+        return error.with_hint(hint);
     }
     error
 }
@@ -117,6 +131,9 @@ fn explain_refusal(cause: &io::Error, launch: &Launch<'_>) -> (String, Option<St
             return (format!("it is still open for writing: {cause}"), Some(hint.to_owned()));
         }
         _ => (),
+    }
+    if launch.program.is_dir() {
+        return (format!("it is a directory: {cause}"), Some("Name the program in it.".to_owned()));
     }
     let facts = describe(launch.program);
     match find_obstacle(launch.program, launch.working_directory.unwrap_or(Path::new(""))) {

@@ -47,6 +47,7 @@ impl PrivateDirectory {
                 "the directory {path} cannot be given to the group {group:?} (setting unix_socket_group): {error}"
             );
             Error::new(ErrorKind::LaunchFailed, message)
+                .with_hint("Set unix_socket_group to a group that exists, and of which this user is a member.")
         })
     }
 
