@@ -153,8 +153,8 @@ class ClientConfig:
         sync_stderr: The same for standard error as far as the plugin sends it along; default None. Log lines do not
             come here.
         logger: Logger for the plugin's log lines, or its name; default None, `ferrule.plugin.NAME` after the program.
-        die_with_host: Whether the plugin is killed with its process group when the host ends, however that happens;
-            default True. Linux only; elsewhere it has no effect.
+        die_with_host: Whether the plugin is killed, with all that it started but daemons, when the host ends, however
+            that happens; default True. Linux only; elsewhere it has no effect.
         broker_multiplex: Whether all connections, brokered ones included, share one socket; default False. The plugin
             must know it (go-plugin 1.6 and later), and it cannot be reattached.
         secure_config: The checksum without which the program is not started, a `SecureConfig`; default None, any.

@@ -33,6 +33,20 @@ def group(leader: int) -> set[int]:
     return found
 
 
+def given_the_directory_of(plugin: int) -> set[int]:
+    """Process ids of all who run and were given the same directory for sockets as a plugin."""
+    wanted = environment_of(plugin)["PLUGIN_UNIX_SOCKET_DIR"]
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            given = environment_of(int(entry.name)).get("PLUGIN_UNIX_SOCKET_DIR")
+        except OSError:
+            continue
+        if given == wanted:
+            found.add(int(entry.name))
+    return found
+
+
 def watchers(host: int) -> set[int]:
     """Process ids of those who wait for the end of a host, at the other end of one of its pipes."""
     found = set()

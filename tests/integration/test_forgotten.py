@@ -18,7 +18,7 @@ import pytest
 
 from ferrule import _core
 from integration.kv import both_plugins, kv_client
-from integration.processes import ended, environment_of, group, is_running, until, watchers
+from integration.processes import ended, environment_of, given_the_directory_of, group, is_running, until, watchers
 from peers import Command, go_kv, python_kv
 
 pytestmark = pytest.mark.timeout(60)
@@ -146,6 +146,57 @@ async def test_plugin_behind_a_wrapper_dies_with_its_killed_host(
         await process.communicate()
         await asyncio.gather(*map(ended, members))
         await nothing_left(temporary_directory)
+
+
+# A shell ends last, so that the wrapper in it is not the first.
+GROUPS_OF_THEIR_OWN = {
+    "timeout": 'timeout 60 "$@"; exit $?',
+    "job control": 'exec bash -c "set -m; \\"\\$@\\"; exit \\$?" bash "$@"',
+    "twice": 'timeout 60 timeout 60 "$@"; exit $?',
+}
+
+
+@both_plugins
+@pytest.mark.parametrize("script", GROUPS_OF_THEIR_OWN.values(), ids=GROUPS_OF_THEIR_OWN.keys())
+async def test_plugin_in_another_group_dies_with_its_killed_host(
+    plugin: Command, script: str, temporary_directory: Path
+) -> None:
+    async with host("wait", ["/bin/sh", "-c", script, "sh", *plugin()]) as (process, leader):
+        members = given_the_directory_of(leader)
+        assert members > group(leader)
+        process.kill()
+        await process.communicate()
+        await asyncio.gather(*map(ended, members))
+        await nothing_left(temporary_directory)
+
+
+@pytest.mark.go
+async def test_what_a_killed_host_leaves_alone(temporary_directory: Path) -> None:
+    """Daemons, which have a session of their own, and whoever has nearly the same variable."""
+    async with host("wait", ["/bin/sh", "-c", 'setsid sleep 60 >/dev/null 2>&1 & "$@"; exit $?', "sh", *go_kv()]) as (
+        process,
+        leader,
+    ):
+        (directory,) = temporary_directory.iterdir()
+        (daemon,) = given_the_directory_of(leader) - group(leader)
+        others = [
+            await asyncio.create_subprocess_exec("sleep", "60", env={**os.environ, name: value})
+            for name, value in [
+                ("PLUGIN_UNIX_SOCKET_DIR", f"{directory}0"),
+                ("PLUGIN_UNIX_SOCKET_DIR", f"{directory}/0"),
+                ("PLUGIN_UNIX_SOCKET_DIR", f"x{directory}"),
+                ("A_PLUGIN_UNIX_SOCKET_DIR", str(directory)),
+            ]
+        ]
+        process.kill()
+        await nothing_left(temporary_directory)
+        try:
+            assert is_running(daemon)
+            assert all(is_running(other.pid) for other in others)
+        finally:
+            for pid in [daemon, *(other.pid for other in others)]:
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.gather(ended(daemon), *(other.wait() for other in others))
 
 
 @pytest.mark.parametrize("unix_socket_group", [None, grp.getgrgid(os.getgid()).gr_name])

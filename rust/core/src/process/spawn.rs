@@ -62,6 +62,12 @@ pub(super) fn close_in_forks(descriptor: RawFd) {
     }
 }
 
+/// The session of this process; 0 if that is of another namespace.
+pub(super) fn session() -> libc::pid_t {
+    // SAFETY: reads and writes no memory.
+    unsafe { libc::getsid(0) }
+}
+
 fn explain((step, code): (Step, i32)) -> SpawnError {
     let error = io::Error::from_raw_os_error(code);
     match step {

@@ -1,9 +1,10 @@
 //! What a killed host leaves behind is ended and removed by another process, one for all plugins of a host.
 //!
 //! The parent-death signal reaches the host's own children alone, not a plugin behind a wrapper. So a shell waits for
-//! the end of a pipe that the host holds, kills the process groups that it then finds registered, and removes the
-//! directories. Registering is one write to a file in memory, and wakes nobody. The shell is an orphan with a session of
-//! its own: no signal to the host's group ends it first, none of the host's waits sees it, it holds nothing of the host's.
+//! the end of a pipe that the host holds, kills the process groups that it then finds registered, kills what a wrapper
+//! like `timeout` has put into a group of its own, and removes the directories. Registering is one write to a file in
+//! memory, and wakes nobody. The shell is an orphan with a session of its own: no signal to the host's group ends it
+//! first, none of the host's waits sees it, it holds nothing of the host's.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -25,8 +26,27 @@ pub const SHELL: &str = "/bin/sh";
 
 /// Standard input ends with the host; standard output is the registry, read from its beginning. A directory is removed
 /// if it is ours by name and owner.
+///
+/// Whoever was given one of these directories is a plugin or comes from one, whatever its group. A process with a session
+/// of its own is spared: a daemon makes one in order to stay. What is forked during the first look is found by the second.
+/// Process ids mean something else where `/proc` is that of another namespace, which the shell's own tells.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
+session=$1 newline='
+'
+shift
+is_here() { [ "$4" = "$session" ]; }
+kill_owners() {
+    for process in /proc/[0-9]*; do
+        [ -O "$process" ] && read -r status <"$process/stat" && is_here ${status##*) } || continue
+        environment=$newline$(tr '\0' '\n' <"$process/environ")$newline
+        for directory in "$@"; do
+            case $environment in
+            *"${newline}PLUGIN_UNIX_SOCKET_DIR=$directory$newline"*) kill -s KILL "${process#/proc/}" ;;
+            esac
+        done
+    done
+}
 read -r nothing
 while read -r kind value; do
     case $kind in
@@ -34,7 +54,12 @@ while read -r kind value; do
     directory) case ${value##*/} in ferrule-*) [ -O "$value" ] && [ ! -L "$value" ] && set -- "$@" "$value" ;; esac ;;
     esac
 done <&1
-[ $# -eq 0 ] || rm -rf -- "$@"
+[ $# -gt 0 ] || exit
+if read -r self rest </proc/self/stat && [ "$self" = "$$" ]; then
+    kill_owners "$@"
+    kill_owners "$@"
+fi
+rm -rf -- "$@"
 "#;
 
 /// Held while the watcher is looked for and started.
@@ -70,8 +95,8 @@ fn start_shell() -> Result<OwnedFd, SpawnError> {
     let launch = Launch {
         program: Path::new(SHELL),
         executable: None,
-        arguments: &["sh", "-c", SCRIPT, "ferrule-watcher"].map(OsString::from),
-        // Where `rm` is; nothing else of the environment, which may hold secrets.
+        arguments: &["sh", "-c", SCRIPT, "ferrule-watcher", &spawn::session().to_string()].map(OsString::from),
+        // Where `rm` and `tr` are; nothing else of the environment, which may hold secrets.
         environment: &std::env::var_os("PATH").map(|path| ("PATH".into(), path)).into_iter().collect(),
         working_directory: Some(Path::new("/")),
         limits: Limits::default(),
