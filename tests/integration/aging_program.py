@@ -1,18 +1,21 @@
 """A plugin on ferrule.server whose connections end in order after a while, as with grpc-go's MaxConnectionAge.
 
 Words: `age=MS`, `grace=MS` for the calls that a connection still has then, `broken-stdio` for a stdio service that
-fails, and `garbled-stdio` for one whose messages are none.
+fails, `garbled-stdio` for one whose messages are none, and `mixed-stdio` for one whose second messages are none.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 
 from ferrule.server import GRPCBroker, ServerConfig, serve
+from ferrule.server.descriptors import message_class
 from ferrule.testing import KV_CONFIG
 from ferrule.testing.kv import KV
 from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
@@ -26,13 +29,14 @@ class StdioWatch(grpc.aio.ServerInterceptor):
     """Counts subscriptions to the output, and may serve something else."""
 
     def __init__(self, instead: Any) -> None:
-        self.subscriptions = 0
+        self.subscriptions: list[float] = []
+        """When they came, in seconds."""
         self._instead = instead
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         if handler_call_details.method != STDIO:
             return await continuation(handler_call_details)
-        self.subscriptions += 1
+        self.subscriptions.append(time.monotonic())
         if self._instead is None:
             return await continuation(handler_call_details)
         return grpc.unary_stream_rpc_method_handler(self._instead)
@@ -42,18 +46,27 @@ async def garble(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
     yield b"\xff"
 
 
+async def mix(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+    yield message_class("plugin.StdioData")(channel=1, data=b".").SerializeToString()
+    yield b"\xff"
+
+
 async def fail(_request: bytes, context: Any) -> None:
     await context.abort(grpc.StatusCode.INTERNAL, "recovered from a panic")
 
 
 def main(words: list[str]) -> None:
     values = dict(word.partition("=")[::2] for word in words)
-    instead = fail if "broken-stdio" in values else garble if "garbled-stdio" in values else None
-    watch = StdioWatch(instead)
+    services: dict[str, Any] = {"broken-stdio": fail, "garbled-stdio": garble, "mixed-stdio": mix}
+    watch = StdioWatch(next((service for word, service in services.items() if word in values), None))
 
     def register(server: Any, broker: GRPCBroker) -> None:
         async def subscriptions(_request: bytes, _: Any) -> bytes:
-            return str(watch.subscriptions).encode()
+            return str(len(watch.subscriptions)).encode()
+
+        async def shortest_pause(_request: bytes, _: Any) -> bytes:
+            """Between two subscriptions, in seconds."""
+            return str(min(later - earlier for earlier, later in itertools.pairwise(watch.subscriptions))).encode()
 
         async def print_line(request: bytes, _: Any) -> bytes:
             sys.stdout.write(request.decode() + "\n")
@@ -71,7 +84,7 @@ def main(words: list[str]) -> None:
             await broker.accept_and_serve(service_id, lambda served: add_echo(served, "plugin"))
             return str(service_id).encode()
 
-        deeds = (subscriptions, print_line, call_back, offer)
+        deeds = (subscriptions, shortest_pause, print_line, call_back, offer)
         handlers: dict[str, Any] = {deed.__name__: grpc.unary_unary_rpc_method_handler(deed) for deed in deeds}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         add_KVServicer_to_server(KV(), server)

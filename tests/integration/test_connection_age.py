@@ -267,6 +267,14 @@ async def test_a_stdio_service_that_sends_no_messages_is_asked_a_few_times(caplo
     assert sum("output was lost" in record.getMessage() for record in caplog.records) == 5
 
 
+async def test_a_stdio_service_that_sends_no_messages_between_others_is_asked_with_pauses() -> None:
+    printed = bytearray()
+    async with aging(python_plugin("mixed-stdio"), sync_stdout=printed.extend) as (client, _):
+        await until(lambda: len(printed) > 3)
+        # A sleep ends no sooner than it should, by more than a tick of the clock.
+        assert float(await deed(client, "shortest_pause")) > 0.05
+
+
 KEEPALIVE = [("grpc.keepalive_time_ms", 200), ("grpc.keepalive_timeout_ms", 200)]
 
 

@@ -94,8 +94,9 @@ impl Host {
                     // Such a message ends the stream, not the service.
                     Err(Failure::Unreadable(status)) if unreadable < UNREADABLE_LIMIT => {
                         self.remark(format!("output was lost: {}", status.message));
-                        sleep(SHORTEST_PAUSE * unreadable).await;
                         unreadable += 1;
+                        // Also where others come between them, which a service may send as fast as it is asked.
+                        sleep(SHORTEST_PAUSE * unreadable).await;
                         continue;
                     }
                     Err(failure) => Status::from(failure),
