@@ -1,6 +1,6 @@
 """Stub and servicer of `kv.KV`, as generated code has them, by the description in `kv_pb2`."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import grpc
@@ -11,6 +11,19 @@ from ferrule.testing.kv_pb2 import DESCRIPTOR
 _SERVICE = DESCRIPTOR.services_by_name["KV"]
 
 
+def _multicallables() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Each method's name, the channel's function that makes its callable, its path, and how its messages are coded."""
+    for method in _SERVICE.methods:
+        request, response = codecs(method)
+        make = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
+        coding = {"request_serializer": request.SerializeToString, "response_deserializer": response.FromString}
+        yield method.name, make, f"/{_SERVICE.full_name}/{method.name}", coding
+
+
+# Once: a stub is made for each plugin.
+_MULTICALLABLES = tuple(_multicallables())
+
+
 class KVStub:
     """Calls the methods of `kv.KV`.
 
@@ -19,19 +32,8 @@ class KVStub:
     """
 
     def __init__(self, channel: Any) -> None:
-        makers: dict[tuple[bool, bool], Callable[..., Any]] = {
-            (False, False): channel.unary_unary,
-            (False, True): channel.unary_stream,
-            (True, True): channel.stream_stream,
-        }
-        for method in _SERVICE.methods:
-            request, response = codecs(method)
-            multicallable = makers[method.client_streaming, method.server_streaming](
-                f"/{_SERVICE.full_name}/{method.name}",
-                request_serializer=request.SerializeToString,
-                response_deserializer=response.FromString,
-            )
-            setattr(self, method.name, multicallable)
+        for name, make, path, coding in _MULTICALLABLES:
+            setattr(self, name, getattr(channel, make)(path, **coding))
 
 
 class KVServicer:
