@@ -47,6 +47,7 @@ PUBLIC_NAMES = [
     "__version__",
     "build_info",
     "cleanup_clients",
+    "families",
     "serve",
 ]
 

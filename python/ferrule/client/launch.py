@@ -80,7 +80,7 @@ def core_settings(
     return Sealed(
         command=list(command),
         working_directory=config.cwd,
-        host_environment={} if config.skip_host_env else dict(os.environ),
+        host_environment={} if config.skip_host_env else _host_environment(),
         environment=dict(config.env),
         search_path=search_path(config.env),
         cookie=(config.magic_cookie_key, config.magic_cookie_value),
@@ -108,6 +108,14 @@ def core_settings(
         reattach=None if reattach is None else reattach.core_settings(),
         runner=None if runner is None else runner.desk,
     )
+
+
+def _host_environment() -> dict[Any, Any]:
+    """The variables of this process, as text or as bytes."""
+    # What `os.environ` holds, if it is the interpreter's own. `dict(os.environ)` decodes each variable, which the core
+    # encodes again, and fails if another thread sets a variable meanwhile.
+    held = getattr(os.environ, "_data", None)
+    return held.copy() if isinstance(held, dict) else dict(os.environ)
 
 
 def open_runner(config: ClientConfig) -> RunnerDriver | None:

@@ -1,7 +1,8 @@
 //! Settings as the Python face passes them: a dict of plain values, already checked.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use ferrule_core::certificate::parse_pem_certificates;
@@ -10,6 +11,7 @@ use ferrule_core::settings::{Curve, Limits, Reattach, Security, Settings, Timeou
 use ferrule_core::transport::listener::SocketGroup;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
 use zeroize::Zeroizing;
 
 use crate::convert::{address, duration, reopened, transports};
@@ -22,7 +24,8 @@ use crate::runner::RunnerDesk;
 pub(crate) struct PassedSettings {
     command: Vec<OsString>,
     working_directory: Option<PathBuf>,
-    host_environment: HashMap<OsString, OsString>,
+    #[pyo3(from_py_with = variables)]
+    host_environment: Vec<(OsString, OsString)>,
     environment: HashMap<OsString, OsString>,
     search_path: OsString,
     cookie: (String, String),
@@ -56,6 +59,15 @@ pub(crate) struct PassedSettings {
     reattach: Option<PassedReattach>,
     #[pyo3(default)]
     runner: Option<Py<RunnerDesk>>,
+}
+
+/// Environment variables, as text or as the bytes that the system has.
+fn variables(given: &Bound<'_, PyAny>) -> PyResult<Vec<(OsString, OsString)>> {
+    let text = |value: &Bound<'_, PyAny>| match value.cast::<PyBytes>() {
+        Ok(bytes) => Ok(OsStr::from_bytes(bytes.as_bytes()).to_owned()),
+        Err(_) => value.extract(),
+    };
+    given.cast::<PyDict>()?.iter().map(|(name, value)| Ok((text(&name)?, text(&value)?))).collect()
 }
 
 /// A plugin that runs already.
@@ -123,7 +135,7 @@ impl TryFrom<PassedSettings> for Settings {
         Ok(Self {
             command: passed.command,
             working_directory: passed.working_directory,
-            host_environment: passed.host_environment.into_iter().collect(),
+            host_environment: passed.host_environment,
             environment: passed.environment.into_iter().collect(),
             search_path: passed.search_path,
             cookie: passed.cookie,
