@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, excerpt};
 use crate::transport::{Address, Arrived};
 
 /// How long a ConnInfo or a knock is kept for whoever it is meant for, and how long a dialler waits: go-plugin's.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Within this a stream follows the answer to its knock.
 const AT_ONCE: Duration = Duration::from_secs(1);

@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::accept::BrokerListener;
 use self::conn_info::{ConnInfo, Notice};
-use self::ledger::{Expected, Ledger, Outcome, PATIENCE};
+pub(crate) use self::ledger::PATIENCE;
+use self::ledger::{Expected, Ledger, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
 use crate::process::log_line::Level;

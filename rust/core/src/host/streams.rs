@@ -19,11 +19,12 @@ use crate::services::broker::carry;
 use crate::services::stdio::{self, StdioData};
 use crate::settings::Settings;
 
-/// The first pause between two connections that did not last, and the longest.
+/// The first pause between two connections that did not last, and the longest: shorter than any side of a broker waits for
+/// the other.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that lasted so long is lost without a pause.
-const LASTING: Duration = Duration::from_secs(10);
+const LASTING: Duration = Duration::from_secs(1);
 /// Messages that cannot be read, one after the other, before the service is left alone.
 const UNREADABLE_LIMIT: u32 = 5;
 
@@ -33,7 +34,7 @@ async fn on_each_connection<Serving: Future<Output = ControlFlow<()>>>(
     ending: &CancellationToken,
     mut serve: impl FnMut(GrpcClient) -> Serving,
 ) -> Option<String> {
-    let mut pause = Duration::ZERO;
+    let mut pauses = Pauses(Duration::ZERO);
     loop {
         let begun = Instant::now();
         let connected = tokio::select! {
@@ -56,17 +57,26 @@ async fn on_each_connection<Serving: Future<Output = ControlFlow<()>>>(
             Err(refusal) if refusal.is_final => return Some(refusal.status.message),
             Err(_) => (),
         }
-        if begun.elapsed() >= LASTING {
-            pause = Duration::ZERO;
-        } else {
-            tokio::select! {
-                () = sleep(pause) => (),
-                // Somebody else has dialled with success.
-                () = reach.reached() => (),
-                () = ending.cancelled() => return None,
-            }
-            pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        tokio::select! {
+            () = sleep(pauses.after(begun.elapsed())) => (),
+            // Somebody else has dialled with success.
+            () = reach.reached() => (),
+            () = ending.cancelled() => return None,
         }
+    }
+}
+
+/// Between connections, of which the first that does not last is followed at once; holds the next.
+struct Pauses(Duration);
+
+impl Pauses {
+    fn after(&mut self, lasted: Duration) -> Duration {
+        if lasted >= LASTING {
+            self.0 = Duration::ZERO;
+            return Duration::ZERO;
+        }
+        let next = (self.0 * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        std::mem::replace(&mut self.0, next)
     }
 }
 
@@ -138,4 +148,31 @@ pub(super) async fn keep_carrying(broker: Broker, reach: Arc<Reach>, ending: Can
     broker.close(
         &over.map_or_else(|| "the plugin was asked to end".to_owned(), |why| format!("its stream broke: {why}")),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::PATIENCE;
+
+    const NOW: Duration = Duration::ZERO;
+
+    #[test]
+    fn a_broker_whose_connections_do_not_last_is_there_again_in_time() {
+        let mut pauses = Pauses(Duration::ZERO);
+        let longest = (0..100).map(|_| pauses.after(NOW)).max();
+        assert!(longest.is_some_and(|longest| longest < PATIENCE / 2), "{longest:?}");
+    }
+
+    #[test]
+    fn pauses_grow_and_are_forgotten_after_a_connection_that_lasted() {
+        let mut pauses = Pauses(Duration::ZERO);
+        for _ in 0..2 {
+            assert_eq!(pauses.after(NOW), Duration::ZERO);
+            assert_eq!(pauses.after(NOW), SHORTEST_PAUSE);
+            assert!(pauses.after(NOW) > SHORTEST_PAUSE);
+            // As those of servers do that end each after a few seconds.
+            assert_eq!(pauses.after(Duration::from_secs(2)), Duration::ZERO);
+        }
+    }
 }
