@@ -249,8 +249,9 @@ class ClientConfig:
         Raises:
             ConfigError: A setting is unknown or does not fit.
         """
-        expected = rules.optional(rules.nested(cls, ""))
-        hint = "Pass a dict of settings, a ClientConfig or nothing."
+        # Secret in whatever form it is: a list of pairs holds the same values as a mapping.
+        expected = rules.optional(rules.nested(cls, "", secret=True))
+        hint = "Pass a dict of settings, a ClientConfig, one of ferrule.families or nothing."
         checked: ClientConfig | None = rules.check("config", config, expected, hint)
         return cls() if checked is None else checked
 

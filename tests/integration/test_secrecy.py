@@ -138,6 +138,10 @@ BROKEN = {**PEM, "key": OWN.key_pem[:-60]}
         lambda: RPCPluginClient(NOWHERE, settings(no_such_setting=1)),
         lambda: RPCPluginClient(NOWHERE, settings(env={"TOKEN": GIVEN, "OTHER": 1})),
         lambda: RPCPluginClient((), settings()),
+        lambda: RPCPluginClient(NOWHERE, [("magic_cookie_value", COOKIE)]),  # type: ignore[arg-type]
+        lambda: ServerConfig.of([("magic_cookie_value", COOKIE)]),  # type: ignore[arg-type]
+        lambda: RPCPluginClient(reattach=[("tls", REATTACH_TLS)]),  # type: ignore[arg-type]
+        lambda: ferrule.sync.RPCPluginClient(reattach=OWN.key_pem),  # type: ignore[arg-type]
         lambda: families.TFLINT.with_settings(**settings(no_such_setting=1)),
         lambda: families.TFLINT.with_settings(env={"TOKEN": GIVEN, "OTHER": 1}),
         lambda: RPCPluginClient(NOWHERE, reattach=attached()),

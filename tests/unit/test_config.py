@@ -287,9 +287,7 @@ def test_every_form_of_a_configuration() -> None:
     assert ClientConfig.of(config) is config
     assert ClientConfig.of(None) == ClientConfig() == ClientConfig.of({})
     assert ClientConfig.of({"env": {"A": "x"}}) == config
-    with pytest.raises(
-        ConfigError, match=r"setting config is \['env'\] \(list\), expected a ClientConfig or a mapping"
-    ):
+    with pytest.raises(ConfigError, match=r"setting config is <hidden> \(list\), expected a ClientConfig or a mapping"):
         ClientConfig.of(["env"])  # type: ignore[arg-type]
 
 

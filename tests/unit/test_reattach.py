@@ -257,7 +257,7 @@ def test_unknown_version_fits_any() -> None:
 def test_neither_command_nor_reattach() -> None:
     with pytest.raises(ConfigError, match=r"the command is \(\) \(tuple\), expected a list with at least the program"):
         RPCPluginClient()
-    with pytest.raises(ConfigError, match="setting reattach is 5"):
+    with pytest.raises(ConfigError, match=r"setting reattach is <hidden> \(int\)"):
         RPCPluginClient(reattach=5)  # type: ignore[arg-type]
 
 

@@ -17,7 +17,10 @@ from ferrule.rules import CODE, check, nested, optional, shown
 
 __all__ = ["PluginView"]
 
-_REATTACH = optional(nested(ReattachConfig, "reattach."))
+_REATTACH = optional(nested(ReattachConfig, "reattach.", secret=True))
+_REATTACH_HINT = (
+    "Pass a ReattachConfig, or a dict of its settings; ReattachConfig.from_json(text) reads what a plugin prints."
+)
 
 
 class PluginView:
@@ -39,7 +42,7 @@ class PluginView:
         reattach: ReattachConfig | Mapping[str, Any] | None = None,
     ) -> None:
         self.config = ClientConfig.of(config)
-        self.reattach: ReattachConfig | None = check("reattach", reattach, _REATTACH)
+        self.reattach: ReattachConfig | None = check("reattach", reattach, _REATTACH, _REATTACH_HINT)
         if self.reattach is None:
             self.command = check_command(command)
         else:

@@ -115,7 +115,7 @@ class ServerConfig:
             ConfigError: A setting is unknown, missing, or does not fit.
         """
         hint = "Pass a dict of settings or a ServerConfig; ServerConfig.terraform() has those of a Terraform provider."
-        checked: ServerConfig = rules.check("config", config, rules.nested(cls, ""), hint)
+        checked: ServerConfig = rules.check("config", config, rules.nested(cls, "", secret=True), hint)
         return checked
 
     @classmethod

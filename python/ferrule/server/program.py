@@ -68,8 +68,8 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
 
     Raises:
         SystemExit: With status 1 if no host started the process, which people are told on standard error, or if the
-            plugin cannot serve, which the log tells.
-        ConfigError: A setting or the services do not fit.
+            plugin cannot serve, for its services for example, which the log tells.
+        ConfigError: A setting does not fit.
         RPCPluginError: An event loop runs in this thread already; `RPCPluginServer` is for programs that have one.
 
     Example:
