@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 
 use crate::errors::refused_by_system;
 
-/// For what cannot be done without blocking: looking up names, and, always with two of its own, decompressing large messages.
+/// Threads for work that blocks: looking up names, and two more, which are always left for decompressing large messages.
 const BLOCKING_THREADS: usize = LOOKUPS + 2;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;

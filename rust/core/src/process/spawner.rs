@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 /// One thread is enough, unless a start is held up. More are added while others wait, up to this number.
 const MOST_THREADS: usize = 8;
-/// Is nothing done for so long while work waits, then another thread is added.
+/// Another thread is added when work has waited for so long and none was done meanwhile.
 const HELD_UP: Duration = Duration::from_millis(200);
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -35,7 +35,7 @@ struct Pool {
 static SPAWNER: Spawner =
     Spawner { pool: Mutex::new(Pool { waiting: VecDeque::new(), threads: 0, taken: 0 }), filled: Condvar::new() };
 
-/// Does work that may block. Is the future dropped, then the outcome is dropped where it was made.
+/// Does work that may block. When the future is dropped, the thread that did the work drops the outcome.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (sender, mut outcome) = oneshot::channel();
     let mut taken = SPAWNER.leave(Box::new(move || drop(sender.send(work()))))?;
