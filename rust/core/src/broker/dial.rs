@@ -16,6 +16,9 @@ use crate::grpc::connector::{Connecting, Connector, Refusal};
 use crate::transport::multiplex::{Multiplex, Turn};
 use crate::transport::{Address, Dialer, Stream, Traffic};
 
+/// Of one dialler: each but the last lost what would have carried it.
+const KNOCKS: usize = 5;
+
 impl Broker {
     /// A channel to what the peer serves under `id`, already connected. Waits a few seconds for the peer to say where.
     pub async fn dial(&self, id: u32, settings: Settings) -> Result<Channel, Error> {
@@ -88,17 +91,23 @@ impl Broker {
 
     /// Knocks, and opens a stream once let in. Nobody else opens one meanwhile: the peer goes by the order alone.
     async fn knock_and_open(self, id: u32, session: Arc<Multiplex>) -> Result<(Turn, Stream), Error> {
-        let turn = session.turn().await;
-        let answer = self.ledger().await_answer(id)?;
-        self.send(conn_info::knock(id));
-        match timeout(PATIENCE, self.answered(answer, &session, &turn)).await {
-            Ok(Ok(answer)) => answer?,
-            Ok(Err(_)) => return Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
-            Err(_) => {
-                self.ledger().give_up_knock(id);
-                return Err(too_late(id, "did not answer the knock"));
+        let mut knocks = 0..KNOCKS;
+        let turn = loop {
+            let ready = async {
+                tokio::select! {
+                    () = self.carried(true) => (),
+                    // Which the ledger tells of.
+                    () = self.0.closing.cancelled() => (),
+                }
+            };
+            if knocks.next().is_none() || timeout(PATIENCE, ready).await.is_err() {
+                return Err(too_late(id, "could not be asked"));
             }
-        }
+            let turn = session.turn().await;
+            if self.knock(id, &session, &turn).await? {
+                break turn;
+            }
+        };
         // Answers come in the order in which the peer expects the streams.
         self.open_owed(&session, &turn).await;
         // A peer that acknowledges no streams gets no more of them.
@@ -107,6 +116,35 @@ impl Broker {
             Error::new(ErrorKind::ConnectFailed, format!("no stream for service {id} could be opened: {error}"))
         })?;
         Ok((turn, stream))
+    }
+
+    /// Whether the peer lets a stream in; false if it was not asked. The turn must not wait for what carries the knock, which
+    /// needs it itself: after a lost connection the next one is a stream of the session as well.
+    async fn knock(&self, id: u32, session: &Multiplex, turn: &Turn) -> Result<bool, Error> {
+        let knock = conn_info::knock(id);
+        let answer = self.ledger().await_answer(id)?;
+        self.send(knock.clone());
+        let withdrawn = async {
+            loop {
+                self.carried(false).await;
+                if self.withdraw(&knock) {
+                    return;
+                }
+                self.carried(true).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answered = timeout(PATIENCE, self.answered(answer, session, turn)) => match answered {
+                Ok(Ok(answer)) => answer.map(|()| true),
+                Ok(Err(_)) => Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
+                Err(_) => {
+                    self.ledger().give_up_knock(id);
+                    Err(too_late(id, "did not answer the knock"))
+                }
+            },
+            () = withdrawn => Ok(false),
+        }
     }
 
     /// Waits for the answer to a knock. A peer that still expects the stream of an earlier one may answer only after that

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -101,6 +101,8 @@ struct Shared {
     last_backend: AtomicU64,
     ledger: Mutex<Ledger>,
     outgoing: Mutex<Outgoing>,
+    /// Whether somebody carries messages.
+    carried: watch::Sender<bool>,
     /// Told of streams that the peer expects and nobody has opened.
     owing: Notify,
     /// Ends what this broker serves.
@@ -127,6 +129,7 @@ impl Broker {
             last_backend: AtomicU64::new(0),
             ledger: Mutex::default(),
             outgoing: Mutex::default(),
+            carried: watch::Sender::new(false),
             owing: Notify::new(),
             closing: CancellationToken::new(),
             sorting: Mutex::default(),
@@ -181,9 +184,23 @@ impl Broker {
         outgoing.wake.clone_from(&wake);
         let waiting = !outgoing.messages.is_empty();
         drop(outgoing);
+        self.0.carried.send_replace(wake.is_some());
         if let Some(wake) = wake.filter(|_| waiting) {
             wake.wake();
         }
+    }
+
+    /// Returns when somebody carries messages, or nobody does.
+    async fn carried(&self, wanted: bool) {
+        // Cannot fail: `self` holds the sender.
+        let _ = self.0.carried.subscribe().wait_for(|carried| *carried == wanted).await;
+    }
+
+    /// Takes back a message that nobody has carried yet; whether there was one.
+    fn withdraw(&self, message: &ConnInfo) -> bool {
+        let messages = &mut lock(&self.0.outgoing).messages;
+        let place = messages.iter().position(|waiting| waiting == message);
+        place.is_some_and(|place| messages.remove(place).is_some())
     }
 
     /// No more exchanges: the peer's stream has ended, or this side has.
