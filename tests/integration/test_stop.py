@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from ferrule.client import RPCPluginClient
 from integration.kv import both_plugins, kv_client, started
-from integration.processes import ended, is_running
+from integration.processes import ended, given_the_directory_of, group, is_running, until
 from peers import Command, go_kv
 
 pytestmark = pytest.mark.timeout(60)
@@ -104,6 +106,51 @@ async def test_grandchild_dies_after_a_failed_start() -> None:
         await client.start()
     line = next(line for line in caught.value.stderr_tail if line.startswith("grandchild pid "))  # type: ignore[attr-defined]
     await ended(int(line.split()[-1]), SLACK)
+
+
+def in_another_group(command: list[str]) -> list[str]:
+    """The command behind a wrapper that is not the first, and puts what it runs into a group of its own."""
+    return ["/bin/sh", "-c", 'timeout 60 "$@"; exit $?', "sh", *command]
+
+
+@both_plugins
+@pytest.mark.parametrize("asked", [True, False], ids=["in vain", "by close alone"])
+async def test_plugin_in_another_group_is_killed(plugin: Command, asked: bool) -> None:
+    settings = {"shutdown_timeout": 0.2, "kill_timeout": 0.2}
+    client = kv_client(in_another_group(plugin("hang-shutdown", "ignore-sigterm")), **settings)
+    await client.start()
+    assert client.pid is not None
+    members = given_the_directory_of(client.pid)
+    assert members > group(client.pid)
+    if asked:
+        await client.shutdown_plugin()
+    await client.close()
+    await asyncio.gather(*(ended(member, SLACK) for member in members))
+
+
+@pytest.mark.go
+async def test_plugin_in_another_group_is_killed_after_a_failed_start() -> None:
+    client = kv_client(in_another_group(go_kv("grandchild", "hang")), start_timeout=0.5)
+    with pytest.raises(TimeoutError) as caught:
+        await client.start()
+    line = next(line for line in caught.value.stderr_tail if line.startswith("grandchild pid "))  # type: ignore[attr-defined]
+    await ended(int(line.split()[-1]), SLACK)
+
+
+@pytest.mark.go
+async def test_daemon_that_holds_the_output_is_left_alone() -> None:
+    client = kv_client(["/bin/sh", "-c", 'setsid sleep 60 & "$@"; exit $?', "sh", *go_kv()])
+    await client.start()
+    leader = client.pid
+    assert leader is not None
+    await until(lambda: len(given_the_directory_of(leader) - group(leader)) == 1)
+    (daemon,) = given_the_directory_of(leader) - group(leader)
+    try:
+        await client.close()
+        assert is_running(daemon)
+    finally:
+        os.kill(daemon, signal.SIGKILL)
+        await ended(daemon)
 
 
 @both_plugins

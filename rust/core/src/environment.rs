@@ -13,7 +13,7 @@ const MULTIPLEX_GRPC: &str = "PLUGIN_MULTIPLEX_GRPC";
 /// Group whose members may use the plugin's sockets.
 const UNIX_SOCKET_GROUP: &str = "PLUGIN_UNIX_SOCKET_GROUP";
 /// Directory in which the plugin makes its sockets.
-const UNIX_SOCKET_DIR: &str = "PLUGIN_UNIX_SOCKET_DIR";
+pub(crate) const UNIX_SOCKET_DIR: &str = "PLUGIN_UNIX_SOCKET_DIR";
 
 /// go-plugin's fixed names. A host that is itself a plugin has inherited them, and handing them on would switch TLS or
 /// multiplexing on in a plugin that was not asked for it.

@@ -63,7 +63,7 @@ impl Host {
             (launched, place)
         } else {
             let (child, place) = self.prepare(Self::launch_child).await?;
-            let (process, first_line) = Process::of_child(child, self.0.inbox.clone());
+            let (process, first_line) = Process::of_child(child, self.0.inbox.clone(), place.directory.path().into());
             ((process, Announced::Line(first_line, limit.saturating_sub(begun.elapsed()))), place)
         };
         let process = Arc::new(process);

@@ -21,6 +21,7 @@ mod spawn;
 mod spawn;
 pub mod spawner;
 pub mod stop;
+mod strays;
 #[cfg(target_os = "linux")]
 pub mod watcher;
 #[cfg(not(target_os = "linux"))]

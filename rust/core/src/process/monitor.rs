@@ -3,17 +3,20 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::attached::Attached;
 use super::diagnose::effective_user;
 use super::output::ErrorOutput;
-use super::{Child, ExitStatus, Runner, Running};
+use super::{Child, ExitStatus, Runner, Running, spawner, strays};
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::line_finder::LineFinder;
@@ -62,11 +65,18 @@ enum Control {
 }
 
 /// The tasks that read a plugin's pipes.
-type Readers = (JoinHandle<()>, JoinHandle<()>);
+type Readers = (JoinHandle<Rest>, JoinHandle<Rest>);
+
+/// What became of a pipe once the plugin has ended.
+enum Rest {
+    Closed,
+    /// Another process has it still.
+    Held,
+}
 
 impl Process {
-    /// Takes care of a plugin that was started; the second value receives what it prints first.
-    pub fn of_child(mut child: Child, inbox: Arc<Inbox>) -> (Self, oneshot::Receiver<FirstLine>) {
+    /// Takes care of a plugin that was started, its sockets in a directory; tells what it prints first.
+    pub fn of_child(mut child: Child, inbox: Arc<Inbox>, directory: PathBuf) -> (Self, oneshot::Receiver<FirstLine>) {
         let pipes = (child.stdout.take(), child.stderr.take());
         let child = Arc::new(child);
         let (exit_sender, exit) = watch::channel(None);
@@ -80,7 +90,11 @@ impl Process {
             // Nothing that the plugin started may outlive it. Before reaping, while the pid still names this group.
             child.signal(Signal::KILL);
             ended.send_replace(true);
-            let _ = tokio::join!(readers.0, readers.1);
+            let (stdout, stderr) = tokio::join!(readers.0, readers.1);
+            if [stdout, stderr].into_iter().any(|rest| matches!(rest, Ok(Rest::Held))) {
+                // Somebody has left the group. Where no thread is free to look for whom, nobody waits longer.
+                let _ = timeout(SEARCH_LIMIT, spawner::run(move || strays::kill(&directory))).await;
+            }
             let status = child.reap();
             // With its descriptor, before anybody hears of the end.
             drop(child);
@@ -222,8 +236,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn read_stdout(pipe: Option<OwnedFd>, ended: watch::Receiver<bool>, announcement: Arc<Mutex<Announcement>>) {
-    read_to_end(pipe, ended, |bytes| {
+async fn read_stdout(
+    pipe: Option<OwnedFd>,
+    ended: watch::Receiver<bool>,
+    announcement: Arc<Mutex<Announcement>>,
+) -> Rest {
+    let rest = read_to_end(pipe, ended, |bytes| {
         let mut announcement = lock(&announcement);
         if announcement.waiter.is_none() {
             return;
@@ -239,6 +257,7 @@ async fn read_stdout(pipe: Option<OwnedFd>, ended: watch::Receiver<bool>, announ
     let mut announcement = lock(&announcement);
     let last = announcement.finder.finish();
     announcement.tell(last.map_or(FirstLine::Closed, FirstLine::Unfinished));
+    rest
 }
 
 impl Announcement {
@@ -263,10 +282,11 @@ async fn read_stderr(
     ended: watch::Receiver<bool>,
     stderr: Arc<Mutex<ErrorOutput>>,
     inbox: Arc<Inbox>,
-) {
-    read_to_end(pipe, ended, |bytes| lock(&stderr).feed(bytes, |line| inbox.push_line(line))).await;
+) -> Rest {
+    let rest = read_to_end(pipe, ended, |bytes| lock(&stderr).feed(bytes, |line| inbox.push_line(line))).await;
     lock(&stderr).finish(|line| inbox.push_line(line));
     inbox.end_lines();
+    rest
 }
 
 /// Bytes of one read.
@@ -281,31 +301,36 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
 }
 
+/// How long the end of a plugin may be put off by the search for what has left its group.
+const SEARCH_LIMIT: Duration = Duration::from_secs(1);
+
 enum Turn {
     Empty,
     Busy,
     Closed,
 }
 
-async fn read_to_end(pipe: Option<OwnedFd>, mut ended: watch::Receiver<bool>, mut take: impl FnMut(&[u8])) {
-    let Some(Ok(pipe)) = pipe.map(Receiver::from_owned_fd) else { return };
+async fn read_to_end(pipe: Option<OwnedFd>, mut ended: watch::Receiver<bool>, mut take: impl FnMut(&[u8])) -> Rest {
+    let Some(Ok(pipe)) = pipe.map(Receiver::from_owned_fd) else { return Rest::Closed };
     loop {
         let readable = tokio::select! {
             readable = pipe.readable() => readable.is_ok(),
             _ = ended.wait_for(|ended| *ended) => break,
         };
         match if readable { turn(&pipe, &mut take) } else { Turn::Closed } {
-            Turn::Closed => return,
+            Turn::Closed => return Rest::Closed,
             Turn::Busy => tokio::task::yield_now().await,
             Turn::Empty => (),
         }
     }
     for _ in 0..LAST_TURNS {
-        if !matches!(turn(&pipe, &mut take), Turn::Busy) {
-            return;
+        match turn(&pipe, &mut take) {
+            Turn::Closed => return Rest::Closed,
+            Turn::Busy => tokio::task::yield_now().await,
+            Turn::Empty => return Rest::Held,
         }
-        tokio::task::yield_now().await;
     }
+    Rest::Held
 }
 
 fn turn(pipe: &Receiver, take: &mut impl FnMut(&[u8])) -> Turn {
