@@ -35,6 +35,9 @@ LIMIT = 30.0
 PLACES = 64
 """Connections that one listener carries at a time."""
 
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""What a peer says first: RFC 9113, section 3.4, with an empty SETTINGS frame."""
+
 MEMORY = 24 << 20
 """Bytes by which the host may grow under attack, some of it by the allocator's own ways."""
 
@@ -122,6 +125,8 @@ async def test_plugin_that_connects_often_leaves_the_host_its_descriptors() -> N
             def connect() -> socket.socket:
                 connection = stack.enter_context(socket.socket(socket.AF_UNIX))
                 connection.connect(str(server.listener.address).removeprefix("unix:"))
+                # Whoever says nothing has no place of a peer's.
+                connection.sendall(HTTP2_PREFACE)
                 return connection
 
             first = [connect() for _ in range(PLACES)]
