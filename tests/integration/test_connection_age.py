@@ -170,18 +170,6 @@ async def test_broker_works_on(grace: list[str], multiplex: bool) -> None:
                 assert await channel.unary_unary("/plugin/Echo")(b"host", timeout=LIMIT) == b"plugin: host"
 
 
-async def test_a_multiplexed_service_is_dialled_while_no_connection_is_left() -> None:
-    async with aging(python_plugin("age=500", "grace=1"), broker_multiplex=True) as (client, _):
-        offered = int(await deed(client, "offer"))
-        channel: Any = client.grpc_channel
-        for _ in range(3):
-            await connections(channel, 1)
-            await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
-            # What carries the knock is a stream of the same socket, and has yet to be opened.
-            async with await client.broker.dial(offered) as service:
-                assert await service.unary_unary("/plugin/Echo")(b"host", timeout=LIMIT) == b"plugin: host"
-
-
 @pytest.mark.parametrize("multiplex", [False, True], ids=["sockets", "multiplexed"])
 async def test_the_plugin_is_asked_although_no_connection_is_left(multiplex: bool) -> None:
     async with aging(python_plugin("age=50", "grace=1"), broker_multiplex=multiplex) as (client, _):

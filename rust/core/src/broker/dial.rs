@@ -242,3 +242,7 @@ impl Connector for BrokeredConnector {
         &self.broker.0.ways.traffic
     }
 }
+
+#[cfg(test)]
+#[path = "dial_tests.rs"]
+mod tests;
