@@ -1,7 +1,7 @@
 //! Errors of the core to exceptions. The classes are Python's own; this is the only place that knows how to make them.
 
 use ferrule_core::error::{Error, ErrorKind};
-use ferrule_core::process::ExitStatus;
+use ferrule_core::exit_status::ExitStatus;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;

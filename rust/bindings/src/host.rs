@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 
 use ferrule_core::certificate::Identity;
+use ferrule_core::exit_status::ExitStatus;
 use ferrule_core::host::Host as CoreHost;
 use ferrule_core::inbox::{Inbox, Output};
-use ferrule_core::process::ExitStatus;
 use ferrule_core::process::log_line::Level;
 use ferrule_core::settings::Settings;
 use pyo3::exceptions::PyRuntimeError;

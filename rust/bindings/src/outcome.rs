@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 
 use ferrule_core::error::Error;
+use ferrule_core::exit_status::ExitStatus;
 use ferrule_core::grpc::channel;
-use ferrule_core::process::{ExitStatus, stop};
+use ferrule_core::process::stop;
 use ferrule_core::{broker, host, server};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::process::ExitStatus;
+use crate::exit_status::ExitStatus;
 
 /// The family of an error: what a caller catches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ pub mod broker;
 pub mod certificate;
 pub mod environment;
 pub mod error;
+pub mod exit_status;
 pub mod grpc;
 pub mod handshake;
 pub mod host;

@@ -8,10 +8,11 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use crate::error::Error;
+use crate::exit_status::ExitStatus;
 use crate::grpc::Status;
 use crate::grpc::connection::{Connection, Explain, connection_error};
 use crate::grpc::connector::{Connecting, Connector, Refusal};
-use crate::process::{ExitStatus, Process};
+use crate::process::Process;
 use crate::transport::{Dialer, Traffic};
 
 /// How long after its socket's end a plugin's own end is waited for, to be able to tell of it.

@@ -7,8 +7,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, test_kill_process};
 use tokio::sync::watch;
 
-use super::{ExitStatus, pidfd};
+use super::pidfd;
 use crate::error::{Error, ErrorKind};
+use crate::exit_status::ExitStatus;
 
 /// How often to look where the kernel cannot tell.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use super::launch::{Launch, SpawnError, Streams};
 use super::watcher::Registration;
-use super::{ExitStatus, pidfd, spawn};
+use super::{pidfd, spawn};
+use crate::exit_status::ExitStatus;
 
 /// Leader of its own process group. Dropped before its status was collected, it is killed with all its group.
 #[derive(Debug)]

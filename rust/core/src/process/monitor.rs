@@ -16,8 +16,9 @@ use tokio::time::timeout;
 use super::attached::Attached;
 use super::diagnose::effective_user;
 use super::output::ErrorOutput;
-use super::{Child, ExitStatus, Runner, Running, spawner, strays};
+use super::{Child, Runner, Running, spawner, strays};
 use crate::error::Error;
+use crate::exit_status::ExitStatus;
 use crate::inbox::Inbox;
 use crate::line_finder::LineFinder;
 

@@ -8,8 +8,8 @@ use std::pin::Pin;
 
 use tokio::sync::oneshot;
 
-use super::ExitStatus;
 use crate::error::Error;
+use crate::exit_status::ExitStatus;
 use crate::transport::Address;
 
 /// What a runner answers with.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::time::timeout;
 
-use super::{ExitStatus, Process};
+use super::Process;
+use crate::exit_status::ExitStatus;
 use crate::settings::Timeouts;
 
 /// How far down it went.
