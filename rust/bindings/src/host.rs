@@ -8,7 +8,7 @@ use ferrule_core::certificate::Identity;
 use ferrule_core::exit_status::ExitStatus;
 use ferrule_core::host::Host as CoreHost;
 use ferrule_core::inbox::{Inbox, Output};
-use ferrule_core::process::log_line::Level;
+use ferrule_core::log_line::Level;
 use ferrule_core::settings::Settings;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;

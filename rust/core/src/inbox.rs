@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use crate::process::log_line::{Classifier, Level};
+use crate::log_line::{Classifier, Level};
 use crate::refusals::Refusals;
 use crate::wake::Wake;
 

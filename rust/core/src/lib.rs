@@ -1,7 +1,7 @@
 //! Host side of HashiCorp's go-plugin protocol.
 //!
 //! Launches a plugin, shakes hands, locks the connection with mutual TLS, checks that it answers, and stops it. Parsers
-//! and formats (`handshake`, `line_finder`, `environment`, `certificate`, `grpc::framing`, `process::log_line`) take bytes and return
+//! and formats (`handshake`, `line_finder`, `environment`, `certificate`, `grpc::framing`, `log_line`) take bytes and return
 //! values: no socket, clock or process. Everything else runs on one current-thread tokio runtime.
 
 pub mod broker;
@@ -14,6 +14,8 @@ pub mod handshake;
 pub mod host;
 pub mod inbox;
 pub mod line_finder;
+pub mod log_line;
+mod output_lines;
 pub mod process;
 pub mod reattach;
 mod refusals;

@@ -14,7 +14,7 @@ use crate::certificate::{Identity, SERVER_NAME, parse_pem_certificates};
 use crate::error::{Error, ErrorKind};
 use crate::handshake;
 use crate::inbox::Inbox;
-use crate::process::log_line::Level;
+use crate::log_line::Level;
 use crate::settings::{Curve, TlsFiles, Transports};
 use crate::tls::{ALPN_H2, Trust, client_config, server_config};
 use crate::transport::listener::{Listener, Place};

@@ -28,7 +28,7 @@ pub(crate) use self::ledger::PATIENCE;
 use self::ledger::{Expected, Ledger, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
-use crate::process::log_line::Level;
+use crate::log_line::Level;
 use crate::settings::Transports;
 use crate::transport::listener::Place;
 use crate::transport::multiplex::{Arrivals, Multiplex, Turn};

@@ -12,7 +12,7 @@ use super::limit::within;
 use super::session::Session;
 use crate::error::{Error, ErrorKind, excerpt};
 use crate::handshake::{Expectations, Handshake, socket_named};
-use crate::process::log_line::Level;
+use crate::log_line::Level;
 use crate::process::{FirstLine, Process};
 use crate::transport::Address;
 

@@ -21,7 +21,7 @@ use crate::certificate::Identity;
 use crate::environment::child_environment;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::Handshake;
-use crate::process::log_line::Level;
+use crate::log_line::Level;
 use crate::process::watcher::{self, Registration};
 use crate::process::{Child, FirstLine, Launch, Order, Process, Runner, SpawnError, diagnose, spawner};
 use crate::settings::{Reattach, Security};

@@ -14,7 +14,7 @@ use crate::broker::Broker;
 use crate::grpc::connection::Connection;
 use crate::grpc::{Code, Failure, GrpcClient, MessageStream, Status};
 use crate::inbox::Output;
-use crate::process::log_line::Level;
+use crate::log_line::Level;
 use crate::services::broker::carry;
 use crate::services::stdio::{self, StdioData};
 use crate::settings::Settings;

@@ -7,9 +7,7 @@ mod child;
 pub mod diagnose;
 mod executable;
 mod launch;
-pub mod log_line;
 mod monitor;
-mod output;
 mod pidfd;
 #[cfg(target_os = "linux")]
 mod registry;
@@ -31,5 +29,4 @@ pub mod watcher;
 pub use child::Child;
 pub use launch::{Launch, SpawnError};
 pub use monitor::{FirstLine, Process};
-pub use output::LineSplitter;
 pub use runner::{Answer, Order, Runner, Running};

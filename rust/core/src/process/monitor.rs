@@ -15,12 +15,12 @@ use tokio::time::timeout;
 
 use super::attached::Attached;
 use super::diagnose::effective_user;
-use super::output::ErrorOutput;
 use super::{Child, Runner, Running, spawner, strays};
 use crate::error::Error;
 use crate::exit_status::ExitStatus;
 use crate::inbox::Inbox;
 use crate::line_finder::LineFinder;
+use crate::output_lines::ErrorOutput;
 
 /// What came on standard output first.
 #[derive(Debug)]

@@ -11,14 +11,14 @@ const TAIL_LINE_BYTES: usize = 500;
 
 /// Cuts output into lines without their line ends, whatever their length and however they arrive.
 #[derive(Debug, Default)]
-pub struct LineSplitter {
+struct LineSplitter {
     partial: Vec<u8>,
     dropped: usize,
 }
 
 impl LineSplitter {
     /// Takes what was read and passes on each complete line.
-    pub fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(Vec<u8>)) {
+    fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(Vec<u8>)) {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.extend(&bytes[..end]);
             bytes = &bytes[end + 1..];
@@ -28,7 +28,7 @@ impl LineSplitter {
     }
 
     /// End of output: what is left is a line too.
-    pub fn finish(&mut self, mut line: impl FnMut(Vec<u8>)) {
+    fn finish(&mut self, mut line: impl FnMut(Vec<u8>)) {
         if !self.partial.is_empty() {
             line(self.complete());
         }
@@ -59,20 +59,20 @@ impl LineSplitter {
 }
 
 /// How the Go runtime begins its last words.
-pub(super) fn announces_panic(line: &[u8]) -> bool {
+pub(crate) fn announces_panic(line: &[u8]) -> bool {
     line.starts_with(b"panic: ") || line.starts_with(b"fatal error: ")
 }
 
 /// The last lines of an output, and the last line that announced a Go panic, however long its stack trace.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     lines: VecDeque<Vec<u8>>,
     /// The line and how many lines came after it.
     panic: Option<(Vec<u8>, usize)>,
 }
 
 impl Tail {
-    pub(super) fn push(&mut self, line: &[u8]) {
+    pub(crate) fn push(&mut self, line: &[u8]) {
         // The oldest line's buffer is used again: a flood allocates nothing here.
         let full = self.lines.len() == TAIL_LINES;
         let mut slot = if full { self.lines.pop_front().unwrap_or_default() } else { Vec::new() };
@@ -86,14 +86,14 @@ impl Tail {
         self.lines.push_back(slot);
     }
 
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let pushed_out = self.panic.as_ref().filter(|(_, since)| *since >= TAIL_LINES).map(|(line, _)| line);
         let lines = pushed_out.into_iter().chain(self.lines.iter().skip(usize::from(pushed_out.is_some())));
         lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect()
     }
 
     /// The few lines that say most about an end: from the panic on, else the last ones.
-    pub(super) fn essence(&self, count: usize) -> Vec<String> {
+    pub(crate) fn essence(&self, count: usize) -> Vec<String> {
         let lines = self.lines();
         let begin = lines.iter().rposition(|line| announces_panic(line.as_bytes()));
         let begin = begin.unwrap_or(lines.len().saturating_sub(count));
@@ -103,14 +103,14 @@ impl Tail {
 
 /// Standard error: its lines, the last of them, and the one that has no end yet, a prompt for example.
 #[derive(Debug, Default)]
-pub(super) struct ErrorOutput {
+pub(crate) struct ErrorOutput {
     splitter: LineSplitter,
     tail: Tail,
 }
 
 impl ErrorOutput {
     /// Takes what was read and passes on each complete line.
-    pub(super) fn feed(&mut self, bytes: &[u8], mut line: impl FnMut(Vec<u8>)) {
+    pub(crate) fn feed(&mut self, bytes: &[u8], mut line: impl FnMut(Vec<u8>)) {
         let Self { splitter, tail } = self;
         splitter.feed(bytes, |text| {
             tail.push(&text);
@@ -119,7 +119,7 @@ impl ErrorOutput {
     }
 
     /// End of output: what is left is a line too.
-    pub(super) fn finish(&mut self, mut line: impl FnMut(Vec<u8>)) {
+    pub(crate) fn finish(&mut self, mut line: impl FnMut(Vec<u8>)) {
         let Self { splitter, tail } = self;
         splitter.finish(|text| {
             tail.push(&text);
@@ -128,7 +128,7 @@ impl ErrorOutput {
     }
 
     /// The last lines, oldest first.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = self.tail.lines();
         // Of a progress bar, the state that is on the screen.
         let unfinished = self.splitter.unfinished().trim_ascii_end();
@@ -141,7 +141,7 @@ impl ErrorOutput {
     }
 
     /// The few lines that say most about an end.
-    pub(super) fn essence(&self, count: usize) -> Vec<String> {
+    pub(crate) fn essence(&self, count: usize) -> Vec<String> {
         self.tail.essence(count)
     }
 }
