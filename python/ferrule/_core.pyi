@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, final
 
-from ferrule.secrecy import Sealed
+from ferrule._secrecy import Sealed
 
 __all__ = [
     "Broker",

@@ -16,10 +16,10 @@ from typing import Any, Self
 import grpc.aio
 
 from ferrule import _core
-from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id, listen, start
+from ferrule._broker_common import SERVER_OPTIONS, ListenerView, checked_id, listen, start
+from ferrule._mailbox import outcome
+from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.channel import Channel
-from ferrule.mailbox import outcome
-from ferrule.servicers import ThreadedServicers
 
 __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
 

@@ -37,10 +37,10 @@ from typing import Any
 
 import ferrule
 from ferrule import families
+from ferrule._secrecy import forgetful
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ProtocolError, RPCPluginError
 from ferrule.reflection import ServerReflection
-from ferrule.secrecy import forgetful
 
 __all__ = ["main"]
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ferrule import rules
+from ferrule import _validation as rules
+from ferrule._secrecy import forgetful, forgetful_init
 from ferrule.errors import ConfigError
 from ferrule.integrity import SecureConfig
 from ferrule.logs import OutputTarget
-from ferrule.secrecy import forgetful, forgetful_init
 from ferrule.tls import TLSConfig
 
 if TYPE_CHECKING:

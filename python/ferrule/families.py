@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from ferrule._secrecy import forgetful
+from ferrule._validation import Environment
 from ferrule.config import ClientConfig
-from ferrule.rules import Environment
-from ferrule.secrecy import forgetful
 
 __all__ = [
     "ALL",

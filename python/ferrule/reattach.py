@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Self
 
-from ferrule import _core, rules
+from ferrule import _core
+from ferrule import _validation as rules
+from ferrule._secrecy import Sealed, forgetful, forgetful_init
 from ferrule.errors import ConfigError
-from ferrule.secrecy import Sealed, forgetful, forgetful_init
 
 __all__ = ["ReattachConfig", "ReattachTLS"]
 

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from ferrule.rules import Environment
-from ferrule.secrecy import forgetful
+from ferrule._secrecy import forgetful
+from ferrule._validation import Environment
 
 if TYPE_CHECKING:
     import subprocess
@@ -158,7 +158,7 @@ class SubprocessRunner:
         # What only those load who have a runner.
         from subprocess import Popen
 
-        from ferrule.integrity import find_program, search_path
+        from ferrule._executable import find_program, search_path
 
         command = [os.fspath(word) for word in self.command(launch)]
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:

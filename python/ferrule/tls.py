@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+from ferrule._secrecy import forgetful, forgetful_init
+from ferrule._validation import CODE, Rule, check, check_fields, nested, optional, text
 from ferrule.errors import ConfigError
-from ferrule.rules import CODE, Rule, check, check_fields, nested, optional, text
-from ferrule.secrecy import forgetful, forgetful_init
 
 Pem: TypeAlias = "str | bytes | os.PathLike[str]"
 """PEM itself, as text or bytes, or the path of a PEM file; a str that contains `-----BEGIN` is PEM."""

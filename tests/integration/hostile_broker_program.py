@@ -15,7 +15,7 @@ from h2.connection import H2Connection
 from h2.events import RequestReceived, WindowUpdated
 
 from ferrule import _core
-from ferrule.mailbox import mailbox, outcome
+from ferrule._mailbox import mailbox, outcome
 from ferrule.server import ServerConfig
 from ferrule.server.descriptors import message_class
 from ferrule.server.negotiation import negotiate

@@ -10,8 +10,8 @@ from typing import Any
 
 from conftest import children, descriptors
 from ferrule import _core
+from ferrule._mailbox import mailbox
 from ferrule.client import runner_driver
-from ferrule.mailbox import mailbox
 from ferrule.runner import RunnerLaunch, RunningPlugin, SubprocessRunner
 from integration.kv import started
 from integration.processes import is_running

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import children
 from ferrule import _core
-from ferrule.mailbox import outcome
+from ferrule._mailbox import outcome
 from ferrule.testing.kv_pb2 import EchoRequest, NoiseRequest
 from integration.bridge_program import LOOPS
 from integration.kv import kv_client, kv_stub, started

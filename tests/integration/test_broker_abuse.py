@@ -16,10 +16,10 @@ import pytest
 from broker.test_matrix import plugin
 from broker.witness import Witness, serve_witness
 from ferrule import _core
+from ferrule._mailbox import mailbox, outcome
 from ferrule.channel.options import channel_settings
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ProtocolError
-from ferrule.mailbox import mailbox, outcome
 from ferrule.server import ServerConfig
 from ferrule.server.negotiation import negotiate
 from integration.broker_program import SERVICE

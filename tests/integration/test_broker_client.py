@@ -30,8 +30,8 @@ from broker.exchange_pb2_grpc import (
 )
 from broker.witness import Witness, serve_witness
 from conftest import descriptors
+from ferrule._broker_common import listen
 from ferrule.broker import BrokerServer
-from ferrule.brokered import listen
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ConfigError, ProtocolError, RPCPluginError, SecurityError, TransportError
 from integration.kv import kv_client, started

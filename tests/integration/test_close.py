@@ -18,11 +18,11 @@ import pytest
 
 from conftest import LIMIT, children, descriptors
 from ferrule import _core
+from ferrule._mailbox import mailbox, outcome
 from ferrule.client import RPCPluginClient
 from ferrule.client.launch import core_settings
 from ferrule.config import ClientConfig
 from ferrule.errors import RPCPluginError, TransportError
-from ferrule.mailbox import mailbox, outcome
 from ferrule.testing import KVStub
 from ferrule.testing.kv_pb2 import EchoRequest, PutRequest
 from integration.kv import both_plugins, kv_client, kv_stub, started

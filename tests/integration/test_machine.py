@@ -14,9 +14,9 @@ import pytest
 from broker.exchange_pb2 import ExchangeRequest, IdentifyRequest
 from broker.exchange_pb2_grpc import CounterStub, WitnessStub
 from broker.witness import Witness, serve_witness
-from ferrule import socket_directory
+from ferrule import _socket_directory as socket_directory
+from ferrule._socket_directory import socket_base
 from ferrule.client import RPCPluginClient
-from ferrule.socket_directory import socket_base
 from ferrule.testing import kv_pb2
 from integration.kv import both_plugins, started
 from integration.test_strangers import NOBODY, root

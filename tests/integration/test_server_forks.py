@@ -16,7 +16,7 @@ import pytest
 
 from conftest import LIMIT
 from ferrule import _core
-from ferrule.mailbox import mailbox, outcome
+from ferrule._mailbox import mailbox, outcome
 from ferrule.server import ServerConfig
 from ferrule.server.negotiation import negotiate
 from ferrule.server.services import StandardServices

@@ -11,8 +11,8 @@ import grpc
 import pytest
 from grpc import aio
 
+from ferrule._mailbox import mailbox
 from ferrule.channel import insecure_channel
-from ferrule.mailbox import mailbox
 from integration.processes import until
 from stress.calls import LIMIT, Run, cancelled, in_thread, unary
 from stress.watched_server import Watched

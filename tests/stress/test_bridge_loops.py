@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
+from ferrule._mailbox import mailbox
 from ferrule.channel import Channel, insecure_channel
-from ferrule.mailbox import mailbox
 from integration.bridge_program import LOOPS
 from integration.usage import own_threads
 from stress.calls import LIMIT, STREAM, Run, in_thread, stream_of, unary

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from ferrule._mailbox import mailbox
 from ferrule.channel import Channel, insecure_channel
-from ferrule.mailbox import mailbox
 from integration.bridge_program import LOOPS
 from integration.usage import own_threads, thread_names
 from stress.conftest import SEED

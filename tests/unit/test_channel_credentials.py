@@ -14,6 +14,7 @@ import pytest
 
 from conftest import LIMIT
 from ferrule import _core
+from ferrule._secrecy import Sealed
 from ferrule.channel.credentials import (
     CallMetadataError,
     blocking_call_metadata,
@@ -21,7 +22,6 @@ from ferrule.channel.credentials import (
     service_url,
     tls_settings,
 )
-from ferrule.secrecy import Sealed
 from ferrule.testing import certificate
 from ferrule.tls import TLSConfig
 

@@ -16,8 +16,9 @@ import pytest
 
 from conftest import descriptors
 from ferrule import integrity
+from ferrule._executable import CheckedProgram, find_program, search_path
 from ferrule.errors import ConfigError, LaunchError, SecurityError
-from ferrule.integrity import CheckedProgram, SecureConfig, find_program, search_path
+from ferrule.integrity import SecureConfig
 
 CONTENT = b"#!/bin/sh\n" * 100_000
 
@@ -167,7 +168,7 @@ def test_directory_that_may_not_be_entered_is_passed_over(public_directory: Path
     # Root may enter every directory, nobody (65534) may not.
     search = """
 import os, sys
-from ferrule.integrity import find_program
+from ferrule._executable import find_program
 if os.geteuid() == 0:
     os.setuid(65534)
 print(find_program("program", None, sys.argv[1]))

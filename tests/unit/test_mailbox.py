@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ferrule import mailbox as registry
-from ferrule.mailbox import mailbox
+from ferrule import _mailbox as registry
+from ferrule._mailbox import mailbox
 
 THREADS = 8
 LOOPS = 60

@@ -15,8 +15,8 @@ import pytest
 
 from conftest import LIMIT
 from ferrule import ClientConfig, ConfigError, ServerConfig
+from ferrule._migration import ELSEWHERE
 from ferrule.client import ClientConnection, ConnectionT, RPCPluginClient, SecureRpcClientT
-from ferrule.migration import ELSEWHERE
 from ferrule.testing import KV_CONFIG, plugin_command
 from peers import ROOT
 

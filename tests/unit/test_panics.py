@@ -11,7 +11,7 @@ import traceback
 import pytest
 
 from ferrule import _core
-from ferrule.mailbox import outcome
+from ferrule._mailbox import outcome
 
 
 def test_panic_is_a_runtime_error_that_asks_for_a_report(capfd: pytest.CaptureFixture[str]) -> None:

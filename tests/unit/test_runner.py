@@ -14,10 +14,10 @@ import pytest
 
 from conftest import descriptors
 from ferrule import sync
+from ferrule._validation import Environment
 from ferrule.client import RPCPluginClient
 from ferrule.config import ClientConfig
 from ferrule.errors import ConfigError, LaunchError
-from ferrule.rules import Environment
 from ferrule.runner import Runner, RunnerLaunch, RunningPlugin, SubprocessRunner
 
 DIRECTORY = "/tmp/ferrule-x"

@@ -13,6 +13,7 @@ import grpc
 from grpc import aio
 
 from ferrule import _core
+from ferrule._mailbox import mailbox
 from ferrule.channel.multicallables import (
     StreamStreamMultiCallable,
     StreamUnaryMultiCallable,
@@ -20,7 +21,6 @@ from ferrule.channel.multicallables import (
     UnaryUnaryMultiCallable,
 )
 from ferrule.channel.status import CLOSED, LOCALLY_CANCELLED
-from ferrule.mailbox import mailbox
 
 __all__ = ["Channel"]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import grpc
 
+from ferrule._secrecy import Sealed
 from ferrule.channel.options import Options, name_override
-from ferrule.secrecy import Sealed
 from ferrule.tls import TLSConfig
 
 __all__ = [

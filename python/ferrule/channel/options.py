@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ferrule import rules
+from ferrule import _validation as rules
 from ferrule._core import __version__
 from ferrule.channel.ignored_options import IGNORED
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 
 from ferrule._core import Facts, Host
+from ferrule._executable import CheckedProgram, find_program, search_path
+from ferrule._secrecy import Sealed
+from ferrule._socket_directory import socket_base
+from ferrule._validation import CODE, shown
 from ferrule.channel import Channel
 from ferrule.channel.options import channel_settings
 from ferrule.config import ClientConfig
 from ferrule.errors import ConfigError
-from ferrule.integrity import CheckedProgram, find_program, search_path
 from ferrule.reattach import ReattachConfig
-from ferrule.rules import CODE, shown
-from ferrule.secrecy import Sealed
-from ferrule.socket_directory import socket_base
 from ferrule.tls import TLSConfig
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def open_channel(host: Host, facts: Facts, config: ClientConfig, secure: bool) -
     if config.channel == "grpcio":
         _keep_grpc_running()
         # Loaded late: few need it.
-        from ferrule.brokered import unix_target
+        from ferrule._broker_common import unix_target
 
         # Over the core's local socket; connects when it is first used.
         return grpc.aio.insecure_channel(unix_target(facts.bridge or ""), options=_options(config))

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc.aio
 
 from ferrule import _core
+from ferrule._executable import CheckedProgram
+from ferrule._mailbox import mailbox, outcome
+from ferrule._secrecy import forgetful
 from ferrule.client.launch import (
     check_program,
     core_settings,
@@ -36,10 +39,7 @@ from ferrule.client.relay import Relay
 from ferrule.client.view import PluginView
 from ferrule.config import ClientConfig
 from ferrule.errors import RPCPluginError, TransportError, refused_by_system
-from ferrule.integrity import CheckedProgram
-from ferrule.mailbox import mailbox, outcome
 from ferrule.reattach import ReattachConfig
-from ferrule.secrecy import forgetful
 
 if TYPE_CHECKING:
     from ferrule.broker import GRPCBroker
@@ -285,7 +285,7 @@ class RPCPluginClient(PluginView):
             SecurityError: Something with the wrong certificate answers there.
         """
         # Loaded late: few plugins have a use for it.
-        from ferrule.brokered import network_of, unreached
+        from ferrule._broker_common import network_of, unreached
 
         try:
             return await self.broker.dial_address(*network_of(address))

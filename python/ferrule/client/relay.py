@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from ferrule import _core
+from ferrule._mailbox import mailbox
+from ferrule._secrecy import Sealed
 from ferrule.config import ClientConfig
 from ferrule.logs import PluginLog, output_sink, plugin_logger
-from ferrule.mailbox import mailbox
-from ferrule.secrecy import Sealed
 
 __all__ = ["PluginOutput", "Relay"]
 

@@ -12,9 +12,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ferrule import _core
+from ferrule._mailbox import mailbox
+from ferrule._validation import Environment
 from ferrule.errors import RPCPluginError
-from ferrule.mailbox import mailbox
-from ferrule.rules import Environment
 from ferrule.runner import Runner, RunnerLaunch, RunningPlugin
 
 __all__ = ["RunnerDriver"]

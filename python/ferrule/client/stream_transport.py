@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ferrule import _core
+from ferrule._mailbox import mailbox, outcome
 from ferrule.client.launch import tls_settings
 from ferrule.errors import ConfigError, TransportError
-from ferrule.mailbox import mailbox, outcome
 from ferrule.tls import TLSConfig
 
 __all__ = ["RustTransport", "open_streams"]

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ferrule import _core
+from ferrule._validation import CODE, check, nested, optional, shown
 from ferrule.client.launch import der_to_pem
 from ferrule.client.lifecycle import no_plugin
 from ferrule.client.traffic import Traffic
 from ferrule.config import ClientConfig, check_command
 from ferrule.errors import ConfigError
 from ferrule.reattach import ReattachConfig, ReattachTLS
-from ferrule.rules import CODE, check, nested, optional, shown
 
 __all__ = ["PluginView"]
 
@@ -105,7 +105,7 @@ class PluginView:
         if self._facts is None:
             return None
         # Loaded late: few ask.
-        from ferrule.brokered import unix_target
+        from ferrule._broker_common import unix_target
 
         return unix_target(self._facts.address) if self._facts.network == "unix" else self._facts.address
 

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from ferrule import rules
+from ferrule import _validation as rules
+from ferrule._secrecy import forgetful, forgetful_init
 from ferrule.config import CURVE_SPELLINGS, MAX_INT32, SECONDS, SIZE, ClientConfig
 from ferrule.errors import ConfigError
-from ferrule.secrecy import forgetful, forgetful_init
 from ferrule.tls import TLSConfig
 
 if TYPE_CHECKING:

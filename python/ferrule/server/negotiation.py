@@ -7,13 +7,13 @@ import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from ferrule._secrecy import Sealed
+from ferrule._socket_directory import socket_base
+from ferrule._validation import CODE
 from ferrule.client.launch import tls_settings
 from ferrule.errors import ConfigError
-from ferrule.rules import CODE
-from ferrule.secrecy import Sealed
 from ferrule.server.config import ServerConfig
 from ferrule.server.handshake import choose_version
-from ferrule.socket_directory import socket_base
 
 __all__ = ["Negotiated", "host_variables", "negotiate"]
 

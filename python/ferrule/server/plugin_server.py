@@ -15,15 +15,16 @@ from typing import Any, Self
 import grpc.aio
 
 from ferrule import _core
+from ferrule._broker_common import start, unix_target
+from ferrule._gevent import refuse_greenlets
+from ferrule._mailbox import mailbox, outcome
+from ferrule._secrecy import forgetful
+from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.broker import GRPCBroker
-from ferrule.brokered import start, unix_target
 from ferrule.channel.options import channel_settings
 from ferrule.errors import HandshakeError, RPCPluginError, TransportError
-from ferrule.greenlets import refuse_greenlets
 from ferrule.logs import LEVELS, TRACE
-from ferrule.mailbox import mailbox, outcome
 from ferrule.reattach import ReattachConfig
-from ferrule.secrecy import forgetful
 from ferrule.server.capture import Capture
 from ferrule.server.config import ServerConfig, Services, services_by_version
 from ferrule.server.handshake import cookie_refusal
@@ -32,7 +33,6 @@ from ferrule.server.registrar import Registrar
 from ferrule.server.services import StandardServices
 from ferrule.server.signals import Signals
 from ferrule.server.stdio import Output
-from ferrule.servicers import ThreadedServicers
 
 __all__ = ["RPCPluginServer"]
 

@@ -11,8 +11,8 @@ import grpc.aio
 from google.protobuf import descriptor_pool
 
 from ferrule import _core
+from ferrule._mailbox import mailbox
 from ferrule.errors import RPCPluginError
-from ferrule.mailbox import mailbox
 from ferrule.server.descriptors import (
     BROKER,
     CONTROLLER,

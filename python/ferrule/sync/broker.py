@@ -13,7 +13,7 @@ from typing import Any, Self
 import grpc
 
 from ferrule import _core
-from ferrule.brokered import SERVER_OPTIONS, ListenerView, checked_id, listen
+from ferrule._broker_common import SERVER_OPTIONS, ListenerView, checked_id, listen
 from ferrule.channel.sync import SyncChannel
 from ferrule.sync.operation import Operation
 

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable
 
 from ferrule import _core
+from ferrule._secrecy import Sealed
 from ferrule.channel.sync.worker import Worker
 from ferrule.client.relay import PluginOutput
 from ferrule.errors import LaunchError
-from ferrule.secrecy import Sealed
 
 __all__ = ["THREAD_NAME", "ThreadRelay"]
 

@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from ferrule import _core
-from ferrule.brokered import network_of, unreached
+from ferrule._broker_common import network_of, unreached
+from ferrule._gevent import refuse_greenlets
+from ferrule._secrecy import forgetful
 from ferrule.channel.sync import SyncChannel
 from ferrule.client.launch import check_program, core_settings, native_settings, open_sync_channel
 from ferrule.client.lifecycle import (
@@ -28,9 +30,7 @@ from ferrule.client.managed import manage, release
 from ferrule.client.view import PluginView
 from ferrule.config import ClientConfig
 from ferrule.errors import RPCPluginError, TransportError
-from ferrule.greenlets import refuse_greenlets
 from ferrule.reattach import ReattachConfig
-from ferrule.secrecy import forgetful
 from ferrule.sync.broker import GRPCBroker
 from ferrule.sync.delivery import ThreadRelay
 from ferrule.sync.life import Attempt, Life

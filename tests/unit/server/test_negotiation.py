@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ferrule._secrecy import Sealed
 from ferrule.errors import ConfigError
-from ferrule.secrecy import Sealed
 from ferrule.server import ServerConfig
 from ferrule.server.negotiation import negotiate
 from ferrule.testing.certificate import generate

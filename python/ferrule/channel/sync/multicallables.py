@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from ferrule._gevent import refuse_greenlets
 from ferrule.channel.status import CANCELLED, INTERNAL, LOCALLY_CANCELLED, NOT_DESERIALIZED, NOT_SERIALIZED
 from ferrule.channel.sync.calls import Deserializer, Ended, FailedCall, StreamCall, UnaryCall, deserialized
 from ferrule.channel.sync.requests import Serializer, send_requests
-from ferrule.greenlets import refuse_greenlets
 
 if TYPE_CHECKING:
     from ferrule import _core

@@ -92,7 +92,7 @@ def _instead(cls: type[Any], unknown: str, prefix: str) -> str:
     """What may have been meant by the name of a setting that there is not."""
     import difflib
 
-    from ferrule.migration import here
+    from ferrule._migration import here
 
     # Whatever its case: environment variables and camel case are where such names come from.
     names = [field.name for field in dataclasses.fields(cls)]

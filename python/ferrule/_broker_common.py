@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from ferrule._validation import check, whole_number
 from ferrule.errors import ProtocolError, TransportError
-from ferrule.rules import check, whole_number
 
 if TYPE_CHECKING:
     import grpc

@@ -15,8 +15,8 @@ import grpc.aio
 import pytest
 
 from conftest import LIMIT
+from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.channel import insecure_channel
-from ferrule.servicers import ThreadedServicers
 
 THREADS = 2
 MAKERS: dict[str, Any] = {
