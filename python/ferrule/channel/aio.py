@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import weakref
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -20,11 +19,11 @@ from ferrule.channel.multicallables import (
     UnaryStreamMultiCallable,
     UnaryUnaryMultiCallable,
 )
-from ferrule.channel.status import CLOSED, LOCALLY_CANCELLED
+from ferrule.channel.state import ChannelState
+from ferrule.channel.status import CLOSED, CONNECTIVITY
 
 __all__ = ["Channel"]
 
-_STATES = {state.value[0]: state for state in grpc.ChannelConnectivity}
 _READY = grpc.ChannelConnectivity.READY
 _SHUTDOWN = grpc.ChannelConnectivity.SHUTDOWN
 
@@ -64,25 +63,10 @@ class Channel(aio.Channel):
         self._stream_unary_interceptors: list[aio.StreamUnaryClientInterceptor] = []
         self._stream_stream_interceptors: list[aio.StreamStreamClientInterceptor] = []
         for interceptor in interceptors or ():
-            self._file(interceptor)
-        self.core = core
-        self.secure = secure
-        self.authority = authority
-        self.call_credentials = call_credentials
-        self.live_calls: set[Any] = set()
-        self.live_streams: weakref.WeakSet[Any] = weakref.WeakSet()
-        self.open_on: asyncio.AbstractEventLoop | None = None
-        """The loop on which calls may start; None before the first one and from the beginning of `close`."""
+            self._add_interceptor(interceptor)
+        self._core = core
+        self._state = ChannelState(core, secure, authority, call_credentials)
         self._changes: dict[int, asyncio.Future[None]] = {}
-        self._closing = self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        with contextlib.suppress(RuntimeError):
-            self._loop = asyncio.get_running_loop()
-
-    def __del__(self) -> None:
-        # An __init__ that raised leaves an object without a core.
-        if hasattr(self, "core"):
-            self.core.close(LOCALLY_CANCELLED)
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,30 +75,6 @@ class Channel(aio.Channel):
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         await self.close()
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop of the channel's calls, once there was one."""
-        assert self._loop is not None
-        return self._loop
-
-    def attach(self) -> None:
-        """Makes the running loop the one on which calls may start.
-
-        Raises:
-            UsageError: The channel is closed.
-            RuntimeError: No loop is running, or the channel belongs to another one.
-        """
-        if self._closing:
-            raise aio.UsageError(CLOSED)
-        running = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = running
-        elif self._loop is not running:
-            raise RuntimeError("the channel is attached to a different loop; make one in each loop")
-        self.mailbox = mailbox()
-        self.create_future = running.create_future
-        self.open_on = running
 
     async def close(self, grace: float | None = None) -> None:
         """Closes the channel; from now on calls raise UsageError.
@@ -125,28 +85,25 @@ class Channel(aio.Channel):
         Raises:
             ValueError: `grace` is negative; the channel stays open.
         """
+        state = self._state
         # In a forked child the channel is the parent's.
-        if self._closed or _core.is_forked():
+        if state.is_closed or _core.is_forked():
             return
         if grace is not None and grace < 0:
             raise ValueError(f"grace is {grace}, expected 0 or more seconds")
-        self._closing = True
-        self.open_on = None
+        state.refuse_calls()
         try:
             if grace:
                 await self._calls_ended(grace)
         finally:
-            for call in (*self.live_calls, *self.live_streams):
-                call.cancel()
-            self._closed = True
-            self.core.close(LOCALLY_CANCELLED)
+            state.close()
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        if self._closed:
+        if self._state.is_closed:
             return _SHUTDOWN
-        state = _STATES[self.core.state()]
+        state = CONNECTIVITY[self._core.state()]
         if try_to_connect:
-            self.core.connect()
+            self._core.connect()
         return state
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
@@ -155,14 +112,14 @@ class Channel(aio.Channel):
         Raises:
             UsageError: The channel was closed before.
         """
-        if self._closed:
+        if self._state.is_closed:
             raise aio.UsageError(CLOSED)
         last = last_observed_state.value[0]
         # One for all who wait for the same: whoever asks again and again must not pile up.
         change = self._changes.get(last)
         if change is None or change.done():
             change = self._changes[last] = asyncio.get_running_loop().create_future()
-            self.core.watch_state(last, mailbox(), change)
+            self._core.watch_state(last, mailbox(), change)
         await asyncio.shield(change)
 
     async def channel_ready(self) -> None:
@@ -176,7 +133,7 @@ class Channel(aio.Channel):
 
     def stats(self) -> dict[str, int]:
         """Counts of calls, messages, streams, connections and bytes since the channel was made."""
-        return self.core.stats()
+        return self._core.stats()
 
     def unary_unary(
         self,
@@ -186,7 +143,7 @@ class Channel(aio.Channel):
         _registered_method: bool | None = False,
     ) -> aio.UnaryUnaryMultiCallable[Any, Any]:
         interceptors = self._unary_unary_interceptors
-        return UnaryUnaryMultiCallable(self, method, request_serializer, response_deserializer, interceptors)
+        return UnaryUnaryMultiCallable(self._state, method, request_serializer, response_deserializer, interceptors)
 
     def unary_stream(
         self,
@@ -196,7 +153,7 @@ class Channel(aio.Channel):
         _registered_method: bool | None = False,
     ) -> aio.UnaryStreamMultiCallable[Any, Any]:
         interceptors = self._unary_stream_interceptors
-        return UnaryStreamMultiCallable(self, method, request_serializer, response_deserializer, interceptors)
+        return UnaryStreamMultiCallable(self._state, method, request_serializer, response_deserializer, interceptors)
 
     def stream_unary(
         self,
@@ -206,7 +163,7 @@ class Channel(aio.Channel):
         _registered_method: bool | None = False,
     ) -> aio.StreamUnaryMultiCallable[Any, Any]:
         interceptors = self._stream_unary_interceptors
-        return StreamUnaryMultiCallable(self, method, request_serializer, response_deserializer, interceptors)
+        return StreamUnaryMultiCallable(self._state, method, request_serializer, response_deserializer, interceptors)
 
     def stream_stream(
         self,
@@ -216,9 +173,9 @@ class Channel(aio.Channel):
         _registered_method: bool | None = False,
     ) -> aio.StreamStreamMultiCallable[Any, Any]:
         interceptors = self._stream_stream_interceptors
-        return StreamStreamMultiCallable(self, method, request_serializer, response_deserializer, interceptors)
+        return StreamStreamMultiCallable(self._state, method, request_serializer, response_deserializer, interceptors)
 
-    def _file(self, interceptor: aio.ClientInterceptor) -> None:
+    def _add_interceptor(self, interceptor: aio.ClientInterceptor) -> None:
         kinds: tuple[tuple[type, list[Any]], ...] = (
             (aio.UnaryUnaryClientInterceptor, self._unary_unary_interceptors),
             (aio.UnaryStreamClientInterceptor, self._unary_stream_interceptors),
@@ -233,6 +190,6 @@ class Channel(aio.Channel):
             interceptors.append(interceptor)
 
     async def _calls_ended(self, grace: float) -> None:
-        codes = [call.code() for call in (*self.live_calls, *self.live_streams)]
+        codes = [call.code() for call in self._state.live()]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*codes, return_exceptions=True), grace)

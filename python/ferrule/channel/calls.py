@@ -11,25 +11,18 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from asyncio import get_running_loop
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import grpc
 from grpc import aio
 
-from ferrule.channel.status import CANCELLED, CODES, INTERNAL, LOCALLY_CANCELLED, NOT_SERIALIZED, EndedLocally
+from ferrule.channel.core_call import HEADERS, CoreCall, EndedCall, Pairs
+from ferrule.channel.state import ChannelState
+from ferrule.channel.status import CANCELLED, CODES, INTERNAL, LOCALLY_CANCELLED, NOT_SERIALIZED
 
-if TYPE_CHECKING:
-    from ferrule import _core
-    from ferrule.channel.aio import Channel
-
-__all__ = ["ACCEPTED", "HEADERS", "MESSAGE", "ROOM", "BaseCall", "Pairs", "deadline_of", "run_callback", "time_left"]
-
-# The core's events; there is also the end, of which every call is told.
-ACCEPTED, HEADERS, MESSAGE, ROOM = 1, 2, 4, 8
-
-Pairs = Iterable[tuple[str, str | bytes]]
+__all__ = ["BaseCall", "deadline_of", "run_callback", "time_left"]
 
 _CANCELLED = grpc.StatusCode.CANCELLED
 _OK = grpc.StatusCode.OK
@@ -78,7 +71,7 @@ class BaseCall(ABC):
     _unary_response: bool
     _receiver: Callable[[], object]
     """What the core calls at each event that was asked for, and at the end."""
-    _core: _core.Call | EndedLocally
+    _core: CoreCall
     _live: _LiveCalls
     _code: grpc.StatusCode | None = None
     _deadline: float | None = None
@@ -97,7 +90,7 @@ class BaseCall(ABC):
 
     def __init__(
         self,
-        channel: Channel,
+        channel: ChannelState,
         method: str | bytes,
         request: Any,
         serializer: Callable[[Any], bytes] | None,
@@ -214,7 +207,7 @@ class BaseCall(ABC):
             raise error
 
     def _never_started(self, details: str, failure: Exception) -> None:
-        self._core = EndedLocally(INTERNAL, details)
+        self._core = EndedCall(INTERNAL, details)
         self._failure = failure
         self._code = CODES[INTERNAL]
 
@@ -228,7 +221,7 @@ class BaseCall(ABC):
             self._receive()
             if self._code is not None:
                 return False
-            self._core = EndedLocally(number, details, core.initial_metadata)
+            self._core = EndedCall(number, details, core.initial_metadata)
         self._cancelled_here = number == CANCELLED
         self._failure = failure
         self._cause = cause

@@ -6,24 +6,23 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import grpc
 from grpc import aio
 
-from ferrule.channel.calls import Pairs, deadline_of, run_callback, time_left
-from ferrule.channel.local_calls import (
-    Failed,
-    Responded,
-    RespondedToStream,
-    StreamStreamResponses,
-    UnaryStreamResponses,
+from ferrule.channel.calls import deadline_of, run_callback, time_left
+from ferrule.channel.core_call import Pairs
+from ferrule.channel.interceptor_results import (
+    FailureOutcome,
+    StreamStreamCallResponseIterator,
+    StreamUnaryCallResponse,
+    UnaryStreamCallResponseIterator,
+    UnaryUnaryCallResponse,
 )
+from ferrule.channel.request_queue import RequestQueue
+from ferrule.channel.state import ChannelState
 from ferrule.channel.status import ALREADY_FINISHED, LOCALLY_CANCELLED, MIXED_STYLES
-from ferrule.channel.written_requests import WrittenRequests
-
-if TYPE_CHECKING:
-    from ferrule.channel.aio import Channel
 
 __all__ = [
     "InterceptedStreamStreamCall",
@@ -71,7 +70,7 @@ class _Chain:
         try:
             return await self._proceed(0, details, request)
         except Exception as error:  # noqa: BLE001 - users' functions; raised to whoever awaits
-            return Failed(error)
+            return FailureOutcome(error)
 
     async def _proceed(self, position: int, details: Any, request: Any) -> Any:
         if position == len(self._steps):
@@ -94,7 +93,7 @@ class _InterceptedCall(ABC):
 
     def __init__(
         self,
-        channel: Channel,
+        channel: ChannelState,
         method: bytes,
         interceptors: list[Any],
         invoke: Callable[[Any, Any], Awaitable[Any]],
@@ -239,11 +238,11 @@ class _StreamResponse(_InterceptedCall):
 
 class _StreamRequest(_InterceptedCall):
     def __init__(
-        self, channel: Channel, method: bytes, interceptors: list[Any], invoke: Any, requests: Any, *args: Any
+        self, channel: ChannelState, method: bytes, interceptors: list[Any], invoke: Any, requests: Any, *args: Any
     ) -> None:
-        self._written: WrittenRequests | None = None
+        self._written: RequestQueue | None = None
         if requests is None:
-            self._written = requests = WrittenRequests()
+            self._written = requests = RequestQueue()
         super().__init__(channel, method, interceptors, invoke, requests, *args)
 
     def _intercepted(self, task: asyncio.Task[Any]) -> None:
@@ -252,7 +251,7 @@ class _StreamRequest(_InterceptedCall):
             return
         if self._was_cancelled():
             self._written.close()
-        elif isinstance(call := task.result(), Failed):
+        elif isinstance(call := task.result(), FailureOutcome):
             self._written.fail(call.failure)
         else:
             self._written.open()
@@ -291,7 +290,7 @@ class InterceptedUnaryUnaryCall(_UnaryResponse, aio.UnaryUnaryCall[Any, Any]):
 
     @staticmethod
     def _adopt(result: Any, _last_call: Any) -> Any:
-        return result if isinstance(result, aio.UnaryUnaryCall) else Responded(result)
+        return result if isinstance(result, aio.UnaryUnaryCall) else UnaryUnaryCallResponse(result)
 
 
 class InterceptedUnaryStreamCall(_StreamResponse, aio.UnaryStreamCall[Any, Any]):
@@ -299,7 +298,7 @@ class InterceptedUnaryStreamCall(_StreamResponse, aio.UnaryStreamCall[Any, Any])
 
     @staticmethod
     def _adopt(result: Any, last_call: Any) -> Any:
-        return result if isinstance(result, aio.UnaryStreamCall) else UnaryStreamResponses(last_call, result)
+        return result if isinstance(result, aio.UnaryStreamCall) else UnaryStreamCallResponseIterator(last_call, result)
 
 
 class InterceptedStreamUnaryCall(_StreamRequest, _UnaryResponse, aio.StreamUnaryCall[Any, Any]):
@@ -307,7 +306,7 @@ class InterceptedStreamUnaryCall(_StreamRequest, _UnaryResponse, aio.StreamUnary
 
     @staticmethod
     def _adopt(result: Any, _last_call: Any) -> Any:
-        return result if isinstance(result, aio.StreamUnaryCall) else RespondedToStream(result)
+        return result if isinstance(result, aio.StreamUnaryCall) else StreamUnaryCallResponse(result)
 
 
 class InterceptedStreamStreamCall(_StreamRequest, _StreamResponse, aio.StreamStreamCall[Any, Any]):
@@ -315,4 +314,6 @@ class InterceptedStreamStreamCall(_StreamRequest, _StreamResponse, aio.StreamStr
 
     @staticmethod
     def _adopt(result: Any, last_call: Any) -> Any:
-        return result if isinstance(result, aio.StreamStreamCall) else StreamStreamResponses(last_call, result)
+        return (
+            result if isinstance(result, aio.StreamStreamCall) else StreamStreamCallResponseIterator(last_call, result)
+        )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import grpc
 from grpc import aio
 
-from ferrule.channel.calls import BaseCall, Pairs, deadline_of, time_left
+from ferrule.channel.calls import BaseCall, deadline_of, time_left
+from ferrule.channel.core_call import Pairs
 from ferrule.channel.credentials import CallMetadataError, call_metadata, service_url
 from ferrule.channel.interceptors import (
     InterceptedStreamStreamCall,
@@ -18,12 +19,11 @@ from ferrule.channel.interceptors import (
     InterceptedUnaryUnaryCall,
 )
 from ferrule.channel.request_stream import StreamStreamCall, StreamUnaryCall
+from ferrule.channel.state import ChannelState
 from ferrule.channel.stream_response import UnaryStreamCall
 from ferrule.channel.unary_response import UnaryUnaryCall
 
 if TYPE_CHECKING:
-    from ferrule.channel.aio import Channel
-
     StreamUnaryBase = aio.StreamUnaryMultiCallable[Any, Any]
     StreamStreamBase = aio.StreamStreamMultiCallable[Any, Any]
 else:
@@ -46,7 +46,7 @@ class _MultiCallable:
 
     def __init__(
         self,
-        channel: Channel,
+        channel: ChannelState,
         method: str | bytes,
         serializer: Callable[[Any], bytes] | None,
         deserializer: Callable[[bytes], Any] | None,
@@ -59,7 +59,9 @@ class _MultiCallable:
         self._interceptors = interceptors
         self._has_credentials = channel.call_credentials is not None
 
-    def _chain(self, credentials: grpc.CallCredentials | None) -> tuple[Channel, bytes, list[Any], Callable[..., Any]]:
+    def _chain(
+        self, credentials: grpc.CallCredentials | None
+    ) -> tuple[ChannelState, bytes, list[Any], Callable[..., Any]]:
         """What a call needs that does not start at once, because of interceptors or credentials."""
         channel = self._channel
         if channel.open_on is not asyncio.get_running_loop():

@@ -10,7 +10,9 @@ from typing import Any
 
 from grpc import aio
 
-from ferrule.channel.calls import ACCEPTED, ROOM, BaseCall
+from ferrule.channel.calls import BaseCall
+from ferrule.channel.core_call import ACCEPTED, ROOM
+from ferrule.channel.state import ChannelState
 from ferrule.channel.status import ALREADY_FINISHED, HALF_CLOSED, INTERNAL, MIXED_STYLES, NOT_SERIALIZED
 from ferrule.channel.stream_response import StreamResponse
 from ferrule.channel.unary_response import UnaryResponse
@@ -33,7 +35,7 @@ class RequestStream(BaseCall):
     """Has begun on a connection, seen by `write`."""
     _batch_requests = _batch_bytes = 0
 
-    def __init__(self, channel: Any, method: str | bytes, requests: Any, *args: Any) -> None:
+    def __init__(self, channel: ChannelState, method: str | bytes, requests: Any, *args: Any) -> None:
         self._takes_iterator = requests is not None
         super().__init__(channel, method, None, *args)
         if requests is not None and self._code is None:

@@ -1,4 +1,4 @@
-"""Status codes, the texts that go with them, and calls whose end the core does not know of."""
+"""Status codes and connectivity as gRPC's numbers, and the texts that go with a status set on this side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ __all__ = [
     "CANCELLED",
     "CLOSED",
     "CODES",
+    "COLLECTED",
+    "CONNECTIVITY",
+    "DEADLINE_EXCEEDED",
     "HALF_CLOSED",
     "INTERNAL",
     "LOCALLY_CANCELLED",
@@ -16,49 +19,24 @@ __all__ = [
     "NOT_DESERIALIZED",
     "NOT_SERIALIZED",
     "OK",
-    "EndedLocally",
+    "UNAUTHENTICATED",
+    "UNAVAILABLE",
+    "UNKNOWN",
 ]
 
 # Numbers of the status codes that are set on this side.
-OK, CANCELLED, INTERNAL = 0, 1, 13
+OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 0, 1, 2, 4, 13, 14, 16
 
+# gRPC's enumerations by the numbers that the core uses.
 CODES = {code.value[0]: code for code in grpc.StatusCode}
+CONNECTIVITY = {state.value[0]: state for state in grpc.ChannelConnectivity}
 
-# Texts that users match.
+# grpcio's texts, which users match.
 CLOSED = "Channel is closed."
 LOCALLY_CANCELLED = "Locally cancelled by application!"
+COLLECTED = "Cancelled upon garbage collection!"
 ALREADY_FINISHED = "RPC already finished."
 HALF_CLOSED = 'RPC is half closed after calling "done_writing".'
 MIXED_STYLES = "The iterator and read/write APIs may not be mixed on a single RPC."
 NOT_SERIALIZED = "Exception serializing request!"
 NOT_DESERIALIZED = "Exception deserializing response!"
-
-
-class EndedLocally:
-    """Stands in for the core's call where that was never made, or where its user is told of another end."""
-
-    debug_error_string = ""
-
-    def __init__(self, code: int, details: str, initial_metadata: list[tuple[str, str | bytes]] | None = None) -> None:
-        self.code = code
-        self.details = details
-        self.initial_metadata = initial_metadata or []
-        self.trailing_metadata: list[tuple[str, str | bytes]] = []
-
-    def holds(self, _event: int) -> bool:
-        return True
-
-    def cancel(self, _code: int, _details: str) -> bool:
-        return False
-
-    def message(self) -> bytes | None:
-        return None
-
-    def take(self) -> list[bytes]:
-        return []
-
-    def send(self, _message: bytes) -> bool:
-        return True
-
-    def finish(self) -> None:
-        pass

@@ -10,12 +10,12 @@ from typing import Any, Self
 import grpc
 from grpc import aio
 
-from ferrule.channel.calls import HEADERS, MESSAGE, BaseCall
-from ferrule.channel.status import CANCELLED, CODES, INTERNAL, MIXED_STYLES, NOT_DESERIALIZED, OK, EndedLocally
+from ferrule.channel.calls import BaseCall
+from ferrule.channel.core_call import HEADERS, MESSAGE, EndedCall
+from ferrule.channel.status import CANCELLED, CODES, COLLECTED, INTERNAL, MIXED_STYLES, NOT_DESERIALIZED, OK
 
 __all__ = ["StreamResponse", "UnaryStreamCall"]
 
-_DROPPED = "Cancelled upon garbage collection!"
 _OK = grpc.StatusCode.OK
 
 
@@ -57,7 +57,7 @@ class StreamResponse(BaseCall):
         # An __init__ that raised leaves an object without a call of the core.
         if self._code is not None or not hasattr(self, "_core"):
             return
-        self._cancelled_here = self._core.cancel(CANCELLED, _DROPPED)
+        self._cancelled_here = self._core.cancel(CANCELLED, COLLECTED)
         loop = self._channel.loop
         if (self._callbacks is not None or self._pump is not None) and not loop.is_closed():
             # The collector may run on any thread.
@@ -188,7 +188,7 @@ class StreamResponse(BaseCall):
         """Hands out nothing of what has arrived."""
         self._messages.clear()
         self._unread = []
-        self._core = EndedLocally(number, details, self._core.initial_metadata)
+        self._core = EndedCall(number, details, self._core.initial_metadata)
 
     def _undecodable(self, error: Exception) -> None:
         if not self._end(INTERNAL, NOT_DESERIALIZED, cause=error):

@@ -10,7 +10,8 @@ import grpc
 from grpc import aio
 
 from ferrule.channel.calls import BaseCall
-from ferrule.channel.status import INTERNAL, NOT_DESERIALIZED, OK, EndedLocally
+from ferrule.channel.core_call import EndedCall
+from ferrule.channel.status import INTERNAL, NOT_DESERIALIZED, OK
 
 __all__ = ["UnaryResponse", "UnaryUnaryCall"]
 
@@ -53,7 +54,7 @@ class UnaryResponse(BaseCall):
                     response = deserializer(response)
                 except Exception as error:  # noqa: BLE001 - a user's function; becomes the call's status
                     self._cause = error
-                    self._core = EndedLocally(INTERNAL, NOT_DESERIALIZED, core.initial_metadata)
+                    self._core = EndedCall(INTERNAL, NOT_DESERIALIZED, core.initial_metadata)
                     number = INTERNAL
             self._response = response
         self._settle(number)

@@ -29,6 +29,13 @@ async def test_it_is_a_channel_of_grpc(channel: Any) -> None:
     assert isinstance(channel, aio.Channel)
 
 
+async def test_its_public_names_are_those_of_grpc_and_its_counters(channel: Any) -> None:
+    await channel.unary_unary("/test/uu_echo")(b"")
+    public = {name for name in dir(channel) if not name.startswith("_")}
+    extra = {"stats"} if isinstance(channel, Channel) else set()
+    assert public - extra == {name for name in dir(aio.Channel) if not name.startswith("_")}
+
+
 async def test_states(channel: Any, peer: Any, within: Any) -> None:
     assert channel.get_state() is IDLE
     assert channel.get_state(try_to_connect=True) is IDLE
@@ -146,7 +153,7 @@ async def test_it_leaves_nothing_behind(own: Any, peer: Any, within: Any) -> Non
     await own.unary_unary("/test/uu_echo")(b"")
     assert [message async for message in own.unary_stream("/test/us_count")(b"2")]
     own.unary_unary("/test/uu_wait")(b"").cancel()
-    assert (len(own.live_calls), len(own.live_streams)) == (0, 0)
+    assert (len(own._state.live_calls), len(own._state.live_streams)) == (0, 0)
     assert own.stats()["calls_started"] >= 2
 
 
@@ -167,7 +174,7 @@ async def test_a_stub_keeps_its_channel(peer: Any) -> None:
 async def test_a_forgotten_channel_goes_away(peer: Any) -> None:
     channel = insecure_channel(peer.target)
     await channel.unary_unary("/test/uu_echo")(b"")
-    core, gone = channel.core, weakref.ref(channel)
+    core, gone = channel._core, weakref.ref(channel)
     del channel
     gc.collect()
     assert gone() is None

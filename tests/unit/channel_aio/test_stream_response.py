@@ -166,7 +166,7 @@ async def test_a_dropped_call_is_cancelled(own: Any, peer: Any, within: Any) -> 
         assert message == b"one"
         break
     await within(peer.cancelled.wait())
-    assert len(own.live_streams) == 0
+    assert len(own._state.live_streams) == 0
 
 
 async def test_a_dropped_call_runs_its_callbacks(own: Any, peer: Any, within: Any) -> None:

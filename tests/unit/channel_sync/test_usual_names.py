@@ -12,8 +12,8 @@ from grpc import _channel
 
 from channel_sync.conftest import Factory
 from conftest import LIMIT
-from ferrule.channel.sync import usual
-from ferrule.channel.sync.calls import FailedCall, StreamCall, UnaryCall
+from ferrule.channel.sync.calls import FailedCall, Failure, UnaryCall, grpcio_class
+from ferrule.channel.sync.stream_response import StreamCall
 
 INACTIVE, RENDEZVOUS = "_InactiveRpcError", "_MultiThreadedRendezvous"
 
@@ -90,4 +90,4 @@ def test_nothing_public_of_grpcios_classes_is_used(kind: type) -> None:
 
 @pytest.mark.parametrize("name", ["_NoSuchName", "_LOGGER", "_RPCState"])
 def test_release_without_the_name_has_what_it_stood_for(name: str) -> None:
-    assert usual.usual(name) is usual.Failure
+    assert grpcio_class(name) is Failure

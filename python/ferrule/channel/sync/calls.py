@@ -6,27 +6,31 @@ import functools
 import logging
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import grpc
+from grpc import _channel
 
-from ferrule.channel.status import CANCELLED, CODES, INTERNAL, LOCALLY_CANCELLED, NOT_DESERIALIZED, OK, EndedLocally
-from ferrule.channel.sync.usual import Failure, InactiveRpcError, MultiThreadedRendezvous
+from ferrule.channel.core_call import END, HEADERS, CoreCall, EndedCall
+from ferrule.channel.status import CANCELLED, CODES, COLLECTED, INTERNAL, LOCALLY_CANCELLED, NOT_DESERIALIZED, OK
+from ferrule.channel.sync.worker import Worker
 
-if TYPE_CHECKING:
-    from ferrule import _core
-    from ferrule.channel.sync.worker import Worker
+__all__ = [
+    "BaseCall",
+    "Deserializer",
+    "FailedCall",
+    "Failure",
+    "Metadatum",
+    "MultiThreadedRendezvous",
+    "Receiver",
+    "UnaryCall",
+    "deserialized",
+    "grpcio_class",
+]
 
-__all__ = ["Deserializer", "Ended", "FailedCall", "Metadatum", "Receiver", "StreamCall", "UnaryCall", "deserialized"]
-
-# The core's events.
-_HEADERS, _MESSAGE, _END = 2, 4, 16
-
-_COLLECTED = "Cancelled upon garbage collection!"
 _UNREAD: Any = object()
 
 Deserializer = Callable[[bytes], Any]
@@ -34,26 +38,35 @@ Deserializer = Callable[[bytes], Any]
 _logger = logging.getLogger(__name__)
 
 
+class Failure(grpc.RpcError, grpc.Call, grpc.Future):  # type: ignore[type-arg, misc] # As in grpcio.
+    """The bases of each class of grpcio's that `grpcio_class` looks for."""
+
+
+def grpcio_class(name: str) -> type[Failure]:
+    """The class of grpcio's blocking calls by which programs catch failures; `Failure` in a release without it.
+
+    The names are private, but grpcio's tracebacks show them. Subclasses use nothing of these classes but the name.
+    """
+    found = getattr(_channel, name, Failure)
+    fits = isinstance(found, type) and all(issubclass(found, base) for base in Failure.__bases__)
+    return found if fits else Failure
+
+
+if TYPE_CHECKING:
+
+    class InactiveRpcError(Failure): ...
+
+    class MultiThreadedRendezvous(Failure): ...
+else:
+    InactiveRpcError = grpcio_class("_InactiveRpcError")
+    MultiThreadedRendezvous = grpcio_class("_MultiThreadedRendezvous")
+
+
 class Metadatum(NamedTuple):
     """One pair of metadata."""
 
     key: str
     value: str | bytes
-
-
-class Ended(EndedLocally):
-    """A call that ended without the core, or otherwise than the core knows."""
-
-    def wait(self, _event: int, _timeout: float | None) -> bool:
-        return True
-
-    @classmethod
-    def like(cls, core: _core.Call | Ended) -> Self:
-        """What is left of a call that has ended."""
-        ended = cls(CANCELLED if core.code is None else core.code, core.details, list(core.initial_metadata))
-        ended.trailing_metadata = list(core.trailing_metadata)
-        ended.debug_error_string = core.debug_error_string
-        return ended
 
 
 class Receiver:
@@ -64,9 +77,9 @@ class Receiver:
 
     __slots__ = ("_call", "held")
 
-    def __init__(self, call: _BaseCall) -> None:
+    def __init__(self, call: BaseCall) -> None:
         self._call = weakref.ref(call)
-        self.held: _BaseCall | None = None
+        self.held: BaseCall | None = None
 
     def __call__(self) -> None:
         call = self._call()
@@ -86,7 +99,7 @@ def deserialized(data: bytes, deserializer: Deserializer | None) -> Any:
         return None
 
 
-class _BaseCall(Failure):
+class BaseCall(Failure):
     """What calls with one response and calls with many share.
 
     Args:
@@ -97,7 +110,7 @@ class _BaseCall(Failure):
 
     def __init__(self, worker: Worker | None, deserializer: Deserializer | None, timeout: float | None) -> None:
         self.receiver = Receiver(self)
-        self._core: _core.Call | Ended
+        self._core: CoreCall
         self._worker = worker
         self._deserializer = deserializer
         self._deadline = None if timeout is None else monotonic() + timeout
@@ -107,22 +120,22 @@ class _BaseCall(Failure):
         self._callbacks: list[Callable[[], object]] | None = None if worker is None else []
         self._cancelled = False
 
-    def attach(self, core: _core.Call | Ended) -> None:
+    def attach(self, core: CoreCall) -> None:
         """Says which call of the core this is; done once, at the start."""
         self._core = core
-        if isinstance(core, Ended):
+        if isinstance(core, EndedCall):
             self._callbacks = None
 
     def __del__(self) -> None:
         # A call whose start raised has no core.
         core = getattr(self, "_core", None)
-        if core is not None and core.cancel(CANCELLED, _COLLECTED) and self._worker is not None:
+        if core is not None and core.cancel(CANCELLED, COLLECTED) and self._worker is not None:
             self._worker.wake()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._core.code is None:
             raise TypeError("a call under way cannot be pickled")
-        return FailedCall, (Ended.like(self._core),)
+        return FailedCall, (EndedCall.copy_of(self._core),)
 
     def __repr__(self) -> str:
         core = self._core
@@ -150,11 +163,11 @@ class _BaseCall(Failure):
         return self._core.debug_error_string
 
     def initial_metadata(self) -> tuple[Metadatum, ...]:
-        self._core.wait(_HEADERS, None)
+        self._core.wait(HEADERS, None)
         return tuple(map(Metadatum._make, self._core.initial_metadata))
 
     def trailing_metadata(self) -> tuple[Metadatum, ...]:  # type: ignore[override]
-        self._core.wait(_END, None)
+        self._core.wait(END, None)
         return tuple(map(Metadatum._make, self._core.trailing_metadata))
 
     def is_active(self) -> bool:
@@ -233,7 +246,7 @@ class _BaseCall(Failure):
 
     def _settle(self, timeout: float | None) -> bool:
         """Waits until all is known that a user can ask for; False after `timeout` seconds."""
-        return self._core.wait(_END, timeout)
+        return self._core.wait(END, timeout)
 
     def _has_unread(self) -> bool:
         return False
@@ -243,17 +256,17 @@ class _BaseCall(Failure):
 
     def _replace(self, code: int, details: str) -> None:
         """Has the call end otherwise than it did in the core."""
-        self._core = Ended(code, details, list(self._core.initial_metadata))
+        self._core = EndedCall(code, details, list(self._core.initial_metadata))
 
 
-class _UnaryResponse(_BaseCall):
+class _UnaryResponse(BaseCall):
     """A call with one response."""
 
     _response: Any = _UNREAD
 
     def _settle(self, timeout: float | None) -> bool:
         core = self._core
-        if not core.wait(_END, timeout):
+        if not core.wait(END, timeout):
             return False
         # The core gives the message once; whoever comes second waits until it is read.
         with self._lock:
@@ -275,7 +288,7 @@ class UnaryCall(_UnaryResponse, MultiThreadedRendezvous):
     __iter__ = __next__ = next = None
 
     @classmethod
-    def finished(cls, core: _core.Call | Ended, response: Any) -> Self:
+    def finished(cls, core: CoreCall, response: Any) -> Self:
         """A call whose response is known."""
         call = cls(None, None, None)
         call.attach(core)
@@ -286,67 +299,9 @@ class UnaryCall(_UnaryResponse, MultiThreadedRendezvous):
 class FailedCall(_UnaryResponse, InactiveRpcError):  # noqa: N818 - caught by the names of its bases.
     """What a blocking call raises, and what is left of any failed call in another process."""
 
-    def __init__(self, core: _core.Call | Ended | str) -> None:
+    def __init__(self, core: CoreCall | str) -> None:
         super().__init__(None, None, None)
         # Text is what those give who make an exception anew out of its class and its text.
-        ended = Ended(INTERNAL, core) if isinstance(core, str) else Ended.like(core)
+        ended = EndedCall(INTERNAL, core) if isinstance(core, str) else EndedCall.copy_of(core)
         # The core's call would keep the message and the connection.
         self.attach(ended)
-
-
-class StreamCall(_BaseCall, MultiThreadedRendezvous):
-    """A call with many responses, and the iterator over them.
-
-    Several threads may read; each response goes to one of them. The call is done when its status has come, which can be
-    before all responses are read; they still can be.
-    """
-
-    def __init__(self, worker: Worker | None, deserializer: Deserializer | None, timeout: float | None) -> None:
-        super().__init__(worker, deserializer, timeout)
-        self._ready: deque[bytes] = deque()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
-        while True:
-            try:
-                data = self._ready.popleft()
-            except IndexError:
-                self._fill()
-                continue
-            response = deserialized(data, self._deserializer)
-            if response is None:
-                self._fail()
-            return response
-
-    next = __next__
-
-    def _fill(self) -> None:
-        """Waits for responses; raises the end of the stream if there are no more."""
-        core = self._core
-        # In this order: what arrived before the end is there once the end is.
-        has_ended = core.code is not None
-        batch = core.take()
-        if batch:
-            self._ready.extend(batch)
-        elif not has_ended:
-            core.wait(_MESSAGE, None)
-        elif core.code == OK:
-            raise StopIteration
-        else:
-            raise self.with_traceback(None)
-
-    def _fail(self) -> None:
-        if self._core.cancel(INTERNAL, NOT_DESERIALIZED) and self._worker is not None:
-            self._worker.post(self.run_callbacks)
-        self._replace(INTERNAL, NOT_DESERIALIZED)
-        raise self.with_traceback(None)
-
-    def _has_unread(self) -> bool:
-        self._ready.extend(self._core.take())
-        return bool(self._ready)
-
-    def _replace(self, code: int, details: str) -> None:
-        super()._replace(code, details)
-        self._ready.clear()

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import grpc
 
 from ferrule import _core
 from ferrule.channel.credentials import tls_settings
 from ferrule.channel.options import Options, channel_settings
+from ferrule.channel.sync.call_factory import CallFactory
+from ferrule.channel.sync.calls import Deserializer
 from ferrule.channel.sync.connectivity import Connectivity
 from ferrule.channel.sync.multicallables import StreamStream, StreamUnary, UnaryStream, UnaryUnary
-from ferrule.channel.sync.starter import CallStarter
-
-if TYPE_CHECKING:
-    from ferrule.channel.sync.calls import Deserializer
-    from ferrule.channel.sync.requests import Serializer
-    from ferrule.tls import TLSConfig
+from ferrule.channel.sync.request_stream import Serializer
+from ferrule.tls import TLSConfig
 
 __all__ = ["SyncChannel", "insecure_channel", "secure_channel"]
 
@@ -55,7 +53,7 @@ class SyncChannel(grpc.Channel):
         authority: str = "localhost",
     ) -> None:
         self._core = core
-        self._starter = CallStarter(core, secure, call_credentials, authority)
+        self._call_factory = CallFactory(core, secure, call_credentials, authority)
         self._connectivity = Connectivity(core)
 
     def __enter__(self) -> Self:
@@ -77,7 +75,7 @@ class SyncChannel(grpc.Channel):
         response_deserializer: Deserializer | None = None,
         _registered_method: bool | None = False,
     ) -> UnaryUnary:
-        return UnaryUnary(self._starter, method, request_serializer, response_deserializer)
+        return UnaryUnary(self._call_factory, method, request_serializer, response_deserializer)
 
     def unary_stream(
         self,
@@ -86,7 +84,7 @@ class SyncChannel(grpc.Channel):
         response_deserializer: Deserializer | None = None,
         _registered_method: bool | None = False,
     ) -> UnaryStream:
-        return UnaryStream(self._starter, method, request_serializer, response_deserializer)
+        return UnaryStream(self._call_factory, method, request_serializer, response_deserializer)
 
     def stream_unary(
         self,
@@ -95,7 +93,7 @@ class SyncChannel(grpc.Channel):
         response_deserializer: Deserializer | None = None,
         _registered_method: bool | None = False,
     ) -> StreamUnary:
-        return StreamUnary(self._starter, method, request_serializer, response_deserializer)
+        return StreamUnary(self._call_factory, method, request_serializer, response_deserializer)
 
     def stream_stream(
         self,
@@ -104,7 +102,7 @@ class SyncChannel(grpc.Channel):
         response_deserializer: Deserializer | None = None,
         _registered_method: bool | None = False,
     ) -> StreamStream:
-        return StreamStream(self._starter, method, request_serializer, response_deserializer)
+        return StreamStream(self._call_factory, method, request_serializer, response_deserializer)
 
     def subscribe(
         self, callback: Callable[[grpc.ChannelConnectivity], Any], try_to_connect: bool | None = False
@@ -134,15 +132,15 @@ class SyncChannel(grpc.Channel):
         is inside a user's iterator of requests ends with the iterator's next step.
         """
         if self.begin_to_close():
-            self._starter.join(_JOIN_LIMIT)
+            self._call_factory.join(_JOIN_LIMIT)
             self._connectivity.join(_JOIN_LIMIT)
 
     def begin_to_close(self) -> bool:
         """Ends all calls without waiting; whether `close` would wait for callbacks."""
         if _core.is_forked():
             return False
-        self._starter.close()
-        return self._starter.is_running or self._connectivity.is_running
+        self._call_factory.close()
+        return self._call_factory.is_running or self._connectivity.is_running
 
 
 def insecure_channel(

@@ -7,20 +7,17 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import grpc
 
+from ferrule import _core
+from ferrule.channel.status import CONNECTIVITY
 from ferrule.channel.sync.worker import Worker
-
-if TYPE_CHECKING:
-    from ferrule import _core
 
 __all__ = ["Connectivity"]
 
 Subscriber = Callable[[grpc.ChannelConnectivity], None]
 
-_STATES = {state.value[0]: state for state in grpc.ChannelConnectivity}
 _SHUTDOWN = grpc.ChannelConnectivity.SHUTDOWN
 
 _logger = logging.getLogger(__name__)
@@ -76,7 +73,7 @@ class Connectivity:
 
     def _deliver(self) -> None:
         number = self._core.state()
-        state = _STATES[number]
+        state = CONNECTIVITY[number]
         with self._lock:
             due = []
             for subscriber, told in self._subscribers:

@@ -6,23 +6,20 @@ import abc
 import functools
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 
 from ferrule._gevent import refuse_greenlets
+from ferrule.channel.core_call import END, CoreCall, EndedCall, Pairs
 from ferrule.channel.status import CANCELLED, INTERNAL, LOCALLY_CANCELLED, NOT_DESERIALIZED, NOT_SERIALIZED
-from ferrule.channel.sync.calls import Deserializer, Ended, FailedCall, StreamCall, UnaryCall, deserialized
-from ferrule.channel.sync.requests import Serializer, send_requests
-
-if TYPE_CHECKING:
-    from ferrule import _core
-    from ferrule.channel.sync.starter import CallStarter, Pairs
-    from ferrule.channel.sync.worker import Worker
+from ferrule.channel.sync.call_factory import CallFactory
+from ferrule.channel.sync.calls import Deserializer, FailedCall, UnaryCall, deserialized
+from ferrule.channel.sync.request_stream import Serializer, send_requests
+from ferrule.channel.sync.stream_response import StreamCall
+from ferrule.channel.sync.worker import Worker
 
 __all__ = ["StreamStream", "StreamUnary", "UnaryStream", "UnaryUnary"]
-
-_END = 16
 
 _logger = logging.getLogger(__name__)
 
@@ -32,13 +29,13 @@ class _MultiCallable(abc.ABC):
 
     def __init__(
         self,
-        starter: CallStarter,
+        call_factory: CallFactory,
         method: str | bytes,
         serializer: Serializer | None,
         deserializer: Deserializer | None,
     ) -> None:
         refuse_greenlets("the blocking channel")
-        self._starter = starter
+        self._call_factory = call_factory
         self._method = method
         self._serializer = serializer
         self._deserializer = deserializer
@@ -46,12 +43,12 @@ class _MultiCallable(abc.ABC):
     @abc.abstractmethod
     def _start(
         self, worker: Worker | None, receiver: Callable[[], object] | None, requests: Any, single: bool, options: Any
-    ) -> _core.Call | Ended: ...
+    ) -> CoreCall: ...
 
-    def _response(self, core: _core.Call | Ended) -> Any:
+    def _response(self, core: CoreCall) -> Any:
         """Waits for the end of a call and returns its response, or raises its failure."""
         try:
-            core.wait(_END, None)
+            core.wait(END, None)
         except BaseException:
             # Ctrl-C: nobody will ask for the answer.
             core.cancel(CANCELLED, LOCALLY_CANCELLED)
@@ -61,21 +58,21 @@ class _MultiCallable(abc.ABC):
             raise FailedCall(core)
         response = deserialized(data, self._deserializer)
         if response is None:
-            raise FailedCall(Ended(INTERNAL, NOT_DESERIALIZED, core.initial_metadata))
+            raise FailedCall(EndedCall(INTERNAL, NOT_DESERIALIZED, core.initial_metadata))
         return response
 
-    def _response_and_call(self, core: _core.Call | Ended) -> tuple[Any, UnaryCall]:
+    def _response_and_call(self, core: CoreCall) -> tuple[Any, UnaryCall]:
         response = self._response(core)
         return response, UnaryCall.finished(core, response)
 
     def _future(self, requests: Any, options: Any) -> UnaryCall:
-        worker = self._starter.worker()
+        worker = self._call_factory.worker()
         call = UnaryCall(worker, self._deserializer, options[0])
         call.attach(self._start(worker, call.receiver, requests, True, options))
         return call
 
     def _stream(self, requests: Any, options: Any) -> StreamCall:
-        worker = self._starter.worker()
+        worker = self._call_factory.worker()
         call = StreamCall(worker, self._deserializer, options[0])
         call.attach(self._start(worker, call.receiver, requests, False, options))
         return call
@@ -84,23 +81,23 @@ class _MultiCallable(abc.ABC):
 class _UnaryRequest(_MultiCallable):
     def _start(
         self, worker: Worker | None, receiver: Callable[[], object] | None, requests: Any, single: bool, options: Any
-    ) -> _core.Call | Ended:
+    ) -> CoreCall:
         data: bytes | None = None
         try:
             data = requests if self._serializer is None else self._serializer(requests)
         except Exception:
             _logger.exception(NOT_SERIALIZED)
         if data is None:
-            raise FailedCall(Ended(INTERNAL, NOT_SERIALIZED))
-        return self._starter.start(worker, receiver, self._method, data, single, *options)
+            raise FailedCall(EndedCall(INTERNAL, NOT_SERIALIZED))
+        return self._call_factory.start(worker, receiver, self._method, data, single, *options)
 
 
 class _StreamRequest(_MultiCallable):
     def _start(
         self, worker: Worker | None, receiver: Callable[[], object] | None, requests: Any, single: bool, options: Any
-    ) -> _core.Call | Ended:
-        core = self._starter.start(worker, receiver, self._method, None, single, *options)
-        if not isinstance(core, Ended):
+    ) -> CoreCall:
+        core = self._call_factory.start(worker, receiver, self._method, None, single, *options)
+        if not isinstance(core, EndedCall):
             ended = _nobody_waits if worker is None or receiver is None else functools.partial(worker.post, receiver)
             send_requests(core, requests, self._serializer, ended)
         return core

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 
+from ferrule import _core
+from ferrule.channel.core_call import CoreCall, EndedCall, Pairs
 from ferrule.channel.credentials import CallMetadataError, blocking_call_metadata, service_url
-from ferrule.channel.status import INTERNAL
-from ferrule.channel.sync.calls import Ended
+from ferrule.channel.status import DEADLINE_EXCEEDED, INTERNAL, UNAUTHENTICATED, UNAVAILABLE
 from ferrule.channel.sync.worker import Worker
 
-if TYPE_CHECKING:
-    from ferrule import _core
+__all__ = ["CallFactory"]
 
-__all__ = ["CallStarter", "Pairs"]
-
-Pairs = Iterable[tuple[str, str | bytes]]
-
-_DEADLINE_EXCEEDED, _UNAVAILABLE, _UNAUTHENTICATED = 4, 14, 16
 _CLOSED = "Cannot invoke RPC on closed channel!"
 
 
-class CallStarter:
+class CallFactory:
     """Starts the calls of one channel. Stubs hold it, and with it the channel stays open.
 
     Args:
@@ -63,7 +58,7 @@ class CallStarter:
         credentials: grpc.CallCredentials | None,
         wait_for_ready: bool | None,
         compression: grpc.Compression | None,
-    ) -> _core.Call | Ended:
+    ) -> CoreCall:
         """Starts a call, or says how it ended before it began.
 
         Args:
@@ -87,7 +82,7 @@ class CallStarter:
         if credentials is not None or self._call_credentials is not None:
             deadline = None if timeout is None else monotonic() + timeout
             found = self._authorized(method, deadline, metadata, credentials)
-            if isinstance(found, Ended):
+            if isinstance(found, EndedCall):
                 return found
             metadata = found
             timeout = None if deadline is None else deadline - monotonic()
@@ -106,7 +101,7 @@ class CallStarter:
         except ValueError as error:
             if not str(error).startswith("Illegal header"):
                 raise
-            refused = Ended(INTERNAL, "Invalid metadata")
+            refused = EndedCall(INTERNAL, "Invalid metadata")
             refused.debug_error_string = str(error)
             return refused
 
@@ -154,10 +149,10 @@ class CallStarter:
         deadline: float | None,
         metadata: Pairs | None,
         credentials: grpc.CallCredentials | None,
-    ) -> list[tuple[Any, Any]] | Ended:
+    ) -> list[tuple[Any, Any]] | EndedCall:
         """The metadata with what the credentials add, the channel's before the call's."""
         if not self._secure:
-            return Ended(_UNAUTHENTICATED, "Call credentials need a secure channel, and this one is not.")
+            return EndedCall(UNAUTHENTICATED, "Call credentials need a secure channel, and this one is not.")
         path = method.decode() if isinstance(method, bytes) else method
         url = service_url(self._authority, path)
         pairs: list[tuple[Any, Any]] = list(metadata or ())
@@ -166,7 +161,7 @@ class CallStarter:
                 left = None if deadline is None else max(0.0, deadline - monotonic())
                 pairs += blocking_call_metadata(each, url, path, left)
         except CallMetadataError as error:
-            return Ended(_UNAVAILABLE, str(error))
+            return EndedCall(UNAVAILABLE, str(error))
         except TimeoutError:
-            return Ended(_DEADLINE_EXCEEDED, "Deadline Exceeded")
+            return EndedCall(DEADLINE_EXCEEDED, "Deadline Exceeded")
         return pairs

@@ -12,10 +12,16 @@ from grpc import aio
 from ferrule.channel.calls import run_callback
 from ferrule.channel.status import ALREADY_FINISHED
 
-__all__ = ["Failed", "Responded", "RespondedToStream", "StreamStreamResponses", "UnaryStreamResponses"]
+__all__ = [
+    "FailureOutcome",
+    "StreamStreamCallResponseIterator",
+    "StreamUnaryCallResponse",
+    "UnaryStreamCallResponseIterator",
+    "UnaryUnaryCallResponse",
+]
 
 
-class _Ended:
+class _CompletedCall:
     """A call that ended with OK before anybody saw it. It has no metadata: nothing was received."""
 
     _done_writing_flag = True
@@ -60,7 +66,7 @@ class _Ended:
         pass
 
 
-class _Response(_Ended):
+class _Response(_CompletedCall):
     def __init__(self, response: Any) -> None:
         self._response = response
 
@@ -69,20 +75,20 @@ class _Response(_Ended):
         yield  # Never reached; it makes this a generator.
 
 
-class Responded(_Response, aio.UnaryUnaryCall[Any, Any]):
+class UnaryUnaryCallResponse(_Response, aio.UnaryUnaryCall[Any, Any]):
     """The response of an interceptor to one request."""
 
 
-class RespondedToStream(_Response, aio.StreamUnaryCall[Any, Any]):
+class StreamUnaryCallResponse(_Response, aio.StreamUnaryCall[Any, Any]):
     """The response of an interceptor to a stream of requests."""
 
 
-class Failed(_Ended):
+class FailureOutcome(_CompletedCall):
     """An exception that came out of the interceptors: an AioRpcError is the call's status."""
 
     def __init__(self, error: Exception) -> None:
         self.failure = error
-        self._status = error if isinstance(error, aio.AioRpcError) else _interceptor_failure(error)
+        self._status = error if isinstance(error, aio.AioRpcError) else _status_of(error)
         self._reported = False
 
     def cancelled(self) -> bool:
@@ -123,17 +129,17 @@ class Failed(_Ended):
         raise self.failure
 
 
-def _interceptor_failure(error: Exception) -> aio.AioRpcError:
+def _status_of(error: Exception) -> aio.AioRpcError:
     details = "Exception raised while intercepting the RPC"
     debug = f"{type(error).__name__}: {error}"
     return aio.AioRpcError(grpc.StatusCode.INTERNAL, aio.Metadata(), aio.Metadata(), details, debug)
 
 
-class _Responses:
+class _ResponseIterator:
     """Responses of an interceptor's own, on the call that it made last, if it made any."""
 
     def __init__(self, call: Any, responses: AsyncIterable[Any]) -> None:
-        self._call = _Ended() if call is None else call
+        self._call = _CompletedCall() if call is None else call
         self._responses = aiter(responses)
 
     @property
@@ -185,11 +191,11 @@ class _Responses:
         await self._call.wait_for_connection()
 
 
-class UnaryStreamResponses(_Responses, aio.UnaryStreamCall[Any, Any]):
+class UnaryStreamCallResponseIterator(_ResponseIterator, aio.UnaryStreamCall[Any, Any]):
     """An interceptor's responses to one request."""
 
 
-class StreamStreamResponses(_Responses, aio.StreamStreamCall[Any, Any]):
+class StreamStreamCallResponseIterator(_ResponseIterator, aio.StreamStreamCall[Any, Any]):
     """An interceptor's responses to a stream of requests."""
 
     async def write(self, request: Any) -> None:

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 from ferrule.channel.status import ALREADY_FINISHED, HALF_CLOSED
 
-__all__ = ["WrittenRequests"]
+__all__ = ["RequestQueue"]
 
 
-class WrittenRequests:
+class RequestQueue:
     """Takes one request at a time from a writer, and gives it to the iterating side."""
 
     def __init__(self) -> None:

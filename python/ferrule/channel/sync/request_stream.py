@@ -5,17 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ferrule.channel.status import INTERNAL, NOT_SERIALIZED
-
-if TYPE_CHECKING:
-    from ferrule import _core
+from ferrule import _core
+from ferrule.channel.core_call import ROOM
+from ferrule.channel.status import INTERNAL, NOT_SERIALIZED, UNKNOWN
 
 __all__ = ["Serializer", "send_requests"]
 
-_ROOM = 8
-_UNKNOWN = 2
 _NOT_ITERATED = "Exception iterating requests!"
 
 Serializer = Callable[[Any], bytes]
@@ -52,7 +49,7 @@ class _Sender:
         except BaseException:
             # Of the user's iterator. Whatever it was, the call must not wait for requests for ever.
             _logger.exception(_NOT_ITERATED)
-            self._fail(_UNKNOWN, _NOT_ITERATED)
+            self._fail(UNKNOWN, _NOT_ITERATED)
         else:
             self._core.finish()
 
@@ -65,7 +62,7 @@ class _Sender:
             self._fail(INTERNAL, NOT_SERIALIZED)
             return False
         if not has_room:
-            self._core.wait(_ROOM, None)
+            self._core.wait(ROOM, None)
         return self._core.code is None
 
     def _fail(self, code: int, details: str) -> None:

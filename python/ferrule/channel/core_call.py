@@ -1,0 +1,62 @@
+"""Calls of the core: the events to wait for, and the stand-in for a call whose end the core does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+from ferrule import _core
+from ferrule.channel.status import CANCELLED
+
+__all__ = ["ACCEPTED", "END", "HEADERS", "MESSAGE", "ROOM", "CoreCall", "EndedCall", "Pairs"]
+
+# The core's events, as its bits: the request's headers were handed to a connection, initial metadata arrived, a message
+# can be taken, the transport has taken everything that was sent, the call has ended. A call that has ended holds all.
+ACCEPTED, HEADERS, MESSAGE, ROOM, END = 1, 2, 4, 8, 16
+
+Pairs = Iterable[tuple[str, str | bytes]]
+"""Metadata as users give it: pairs of key and value."""
+
+
+class EndedCall:
+    """Stands in for a call of the core that was never made, or whose user is told of another end than the core's."""
+
+    debug_error_string = ""
+
+    def __init__(self, code: int, details: str, initial_metadata: list[tuple[str, str | bytes]] | None = None) -> None:
+        self.code = code
+        self.details = details
+        self.initial_metadata = initial_metadata or []
+        self.trailing_metadata: list[tuple[str, str | bytes]] = []
+
+    @classmethod
+    def copy_of(cls, core: CoreCall) -> Self:
+        """The end of `core` without its connection and messages; a call under way counts as cancelled."""
+        ended = cls(CANCELLED if core.code is None else core.code, core.details, list(core.initial_metadata))
+        ended.trailing_metadata = list(core.trailing_metadata)
+        ended.debug_error_string = core.debug_error_string
+        return ended
+
+    def holds(self, _event: int) -> bool:
+        return True
+
+    def wait(self, _event: int, _timeout: float | None) -> bool:
+        return True
+
+    def cancel(self, _code: int, _details: str) -> bool:
+        return False
+
+    def message(self) -> bytes | None:
+        return None
+
+    def take(self) -> list[bytes]:
+        return []
+
+    def send(self, _message: bytes) -> bool:
+        return True
+
+    def finish(self) -> None:
+        pass
+
+
+CoreCall = _core.Call | EndedCall

@@ -1,0 +1,111 @@
+"""The state that a channel shares with its multicallables and calls."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from ferrule import _core
+from ferrule._mailbox import mailbox
+from ferrule.channel.status import CLOSED, LOCALLY_CANCELLED
+
+__all__ = ["ChannelState"]
+
+
+class ChannelState:
+    """What calls need of their channel, so that a channel shows none of it.
+
+    Multicallables and calls hold the state instead of the channel. The connection is closed with the last holder.
+
+    Args:
+        core: The channel of the core.
+        secure: Whether calls may carry credentials.
+        authority: What call credentials are told about the server, such as `example.com:443`.
+        call_credentials: Credentials of every call; None for none.
+    """
+
+    # Calls read these attributes, each call several of them.
+    __slots__ = (
+        "_loop",
+        "authority",
+        "call_credentials",
+        "core",
+        "create_future",
+        "is_closed",
+        "is_closing",
+        "live_calls",
+        "live_streams",
+        "mailbox",
+        "open_on",
+        "secure",
+    )
+
+    create_future: Callable[[], asyncio.Future[Any]]
+    """That of the loop; set by `attach`, as the mailbox is."""
+    mailbox: _core.Mailbox
+
+    def __init__(
+        self, core: _core.Channel, secure: bool, authority: str, call_credentials: grpc.CallCredentials | None
+    ) -> None:
+        self.core = core
+        self.secure = secure
+        self.authority = authority
+        self.call_credentials = call_credentials
+        self.live_calls: set[Any] = set()
+        # Streams are held by their user alone: a stream that is dropped is cancelled.
+        self.live_streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.open_on: asyncio.AbstractEventLoop | None = None
+        """The loop on which calls may start; None before the first one and from the beginning of `close`."""
+        self.is_closing = self.is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        with contextlib.suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
+
+    def __del__(self) -> None:
+        self.core.close(LOCALLY_CANCELLED)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the channel's calls, once there was a call."""
+        assert self._loop is not None
+        return self._loop
+
+    def attach(self) -> None:
+        """Makes the running loop the one on which calls may start.
+
+        Raises:
+            UsageError: The channel is closed.
+            RuntimeError: No loop is running, or the channel belongs to another one.
+        """
+        if self.is_closing:
+            raise aio.UsageError(CLOSED)
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop is not running:
+            raise RuntimeError("the channel is attached to a different loop; make one in each loop")
+        self.mailbox = mailbox()
+        self.create_future = running.create_future
+        self.open_on = running
+
+    def refuse_calls(self) -> None:
+        """Makes new calls raise UsageError, while those under way go on."""
+        self.is_closing = True
+        self.open_on = None
+
+    def live(self) -> list[Any]:
+        """The calls under way."""
+        return [*self.live_calls, *self.live_streams]
+
+    def close(self) -> None:
+        """Cancels the calls under way and closes the connection."""
+        for call in self.live():
+            call.cancel()
+        self.is_closed = True
+        self.core.close(LOCALLY_CANCELLED)
