@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ferrule_core::address::Address;
 use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::handshake::{Expectations, Handshake};
 use ferrule_core::process::diagnose;
 use ferrule_core::settings::Transports;
-use ferrule_core::transport::Address;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ferrule_core::address::Address;
 use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::exit_status::ExitStatus;
 use ferrule_core::process::{Answer, Order, Runner, Running};
-use ferrule_core::transport::Address;
 use ferrule_core::wake::Wake;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;

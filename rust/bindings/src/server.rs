@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use ferrule_core::broker::Broker as CoreBroker;
 use ferrule_core::server::{Facts, PluginServer as CoreServer, Security, Settings};
-use ferrule_core::transport::listener::{Place, SocketGroup};
+use ferrule_core::settings::SocketGroup;
+use ferrule_core::transport::listener::Place;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 
 use ferrule_core::certificate::parse_pem_certificates;
 use ferrule_core::error::ErrorKind;
-use ferrule_core::settings::{Curve, Limits, Reattach, Security, Settings, Timeouts, TlsFiles};
-use ferrule_core::transport::listener::SocketGroup;
+use ferrule_core::settings::{Curve, Limits, Reattach, Security, Settings, SocketGroup, Timeouts, TlsFiles};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};

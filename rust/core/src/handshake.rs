@@ -13,9 +13,9 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use rustls::pki_types::CertificateDer;
 
+use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
 use crate::settings::Transports;
-use crate::transport::Address;
 
 /// Shorter certificate fields are ignored: old releases of go-plugin put other text there.
 const MIN_CERTIFICATE_CHARACTERS: usize = 50;

@@ -4,6 +4,7 @@
 //! and formats (`handshake`, `line_finder`, `environment`, `certificate`, `grpc::framing`, `log_line`) take bytes and return
 //! values: no socket, clock or process. Everything else runs on one current-thread tokio runtime.
 
+pub mod address;
 pub mod broker;
 pub mod certificate;
 pub mod environment;

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use crate::address::Address;
 use crate::broker::{Broker, Peer, Ways};
 use crate::certificate::{Identity, SERVER_NAME, parse_pem_certificates};
 use crate::error::{Error, ErrorKind};
@@ -21,7 +22,7 @@ use crate::transport::listener::{Listener, Place};
 use crate::transport::lobby::{Lobby, Refused};
 use crate::transport::multiplex::{Candidate, Chosen, Multiplex};
 use crate::transport::terminator::{TOO_MANY, Terminator};
-use crate::transport::{Address, Counted, PrivateDirectory, Tls, Traffic};
+use crate::transport::{Counted, PrivateDirectory, Tls, Traffic};
 use crate::wake::Wake;
 
 /// Limit of one attempt to reach what the host serves.

@@ -9,9 +9,8 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
+use crate::address::Address;
 use crate::process::Runner;
-use crate::transport::listener::SocketGroup;
-use crate::transport::{Address, Peers};
 
 /// Everything about one plugin and how to drive it. No `Debug`: environment and cookie are not for logs.
 pub struct Settings {
@@ -70,6 +69,19 @@ impl Settings {
         if chosen { Peers::Anybody } else { Peers::OwnUser }
     }
 }
+
+/// Whose Unix sockets are dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peers {
+    /// This user's and root's, who could do anything anyway.
+    OwnUser,
+    /// Whoever's: another user was agreed on, or somebody chose the address.
+    Anybody,
+}
+
+/// A group that may use sockets, by name or number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketGroup(pub String);
 
 /// What a process may use; beyond it the system refuses memory, or kills.
 #[derive(Debug, Clone, Copy, Default)]

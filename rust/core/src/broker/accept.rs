@@ -11,10 +11,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::Broker;
 use super::ledger::Outcome;
 use super::{conn_info, translated};
+use crate::address::Address;
 use crate::error::Error;
+use crate::transport::Arrived;
 use crate::transport::listener::Listener;
 use crate::transport::terminator::{CONNECTIONS, Terminator};
-use crate::transport::{Address, Arrived};
 
 /// What the peer can dial until this is dropped; its connections end with it.
 pub struct BrokerListener {

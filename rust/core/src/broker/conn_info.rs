@@ -2,10 +2,10 @@
 
 use prost::Message;
 
+use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
 use crate::handshake::parse_address;
 use crate::settings::Transports;
-use crate::transport::Address;
 
 /// The message as it travels; `network` and `address` without multiplexing, `knock` with it.
 #[derive(Clone, PartialEq, Eq, prost::Message)]

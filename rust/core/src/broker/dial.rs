@@ -8,13 +8,14 @@ use tokio::time::timeout;
 
 use super::ledger::PATIENCE;
 use super::{Broker, conn_info, lock, translated};
+use crate::address::Address;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::Status;
 use crate::grpc::channel::{Channel, Settings};
 use crate::grpc::connection::{Connection, Explain, connection_error};
 use crate::grpc::connector::{Connecting, Connector, Refusal};
 use crate::transport::multiplex::{Multiplex, Turn};
-use crate::transport::{Address, Dialer, Stream, Traffic};
+use crate::transport::{Dialer, Stream, Traffic};
 
 /// Of one dialler: each but the last lost what would have carried it.
 const KNOCKS: usize = 5;

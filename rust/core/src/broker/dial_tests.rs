@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use super::super::{Peer, Ways};
 use super::*;
 use crate::inbox::Inbox;
+use crate::settings::Peers;
 use crate::settings::Transports;
-use crate::transport::Peers;
 use crate::transport::listener::Place;
 use crate::transport::multiplex::Side;
 

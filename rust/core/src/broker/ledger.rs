@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
-use crate::transport::{Address, Arrived};
+use crate::transport::Arrived;
 
 /// How long a ConnInfo or a knock is kept for whoever it is meant for, and how long a dialler waits: go-plugin's.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);

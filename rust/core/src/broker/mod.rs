@@ -26,14 +26,15 @@ pub use self::accept::BrokerListener;
 use self::conn_info::{ConnInfo, Notice};
 pub(crate) use self::ledger::PATIENCE;
 use self::ledger::{Expected, Ledger, Outcome};
+use crate::address::Address;
 use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
 use crate::log_line::Level;
-use crate::settings::Transports;
+use crate::settings::{Peers, Transports};
 use crate::transport::listener::Place;
 use crate::transport::multiplex::{Arrivals, Multiplex, Turn};
 use crate::transport::terminator::{CONNECTIONS, Terminator};
-use crate::transport::{Address, Arrived, Peers, Tls, Traffic};
+use crate::transport::{Arrived, Tls, Traffic};
 use crate::wake::Wake;
 
 /// A future of whoever is asked.

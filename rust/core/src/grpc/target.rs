@@ -13,10 +13,11 @@ use tokio::time::timeout;
 use super::connection::{Connection, connection_error};
 use super::connector::{Connecting, Connector, Refusal};
 use super::{Code, Status};
+use crate::address::{Address, bracketed};
 use crate::certificate::SERVER_NAME;
 use crate::error::{Error, ErrorKind};
-use crate::transport::address::{bracketed, look_up};
-use crate::transport::{Address, Dialer, Tls, Traffic};
+use crate::transport::lookup::look_up;
+use crate::transport::{Dialer, Tls, Traffic};
 
 /// Port of a target that names none.
 const DEFAULT_PORT: u16 = 443;

@@ -10,11 +10,11 @@ use super::Host;
 use super::bring_up::explained_by_stop;
 use super::limit::within;
 use super::session::Session;
+use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
 use crate::handshake::{Expectations, Handshake, socket_named};
 use crate::log_line::Level;
 use crate::process::{FirstLine, Process};
-use crate::transport::Address;
 
 /// After the end of its standard output a process has usually ended, which takes a moment to be known.
 const MOMENT: Duration = Duration::from_secs(1);

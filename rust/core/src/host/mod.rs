@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::reach::{PluginConnector, Reach};
 use self::session::Session;
+use crate::address::Address;
 use crate::broker::Broker;
 use crate::certificate::Identity;
 use crate::error::{Error, ErrorKind, Evidence};
@@ -34,7 +35,7 @@ use crate::log_line::Level;
 use crate::process::Process;
 use crate::process::stop::{Rung, StopReport, kill, stop};
 use crate::settings::Settings;
-use crate::transport::{Address, Traffic};
+use crate::transport::Traffic;
 use crate::wake::Wake;
 
 /// What is known of a plugin that is ready.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::reach::epitaph;
+use crate::address::Address;
 use crate::broker::{Answer, Peer};
 use crate::error::Error;
 use crate::process::{Process, Runner};
-use crate::transport::Address;
 
 pub(super) struct Plugin {
     pub(super) process: Arc<Process>,

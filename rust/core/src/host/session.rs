@@ -10,14 +10,15 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::reach::Reach;
+use crate::address::Address;
 use crate::broker::Broker;
 use crate::grpc::{Failure, GrpcClient};
 use crate::process::Process;
 use crate::process::stop::KILL_LIMIT;
 use crate::process::watcher::Registration;
 use crate::services::controller;
+use crate::transport::PrivateDirectory;
 use crate::transport::bridge::Bridge;
-use crate::transport::{Address, PrivateDirectory};
 
 /// Connections on which a plugin is asked to end, one after the other.
 const ASKING_LIMIT: usize = 5;

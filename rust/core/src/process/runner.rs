@@ -8,9 +8,9 @@ use std::pin::Pin;
 
 use tokio::sync::oneshot;
 
+use crate::address::Address;
 use crate::error::Error;
 use crate::exit_status::ExitStatus;
-use crate::transport::Address;
 
 /// What a runner answers with.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;

@@ -19,8 +19,10 @@ use super::multiplex::Multiplex;
 #[cfg(unix)]
 use super::socket::Socket;
 use super::stream::Watched;
-use super::{Address, Counted, Stream, Traffic, address};
+use super::{Counted, Stream, Traffic, lookup};
+use crate::address::Address;
 use crate::error::{Error, ErrorKind};
+use crate::settings::Peers;
 use crate::tls::{self, ALPN_H2};
 
 /// How long one of several addresses of a name may be silent.
@@ -44,15 +46,6 @@ impl Tls {
         })?;
         Ok(Self { config, server_name })
     }
-}
-
-/// Whose Unix sockets are dialled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peers {
-    /// This user's and root's, who could do anything anyway.
-    OwnUser,
-    /// Whoever's: another user was agreed on, or somebody chose the address.
-    Anybody,
 }
 
 /// Address, protection and counters of one peer.
@@ -220,7 +213,7 @@ async fn connect(address: &Address, peers: Peers, reads_ahead: bool) -> io::Resu
         #[cfg(not(unix))]
         Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         Address::Tcp(address) => connect_tcp(*address, reads_ahead).await,
-        Address::Name(name, port) => connect_any(&address::sockets(name, *port).await?, reads_ahead).await,
+        Address::Name(name, port) => connect_any(&lookup::sockets(name, *port).await?, reads_ahead).await,
     }
 }
 

@@ -213,7 +213,8 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::transport::{Address, Dialer, Traffic};
+    use crate::address::Address;
+    use crate::transport::{Dialer, Traffic};
 
     #[tokio::test]
     async fn both_sides_may_write_more_than_all_buffers_hold() {

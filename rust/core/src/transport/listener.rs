@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
+use super::Stream;
 use super::private_directory::announceable;
 use super::socket::Socket;
-use super::{Address, Peers, Stream};
+use crate::address::Address;
 use crate::error::{Error, ErrorKind};
+use crate::settings::{Peers, SocketGroup};
 
 /// Pause after an attempt to accept that failed: out of descriptors, say. The connection stays in the queue, and asking
 /// again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// A group that may use sockets, by name or number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SocketGroup(pub String);
 
 /// Where to listen.
 #[derive(Debug, Clone)]

@@ -1,6 +1,5 @@
 //! From an address to a connected, counted, possibly encrypted stream of bytes.
 
-pub(crate) mod address;
 mod arrived;
 pub mod bridge;
 mod counted;
@@ -8,6 +7,7 @@ mod dialer;
 pub mod duplex;
 pub mod listener;
 pub(crate) mod lobby;
+pub(crate) mod lookup;
 pub mod multiplex;
 mod private_directory;
 #[cfg(unix)]
@@ -15,9 +15,9 @@ mod socket;
 mod stream;
 pub mod terminator;
 
-pub use address::{Address, LOOKUPS};
 pub use arrived::{Arrived, Proven};
 pub use counted::{Counted, Counters, Traffic};
-pub use dialer::{Dialer, Peers, Tls};
+pub use dialer::{Dialer, Tls};
+pub use lookup::LOOKUPS;
 pub use private_directory::PrivateDirectory;
 pub use stream::Stream;

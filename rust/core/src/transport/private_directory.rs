@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::listener::{SocketGroup, share};
+use super::listener::share;
 use crate::error::{Error, ErrorKind};
+use crate::settings::SocketGroup;
 
 /// Room that a socket's name needs after the directory: `/plugin` and up to 20 digits, within 103 bytes.
 const LONGEST_DIRECTORY: usize = 75;
