@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ferrule_core::address::Address;
 use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::exit_status::ExitStatus;
-use ferrule_core::process::{Answer, Order, Runner, Running};
+use ferrule_core::runner::{Answer, Order, Runner, Running};
 use ferrule_core::wake::Wake;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;

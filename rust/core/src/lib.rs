@@ -20,6 +20,7 @@ mod output_lines;
 pub mod process;
 pub mod reattach;
 mod refusals;
+pub mod runner;
 pub mod server;
 pub mod services;
 pub mod settings;

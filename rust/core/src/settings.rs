@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use crate::address::Address;
-use crate::process::Runner;
+use crate::runner::Runner;
 
 /// Everything about one plugin and how to drive it. No `Debug`: environment and cookie are not for logs.
 pub struct Settings {

@@ -9,8 +9,7 @@ use tokio::time::timeout;
 use super::super::{Peer, Ways};
 use super::*;
 use crate::inbox::Inbox;
-use crate::settings::Peers;
-use crate::settings::Transports;
+use crate::settings::{Peers, Transports};
 use crate::transport::listener::Place;
 use crate::transport::multiplex::Side;
 

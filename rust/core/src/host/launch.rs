@@ -23,7 +23,8 @@ use crate::error::{Error, ErrorKind};
 use crate::handshake::Handshake;
 use crate::log_line::Level;
 use crate::process::watcher::{self, Registration};
-use crate::process::{Child, FirstLine, Launch, Order, Process, Runner, SpawnError, diagnose, spawner};
+use crate::process::{Child, FirstLine, Launch, Process, SpawnError, diagnose, spawner};
+use crate::runner::{Order, Runner};
 use crate::settings::{Reattach, Security};
 use crate::transport::PrivateDirectory;
 

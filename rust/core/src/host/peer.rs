@@ -6,7 +6,8 @@ use super::reach::epitaph;
 use crate::address::Address;
 use crate::broker::{Answer, Peer};
 use crate::error::Error;
-use crate::process::{Process, Runner};
+use crate::process::Process;
+use crate::runner::Runner;
 
 pub(super) struct Plugin {
     pub(super) process: Arc<Process>,

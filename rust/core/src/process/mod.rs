@@ -11,7 +11,6 @@ mod monitor;
 mod pidfd;
 #[cfg(target_os = "linux")]
 mod registry;
-mod runner;
 #[cfg(target_os = "linux")]
 mod spawn;
 #[cfg(not(target_os = "linux"))]
@@ -29,4 +28,3 @@ pub mod watcher;
 pub use child::Child;
 pub use launch::{Launch, SpawnError};
 pub use monitor::{FirstLine, Process};
-pub use runner::{Answer, Order, Runner, Running};

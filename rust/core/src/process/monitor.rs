@@ -15,12 +15,13 @@ use tokio::time::timeout;
 
 use super::attached::Attached;
 use super::diagnose::effective_user;
-use super::{Child, Runner, Running, spawner, strays};
+use super::{Child, spawner, strays};
 use crate::error::Error;
 use crate::exit_status::ExitStatus;
 use crate::inbox::Inbox;
 use crate::line_finder::LineFinder;
 use crate::output_lines::ErrorOutput;
+use crate::runner::{Runner, Running};
 
 /// What came on standard output first.
 #[derive(Debug)]
