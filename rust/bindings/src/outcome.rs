@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use ferrule_core::error::Error;
 use ferrule_core::exit_status::ExitStatus;
 use ferrule_core::grpc::channel;
-use ferrule_core::process::stop;
 use ferrule_core::{broker, host, server};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -21,7 +20,7 @@ use crate::server::ServerFacts;
 /// What an operation can end with.
 pub(crate) enum Outcome {
     Ready(Box<host::Facts>),
-    Stopped(stop::StopReport),
+    Stopped(host::StopReport),
     Exited(ExitStatus),
     Connected(Box<(channel::Channel, Outgoing)>),
     Listening(Box<broker::BrokerListener>),
@@ -146,7 +145,7 @@ impl CertificateFacts {
 
 /// What stopping a plugin took.
 #[pyclass(frozen, module = "ferrule._core")]
-pub(crate) struct StopReport(stop::StopReport);
+pub(crate) struct StopReport(host::StopReport);
 
 #[pymethods]
 impl StopReport {

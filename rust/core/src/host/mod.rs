@@ -11,6 +11,7 @@ mod limit;
 mod peer;
 mod reach;
 mod session;
+mod stop;
 mod streams;
 
 use std::os::fd::OwnedFd;
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::reach::{PluginConnector, Reach};
 use self::session::Session;
+pub use self::stop::{Rung, StopReport};
+use self::stop::{kill, stop};
 use crate::address::Address;
 use crate::broker::Broker;
 use crate::certificate::Identity;
@@ -33,7 +36,6 @@ use crate::grpc::channel::{Channel, Settings as ChannelSettings};
 use crate::inbox::Inbox;
 use crate::log_line::Level;
 use crate::process::Process;
-use crate::process::stop::{Rung, StopReport, kill, stop};
 use crate::settings::Settings;
 use crate::transport::Traffic;
 use crate::wake::Wake;

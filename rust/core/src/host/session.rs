@@ -10,11 +10,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::reach::Reach;
+use super::stop::KILL_LIMIT;
 use crate::address::Address;
 use crate::broker::Broker;
 use crate::grpc::{Failure, GrpcClient};
 use crate::process::Process;
-use crate::process::stop::KILL_LIMIT;
 use crate::process::watcher::Registration;
 use crate::services::controller;
 use crate::transport::PrivateDirectory;

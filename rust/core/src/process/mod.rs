@@ -17,7 +17,6 @@ mod spawn;
 #[path = "spawn_portable.rs"]
 mod spawn;
 pub mod spawner;
-pub mod stop;
 mod strays;
 #[cfg(target_os = "linux")]
 pub mod watcher;

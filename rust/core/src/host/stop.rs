@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::time::timeout;
 
-use super::Process;
 use crate::exit_status::ExitStatus;
+use crate::process::Process;
 use crate::settings::Timeouts;
 
 /// How far down it went.
@@ -51,11 +51,11 @@ pub struct StopReport {
 }
 
 /// A process in an uninterruptible system call outlives SIGKILL; then its status stays unknown.
-pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const KILL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Ends the process: by asking it, SIGTERM, SIGKILL, each with its limit. `asking` says whether the plugin was asked and did
 /// not refuse.
-pub async fn stop(process: &Process, asking: impl Future<Output = bool>, limits: &Timeouts) -> StopReport {
+pub(super) async fn stop(process: &Process, asking: impl Future<Output = bool>, limits: &Timeouts) -> StopReport {
     if let Some(exit_status) = process.exit_status() {
         return StopReport { rung: Rung::Exited, exit_status, steps: Vec::new() };
     }
@@ -77,7 +77,7 @@ pub async fn stop(process: &Process, asking: impl Future<Output = bool>, limits:
 }
 
 /// The last rung alone.
-pub async fn kill(process: &Process) -> StopReport {
+pub(super) async fn kill(process: &Process) -> StopReport {
     let begun = Instant::now();
     let exit_status = signal(process, Signal::KILL, KILL_LIMIT).await.unwrap_or(ExitStatus::Unknown);
     StopReport { rung: Rung::Kill, exit_status, steps: vec![(Rung::Kill, begun.elapsed())] }
