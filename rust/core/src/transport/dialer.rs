@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::last_error::LastError;
 use super::listener::open_to_owner;
 use super::multiplex::Multiplex;
 #[cfg(unix)]
@@ -267,18 +268,4 @@ async fn connect_any(addresses: &[SocketAddr], reads_ahead: bool) -> io::Result<
         }
     }
     Err(failure)
-}
-
-/// Shared with the streams that the dialer gives out.
-#[derive(Clone, Default)]
-pub(super) struct LastError(Arc<Mutex<Option<Error>>>);
-
-impl LastError {
-    pub(super) fn set(&self, error: Option<Error>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = error;
-    }
-
-    fn get(&self) -> Option<Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }

@@ -5,6 +5,7 @@ pub mod bridge;
 mod counted;
 mod dialer;
 pub mod duplex;
+mod last_error;
 pub mod listener;
 pub(crate) mod lobby;
 pub(crate) mod lookup;

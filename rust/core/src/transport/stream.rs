@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::dialer::LastError;
+use super::last_error::LastError;
 use crate::tls;
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
