@@ -1,8 +1,12 @@
-"""Servicers that are not async, behind a server of `grpc.aio`.
+"""Servicers behind a server of `grpc.aio`: threads for those that are not async, and an end for every call.
 
 grpc.aio runs them on threads too, but for ever: a thread whose call was cancelled waits for somebody to take its next
 message, until the pool has no threads left. And a thread that asks for its call's peer after the call has ended crashes
 the process. Here the end of a call reaches its thread, and nothing that has ended is touched.
+
+grpc.aio ends a call with an `Exception` of its method. With another error, such as the CancelledError of something that
+the method awaited, the call stays open until its deadline. A thread's SystemExit ends the event loop, and crashes the
+process. Here a method that ends has ended its call.
 """
 
 from __future__ import annotations
@@ -13,8 +17,8 @@ import functools
 import inspect
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Executor
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import CancelledError, Executor
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
@@ -46,7 +50,7 @@ _OF_RUNNING_CALL = frozenset({"auth_context", "peer", "peer_identities", "peer_i
 
 
 class ThreadedServicers(grpc.aio.ServerInterceptor):
-    """Runs methods that are not async on threads; async ones stay as they are.
+    """Runs methods that are not async on threads, async ones on the event loop.
 
     To be the first of a server's interceptors, so that the others get methods as the application wrote them.
 
@@ -72,10 +76,9 @@ class ThreadedServicers(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-        if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
-            return handler
+        answer = _on_loop(method) if _is_async(method) else self._on_thread(handler, method)
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
-        return make(self._on_thread(handler, method), handler.request_deserializer, handler.response_serializer)
+        return make(answer, handler.request_deserializer, handler.response_serializer)
 
     def _on_thread(self, handler: Any, method: Callable[..., Any]) -> Callable[..., Any]:
         run = self._stream if handler.response_streaming else self._unary
@@ -90,7 +93,7 @@ class ThreadedServicers(grpc.aio.ServerInterceptor):
         return answer
 
     async def _unary(self, method: Callable[..., Any], request: Any, call: _ThreadContext) -> Any:
-        return await call.loop.run_in_executor(self._threads, method, request, call)
+        return await call.loop.run_in_executor(self._threads, _finish, method, request, call)
 
     async def _stream(self, method: Callable[..., Any], request: Any, call: _ThreadContext) -> None:
         responses = _Responses(call.loop)
@@ -106,6 +109,58 @@ class ThreadedServicers(grpc.aio.ServerInterceptor):
             work.cancel()
 
 
+def _is_async(method: Callable[..., Any]) -> bool:
+    # The second one is that of an object that is called like a function.
+    functions = (method, type(method).__call__)
+    return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in functions)
+
+
+def _on_loop(method: Callable[..., Any]) -> Callable[..., Any]:
+    """An async method as grpc.aio needs it."""
+
+    async def answer(request: Any, context: Any) -> Any:
+        try:
+            answering = method(request, context)
+            if not isinstance(answering, AsyncIterator):
+                return await answering
+            async for response in answering:
+                await context.write(response)
+        except (Exception, GeneratorExit, KeyboardInterrupt, SystemExit):
+            # The last ones are for the event loop, whose thread may be the program's main one.
+            raise
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                # Of the call.
+                raise
+            raise _fit(error) from error
+        return None
+
+    return answer
+
+
+def _finish(method: Callable[..., Any], request: Any, call: _ThreadContext) -> Any:
+    """Runs a method of one answer, on its thread."""
+    try:
+        response = method(request, call)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the call ends with it.
+        fit = _fit(error)
+        raise fit from fit.__cause__
+    if inspect.iscoroutine(response):
+        response.close()
+        raise TypeError("the method returned a coroutine, but is no async function: is it in a decorator that is none?")
+    return response
+
+
+def _fit(error: BaseException) -> Exception:
+    """The error with which a call ends: itself, unless futures or the event loop give it a meaning of their own."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError):
+        return error
+    fit = RuntimeError(f"the method ended with {error!r}")
+    fit.__cause__ = error
+    return fit
+
+
 class _Responses:
     """What a method yields, handed from its thread to the event loop."""
 
@@ -113,7 +168,7 @@ class _Responses:
         self._loop = loop
         self._arrived = asyncio.Event()
         self._pending: deque[Any] = deque()
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._is_over = False
         self._is_abandoned = False
         self._room: SimpleQueue[None] = SimpleQueue()
@@ -135,7 +190,7 @@ class _Responses:
             if close is not None:
                 close()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call ends with it.
-            self._error = error
+            self._error = _fit(error)
         self._is_over = True
         self._wake()
 

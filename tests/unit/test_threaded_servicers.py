@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,117 @@ async def test_how_a_method_ends_its_call(way: str, kind: str, temporary_directo
         assert (await asyncio.wait_for(call.code(), LIMIT), await call.details()) == (code, details)
         if way == "set_code":
             assert ("k", "trailing") in tuple(await call.trailing_metadata())
+
+
+ENDINGS: dict[str, Callable[[], BaseException]] = {
+    "StopIteration": lambda: StopIteration("no more"),
+    "CancelledError of a thread": CancelledError,
+    "CancelledError of asyncio": asyncio.CancelledError,
+    "SystemExit": lambda: SystemExit(3),
+    "KeyboardInterrupt": KeyboardInterrupt,
+    "GeneratorExit": GeneratorExit,
+    "BaseException": lambda: BaseException("of its own kind"),
+    "BaseExceptionGroup": lambda: BaseExceptionGroup("several", [asyncio.CancelledError()]),
+}
+"""Errors to which futures and event loops give a meaning of their own."""
+
+FOR_THE_LOOP = {"SystemExit", "KeyboardInterrupt", "GeneratorExit"}
+
+
+def raising(way: str) -> Callable[[Any], object]:
+    def act(_: Any) -> None:
+        raise ENDINGS[way]()
+
+    return act
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("way", ENDINGS)
+async def test_call_ends_with_its_method(way: str, kind: str, temporary_directory: Path) -> None:
+    method = respond(raising(way), kind.endswith("stream"))
+    async with serving(temporary_directory, kind, method) as (channel, stub):
+        call = stub(iter(())) if kind.startswith("stream") else stub(b"")
+        assert await asyncio.wait_for(call.code(), LIMIT) is grpc.StatusCode.UNKNOWN
+        assert way.split(maxsplit=1)[0] in await call.details()
+        assert await asked(channel) == b"still there"
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("way", sorted(ENDINGS.keys() - FOR_THE_LOOP))
+async def test_call_ends_with_its_async_method(way: str, kind: str, temporary_directory: Path) -> None:
+    async def unary(_request: Any, _context: Any) -> bytes:
+        raise ENDINGS[way]()
+
+    async def stream(_request: Any, _context: Any) -> AsyncIterator[bytes]:
+        yield b"one"
+        raise ENDINGS[way]()
+
+    async with serving(temporary_directory, kind, unary if kind.endswith("unary") else stream) as (channel, stub):
+        call = stub(iter(())) if kind.startswith("stream") else stub(b"")
+        assert await asyncio.wait_for(call.code(), LIMIT) is grpc.StatusCode.UNKNOWN
+        assert way.split(maxsplit=1)[0] in await call.details()
+        assert await asked(channel) == b"still there"
+
+
+async def test_async_method_hears_that_its_call_was_cancelled(temporary_directory: Path) -> None:
+    begins, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def method(_request: Any, _context: Any) -> bytes:
+        begins.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return b""
+
+    async with serving(temporary_directory, "unary_unary", method) as (_, stub):
+        call = stub(b"")
+        waiting = asyncio.ensure_future(call.code())
+        await asyncio.wait_for(begins.wait(), LIMIT)
+        call.cancel()
+        assert await waiting is grpc.StatusCode.CANCELLED
+        await asyncio.wait_for(cancelled.wait(), LIMIT)
+
+
+class Answering:
+    """Methods that are objects."""
+
+    def __call__(self, request: bytes, _: Any) -> bytes:
+        return request
+
+
+class AnsweringAsync:
+    async def __call__(self, request: bytes, _: Any) -> bytes:
+        return request
+
+
+class StreamingAsync:
+    async def __call__(self, request: bytes, _: Any) -> AsyncIterator[bytes]:
+        yield request
+
+
+@pytest.mark.parametrize(
+    "method", [Answering(), AnsweringAsync(), functools.partial(AnsweringAsync.__call__, AnsweringAsync())]
+)
+async def test_objects_are_methods(method: Any, temporary_directory: Path) -> None:
+    async with serving(temporary_directory, "unary_unary", method) as (_, stub):
+        assert await stub(b"request", timeout=LIMIT) == b"request"
+
+
+async def test_object_may_stream(temporary_directory: Path) -> None:
+    async with serving(temporary_directory, "unary_stream", StreamingAsync()) as (_, stub):
+        assert [answer async for answer in stub(b"request", timeout=LIMIT)] == [b"request"]
+
+
+async def test_async_method_in_a_decorator_that_is_none_is_told(temporary_directory: Path) -> None:
+    def method(request: bytes, context: Any) -> Any:
+        return AnsweringAsync()(request, context)
+
+    async with serving(temporary_directory, "unary_unary", method) as (_, stub):
+        call = stub(b"", timeout=LIMIT)
+        assert await call.code() is grpc.StatusCode.UNKNOWN
+        assert "returned a coroutine" in await call.details()
 
 
 @pytest.mark.parametrize("kind", ["unary_unary", "unary_stream"])
