@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import tempfile
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,18 +16,7 @@ import pytest_asyncio
 
 from ferrule import _core
 from integration.bridge_program import LOOPS
-
-LIMIT = 20.0
-"""Seconds after which something that should happen counts as not happening."""
-
-
-def wait_until(condition: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
-    """Waits for something that has no event, such as the end of a process that is not a child."""
-    deadline = time.monotonic() + limit
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what}: not within {limit} s")
-        os.sched_yield()
+from waiting import LIMIT
 
 
 def children() -> set[int]:

@@ -15,6 +15,7 @@ from broker.witness import LIMIT, Adder, exchanges
 from conftest import descriptors
 from ferrule.client import RPCPluginClient
 from peers import EXCHANGE_CONFIG, ROOT, go_exchange, go_exchange_host
+from waiting import pauses
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.go]
 
@@ -99,9 +100,9 @@ async def test_a_thousand_exchanges_leave_nothing_behind(
         await exchanges(broker, counter, 1000, 10)
         async with asyncio.timeout(LIMIT):
             # The plugin stops its last servers after it has answered.
-            while True:
+            for pause in pauses():
                 after, files = await held()
                 assert files >= files_before
                 if files == files_before and not any(map(int.__gt__, after, before)):
                     break
-                await asyncio.sleep(0)
+                await asyncio.sleep(pause)

@@ -22,13 +22,12 @@ import uvloop
 
 from ferrule.client import RPCPluginClient
 from ferrule.testing import KV_CONFIG, KVStub, kv_pb2
-from integration.processes import until
+from waiting import LIMIT, until
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
 }
-LIMIT = 20.0
 UNFINISHED: list[asyncio.Task[Any]] = []
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-LIMIT = 20.0
-"""Seconds after which something that should happen counts as not happening."""
+from waiting import LIMIT
 
 
 def is_running(pid: int) -> bool:
@@ -84,14 +82,3 @@ async def ended(pid: int, limit: float = LIMIT) -> None:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-
-
-async def until(condition: Callable[[], object], limit: float = LIMIT) -> None:
-    """Returns when a condition that has no event of its own holds; other tasks go on meanwhile.
-
-    Raises:
-        TimeoutError: It does not hold after the limit, in seconds.
-    """
-    async with asyncio.timeout(limit):
-        while not condition():  # noqa: ASYNC110 - nobody would set an event.
-            await asyncio.sleep(0)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE
-from integration.processes import LIMIT, until
 from integration.server_program import SERVICE
 from peers import ROOT
+from waiting import LIMIT, until
 
 
 def plugin(*words: str) -> list[str]:

@@ -8,10 +8,9 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from waiting import LIMIT
 
-LIMIT = 20.0
-"""Seconds after which something that should happen counts as not happening."""
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 NETWORKS = ("unix", "tcp")
 

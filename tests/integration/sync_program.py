@@ -19,10 +19,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from conftest import children, wait_until
+from conftest import children
 from ferrule import _core
 from ferrule.sync import RPCPluginClient
 from ferrule.testing import KV_CONFIG, KVStub, kv_pb2
+from waiting import wait_until
 
 LIVE: list[RPCPluginClient] = []
 CALLS: list[Any] = []

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from grpc import aio
 
-from conftest import LIMIT
 from ferrule import RPCPluginClient
 from ferrule.channel import insecure_channel
 from ferrule.errors import TransportError
@@ -22,6 +21,7 @@ from ferrule.testing.kv_pb2 import EchoRequest
 from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
 from integration.kv import kv_stub, started
 from peers import kv_config, python_kv
+from waiting import LIMIT
 
 
 @contextlib.asynccontextmanager

@@ -21,10 +21,10 @@ from ferrule._mailbox import outcome
 from ferrule.testing.kv_pb2 import EchoRequest, NoiseRequest
 from integration.bridge_program import LOOPS
 from integration.kv import kv_client, kv_stub, started
-from integration.processes import ended, is_running, until
+from integration.processes import ended, is_running
 from peers import go_kv
+from waiting import LIMIT, until, wait_until
 
-LIMIT = 20.0
 PROMPTLY = 5.0
 MIB = 1 << 20
 
@@ -103,17 +103,11 @@ def test_waiter_cancelled_as_the_plugin_ends_gets_its_cancellation(run: Run) -> 
             waiting = asyncio.create_task(client.wait_exited())
             await asyncio.sleep(0)
             os.kill(client.pid or 0, signal.SIGKILL)
-            wait_blocking(lambda: client.exit_status is not None)
+            wait_until(lambda: client.exit_status is not None, "the end of the plugin")
             await cancelled(waiting)
             assert await client.wait_exited() == -signal.SIGKILL
 
     run(main())
-
-
-def wait_blocking(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline
 
 
 def test_cancelled_shutdown_goes_on_and_close_ends_it(run: Run) -> None:
@@ -273,7 +267,7 @@ def test_loop_closed_with_operations_in_flight_gives_everything_back(loop_name: 
             del client
             gc.collect()  # Which versions of Python collect it without is no promise of theirs.
         del loop
-        wait_blocking(lambda: _core.live_plugins() == 0)
+        wait_until(lambda: _core.live_plugins() == 0, "the end of the plugin")
         gc.collect()
         counts.append(mailbox_descriptors())
     # The last loop's stays until the next loop is used.

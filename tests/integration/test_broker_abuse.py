@@ -24,9 +24,9 @@ from ferrule.server import ServerConfig
 from ferrule.server.negotiation import negotiate
 from integration.broker_program import SERVICE
 from integration.hostile_broker_program import OFFERED, SERVED
-from integration.processes import until
 from integration.test_broker_routing import program
 from peers import EXCHANGE_CONFIG
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

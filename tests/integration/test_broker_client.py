@@ -35,8 +35,8 @@ from ferrule.broker import BrokerServer
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ConfigError, ProtocolError, RPCPluginError, SecurityError, TransportError
 from integration.kv import kv_client, started
-from integration.processes import until
 from peers import EXCHANGE_CONFIG, go_exchange, go_kv, python_kv
+from waiting import until
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.go]
 

@@ -20,8 +20,8 @@ from broker.witness import Witness, serve_witness
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ProtocolError
 from integration.broker_program import SERVICE
-from integration.processes import until
 from peers import EXCHANGE_CONFIG, ROOT
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -14,9 +14,9 @@ from ferrule.testing.kv import KV
 from ferrule.testing.kv_pb2 import PutRequest, WatchRequest
 from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
 from integration.kv import started
-from integration.processes import LIMIT
 from integration.server_process import plugin
 from integration.sync_kv import sync_started
+from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from conftest import LIMIT, children, descriptors
+from conftest import children, descriptors
 from ferrule import _core
 from ferrule._mailbox import mailbox, outcome
 from ferrule.client import RPCPluginClient
@@ -26,8 +26,9 @@ from ferrule.errors import RPCPluginError, TransportError
 from ferrule.testing import KVStub
 from ferrule.testing.kv_pb2 import EchoRequest, PutRequest
 from integration.kv import both_plugins, kv_client, kv_stub, started
-from integration.processes import is_running, until
+from integration.processes import is_running
 from peers import Command, go_kv, kv_config, python_kv
+from waiting import LIMIT, until
 
 pytestmark = pytest.mark.timeout(60)
 

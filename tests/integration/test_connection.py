@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ferrule.client import ClientConnection
-from integration.stream_peers import LIMIT, NETWORKS, echo, serving, swallow
+from integration.stream_peers import NETWORKS, echo, serving, swallow
+from waiting import LIMIT
 
 LOGGER = "ferrule.client.connection"
 

@@ -22,10 +22,10 @@ from ferrule.testing import KVStub
 from ferrule.testing.kv_pb2 import EchoRequest, NoiseRequest, PutRequest
 from integration.aging_program import SERVICE
 from integration.kv import started
-from integration.processes import LIMIT, until
 from integration.server_program import add_echo
 from integration.stream_peers import serving
 from peers import ROOT, go_kv, kv_config
+from waiting import LIMIT, until
 
 pytestmark = pytest.mark.timeout(90)
 

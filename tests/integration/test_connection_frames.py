@@ -13,7 +13,8 @@ import pytest
 
 from ferrule.client import ClientConnection
 from ferrule.errors import ProtocolError
-from integration.stream_peers import LIMIT, echo, serving
+from integration.stream_peers import echo, serving
+from waiting import LIMIT
 
 SEED = 20_261_122
 PREFIX_BYTES = 5

@@ -15,7 +15,8 @@ from ferrule.client import ClientConnection
 from ferrule.errors import ConfigError, SecurityError
 from ferrule.tls import TLSConfig
 from integration.certificates import Identity, issue, self_signed, server_context
-from integration.stream_peers import LIMIT, NETWORKS, echo, serving
+from integration.stream_peers import NETWORKS, echo, serving
+from waiting import LIMIT
 
 TOMORROW = -datetime.timedelta(days=1)
 LONG_AGO = datetime.timedelta(days=30)

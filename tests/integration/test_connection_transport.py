@@ -12,7 +12,8 @@ import pytest
 from ferrule.client import ClientConnection
 from ferrule.errors import ConfigError, TransportError
 from integration.certificates import self_signed
-from integration.stream_peers import LIMIT, NETWORKS, echo, serving, swallow
+from integration.stream_peers import NETWORKS, echo, serving, swallow
+from waiting import LIMIT
 
 MIB = 1 << 20
 

@@ -14,8 +14,9 @@ import pytest
 from ferrule.client import RPCPluginClient
 from ferrule.testing.kv_pb2 import EchoRequest, ExitRequest, NoiseRequest, PutRequest
 from integration.kv import both_plugins, kv_client, kv_stub, started
-from integration.processes import ended, until
+from integration.processes import ended
 from peers import Command, go_kv, python_kv
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

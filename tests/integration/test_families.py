@@ -12,10 +12,10 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from conftest import LIMIT
 from ferrule import RPCPluginClient, ServerReflection, families, sync
 from ferrule.errors import PluginExitedError
 from peers import go_peer
+from waiting import LIMIT
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.go]
 

@@ -18,8 +18,9 @@ import pytest
 
 from ferrule import _core
 from integration.kv import both_plugins, kv_client
-from integration.processes import ended, environment_of, given_the_directory_of, group, is_running, until, watchers
+from integration.processes import ended, environment_of, given_the_directory_of, group, is_running, watchers
 from peers import Command, go_kv, python_kv
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

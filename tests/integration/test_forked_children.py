@@ -6,8 +6,8 @@ import pytest
 
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import started
-from integration.processes import LIMIT
 from integration.server_process import deed, plugin
+from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
 

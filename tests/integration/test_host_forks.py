@@ -15,7 +15,6 @@ import pytest
 import ferrule.channel
 import ferrule.channel.sync
 from broker.witness import Witness, serve_witness
-from conftest import LIMIT
 from ferrule.client import ClientConnection
 from ferrule.server import RPCPluginServer
 from ferrule.sync import RPCPluginClient as SyncClient
@@ -23,6 +22,7 @@ from ferrule.testing import KVStub, kv_pb2
 from integration.kv import kv_client, kv_stub
 from integration.sync_kv import sync_started
 from peers import go_kv, kv_config, python_kv
+from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
 

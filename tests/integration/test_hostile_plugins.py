@@ -16,8 +16,9 @@ from ferrule import ClientConnection
 from ferrule.errors import HandshakeError, LaunchError, RPCPluginError, SecurityError
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import kv_client, kv_stub, started
-from integration.processes import ended, until
+from integration.processes import ended
 from peers import go_kv, python_kv
+from waiting import until
 
 PROMPTLY = 10.0
 

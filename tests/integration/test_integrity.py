@@ -19,8 +19,8 @@ from ferrule.client.launch import check_program
 from ferrule.errors import LaunchError, SecurityError, TransportError
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import kv_client, kv_stub, started
-from integration.processes import until
 from peers import go_kv, python_kv
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

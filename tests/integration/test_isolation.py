@@ -21,9 +21,10 @@ from ferrule.runner import RunnerLaunch, RunningPlugin
 from ferrule.testing.kv_pb2 import ExitRequest, GetRequest, PutRequest
 from integration.isolation import example, innermost, isolated_runner, namespace, processes_in
 from integration.kv import both_plugins, kv_client, started
-from integration.processes import environment_of, until
+from integration.processes import environment_of
 from integration.test_broker_client import identify, witness
 from peers import EXCHANGE_CONFIG, ROOT, Command, go_exchange, go_kv
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

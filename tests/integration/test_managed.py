@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 import ferrule
-from conftest import LIMIT
 from ferrule import _core
 from ferrule.client.managed import managed_clients
 from integration.kv import both_plugins, kv_client, started
-from integration.processes import ended, is_running, until
+from integration.processes import ended, is_running
 from peers import Command, python_kv
+from waiting import LIMIT, until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 from google.protobuf import descriptor_pb2
 
-from conftest import LIMIT
 from ferrule.client import RPCPluginClient
 from ferrule.reflection import ServerReflection
 from integration.msgpack import UNKNOWN, pack, unpack
 from peers import ROOT, provider
+from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ferrule.errors import LaunchError, PluginExitedError, RPCPluginError, SecurityError
 from integration import certificates
 from integration.kv import both_plugins, kv_client, started
-from integration.processes import until
 from peers import Command, python_kv
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from conftest import LIMIT
 from ferrule.client import RPCPluginClient
 from ferrule.errors import RPCPluginError, SecurityError
 from ferrule.reattach import ReattachConfig
@@ -21,6 +20,7 @@ from integration.kv import started
 from integration.test_limits import other_group
 from integration.test_strangers import NOBODY, root
 from peers import kv_config, python_kv
+from waiting import LIMIT
 
 pytestmark = [pytest.mark.timeout(60), root]
 

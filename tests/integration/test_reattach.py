@@ -18,7 +18,6 @@ from typing import Any
 import grpc
 import pytest
 
-from conftest import LIMIT
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ConfigError, ConnectTimeoutError, RPCPluginError, SecurityError, TransportError
 from ferrule.reattach import ReattachConfig, ReattachTLS
@@ -28,6 +27,7 @@ from integration.kv import both_plugins, kv_stub, started
 from integration.processes import is_running
 from integration.test_tls import Authority
 from peers import Command, go_kv, kv_config, python_kv
+from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
 

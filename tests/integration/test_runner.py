@@ -24,11 +24,12 @@ from ferrule.errors import LaunchError
 from ferrule.runner import SubprocessRunner
 from ferrule.testing.kv_pb2 import ExitRequest, GetRequest, PutRequest
 from integration.kv import GO, PYTHON, both_plugins, kv_client, kv_stub, started
-from integration.processes import ended, environment_of, is_running, until
+from integration.processes import ended, environment_of, is_running
 from integration.runners import Env, nothing_kept, warm_up
 from integration.test_broker_client import identify, witness
 from integration.test_stop import LADDER
 from peers import EXCHANGE_CONFIG, Command, go_exchange, go_kv, python_kv
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

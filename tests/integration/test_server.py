@@ -27,10 +27,10 @@ from ferrule.testing.kv_pb2 import EchoRequest, GetRequest, PutRequest, WatchReq
 from ferrule.tls import TLSConfig
 from integration.certificates import issue, self_signed
 from integration.kv import started
-from integration.processes import LIMIT
 from integration.server_process import Launch, deed, launcher, plugin
 from integration.server_program import SERVICE, add_echo
 from peers import ROOT, go_peer
+from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
 

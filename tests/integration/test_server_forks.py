@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from conftest import LIMIT
 from ferrule import _core
 from ferrule._mailbox import mailbox, outcome
 from ferrule.server import ServerConfig
@@ -22,6 +21,7 @@ from ferrule.server.negotiation import negotiate
 from ferrule.server.services import StandardServices
 from ferrule.server.stdio import Output
 from peers import EXCHANGE_CONFIG
+from waiting import LIMIT
 
 
 def listening(multiplex: bool) -> _core.PluginServer:

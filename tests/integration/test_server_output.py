@@ -14,8 +14,8 @@ from ferrule.server.descriptors import message_class
 from ferrule.testing import KVStub
 from ferrule.testing.kv_pb2 import GetRequest, NoiseRequest, PutRequest
 from integration.kv import started
-from integration.processes import LIMIT, until
 from integration.server_process import Launch, deed, launcher, plugin
+from waiting import LIMIT, until
 
 pytestmark = pytest.mark.timeout(60)
 

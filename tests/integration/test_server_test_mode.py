@@ -15,9 +15,9 @@ from ferrule.client import RPCPluginClient
 from ferrule.reattach import ReattachConfig
 from ferrule.testing import COOKIE_KEY, KVStub
 from ferrule.testing.kv_pb2 import GetRequest, NoiseRequest, PutRequest
-from integration.processes import LIMIT
 from integration.server_process import Launch, Process, launcher
 from peers import kv_config
+from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -16,9 +16,9 @@ from ferrule.client import RPCPluginClient
 from ferrule.reattach import ReattachConfig
 from ferrule.testing import COOKIE_KEY, KVStub
 from ferrule.testing.kv_pb2 import PutRequest
-from integration.processes import LIMIT
 from integration.server_process import Launch, launcher
 from peers import ROOT, kv_config, python_kv
+from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -10,9 +10,9 @@ import pytest
 from ferrule.client import RPCPluginClient
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import kv_stub, started
-from integration.processes import LIMIT, until
 from integration.server_process import plugin
 from peers import kv_config
+from waiting import LIMIT, until
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -20,8 +20,8 @@ from ferrule.client import RPCPluginClient
 from ferrule.errors import StartTimeoutError
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import kv_client, started
-from integration.processes import until
 from peers import python_kv
+from waiting import until
 
 pytestmark = [
     pytest.mark.timeout(60),

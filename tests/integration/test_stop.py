@@ -12,8 +12,9 @@ import pytest
 
 from ferrule.client import RPCPluginClient
 from integration.kv import both_plugins, kv_client, started
-from integration.processes import ended, given_the_directory_of, group, is_running, until
+from integration.processes import ended, given_the_directory_of, group, is_running
 from peers import Command, go_kv
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -24,9 +24,9 @@ from ferrule.errors import SecurityError
 from ferrule.tls import TLSConfig
 from integration.certificates import Identity, self_signed, server_context
 from integration.kv import started
-from integration.processes import until
 from integration.server_process import deed, plugin
 from peers import EXCHANGE_CONFIG, go_exchange
+from waiting import until
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.go]
 

@@ -31,11 +31,12 @@ from broker.exchange_pb2_grpc import (
     add_AddHelperServicer_to_server,
     add_WitnessServicer_to_server,
 )
-from conftest import descriptors, wait_until
+from conftest import descriptors
 from ferrule.errors import ConfigError, ProtocolError, RPCPluginError
 from ferrule.sync import BrokerServer, RPCPluginClient
 from integration.sync_kv import in_thread
 from peers import EXCHANGE_CONFIG, go_exchange
+from waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.go]
 

@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 import pytest
 
-from conftest import children, descriptors, wait_until
+from conftest import children, descriptors
 from ferrule import _core
 from ferrule.channel.sync import SyncChannel
 from ferrule.errors import ConfigError, LaunchError, PluginExitedError, RPCPluginError, SecurityError, StartTimeoutError
@@ -31,6 +31,7 @@ from integration.processes import is_running
 from integration.sync_kv import in_thread, sync_client, sync_started
 from integration.usage import own_threads
 from peers import Command, go_kv, python_kv
+from waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)
 

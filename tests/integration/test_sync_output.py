@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from conftest import LIMIT
 from ferrule.sync import delivery
 from ferrule.sync.delivery import THREAD_NAME
 from ferrule.testing import KVStub
@@ -16,6 +15,7 @@ from ferrule.testing.kv_pb2 import GetRequest, NoiseRequest
 from integration.kv import both_plugins
 from integration.sync_kv import in_thread, sync_client, sync_started
 from peers import Command, go_kv, python_kv
+from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import wait_until
 from ferrule import _core
 from integration.kv import both_plugins
 from integration.processes import ended, is_running
 from integration.sync_kv import sync_client
 from peers import ROOT, Command, go_kv
+from waiting import wait_until
 
 LIMIT = 30.0
 PROMPTLY = 5.0

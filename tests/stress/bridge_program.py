@@ -18,9 +18,8 @@ from typing import Any
 from ferrule.channel import Channel, insecure_channel
 from ferrule.channel.sync import insecure_channel as sync_channel
 from integration.bridge_program import LOOPS, say
-from integration.processes import until
+from waiting import LIMIT, until
 
-LIMIT = 20.0
 UNFINISHED: list[Any] = []
 # For ever: asyncio itself complains of pending tasks that are destroyed.
 ctypes.pythonapi.Py_IncRef(ctypes.py_object(UNFINISHED))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ferrule.channel import Channel
+from waiting import LIMIT
 
-LIMIT = 20.0
 UNARY, STREAM = "/bench.Echo/Unary", "/bench.Echo/Stream"
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]

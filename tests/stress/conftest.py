@@ -16,8 +16,8 @@ import pytest
 
 from peers import ROOT, go_peer
 from stress.watched_server import Watched, says_nothing
+from waiting import LIMIT
 
-LIMIT = 20.0
 SEED = os.environ.get("FERRULE_SEED", str(random.randrange(1 << 32)))
 
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 import array
 import contextlib
 import fcntl
-import os
 import random
 import socket
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from waiting import pauses
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -145,9 +147,11 @@ class Victim:
     def deafen(self) -> None:
         """Waits until the client has sent what this side's buffer holds, and can send no more."""
         waiting = array.array("i", [0])
-        while waiting[0] < DEAF_BYTES:
+        for pause in pauses():
             fcntl.ioctl(self._socket, termios.FIONREAD, waiting)
-            os.sched_yield()
+            if waiting[0] >= DEAF_BYTES:
+                return
+            time.sleep(pause)
 
     def hold(self) -> None:
         """Waits until the client is gone."""

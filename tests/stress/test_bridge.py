@@ -13,9 +13,9 @@ from grpc import aio
 
 from ferrule._mailbox import mailbox
 from ferrule.channel import insecure_channel
-from integration.processes import until
-from stress.calls import LIMIT, Run, cancelled, in_thread, unary
+from stress.calls import Run, cancelled, in_thread, unary
 from stress.watched_server import Watched
+from waiting import LIMIT, until
 
 PROMPTLY = 5.0
 OK, CANCELLED, LATE = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED

@@ -15,9 +15,10 @@ from ferrule._mailbox import mailbox
 from ferrule.channel import Channel, insecure_channel
 from integration.bridge_program import LOOPS
 from integration.usage import own_threads
-from stress.calls import LIMIT, STREAM, Run, in_thread, stream_of, unary
+from stress.calls import STREAM, Run, in_thread, stream_of, unary
 from stress.memory import MIB
 from stress.watched_server import Watched, sends_without_end
+from waiting import LIMIT
 
 PROMPTLY = 5.0
 OK, CANCELLED, LATE = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED

@@ -12,8 +12,8 @@ import pytest
 from integration.bridge_program import LOOPS
 from peers import ROOT
 from stress.bridge_program import MOMENTS
+from waiting import LIMIT
 
-LIMIT = 20.0
 ENDINGS = ("exit", "close", "run")
 CURE = "after the fork"
 

@@ -16,11 +16,11 @@ from grpc import aio
 
 from conftest import descriptors
 from ferrule.channel import Channel, insecure_channel
-from integration.processes import until
 from integration.usage import thread_names
 from stress.attacks import ATTACKS, TOLERATED
-from stress.conftest import LIMIT, SEED
+from stress.conftest import SEED
 from stress.memory import MIB, growth_below
+from waiting import LIMIT, pauses, until
 
 FLOOD = float(os.environ.get("FERRULE_FLOOD_SECONDS", "0.4"))
 PROMPTLY = 5.0
@@ -150,8 +150,10 @@ async def test_large_compressed_answers_do_not_take_a_thread_each(attacks: Path)
     async with insecure_channel(f"unix:{attacks}/many_bombs") as channel:
         calls = [asyncio.ensure_future(unary(channel, LIMIT)) for _ in range(100)]
         async with asyncio.timeout(LIMIT):
-            while not all(call.done() for call in calls):
+            for pause in pauses():
                 most = max(most, len(thread_names()))
-                await asyncio.sleep(0)
+                if all(call.done() for call in calls):
+                    break
+                await asyncio.sleep(pause)
     assert {call.result() for call in calls} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert most < 32

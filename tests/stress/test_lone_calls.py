@@ -19,12 +19,12 @@ import pytest
 from ferrule.channel import insecure_channel
 from ferrule.channel.sync import SyncChannel
 from ferrule.channel.sync import insecure_channel as sync_channel
+from waiting import LIMIT
 
 pytestmark = [pytest.mark.go, pytest.mark.timeout(600)]
 
 CALLS = int(os.environ.get("FERRULE_LONE_CALLS", "1000"))
 METHOD = "/bench.Echo/Unary"
-LIMIT = 20.0
 SIZES = [0, 1, 16, 1000, 16_000, 70_000]
 """The last one is too large to be written by its caller."""
 

@@ -17,12 +17,11 @@ import grpc
 import pytest
 
 from ferrule.channel import insecure_channel
-from integration.processes import until
 from peers import ROOT
 from stress.attacks import MESSAGE_LIMIT
 from stress.memory import MIB, growth_below
+from waiting import LIMIT, until
 
-LIMIT = 20.0
 REPETITIONS = int(os.environ.get("FERRULE_REPETITIONS", "3"))
 STREAMS = 16
 HELD_BYTES = 5 * MIB

@@ -12,7 +12,6 @@ import grpc
 import grpc.experimental
 import pytest
 
-from conftest import LIMIT
 from ferrule import _core
 from ferrule._secrecy import Sealed
 from ferrule.channel.credentials import (
@@ -24,6 +23,7 @@ from ferrule.channel.credentials import (
 )
 from ferrule.testing import certificate
 from ferrule.tls import TLSConfig
+from waiting import LIMIT
 
 URL = "https://example.com/package.Service"
 METHOD = "/package.Service/Method"

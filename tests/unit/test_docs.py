@@ -19,10 +19,10 @@ import grpc
 import pytest
 
 import ferrule
-from conftest import LIMIT
 from ferrule.testing.kv import KV
 from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
 from peers import ROOT, provider
+from waiting import LIMIT
 
 # Generated code has no examples, and running __main__ would be using it.
 WITHOUT_EXAMPLES = re.compile(r"_pb2(_grpc)?$|__main__$")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from conftest import LIMIT
+from waiting import LIMIT
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
 

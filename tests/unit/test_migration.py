@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from conftest import LIMIT
 from ferrule import ClientConfig, ConfigError, ServerConfig
 from ferrule._migration import ELSEWHERE
 from ferrule.client import ClientConnection, ConnectionT, RPCPluginClient, SecureRpcClientT
 from ferrule.testing import KV_CONFIG, plugin_command
 from peers import ROOT
+from waiting import LIMIT
 
 CLIENT_NAMES = {
     "ferrule.client": {

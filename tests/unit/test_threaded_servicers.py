@@ -15,9 +15,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from conftest import LIMIT
 from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.channel import insecure_channel
+from waiting import LIMIT
 
 THREADS = 2
 MAKERS: dict[str, Any] = {

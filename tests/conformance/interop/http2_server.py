@@ -17,7 +17,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
-from conftest import LIMIT
+from waiting import LIMIT
 
 Script = Callable[["Connection", int], None]
 """Is called with the number of a stream whose request is complete."""

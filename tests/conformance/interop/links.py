@@ -17,9 +17,9 @@ import pytest
 
 import peers
 from conformance.interop.interop_pb2_grpc import TestServiceStub
-from conftest import LIMIT
 from ferrule.channel import insecure_channel
 from ferrule.client import RPCPluginClient
+from waiting import LIMIT
 
 TESTS = Path(__file__).parents[2]
 

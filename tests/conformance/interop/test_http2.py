@@ -16,7 +16,7 @@ from conformance.interop import interop_pb2 as pb
 from conformance.interop import interop_pb2_grpc as rpc
 from conformance.interop.http2_server import Connection, Http2Server, Script, framed
 from conformance.interop.links import LIBRARIES
-from conftest import LIMIT
+from waiting import LIMIT
 
 REQUEST = pb.SimpleRequest(response_size=314_159, payload=pb.Payload(body=bytes(271_828)))
 RESPONSE = pb.SimpleResponse(payload=pb.Payload(body=bytes(314_159)))

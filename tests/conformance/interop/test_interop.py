@@ -18,7 +18,7 @@ from conformance.interop import interop_pb2 as pb
 from conformance.interop.interop_pb2_grpc import UnimplementedServiceStub
 from conformance.interop.links import Link, endpoints
 from conformance.interop.service import ECHO_INITIAL, ECHO_TRAILING
-from conftest import LIMIT
+from waiting import LIMIT
 
 REQUEST_SIZE, RESPONSE_SIZE = 271_828, 314_159
 REQUEST_SIZES, RESPONSE_SIZES = (27_182, 8, 1_828, 45_904), (31_415, 9, 2_653, 58_979)

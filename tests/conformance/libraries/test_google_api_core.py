@@ -13,7 +13,7 @@ from grpc import aio
 from conformance.interop import interop_pb2_grpc as generated
 from conformance.libraries.conftest import Factory, Serve
 from conformance.libraries.service import CALLS, OUTPUTS, REFUSAL, REQUESTS, SIZES, answering, refusing, size
-from conftest import LIMIT
+from waiting import LIMIT
 
 # The library is typed in part only.
 wrap_errors: Callable[..., Any] = grpc_helpers_async.wrap_errors

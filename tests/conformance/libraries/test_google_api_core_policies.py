@@ -15,7 +15,7 @@ from conformance.interop import interop_pb2 as pb
 from conformance.interop import interop_pb2_grpc as generated
 from conformance.libraries.conftest import Factory, Serve
 from conformance.libraries.service import ONE, SIZES, answering, size
-from conftest import LIMIT
+from waiting import LIMIT
 
 # The library is typed in part only.
 wrap_errors: Callable[..., Any] = grpc_helpers_async.wrap_errors

@@ -13,7 +13,7 @@ from google.api_core import exceptions, grpc_helpers
 from conformance.interop import interop_pb2_grpc as generated
 from conformance.libraries.conftest import Factory, Serve
 from conformance.libraries.service import ONE, REFUSAL, SEVERAL, SIZES, SYNC_CALLS, answering, refusing, size
-from conftest import LIMIT
+from waiting import LIMIT
 
 
 class WrappedStub:

@@ -21,7 +21,7 @@ from conformance.interop import interop_pb2_grpc as generated
 from conformance.libraries.conftest import Factory, Serve
 from conformance.libraries.service import CALLS, SERVICE, SYNC_CALLS, answering, refusing
 from conformance.libraries.spans import RecordedSpan, RecordingTracerProvider
-from conftest import wait_until
+from waiting import wait_until
 
 # The library is typed in part only.
 aio_client_interceptors: Callable[..., Any] = instrumentation.aio_client_interceptors

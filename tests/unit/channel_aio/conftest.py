@@ -14,8 +14,7 @@ from grpc import aio
 
 from ferrule import channel as ferrule_channel
 from reference import WITH_GRPCIO
-
-LIMIT = 20.0
+from waiting import LIMIT
 
 
 class Peer(grpc.GenericRpcHandler):

@@ -10,7 +10,8 @@ import grpc
 import pytest
 from grpc import aio
 
-from channel_aio.conftest import LIMIT, Peer
+from channel_aio.conftest import Peer
+from waiting import LIMIT
 
 LARGE = 1 << 20
 """Bytes of a request that is sent out of the caller's own memory."""

@@ -14,8 +14,8 @@ import grpc
 import pytest
 from grpc import aio
 
-from channel_aio.conftest import LIMIT
 from ferrule.channel import insecure_channel
+from waiting import until
 
 OK, CANCELLED, INTERNAL = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL
 LOCALLY = "Locally cancelled by application!"
@@ -318,10 +318,7 @@ async def test_a_large_request_is_let_go_of(own: Any, within: Any) -> None:
     for _ in range(3):
         assert await within(echo(request)) == request
     # The I/O thread drops it without the interpreter; whoever next enters the core does the rest.
-    async with asyncio.timeout(LIMIT):
-        while sys.getrefcount(request) != holders:
-            await asyncio.sleep(0)
-            own.get_state()
+    await until(lambda: own.get_state() is not None and sys.getrefcount(request) == holders)
 
 
 async def test_a_large_request_whose_call_was_cancelled_is_let_go_of(own: Any, peer: Any, within: Any) -> None:
@@ -331,7 +328,4 @@ async def test_a_large_request_whose_call_was_cancelled_is_let_go_of(own: Any, p
     await within(peer.started.wait())
     assert call.cancel()
     del call
-    async with asyncio.timeout(LIMIT):
-        while sys.getrefcount(request) != holders:
-            await asyncio.sleep(0)
-            own.get_state()
+    await until(lambda: own.get_state() is not None and sys.getrefcount(request) == holders)

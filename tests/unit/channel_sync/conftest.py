@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import pytest
 
-from conftest import LIMIT
 from ferrule.channel.sync import SyncChannel, insecure_channel
 from reference import WITH_GRPCIO
+from waiting import LIMIT
 
 Factory = Callable[..., Any]
 

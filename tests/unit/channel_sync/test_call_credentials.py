@@ -13,11 +13,11 @@ import pytest
 
 from channel_sync.conftest import Service
 from channel_sync.test_unary import ending
-from conftest import LIMIT
 from ferrule.channel.sync import secure_channel
 from ferrule.testing import certificate
 from ferrule.tls import TLSConfig
 from reference import WITH_GRPCIO
+from waiting import LIMIT
 
 Answer = grpc.AuthMetadataPluginCallback
 Function = Callable[[grpc.AuthMetadataContext, Answer], object]

@@ -15,9 +15,10 @@ import pytest
 
 from channel_sync.conftest import Factory, Service
 from channel_sync.test_unary import ending
-from conftest import LIMIT, descriptors, wait_until
+from conftest import descriptors
 from ferrule.channel.sync import insecure_channel
 from reference import REGISTERED
+from waiting import LIMIT, wait_until
 
 State = grpc.ChannelConnectivity
 

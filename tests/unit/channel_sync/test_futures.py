@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from channel_sync.conftest import Service
-from conftest import LIMIT
+from waiting import LIMIT
 
 
 def test_future_has_the_result(channel: Any) -> None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from channel_sync.conftest import Service
-from conftest import LIMIT
+from waiting import LIMIT
 
 PROGRAM = """
 import sys

@@ -12,9 +12,9 @@ import grpc
 import pytest
 
 from channel_sync.conftest import Factory
-from conftest import LIMIT
 from ferrule import channel as native
 from ferrule.channel.sync import insecure_channel
+from waiting import LIMIT
 
 NAMES: list[str | bytes] = [
     "/a/b",

@@ -15,7 +15,7 @@ import pytest
 
 from channel_sync.conftest import Service
 from channel_sync.test_unary import ending, fails
-from conftest import LIMIT, wait_until
+from waiting import LIMIT, wait_until
 
 
 def test_responses_come_in_order(channel: Any) -> None:

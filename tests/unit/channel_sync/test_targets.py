@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from channel_sync.conftest import Factory, Service
-from conftest import LIMIT
 from ferrule.channel.sync import insecure_channel
+from waiting import LIMIT
 
 
 def _has_ipv6() -> bool:

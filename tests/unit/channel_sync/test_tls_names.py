@@ -12,9 +12,9 @@ import grpc
 import pytest
 
 from channel_sync.conftest import Service
-from conftest import LIMIT
 from ferrule.channel.sync import secure_channel
 from integration.certificates import Identity, issue
+from waiting import LIMIT
 
 AUTHORITY = issue("the authority", names=(), authority=True)
 

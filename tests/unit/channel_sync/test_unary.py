@@ -14,9 +14,9 @@ import grpc
 import pytest
 
 from channel_sync.conftest import Factory, Service
-from conftest import LIMIT
 from ferrule import __version__
 from ferrule.channel.sync import insecure_channel
+from waiting import LIMIT
 
 Ending = tuple[grpc.StatusCode, str]
 

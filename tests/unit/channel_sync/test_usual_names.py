@@ -11,9 +11,9 @@ import pytest
 from grpc import _channel
 
 from channel_sync.conftest import Factory
-from conftest import LIMIT
 from ferrule.channel.sync.calls import FailedCall, Failure, UnaryCall, grpcio_class
 from ferrule.channel.sync.stream_response import StreamCall
+from waiting import LIMIT
 
 INACTIVE, RENDEZVOUS = "_InactiveRpcError", "_MultiThreadedRendezvous"
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 
-from conftest import LIMIT
+from waiting import LIMIT
 
 PROGRAM = """
 import asyncio, json, logging, os, subprocess, sys

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from conftest import LIMIT
 from ferrule.server import stdio
 from ferrule.server.stdio import CAPACITY_BYTES, LIMIT_BYTES, PIECE_BYTES, STDERR, STDOUT, Output
+from waiting import LIMIT
 
 
 async def read(pieces: AsyncIterator[tuple[int, bytes]], size: int) -> list[tuple[int, bytes]]:

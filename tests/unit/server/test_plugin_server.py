@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 import pytest
 
-from conftest import LIMIT
 from ferrule.channel import insecure_channel
 from ferrule.errors import HandshakeError, RPCPluginError, TransportError
 from ferrule.server import RPCPluginServer, ServerConfig, serve
@@ -20,6 +19,7 @@ from ferrule.testing import KV_CONFIG, KVStub
 from ferrule.testing.kv import KV
 from ferrule.testing.kv_pb2 import EchoRequest, PutRequest
 from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
+from waiting import LIMIT
 
 
 def register(server: Any, broker: object) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from conftest import LIMIT
 from ferrule.channel.sync.worker import Worker
 from ferrule.config import ClientConfig
 from ferrule.sync import delivery
 from ferrule.sync.delivery import THREAD_NAME, ThreadRelay
 from ferrule.sync.life import Life
 from sync_client.conftest import Pending
+from waiting import LIMIT
 
 
 class Scripted(ThreadRelay):

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from conftest import LIMIT, descriptors, wait_until
+from conftest import descriptors
 from ferrule.sync import operation
 from ferrule.sync.operation import Operation
 from sync_client.conftest import Pending
+from waiting import LIMIT, wait_until
 
 
 @pytest.fixture
