@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ferrule_core::certificate::Identity;
 use ferrule_core::error::Error;
 use ferrule_core::grpc::call::{Call as CoreCall, Request};
-use ferrule_core::grpc::channel::{Channel as CoreChannel, Settings, State};
+use ferrule_core::grpc::channel::{Channel as CoreChannel, ChannelSettings, ConnectivityState};
 use ferrule_core::grpc::compression::Encoding;
 use ferrule_core::grpc::connection::Keepalive;
 use ferrule_core::grpc::target::{Target, TargetConnector, local_authority};
@@ -62,7 +62,7 @@ pub(crate) struct Outgoing {
 
 impl PassedChannelSettings {
     /// For a target, or for a plugin whose connection is there already.
-    pub(crate) fn read(self, target: Option<(&Target, bool)>) -> PyResult<(Settings, Outgoing)> {
+    pub(crate) fn read(self, target: Option<(&Target, bool)>) -> PyResult<(ChannelSettings, Outgoing)> {
         let authority = match (&self.authority, target) {
             (Some(authority), _) => authority.parse().map_err(|error| {
                 PyValueError::new_err(format!("authority {authority:?}: {error}, expected HOST:PORT"))
@@ -77,7 +77,7 @@ impl PassedChannelSettings {
             let (time, timeout) = (duration(time)?, duration(self.keepalive_timeout)?);
             PyResult::Ok(Keepalive { time, timeout, without_calls: self.keepalive_without_calls })
         });
-        let settings = Settings {
+        let settings = ChannelSettings {
             secure: target.is_some_and(|(_, secure)| secure),
             authority,
             user_agent,
@@ -298,8 +298,14 @@ fn path(method: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     }
 }
 
-fn state(number: u8) -> PyResult<State> {
-    let states = [State::Idle, State::Connecting, State::Ready, State::TransientFailure, State::Shutdown];
+fn state(number: u8) -> PyResult<ConnectivityState> {
+    let states = [
+        ConnectivityState::Idle,
+        ConnectivityState::Connecting,
+        ConnectivityState::Ready,
+        ConnectivityState::TransientFailure,
+        ConnectivityState::Shutdown,
+    ];
     let known = states.into_iter().find(|state| *state as u8 == number);
     known.ok_or_else(|| PyValueError::new_err(format!("state {number}, expected 0 to 4")))
 }

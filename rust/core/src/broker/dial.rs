@@ -11,7 +11,7 @@ use super::{Broker, conn_info, lock, translated};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::Status;
-use crate::grpc::channel::{Channel, Settings};
+use crate::grpc::channel::{Channel, ChannelSettings};
 use crate::grpc::connection::{Connection, Explain, connection_error};
 use crate::grpc::connector::{Connecting, Connector, Refusal};
 use crate::transport::multiplex::{Multiplex, Turn};
@@ -22,7 +22,7 @@ const KNOCKS: usize = 5;
 
 impl Broker {
     /// A channel to what the peer serves under `id`, already connected. Waits a few seconds for the peer to say where.
-    pub async fn dial(&self, id: u32, settings: Settings) -> Result<Channel, Error> {
+    pub async fn dial(&self, id: u32, settings: ChannelSettings) -> Result<Channel, Error> {
         let way = match &self.0.ways.session {
             Some(session) => Way::Knock(id, session.clone()),
             None => Way::Address(self.announced(id).await?),
@@ -31,15 +31,15 @@ impl Broker {
     }
 
     /// A channel to an address that came by other means, under the same protection.
-    pub async fn dial_address(&self, address: Address, settings: Settings) -> Result<Channel, Error> {
+    pub async fn dial_address(&self, address: Address, settings: ChannelSettings) -> Result<Channel, Error> {
         self.open_channel(Way::Address(address), settings).await
     }
 
-    async fn open_channel(&self, way: Way, settings: Settings) -> Result<Channel, Error> {
+    async fn open_channel(&self, way: Way, settings: ChannelSettings) -> Result<Channel, Error> {
         let secure = self.0.ways.dialing.is_some();
         let first = Mutex::new(Some(self.connect(&way).await?));
         let connector = BrokeredConnector { broker: self.clone(), way: Arc::new(way), first };
-        Ok(Channel::new(Box::new(connector), Settings { secure, ..settings }))
+        Ok(Channel::new(Box::new(connector), ChannelSettings { secure, ..settings }))
     }
 
     /// Where the peer listens for `id`.

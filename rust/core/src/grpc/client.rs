@@ -9,8 +9,8 @@ use http::{Method, Request, StatusCode, Uri, Version};
 use prost::Message;
 
 use super::connection::Connection;
-use super::exchange::was_never_processed;
 use super::framing::{self, FrameDecoder};
+use super::status::was_never_processed;
 use super::{Code, Status};
 use crate::certificate::SERVER_NAME;
 

@@ -65,7 +65,7 @@ impl Encoding {
 
 /// Why a compressed message cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum DecompressionError {
     NotConfigured,
     Corrupt,
     TooLarge,
@@ -85,9 +85,9 @@ pub(super) struct Decompression {
 
 impl Decompression {
     /// Begins with a message that may become as large as `limit`; no more than that is ever stored.
-    pub(super) fn new(encoding: Encoding, compressed: Bytes, limit: usize) -> Result<Self, Failure> {
+    pub(super) fn new(encoding: Encoding, compressed: Bytes, limit: usize) -> Result<Self, DecompressionError> {
         let source: Box<dyn Read + Send> = match encoding {
-            Encoding::Identity => return Err(Failure::NotConfigured),
+            Encoding::Identity => return Err(DecompressionError::NotConfigured),
             Encoding::Deflate => Box::new(ZlibDecoder::new(compressed.reader())),
             Encoding::Gzip => Box::new(GzDecoder::new(compressed.reader())),
         };
@@ -95,18 +95,19 @@ impl Decompression {
     }
 
     /// Decodes on to `size` bytes; the message, if it has no more.
-    pub(super) fn advance(&mut self, size: usize) -> Result<Option<Vec<u8>>, Failure> {
+    pub(super) fn advance(&mut self, size: usize) -> Result<Option<Vec<u8>>, DecompressionError> {
         let room = size.min(self.limit.saturating_add(1)).saturating_sub(self.message.len()) as u64;
-        let count = self.source.by_ref().take(room).read_to_end(&mut self.message).map_err(|_| Failure::Corrupt)?;
+        let count =
+            self.source.by_ref().take(room).read_to_end(&mut self.message).map_err(|_| DecompressionError::Corrupt)?;
         if self.message.len() > self.limit {
-            return Err(Failure::TooLarge);
+            return Err(DecompressionError::TooLarge);
         }
         Ok(((count as u64) < room).then(|| std::mem::take(&mut self.message)))
     }
 
     /// All of it.
-    pub(super) fn finish(mut self) -> Result<Vec<u8>, Failure> {
-        self.advance(usize::MAX)?.ok_or(Failure::TooLarge)
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, DecompressionError> {
+        self.advance(usize::MAX)?.ok_or(DecompressionError::TooLarge)
     }
 }
 
@@ -116,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn decompress(encoding: Encoding, message: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
+    fn decompress(encoding: Encoding, message: &[u8], limit: usize) -> Result<Vec<u8>, DecompressionError> {
         Decompression::new(encoding, Bytes::copy_from_slice(message), limit)?.finish()
     }
 
@@ -126,12 +127,12 @@ mod tests {
         for encoding in [Encoding::Deflate, Encoding::Gzip] {
             let compressed = encoding.compress(&message).unwrap();
             assert_eq!(decompress(encoding, &compressed, message.len()).unwrap(), message);
-            assert_eq!(decompress(encoding, &compressed, message.len() - 1), Err(Failure::TooLarge));
-            assert_eq!(decompress(encoding, &compressed[..20], 10_000), Err(Failure::Corrupt));
-            assert_eq!(decompress(encoding, &message, 10_000), Err(Failure::Corrupt));
+            assert_eq!(decompress(encoding, &compressed, message.len() - 1), Err(DecompressionError::TooLarge));
+            assert_eq!(decompress(encoding, &compressed[..20], 10_000), Err(DecompressionError::Corrupt));
+            assert_eq!(decompress(encoding, &message, 10_000), Err(DecompressionError::Corrupt));
             assert_eq!(encoding.compress(b"ab"), None);
         }
-        assert_eq!(decompress(Encoding::Identity, b"x", 10), Err(Failure::NotConfigured));
+        assert_eq!(decompress(Encoding::Identity, b"x", 10), Err(DecompressionError::NotConfigured));
     }
 
     #[test]

@@ -14,39 +14,40 @@ use tokio::time::{sleep, timeout};
 
 use super::Status;
 use super::driver::Driver;
-use super::frame_watch::{FrameWatch, Standing};
-use super::raw_path::{Outgoing, RawPaths};
+use super::frame_watch::{ConnectionPhase, FrameWatch};
+use super::raw_path::{RawPathStream, RawPaths};
 use super::status::bounded;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{Dialer, Stream};
 
-/// Flow-control window of a stream, in bytes; grpcio's.
-const STREAM_WINDOW: u32 = 4 << 20;
-/// Of the connection: as large as can be, so that streams nobody reads, each stopped at its own window, never stop the
-/// others.
-const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// Largest frame accepted, in bytes. Larger ones save little and hold up the others.
-const FRAME_SIZE: u32 = 128 << 10;
-/// What `h2` admits, in bytes, before it breaks the stream off; the limit that users set is checked afterwards, where it
-/// becomes a proper status.
-const HEADER_LIST_SIZE: u32 = 256 << 10;
-/// Streams reset by us whose late frames are still recognised, and for how long.
-const RESET_STREAMS: usize = 1024;
-const RESET_MEMORY: Duration = Duration::from_secs(10);
+/// Flow-control window of a stream; grpcio's.
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+/// Flow-control window of a connection: the maximum, so that streams that nobody reads, each stopped at its own window, never
+/// stop the others.
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+/// Largest frame accepted. Larger ones save little and hold up the others.
+const MAX_FRAME_BYTES: u32 = 128 << 10;
+/// Largest header list that `h2` admits before it breaks the stream off. The limit that users set is checked afterwards, where
+/// an excess becomes a proper status.
+const MAX_HEADER_LIST_BYTES: u32 = 256 << 10;
+/// How many streams reset by this side have their late frames recognised, and for how long.
+const MAX_RESET_STREAMS: usize = 1024;
+const RESET_STREAM_MEMORY: Duration = Duration::from_secs(10);
 
 /// How long a broken call waits to learn why its connection ended.
-const REASON_LIMIT: Duration = Duration::from_secs(1);
-/// Why a connection ended, as a future: a plugin's end is known a moment after its socket's.
+const END_REASON_LIMIT: Duration = Duration::from_secs(1);
+/// Turns the transport's reason for a connection's end into the best one known. A future, because a plugin's end is known a
+/// moment after that of its socket.
 pub type Explain = Box<dyn FnOnce(String) -> Pin<Box<dyn Future<Output = String> + Send>> + Send>;
 
-/// When to ask a silent peer whether it is there.
+/// When a silent peer is asked by a PING whether it is there.
 #[derive(Debug, Clone, Copy)]
 pub struct Keepalive {
-    /// After this silence.
+    /// Silence before the PING.
     pub time: Duration,
-    /// How long to wait for its answer.
+    /// How long the PING's answer may take.
     pub timeout: Duration,
-    /// Also while no call is open.
+    /// Whether to ask also while no call is open.
     pub without_calls: bool,
 }
 
@@ -54,23 +55,23 @@ pub struct Keepalive {
 #[derive(Clone)]
 pub struct Connection {
     requests: SendRequest<Bytes>,
-    life: Arc<Life>,
+    state: Arc<ConnectionState>,
 }
 
-/// A connection's beginning and end, without a share in keeping it open.
-pub(super) struct Life {
+/// A connection's state. Holding it does not keep the connection open.
+pub(super) struct ConnectionState {
     raw_paths: Arc<RawPaths>,
-    /// Its sender goes away with the socket.
-    standing: watch::Receiver<Standing>,
-    /// Bytes so far.
+    /// The sender goes away with the socket.
+    phase: watch::Receiver<ConnectionPhase>,
+    /// Bytes received so far.
     received: Arc<AtomicU64>,
-    /// Of the connection, not of one of its users: a channel that goes away must not take them along.
+    /// Owned by the connection, not by one of its users: a channel that goes away must not take the pings along.
     pings: Mutex<Option<PingPong>>,
     ended: watch::Receiver<Option<String>>,
     failure: watch::Sender<Option<String>>,
 }
 
-impl Life {
+impl ConnectionState {
     pub(super) async fn ended(&self) -> String {
         let mut ended = self.ended.clone();
         let reason = ended.wait_for(Option::is_some).await;
@@ -83,17 +84,17 @@ impl Life {
 }
 
 impl Connection {
-    /// Speaks the HTTP/2 preface on a fresh stream. What ends it later is put in words by `explain`.
+    /// Speaks the HTTP/2 preface on a fresh stream. `explain` puts the connection's later end into words.
     pub async fn open(stream: Stream, explain: Explain) -> Result<Self, h2::Error> {
         let raw_paths = Arc::new(RawPaths::default());
-        let (stream, standing, received) = FrameWatch::new(Outgoing::new(stream, raw_paths.clone()));
+        let (stream, phase, received) = FrameWatch::new(RawPathStream::new(stream, raw_paths.clone()));
         let (requests, mut connection) = h2::client::Builder::new()
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_frame_size(FRAME_SIZE)
-            .max_header_list_size(HEADER_LIST_SIZE)
-            .max_concurrent_reset_streams(RESET_STREAMS)
-            .reset_stream_duration(RESET_MEMORY)
+            .initial_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(MAX_FRAME_BYTES)
+            .max_header_list_size(MAX_HEADER_LIST_BYTES)
+            .max_concurrent_reset_streams(MAX_RESET_STREAMS)
+            .reset_stream_duration(RESET_STREAM_MEMORY)
             // A count over the connection's whole life, to which late frames of cancelled calls add as well: any limit
             // would end a long-lived connection some day.
             .max_local_error_reset_streams(None)
@@ -107,14 +108,14 @@ impl Connection {
         tokio::spawn(async move {
             let reason = tokio::select! {
                 result = driver.run() => reason_of(result),
-                reason = given_up(failed) => reason,
+                reason = failure_of(failed) => reason,
             };
             driver.close();
-            // Nobody may listen.
+            // An error means that no call and no channel has the connection any more.
             let _ = ending.send(Some(explain(reason).await));
         });
-        let life = Life { raw_paths, standing, received, pings, ended, failure };
-        Ok(Self { requests, life: Arc::new(life) })
+        let state = ConnectionState { raw_paths, phase, received, pings, ended, failure };
+        Ok(Self { requests, state: Arc::new(state) })
     }
 
     pub(super) fn requests(&self) -> SendRequest<Bytes> {
@@ -123,63 +124,63 @@ impl Connection {
 
     /// Returns when the peer's SETTINGS have arrived: only then is the connection known to work.
     pub async fn settled(&self) -> Result<(), String> {
-        let mut standing = self.life.standing.clone();
+        let mut phase = self.state.phase.clone();
         tokio::select! {
             biased;
-            Ok(_) = standing.wait_for(|standing| *standing != Standing::New) => Ok(()),
+            Ok(_) = phase.wait_for(|phase| *phase != ConnectionPhase::AwaitingSettings) => Ok(()),
             reason = self.ended() => Err(reason),
         }
     }
 
-    /// Whether a call may begin on it: it is open, and the peer has not asked for another one.
+    /// Whether a call may begin: the connection is open, and the peer has sent no GOAWAY.
     #[must_use]
     pub fn takes_calls(&self) -> bool {
         !self.is_closed() && !self.is_going_away()
     }
 
-    /// Returns when it takes no more calls. Those that run may go on.
+    /// Returns when the connection takes no more calls. Those that run may go on.
     pub async fn retired(&self) {
-        let mut standing = self.life.standing.clone();
-        // An error means that it is closed.
-        let _ = standing.wait_for(|standing| *standing == Standing::GoingAway).await;
+        let mut phase = self.state.phase.clone();
+        // An error means that the connection is closed.
+        let _ = phase.wait_for(|phase| *phase == ConnectionPhase::GoingAway).await;
     }
 
-    /// Whether its socket is closed; why is known a moment later.
+    /// Whether the socket is closed. The reason is known a moment later.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.life.standing.has_changed().is_err()
+        self.state.phase.has_changed().is_err()
     }
 
     /// Whether the peer has sent a GOAWAY.
     #[must_use]
     pub fn is_going_away(&self) -> bool {
-        *self.life.standing.borrow() == Standing::GoingAway
+        *self.state.phase.borrow() == ConnectionPhase::GoingAway
     }
 
-    /// Waits for the end; why it came.
+    /// Waits for the end, and returns its reason.
     pub async fn ended(&self) -> String {
-        self.life.ended().await
+        self.state.ended().await
     }
 
-    /// Ends it at once, whoever still uses it, for this reason.
+    /// Ends the connection at once, for this reason, with all calls on it.
     pub fn fail(&self, reason: String) {
-        self.life.fail(reason);
+        self.state.fail(reason);
     }
 
     pub(super) fn raw_paths(&self) -> &Arc<RawPaths> {
-        &self.life.raw_paths
+        &self.state.raw_paths
     }
 
     fn received(&self) -> u64 {
-        self.life.received.load(Ordering::Relaxed)
+        self.state.received.load(Ordering::Relaxed)
     }
 
-    /// Asks the peer whether it is there. Whoever asks meanwhile waits, and then asks again.
+    /// Asks the peer by a PING whether it is there. Callers take turns.
     async fn ping(&self) -> Result<(), h2::Error> {
-        let mut pings = self.life.pings.lock().await;
+        let mut pings = self.state.pings.lock().await;
         let Some(pings) = pings.as_mut() else { return Ok(()) };
         loop {
-            // Refused while one is under way whose sender has given up: that one's answer is taken first.
+            // Refused while another PING is under way whose caller has given up: its answer is taken first.
             let sent = pings.send_ping(Ping::opaque());
             poll_fn(|context| pings.poll_pong(context)).await?;
             if sent.is_ok() {
@@ -188,32 +189,32 @@ impl Connection {
         }
     }
 
-    pub(super) fn life(&self) -> Arc<Life> {
-        self.life.clone()
+    pub(super) fn state(&self) -> Arc<ConnectionState> {
+        self.state.clone()
     }
 
-    /// What an error of a stream means, the connection's own end included.
+    /// The status that an error of a stream means. If the connection has ended, its reason is the message.
     pub(super) async fn status_of(&self, error: &h2::Error) -> Status {
         let status = Status::from_h2(error);
         // A GOAWAY leaves the connection open until its last stream is done.
         if !status.disconnected || error.is_go_away() {
             return status;
         }
-        // The end waits for a last frame to be written, and a peer that does not read could hold it up.
-        let reason = timeout(REASON_LIMIT, self.ended()).await;
+        // The end waits for a last frame to be written, which a peer that does not read could hold up.
+        let reason = timeout(END_REASON_LIMIT, self.ended()).await;
         Status { message: reason.unwrap_or_else(|_| status.message.clone()), ..status }
     }
 
     /// Whether two handles name the same connection.
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.life, &other.life)
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
     }
 }
 
-async fn given_up(mut failed: watch::Receiver<Option<String>>) -> String {
+async fn failure_of(mut failed: watch::Receiver<Option<String>>) -> String {
     match failed.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
         Ok(Some(reason)) => reason,
-        // Nobody can give up any more.
+        // The sender is gone, so no failure can come any more.
         _ => std::future::pending().await,
     }
 }
@@ -230,7 +231,7 @@ fn reason_of(result: Result<(), h2::Error>) -> String {
     }
 }
 
-/// Sends a PING after each silence, and ends the connection if none comes back. Returns with the connection.
+/// Sends a PING after each silence, and ends the connection if no answer comes. Returns with the connection's end.
 pub(super) async fn keep_alive(connection: Connection, keepalive: Keepalive, is_busy: impl Fn() -> bool) {
     let mut heard = connection.received();
     loop {
@@ -250,7 +251,7 @@ pub(super) async fn keep_alive(connection: Connection, keepalive: Keepalive, is_
     }
 }
 
-/// Puts a failed preface in words; what broke TLS says more than what `h2` made of it.
+/// The error of a failed preface. The error of TLS is preferred, as it says more than that of `h2`.
 pub fn connection_error(dialer: &Dialer, error: &h2::Error) -> Error {
     if let Some(error) = dialer.last_error() {
         return error;

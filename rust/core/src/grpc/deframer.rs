@@ -80,16 +80,16 @@ impl From<Vec<u8>> for Message {
 
 /// Why a body cannot be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum DeframeError {
     /// The first byte of a prefix is neither 0 nor 1.
     Flag(u8),
     /// A message is larger than admitted.
     TooLarge(usize),
 }
 
-/// A piece keeps the whole block alive into which it was read. Smaller ones are copied, so that a peer cannot make a few
-/// bytes cost kilobytes by cutting them finely.
-const SMALL: usize = 1024;
+/// Bytes below which a piece is copied. A piece keeps the whole block alive into which it was read, and a peer must not make
+/// a few bytes cost kilobytes by cutting them finely.
+const COPIED_PIECE_BYTES: usize = 1024;
 
 /// The state between two pieces of a body.
 pub(super) struct Deframer {
@@ -111,7 +111,7 @@ impl Deframer {
     /// Takes what arrived.
     pub(super) fn push(&mut self, piece: Bytes) {
         self.available += piece.len();
-        if piece.len() < SMALL {
+        if piece.len() < COPIED_PIECE_BYTES {
             self.tail.extend_from_slice(&piece);
         } else {
             self.settle_tail();
@@ -120,7 +120,7 @@ impl Deframer {
     }
 
     /// The next message that is complete.
-    pub(super) fn next_message(&mut self) -> Result<Option<Message>, Failure> {
+    pub(super) fn next_message(&mut self) -> Result<Option<Message>, DeframeError> {
         let (compressed, length) = match self.expected {
             Some(expected) => expected,
             None if self.available < PREFIX_BYTES => return Ok(None),
@@ -155,7 +155,7 @@ impl Deframer {
         }
     }
 
-    fn read_prefix(&mut self) -> Result<(bool, usize), Failure> {
+    fn read_prefix(&mut self) -> Result<(bool, usize), DeframeError> {
         self.settle_tail();
         let mut prefix = [0; PREFIX_BYTES];
         let mut filled = 0;
@@ -167,9 +167,9 @@ impl Deframer {
         let [flag, length @ ..] = prefix;
         let length = u32::from_be_bytes(length) as usize;
         match flag {
-            0 | 1 if length > self.limit => Err(Failure::TooLarge(length)),
+            0 | 1 if length > self.limit => Err(DeframeError::TooLarge(length)),
             0 | 1 => Ok((flag == 1, length)),
-            _ => Err(Failure::Flag(flag)),
+            _ => Err(DeframeError::Flag(flag)),
         }
     }
 
@@ -200,10 +200,10 @@ mod tests {
     fn flag_and_limit_are_checked_from_the_prefix() {
         let mut deframer = Deframer::new(10);
         deframer.push(Bytes::from_static(&[2, 0, 0, 0, 0]));
-        assert_eq!(deframer.next_message(), Err(Failure::Flag(2)));
+        assert_eq!(deframer.next_message(), Err(DeframeError::Flag(2)));
         let mut deframer = Deframer::new(10);
         deframer.push(Bytes::from_static(&[0, 0, 0, 0, 11]));
-        assert_eq!(deframer.next_message(), Err(Failure::TooLarge(11)));
+        assert_eq!(deframer.next_message(), Err(DeframeError::TooLarge(11)));
         let mut deframer = Deframer::new(10);
         deframer.push(Bytes::from_static(&[1, 0, 0, 0, 0]));
         assert!(deframer.next_message().unwrap().unwrap().is_compressed());

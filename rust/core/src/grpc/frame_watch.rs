@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
-use super::raw_path::Outgoing;
+use super::raw_path::RawPathStream;
 use crate::transport::Stream;
 
 /// Bytes of a frame's head, and which of them is its type: RFC 9113, section 4.1.
@@ -21,11 +21,11 @@ const GOAWAY: u8 = 7;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ConnectionPhase {
     /// The peer has said nothing.
-    New,
+    AwaitingSettings,
     /// Its SETTINGS have arrived: it works.
-    Settled,
+    Open,
     /// The peer wants no more calls on it. Those that it knows go on.
     GoingAway,
 }
@@ -65,27 +65,31 @@ impl Frames {
 
 /// A connection's stream.
 pub(super) struct FrameWatch {
-    stream: Outgoing<Stream>,
+    stream: RawPathStream<Stream>,
     frames: Frames,
-    standing: watch::Sender<Standing>,
+    phase: watch::Sender<ConnectionPhase>,
     received: Arc<AtomicU64>,
 }
 
 impl FrameWatch {
-    /// Watches a fresh stream: with it come the connection's standing, whose sender lives as long as the stream, and the
+    /// Watches a fresh stream: with it come the connection's phase, whose sender lives as long as the stream, and the
     /// number of bytes received.
-    pub(super) fn new(stream: Outgoing<Stream>) -> (Self, watch::Receiver<Standing>, Arc<AtomicU64>) {
-        let (standing, watched) = watch::channel(Standing::New);
+    pub(super) fn new(stream: RawPathStream<Stream>) -> (Self, watch::Receiver<ConnectionPhase>, Arc<AtomicU64>) {
+        let (phase, watched) = watch::channel(ConnectionPhase::AwaitingSettings);
         let received = Arc::new(AtomicU64::new(0));
-        (Self { stream, frames: Frames::default(), standing, received: received.clone() }, watched, received)
+        (Self { stream, frames: Frames::default(), phase, received: received.clone() }, watched, received)
     }
 
     fn note(&mut self, bytes: &[u8]) {
         self.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        let standing = &self.standing;
+        let phase = &self.phase;
         self.frames.advance(bytes, |kind| match kind {
-            SETTINGS if *standing.borrow() == Standing::New => drop(standing.send_replace(Standing::Settled)),
-            GOAWAY => drop(standing.send_replace(Standing::GoingAway)),
+            SETTINGS if *phase.borrow() == ConnectionPhase::AwaitingSettings => {
+                phase.send_replace(ConnectionPhase::Open);
+            }
+            GOAWAY => {
+                phase.send_replace(ConnectionPhase::GoingAway);
+            }
             _ => (),
         });
     }

@@ -1,28 +1,29 @@
-//! gRPC over HTTP/2 by the `h2` crate, used directly: what is built on top of it hides the codes of resets.
+//! gRPC over HTTP/2 by the `h2` crate, used directly: the crates built on top of `h2` hide the codes of resets.
 //!
-//! `channel` connects and keeps calls on a connection; `exchange` is one call on one connection; `call` is what the
-//! caller and the I/O thread share of it. Formats are sans-I/O: `framing`, `deframer`, `metadata`, `compression`,
-//! `status`.
+//! `channel` connects and keeps calls on a connection; `attempt` is one call on one connection; `call` is what the caller and
+//! the I/O thread share of a call. Sans-I/O are `framing`, `deframer`, `metadata`, `compression` and `status`.
 
-mod answer;
+mod attempt;
 pub mod call;
 pub mod channel;
 mod client;
 pub mod compression;
 pub mod connection;
 pub mod connector;
+mod counters;
 mod deframer;
 pub mod driver;
-mod exchange;
 mod frame_watch;
 pub mod framing;
 pub mod metadata;
 mod pool;
+mod profile;
 mod raw_path;
-mod reconnect;
-mod stats;
+mod request_head;
+mod response;
 mod status;
 pub mod target;
+mod upload;
 
 pub use client::{Failure, GrpcClient, MessageStream};
 pub use deframer::Message;

@@ -1,18 +1,18 @@
 //! Buffers of large requests, used again.
 //!
-//! A freed megabyte goes back to the kernel and costs 256 page faults when it is wanted again. And what one thread
-//! allocates and another frees, as happens to every request, some allocators keep for the first.
+//! A freed megabyte goes back to the kernel and costs 256 page faults when it is wanted again. Besides, every request is
+//! allocated by one thread and freed by another, and some allocators keep such memory for the first.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-/// Smaller buffers, in bytes, are the allocator's business.
-const SMALLEST: usize = 64 * 1024;
-/// Bytes kept for later.
-const KEPT: usize = 8 << 20;
-/// A buffer is not used for a message this many times smaller.
-const WASTE: usize = 4;
+/// Buffers with fewer bytes are left to the allocator.
+const MIN_POOLED_BYTES: usize = 64 * 1024;
+/// Bytes that all idle buffers may have together.
+const MAX_IDLE_BYTES: usize = 8 << 20;
+/// How many times larger than its message a buffer may be.
+const MAX_CAPACITY_RATIO: usize = 4;
 
 static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
@@ -20,11 +20,11 @@ fn idle() -> MutexGuard<'static, Vec<Vec<u8>>> {
     IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An empty buffer for so many bytes.
+/// An empty buffer with room for `size` bytes.
 pub(super) fn buffer(size: usize) -> Vec<u8> {
-    if size >= SMALLEST {
+    if size >= MIN_POOLED_BYTES {
         let mut idle = idle();
-        let fitting = |buffer: &Vec<u8>| (size..=size.saturating_mul(WASTE)).contains(&buffer.capacity());
+        let fitting = |buffer: &Vec<u8>| (size..=size.saturating_mul(MAX_CAPACITY_RATIO)).contains(&buffer.capacity());
         if let Some(index) = idle.iter().position(fitting) {
             return idle.swap_remove(index);
         }
@@ -32,26 +32,26 @@ pub(super) fn buffer(size: usize) -> Vec<u8> {
     Vec::with_capacity(size)
 }
 
-/// The filled buffer as it travels; large ones come back when the last part of it is dropped.
+/// Freezes a filled buffer. A large one comes back when the last part of it is dropped.
 pub(super) fn freeze(buffer: Vec<u8>) -> Bytes {
-    if buffer.capacity() < SMALLEST { buffer.into() } else { Bytes::from_owner(Large(buffer)) }
+    if buffer.capacity() < MIN_POOLED_BYTES { buffer.into() } else { Bytes::from_owner(PooledBuffer(buffer)) }
 }
 
-struct Large(Vec<u8>);
+struct PooledBuffer(Vec<u8>);
 
-impl AsRef<[u8]> for Large {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-impl Drop for Large {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.0);
         buffer.clear();
         let mut idle = idle();
         let kept: usize = idle.iter().map(Vec::capacity).sum();
-        if kept + buffer.capacity() <= KEPT {
+        if kept + buffer.capacity() <= MAX_IDLE_BYTES {
             idle.push(buffer);
         }
     }
@@ -63,16 +63,16 @@ mod tests {
 
     #[test]
     fn large_buffers_come_back_and_small_ones_do_not() {
-        let mut large = buffer(SMALLEST + 12_345);
+        let mut large = buffer(MIN_POOLED_BYTES + 12_345);
         large.extend_from_slice(&[7; 100]);
         let (capacity, place) = (large.capacity(), large.as_ptr());
         let message = freeze(large);
         assert_eq!(message.len(), 100);
         drop(message.slice(..10));
         drop(message);
-        let again = buffer(SMALLEST + 12_345);
+        let again = buffer(MIN_POOLED_BYTES + 12_345);
         assert_eq!((again.len(), again.capacity(), again.as_ptr()), (0, capacity, place));
         drop(freeze(buffer(10)));
-        assert!(idle().iter().all(|buffer| buffer.capacity() >= SMALLEST));
+        assert!(idle().iter().all(|buffer| buffer.capacity() >= MIN_POOLED_BYTES));
     }
 }

@@ -142,7 +142,7 @@ fn put_length(length: usize, field: &mut Vec<u8>) {
 }
 
 /// What `h2` writes to.
-pub(super) struct Outgoing<S> {
+pub(super) struct RawPathStream<S> {
     stream: S,
     paths: Arc<RawPaths>,
     /// The head of the frame that is being written, as far as it has come, and how much of its payload has not.
@@ -154,7 +154,7 @@ pub(super) struct Outgoing<S> {
     unsent: BytesMut,
 }
 
-impl<S> Outgoing<S> {
+impl<S> RawPathStream<S> {
     pub(super) fn new(stream: S, paths: Arc<RawPaths>) -> Self {
         Self { stream, paths, head: Vec::with_capacity(HEAD), left: PREFACE, held: None, unsent: BytesMut::new() }
     }
@@ -242,7 +242,7 @@ fn frame_length([a, b, c]: [u8; 3]) -> usize {
     usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
 }
 
-impl<S: AsyncWrite + Unpin> Outgoing<S> {
+impl<S: AsyncWrite + Unpin> RawPathStream<S> {
     fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
             let count = ready!(Pin::new(&mut self.stream).poll_write(context, &self.unsent))?;
@@ -267,7 +267,7 @@ impl<S: AsyncWrite + Unpin> Outgoing<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Outgoing<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for RawPathStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -277,7 +277,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Outgoing<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Outgoing<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for RawPathStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }

@@ -41,7 +41,7 @@ fn digit_of(digit: char) -> u8 {
 /// What arrives of writes in pieces of `size`, over a stream that takes no more than `room` at once.
 async fn carried(paths: &Arc<RawPaths>, bytes: &[u8], size: usize, room: usize) -> Vec<u8> {
     let (near, mut far) = tokio::io::duplex(room);
-    let mut outgoing = Outgoing::new(near, paths.clone());
+    let mut outgoing = RawPathStream::new(near, paths.clone());
     let reading = tokio::spawn(async move {
         let mut arrived = Vec::new();
         far.read_to_end(&mut arrived).await.unwrap();
@@ -106,7 +106,7 @@ async fn token_is_replaced_in_its_frame_alone() {
 async fn frames_are_followed_before_there_is_a_name() {
     let paths = Arc::default();
     let (near, mut far) = tokio::io::duplex(1 << 20);
-    let mut outgoing = Outgoing::new(near, paths);
+    let mut outgoing = RawPathStream::new(near, paths);
     let before = [&[0; PREFACE][..], &head(0, 0, 300), &[HEADERS; 100]].concat();
     outgoing.write_all(&before).await.unwrap();
     let (path, _raw) = path(&Bytes::from_static(b"x"), &outgoing.paths).unwrap();

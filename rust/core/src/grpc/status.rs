@@ -159,6 +159,12 @@ impl fmt::Display for Status {
     }
 }
 
+/// Whether the peer has certainly not processed a stream: a GOAWAY has named an earlier one as the last, and `h2` ends those
+/// after it with this error.
+pub(super) fn was_never_processed(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote()
+}
+
 /// The longest text of a peer that errors repeat, in characters: a GOAWAY may carry a megabyte.
 const TEXT_LIMIT: usize = 200;
 

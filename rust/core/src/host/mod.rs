@@ -32,7 +32,7 @@ use crate::broker::Broker;
 use crate::certificate::Identity;
 use crate::error::{Error, ErrorKind, Evidence};
 use crate::exit_status::ExitStatus;
-use crate::grpc::channel::{Channel, Settings as ChannelSettings};
+use crate::grpc::channel::{Channel, ChannelSettings};
 use crate::inbox::Inbox;
 use crate::log_line::Level;
 use crate::process::Process;

@@ -18,8 +18,8 @@ async fn panic_ends_the_call() {
     let call = Call::new(&request, None);
     let broken = call.clone();
     let task = tokio::spawn(async move {
-        let counters = Counters::default();
-        let _running = Running { call: &broken, counters: &counters };
+        let counters = ChannelCounters::default();
+        let _running = RunningCall { call: &broken, counters: &counters };
         std::panic::resume_unwind(Box::new("as a bug would"));
     });
     assert!(task.await.unwrap_err().is_panic());

@@ -9,7 +9,7 @@ use crate::transport::Traffic;
 ///
 /// ORDERING: relaxed everywhere; each counter stands alone and readers only want a recent value.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct ChannelCounters {
     calls_started: AtomicU64,
     calls_succeeded: AtomicU64,
     calls_failed: AtomicU64,
@@ -23,7 +23,7 @@ fn one_more(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-impl Counters {
+impl ChannelCounters {
     pub(super) fn call_started(&self) {
         one_more(&self.calls_started);
     }

@@ -1,21 +1,42 @@
-//! The messages and the end of an answer.
+//! The messages and the end of a response.
 
 use h2::{Reason, RecvStream};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 use super::call::{Call, End};
-use super::compression::{self, Decompression, Encoding};
-use super::deframer::{self, Deframer, Message};
-use super::exchange::{Broken, GRPC_ENCODING, Profile, check_size};
-use super::metadata;
-use super::stats::Counters;
-use super::{Code, Status};
+use super::compression::{Decompression, DecompressionError, Encoding};
+use super::counters::ChannelCounters;
+use super::deframer::{DeframeError, Deframer, Message};
+use super::profile::{GRPC_ENCODING, Profile};
+use super::{Code, Status, metadata};
 
-/// From this size on, in bytes, a compressed message is decompressed off the I/O thread, which all plugins share.
-const LARGE: usize = 64 * 1024;
-/// A smaller one as well once it has become so large, in bytes.
-const INLINE: usize = 256 * 1024;
+/// Bytes of a compressed message from which on it is decompressed off the I/O thread, which all plugins share.
+const OFF_THREAD_COMPRESSED_BYTES: usize = 64 * 1024;
+/// Decompressed bytes of a smaller message after which the rest is decompressed off the I/O thread.
+const INLINE_DECOMPRESSED_BYTES: usize = 256 * 1024;
+
+/// Why a response has no orderly end.
+pub(super) enum Broken {
+    /// The stream or its connection broke before the response began. Only then can the request be unprocessed.
+    Unanswered(h2::Error),
+    /// The stream or its connection broke inside the response.
+    Stream(h2::Error),
+    /// What arrived cannot be accepted, and the stream is reset for this reason.
+    Rules(Status, Reason),
+}
+
+impl From<h2::Error> for Broken {
+    fn from(error: h2::Error) -> Self {
+        Self::Stream(error)
+    }
+}
+
+impl From<Status> for Broken {
+    fn from(status: Status) -> Self {
+        Self::Rules(status, Reason::CANCEL)
+    }
+}
 
 /// What trailers say of a call to which no message came.
 pub(super) fn end_of(trailers: &HeaderMap, single_response: bool) -> End {
@@ -31,12 +52,12 @@ pub(super) fn end_of(trailers: &HeaderMap, single_response: bool) -> End {
     End { status, trailing }
 }
 
-/// The body ended with its last frame, as it does where somebody does not speak gRPC.
+/// The status of a body that ended with its last frame, as those of peers do that do not speak gRPC.
 pub(super) fn without_trailers() -> Status {
     Status::new(Code::Unknown, "Stream removed (Data frame with END_STREAM flag received)")
 }
 
-fn answer_encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
+fn response_encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
     let Some(name) = headers.get(GRPC_ENCODING) else { return Ok(Encoding::Identity) };
     Encoding::from_name(name.as_bytes()).ok_or_else(|| {
         let name = crate::error::excerpt(name.as_bytes());
@@ -47,25 +68,27 @@ fn answer_encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
     })
 }
 
-/// A message that may be small.
-async fn decompress(begun: Result<Decompression, compression::Failure>) -> Result<Vec<u8>, compression::Failure> {
+/// Decompresses a message that may stay small.
+async fn decompress_inline_first(
+    begun: Result<Decompression, DecompressionError>,
+) -> Result<Vec<u8>, DecompressionError> {
     let mut decompression = begun?;
-    match decompression.advance(INLINE)? {
+    match decompression.advance(INLINE_DECOMPRESSED_BYTES)? {
         Some(message) => Ok(message),
         None => off_thread(move || decompression.finish()).await,
     }
 }
 
 async fn off_thread(
-    work: impl FnOnce() -> Result<Vec<u8>, compression::Failure> + Send + 'static,
-) -> Result<Vec<u8>, compression::Failure> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(compression::Failure::Corrupt))
+    work: impl FnOnce() -> Result<Vec<u8>, DecompressionError> + Send + 'static,
+) -> Result<Vec<u8>, DecompressionError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(DecompressionError::Corrupt))
 }
 
-/// The messages of an answer.
-pub(super) struct Answer<'a> {
+/// Reads the messages of one response.
+pub(super) struct ResponseReader<'a> {
     call: &'a Call,
-    counters: &'a Counters,
+    counters: &'a ChannelCounters,
     encoding: Encoding,
     is_grpc: bool,
     profile: &'a Profile,
@@ -73,23 +96,23 @@ pub(super) struct Answer<'a> {
     messages: usize,
 }
 
-impl<'a> Answer<'a> {
+impl<'a> ResponseReader<'a> {
     /// Reads from the headers how the messages are encoded.
     pub(super) fn new(
         call: &'a Call,
-        counters: &'a Counters,
+        counters: &'a ChannelCounters,
         profile: &'a Profile,
         single: bool,
         headers: &HeaderMap,
     ) -> Result<Self, Status> {
         let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        Ok(Self { call, counters, encoding: answer_encoding(headers)?, is_grpc, profile, single, messages: 0 })
+        Ok(Self { call, counters, encoding: response_encoding(headers)?, is_grpc, profile, single, messages: 0 })
     }
 
     /// Delivers messages to the end of the body; whether it ended between two of them.
     ///
-    /// What there is no room for stays undecoded, and the peer's window is not given back meanwhile: so little that is
-    /// compressed cannot become much, and a stream nobody reads stops. Its end is noticed all the same.
+    /// Messages for which there is no room stay undecoded, and the peer's window is not given back meanwhile: so little
+    /// compressed data cannot become much, and a stream that nobody reads stops. Its end is noticed all the same.
     pub(super) async fn receive(&mut self, body: &mut RecvStream) -> Result<bool, Broken> {
         let mut deframer = Deframer::new(self.profile.max_receive);
         let mut owed = 0;
@@ -141,33 +164,33 @@ impl<'a> Answer<'a> {
 
     async fn decompress(&self, message: Message) -> Result<Message, Status> {
         let (encoding, limit) = (self.encoding, self.profile.max_receive);
-        let result = if message.len() < LARGE {
-            decompress(Decompression::new(encoding, message.contiguous(), limit)).await
+        let result = if message.len() < OFF_THREAD_COMPRESSED_BYTES {
+            decompress_inline_first(Decompression::new(encoding, message.contiguous(), limit)).await
         } else {
             off_thread(move || Decompression::new(encoding, message.contiguous(), limit)?.finish()).await
         };
         result.map(Message::from).map_err(|failure| match failure {
-            compression::Failure::NotConfigured => {
+            DecompressionError::NotConfigured => {
                 Status::new(Code::Internal, "Compression bit set but no encoding configured")
             }
-            compression::Failure::Corrupt => Status::new(
+            DecompressionError::Corrupt => Status::new(
                 Code::Internal,
                 format!("Decompression failed: the message is no valid {}", encoding.name()),
             ),
-            compression::Failure::TooLarge => {
+            DecompressionError::TooLarge => {
                 Status::new(Code::ResourceExhausted, "Decompressed message larger than max")
             }
         })
     }
 
-    fn refuse(&self, failure: deframer::Failure) -> Broken {
+    fn refuse(&self, failure: DeframeError) -> Broken {
         match failure {
-            deframer::Failure::TooLarge(size) => {
+            DeframeError::TooLarge(size) => {
                 let limit = self.profile.max_receive;
                 let text = format!("Stream removed (CLIENT: Received message larger than max ({size} vs. {limit}))");
                 Broken::Rules(Status::new(Code::ResourceExhausted, text), Reason::ENHANCE_YOUR_CALM)
             }
-            deframer::Failure::Flag(flag) => {
+            DeframeError::Flag(flag) => {
                 let code = if self.is_grpc { Code::Internal } else { Code::Unknown };
                 let text =
                     format!("a message begins with the flag byte {flag}, expected 0 or 1: the answer is no gRPC");
@@ -177,7 +200,7 @@ impl<'a> Answer<'a> {
     }
 
     pub(super) fn finish(&self, trailers: &HeaderMap, between_messages: bool) -> End {
-        if let Err((status, trailing)) = check_size(trailers, self.profile) {
+        if let Err((status, trailing)) = self.profile.check_metadata(trailers) {
             return End { status, trailing };
         }
         let mut end = end_of(trailers, self.single && self.messages == 0 && between_messages);
