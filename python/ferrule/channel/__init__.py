@@ -1,7 +1,7 @@
 """gRPC channels on the Rust core, under the interface of `grpc.aio`.
 
-Libraries that instrument gRPC do so by replacing the functions of `grpc.aio` that make channels. They cannot know of
-those here: pass their interceptors as `interceptors=`.
+Libraries that instrument gRPC replace the functions of `grpc.aio` that make channels, and do not know of those here:
+their interceptors are passed as `interceptors=`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,19 @@ def insecure_channel(
     compression: grpc.Compression | None = None,
     interceptors: Sequence[aio.ClientInterceptor] | None = None,
 ) -> Channel:
-    """A channel without TLS, with the parameters of `grpc.aio.insecure_channel`.
+    """Makes a channel without TLS, with the parameters of `grpc.aio.insecure_channel`.
 
-    Nothing is connected yet: the first call does that, or `channel_ready()`. A target that cannot be used shows as an
-    error of each call.
+    The channel connects with its first call or with `channel_ready()`. A target that cannot be used shows as an error
+    of each call.
 
     Args:
         target: `HOST:PORT`, `dns:///HOST:PORT`, `ipv4:`, `ipv6:`, `unix:PATH` or `unix-abstract:NAME`.
-        options: Pairs of name and value under gRPC's names; default None.
-        compression: Of requests; default None, as the options say, or none.
-        interceptors: Interceptors for asyncio, the outermost first; default None.
+        options: Pairs of gRPC's name and a value, see `docs/channel.md`; default None, no options.
+        compression: Compression of requests; default None, that of the option `grpc.default_compression_algorithm`.
+        interceptors: Interceptors of `grpc.aio`, the outermost first; default None, no interceptors.
+
+    Returns:
+        A channel for the event loop that runs now, or else for that of its first call.
 
     Raises:
         ValueError: An option is malformed, the compression is no `grpc.Compression`, or an interceptor is of no known
@@ -68,23 +71,36 @@ def secure_channel(
     compression: grpc.Compression | None = None,
     interceptors: Sequence[aio.ClientInterceptor] | None = None,
 ) -> Channel:
-    """A channel with TLS, with the parameters of `grpc.aio.secure_channel`.
+    """Makes a channel with TLS, with the parameters of `grpc.aio.secure_channel`.
 
     Args:
-        target: As for `insecure_channel`.
-        credentials: A `TLSConfig`, or what `grpc.ssl_channel_credentials` returned, alone or in
+        target: A target of `insecure_channel`'s kinds.
+        credentials: A `TLSConfig`, or the result of `grpc.ssl_channel_credentials`, alone or in
             `grpc.composite_channel_credentials`. A `TLSConfig` expects the name `localhost` unless it is given a
             `server_name`; gRPC's credentials expect the name in the target.
-        options: As for `insecure_channel`.
-        compression: As for `insecure_channel`.
-        interceptors: As for `insecure_channel`.
+        options: Pairs of gRPC's name and a value, see `docs/channel.md`; `grpc.ssl_target_name_override` is the name to
+            expect in the certificate. Default None, no options.
+        compression: Compression of requests; default None, that of the option `grpc.default_compression_algorithm`.
+        interceptors: Interceptors of `grpc.aio`, the outermost first; default None, no interceptors.
+
+    Returns:
+        A channel for the event loop that runs now, or else for that of its first call.
 
     Raises:
-        ValueError: As for `insecure_channel`, or the credentials are of a kind that cannot be used.
-        TypeError: As for `insecure_channel`, or there are no credentials.
+        ValueError: An option is malformed, the compression is no `grpc.Compression`, an interceptor is of no known
+            kind, or the credentials are of a kind that cannot be used.
+        TypeError: An option has a type that gRPC refuses, or the credentials are none.
         SecurityError: A certificate or the key cannot be read, or the two do not belong together.
+
+    Example:
+        >>> import asyncio, grpc
+        >>> async def main():
+        ...     async with secure_channel("example.com:443", grpc.ssl_channel_credentials()) as channel:
+        ...         return channel.get_state()
+        >>> asyncio.run(main())
+        <ChannelConnectivity.IDLE: (0, 'idle')>
     """
-    # Read twice, and it may be an iterator.
+    # The options are read twice, and may be an iterator.
     given = None if options is None else list(options)
     settings = channel_settings(given, compression)
     tls, call_credentials = tls_settings(credentials, given)

@@ -1,4 +1,4 @@
-"""The channel for asyncio: `grpc.aio.Channel` on the core's transport."""
+"""The channel for asyncio: `grpc.aio.Channel` on the core's channel."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _Deserializer = Callable[[bytes], Any] | None
 
 
 class Channel(aio.Channel):
-    """A channel to one server, for the event loop that runs when it is made, or else when it is first used.
+    """A channel to one server, for one event loop: the one that runs at its construction, or else at its first call.
 
-    It is made by the functions `insecure_channel` and `secure_channel`. It is closed by `close`, by leaving `async
-    with`, and when nobody holds it any more: neither as itself nor through a stub or a call.
+    The functions `insecure_channel` and `secure_channel` make channels. A channel is closed by `close`, by leaving
+    `async with`, and with its last holder: channel, stub or call.
 
     Args:
         core: The channel of the core.
         secure: Whether calls may carry credentials.
         interceptors: Interceptors of any kind; one of several kinds counts as each. Default none.
-        authority: What call credentials are told about the server, such as `example.com:443`.
+        authority: The server's name and port, as call credentials are told; default `localhost`.
         call_credentials: Credentials of every call; default None.
 
     Raises:
@@ -57,7 +57,7 @@ class Channel(aio.Channel):
         authority: str = "localhost",
         call_credentials: grpc.CallCredentials | None = None,
     ) -> None:
-        # Under the names by which instrumentation appends its own to those of grpc.aio.
+        # Instrumentation appends to lists of these names in channels of grpc.aio.
         self._unary_unary_interceptors: list[aio.UnaryUnaryClientInterceptor] = []
         self._unary_stream_interceptors: list[aio.UnaryStreamClientInterceptor] = []
         self._stream_unary_interceptors: list[aio.StreamUnaryClientInterceptor] = []
@@ -77,16 +77,16 @@ class Channel(aio.Channel):
         await self.close()
 
     async def close(self, grace: float | None = None) -> None:
-        """Closes the channel; from now on calls raise UsageError.
+        """Closes the channel; from now on calls raise UsageError. Does nothing in a forked child.
 
         Args:
-            grace: Seconds to wait for calls that run. Those that still run then are cancelled. Default None: at once.
+            grace: Seconds to wait for calls under way, which are cancelled afterwards; default None, no wait.
 
         Raises:
             ValueError: `grace` is negative; the channel stays open.
         """
         state = self._state
-        # In a forked child the channel is the parent's.
+        # A forked child has its parent's channel.
         if state.is_closed or _core.is_forked():
             return
         if grace is not None and grace < 0:
@@ -99,6 +99,7 @@ class Channel(aio.Channel):
             state.close()
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Returns the state of the connection; begins to connect an idle channel if `try_to_connect`, default False."""
         if self._state.is_closed:
             return _SHUTDOWN
         state = CONNECTIVITY[self._core.state()]
@@ -107,7 +108,7 @@ class Channel(aio.Channel):
         return state
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Returns when the state is another than the given one, SHUTDOWN included.
+        """Waits until the state is another than `last_observed_state`; SHUTDOWN counts as one.
 
         Raises:
             UsageError: The channel was closed before.
@@ -115,7 +116,7 @@ class Channel(aio.Channel):
         if self._state.is_closed:
             raise aio.UsageError(CLOSED)
         last = last_observed_state.value[0]
-        # One for all who wait for the same: whoever asks again and again must not pile up.
+        # All waiters for one state share a watch, so that repeated and cancelled waits leave one behind, not many.
         change = self._changes.get(last)
         if change is None or change.done():
             change = self._changes[last] = asyncio.get_running_loop().create_future()
@@ -123,7 +124,7 @@ class Channel(aio.Channel):
         await asyncio.shield(change)
 
     async def channel_ready(self) -> None:
-        """Connects, and returns when the state is READY, whatever fails before.
+        """Connects, and waits until the state is READY; failed attempts are repeated without end.
 
         Raises:
             UsageError: The channel is closed.
@@ -132,7 +133,7 @@ class Channel(aio.Channel):
             await self.wait_for_state_change(state)
 
     def stats(self) -> dict[str, int]:
-        """Counts of calls, messages, streams, connections and bytes since the channel was made."""
+        """Returns the counts of calls, messages, streams, connections and bytes since the channel was made."""
         return self._core.stats()
 
     def unary_unary(
@@ -142,6 +143,7 @@ class Channel(aio.Channel):
         response_deserializer: _Deserializer = None,
         _registered_method: bool | None = False,
     ) -> aio.UnaryUnaryMultiCallable[Any, Any]:
+        """Returns a callable for a method with one request and one response."""
         interceptors = self._unary_unary_interceptors
         return UnaryUnaryMultiCallable(self._state, method, request_serializer, response_deserializer, interceptors)
 
@@ -152,6 +154,7 @@ class Channel(aio.Channel):
         response_deserializer: _Deserializer = None,
         _registered_method: bool | None = False,
     ) -> aio.UnaryStreamMultiCallable[Any, Any]:
+        """Returns a callable for a method with one request and a stream of responses."""
         interceptors = self._unary_stream_interceptors
         return UnaryStreamMultiCallable(self._state, method, request_serializer, response_deserializer, interceptors)
 
@@ -162,6 +165,7 @@ class Channel(aio.Channel):
         response_deserializer: _Deserializer = None,
         _registered_method: bool | None = False,
     ) -> aio.StreamUnaryMultiCallable[Any, Any]:
+        """Returns a callable for a method with a stream of requests and one response."""
         interceptors = self._stream_unary_interceptors
         return StreamUnaryMultiCallable(self._state, method, request_serializer, response_deserializer, interceptors)
 
@@ -172,6 +176,7 @@ class Channel(aio.Channel):
         response_deserializer: _Deserializer = None,
         _registered_method: bool | None = False,
     ) -> aio.StreamStreamMultiCallable[Any, Any]:
+        """Returns a callable for a method with a stream of requests and a stream of responses."""
         interceptors = self._stream_stream_interceptors
         return StreamStreamMultiCallable(self._state, method, request_serializer, response_deserializer, interceptors)
 

@@ -1,7 +1,7 @@
-"""What calls of all four kinds share: start, status, cancellation, done callbacks, metadata.
+"""The base of the calls of all four kinds: start, status, cancellation, done callbacks, metadata.
 
-A call has ended for its user when `_code` is set, which `_settle` does. That is later than its end in the core: by a
-turn of the loop, and for responses that stream, by the reading of what came before an end with OK.
+A call has ended for its user once `_settle` has set `_code`. The core's call ends earlier: by a turn of the loop, and
+in a stream of responses that ends with OK, by the time that the user takes to read the last messages.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 
 def deadline_of(timeout: float) -> float | None:
-    """The monotonic time in `timeout` seconds; None for infinity.
+    """Returns the monotonic time in `timeout` seconds; None for infinity.
 
     Raises:
         TypeError: `timeout` is not a number.
@@ -44,12 +44,12 @@ def deadline_of(timeout: float) -> float | None:
 
 
 def time_left(deadline: float | None) -> float | None:
-    """Seconds until a monotonic time, at least 0; None if there is no deadline."""
+    """Returns the seconds until a monotonic time, at least 0; None if there is no deadline."""
     return None if deadline is None else max(0.0, deadline - monotonic())
 
 
 def run_callback(callback: Callable[[Any], object], call: object) -> None:
-    """Runs a done callback; its exception is logged, so that the callbacks after it run as well."""
+    """Runs a done callback; logs its exception, so that the callbacks after it run as well."""
     try:
         callback(call)
     except Exception:
@@ -64,29 +64,29 @@ class _LiveCalls(Protocol):
 class BaseCall(ABC):
     """The members of `grpc.aio.Call`, on a call of the core.
 
-    What few calls need is an attribute of the class until then: setting it would cost every call.
+    Attributes that few calls need have their defaults on the class: setting them would cost every call.
     """
 
     _unary_request: bool
     _unary_response: bool
     _receiver: Callable[[], object]
-    """What the core calls at each event that was asked for, and at the end."""
+    """The core calls it at each event that was asked for, and at the end."""
     _core: CoreCall
     _live: _LiveCalls
     _code: grpc.StatusCode | None = None
     _deadline: float | None = None
     _cancelled_here = False
     _failure: Exception | None = None
-    """Raised in place of the status to whoever awaits."""
+    """The exception to raise in place of one with the status."""
     _cause: Exception | None = None
-    """What the status is due to."""
+    """The exception because of which the call has its status."""
     _future: asyncio.Future[None] | None = None
-    """Waits for a response; to cancel it is to cancel the call."""
+    """Resolved when a response or the end arrives; its cancellation cancels the call."""
     _waiters: list[asyncio.Future[None]] | None = None
-    """Wait for anything to happen; to cancel them leaves the call alone."""
+    """Resolved at each event; their cancellation leaves the call alone."""
     _callbacks: list[Callable[[Any], object]] | None = None
-    _pump: asyncio.Task[None] | None = None
-    """Sends what the request iterator gives."""
+    _request_task: asyncio.Task[None] | None = None
+    """Sends the requests of an iterator."""
 
     def __init__(
         self,
@@ -113,8 +113,8 @@ class BaseCall(ABC):
                 data = request if serializer is None else serializer(request)
                 if data.__class__ is not bytes:
                     self._check_bytes(data)
-            except Exception as error:  # noqa: BLE001 - a user's function; raised to whoever awaits
-                self._never_started(NOT_SERIALIZED, error)
+            except Exception as error:  # noqa: BLE001 - a user's function; raised when the call is awaited
+                self._fail_before_start(NOT_SERIALIZED, error)
                 return
         unary = self._unary_response
         try:
@@ -130,7 +130,7 @@ class BaseCall(ABC):
                 compression,
             )
         except (TypeError, ValueError) as error:
-            self._refused(error)
+            self._take_refusal(error)
             return
         self._live = live = channel.live_calls if unary else channel.live_streams
         live.add(self)
@@ -160,7 +160,7 @@ class BaseCall(ABC):
             self._callbacks.append(callback)
 
     async def initial_metadata(self) -> aio.Metadata:
-        await self._holding(HEADERS)
+        await self._wait_for(HEADERS)
         return aio.Metadata(*self._core.initial_metadata)
 
     async def trailing_metadata(self) -> aio.Metadata:
@@ -170,7 +170,7 @@ class BaseCall(ABC):
     async def code(self) -> grpc.StatusCode:
         while self._code is None:
             if self._core.code is None:
-                await self._waiter()
+                await self._new_waiter()
             else:
                 self._conclude()
         return self._code
@@ -185,10 +185,10 @@ class BaseCall(ABC):
 
     @abstractmethod
     def _receive(self) -> None:
-        """Looks what has happened in the core."""
+        """Takes over what has happened in the core's call."""
 
     def _conclude(self) -> None:
-        """Ends the call for its user, since it has ended in the core."""
+        """Ends the call for its user after the end of the core's call."""
         self._receive()
 
     def _check_bytes(self, data: object) -> None:
@@ -196,28 +196,28 @@ class BaseCall(ABC):
             origin = "the request, which has no serializer," if self._serializer is None else "the serialized request"
             raise TypeError(f"{origin} is {type(data).__name__}, expected bytes")
 
-    def _refused(self, error: TypeError | ValueError) -> None:
+    def _take_refusal(self, error: TypeError | ValueError) -> None:
         text = str(error)
         if isinstance(error, TypeError):
-            self._never_started(text, error)
+            self._fail_before_start(text, error)
         elif text.startswith("Illegal header"):
-            self._never_started(text, aio.InternalError(text))
+            self._fail_before_start(text, aio.InternalError(text))
         else:
-            # Metadata that are not pairs: the caller hears of that at once.
+            # Metadata that are not pairs are the caller's mistake, raised at once.
             raise error
 
-    def _never_started(self, details: str, failure: Exception) -> None:
+    def _fail_before_start(self, details: str, failure: Exception) -> None:
         self._core = EndedCall(INTERNAL, details)
         self._failure = failure
         self._code = CODES[INTERNAL]
 
     def _end(self, number: int, details: str, failure: Exception | None = None, cause: Exception | None = None) -> bool:
-        """Ends the call from this side, unless it has ended."""
+        """Ends the call from this side; returns False if it had ended before."""
         if self._code is not None:
             return False
         core = self._core
         if not core.cancel(number, details):
-            # It has ended in the core, and the news is on its way.
+            # The core's call has ended, and the notice is on its way.
             self._receive()
             if self._code is not None:
                 return False
@@ -240,11 +240,11 @@ class BaseCall(ABC):
             future.set_result(None)
         if self._waiters is not None:
             self._wake()
-        if self._pump is not None:
-            self._pump.cancel()
+        if self._request_task is not None:
+            self._request_task.cancel()
 
     def _error(self) -> BaseException:
-        """What to raise about a call that ended otherwise than with OK: a new exception each time."""
+        """Returns the exception for a call that has not ended with OK: a new one each time, unless it has a failure."""
         if self._cancelled_here:
             return asyncio.CancelledError()
         if self._failure is not None:
@@ -261,7 +261,7 @@ class BaseCall(ABC):
         if self._code is not None and self._code is not _OK:
             raise self._error()
 
-    def _waiter(self) -> asyncio.Future[None]:
+    def _new_waiter(self) -> asyncio.Future[None]:
         waiter = self._channel.create_future()
         if self._waiters is None:
             self._waiters = [waiter]
@@ -275,7 +275,7 @@ class BaseCall(ABC):
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def _holding(self, event: int) -> None:
-        """Waits until the event holds or the call has ended."""
+    async def _wait_for(self, event: int) -> None:
+        """Waits until the event of the core holds or the call has ended."""
         while self._code is None and not self._core.holds(event):
-            await self._waiter()
+            await self._new_waiter()

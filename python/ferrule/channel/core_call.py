@@ -31,7 +31,7 @@ class EndedCall:
 
     @classmethod
     def copy_of(cls, core: CoreCall) -> Self:
-        """The end of `core` without its connection and messages; a call under way counts as cancelled."""
+        """Returns the end of `core`, without its connection and messages; a call under way counts as cancelled."""
         ended = cls(CANCELLED if core.code is None else core.code, core.details, list(core.initial_metadata))
         ended.trailing_metadata = list(core.trailing_metadata)
         ended.debug_error_string = core.debug_error_string

@@ -1,7 +1,7 @@
-"""What protects a channel and its calls: certificates for the core, metadata from call credentials.
+"""Credentials of channels and calls, as certificates for the core and as metadata.
 
-gRPC's own credential objects have no public way to see what they hold. Their private attributes are read as a
-convenience; `ferrule.TLSConfig` and ordinary metadata do not depend on them.
+gRPC's credential objects have no public way to read them, so their private attributes are read. `ferrule.TLSConfig` and
+metadata passed with the call do not depend on private attributes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Metadata = list[tuple[str, str | bytes]]
 
 _USE_TLS_CONFIG = "Pass a ferrule.TLSConfig(ca=..., certificate=..., key=..., server_name=...)."
 
-# Kinds that protect nothing themselves: their connections stay on the machine, or are meant to be plaintext.
+# Credentials without encryption: their connections stay on the machine, or are meant to be plaintext.
 _WITHOUT_TLS = {"LocalChannelCredentials", "InsecureChannelCredentials"}
 _USE_INSECURE = "Use insecure_channel(), and pass what call credentials would add as metadata."
 
@@ -40,25 +40,26 @@ _logger = logging.getLogger(__name__)
 
 
 class CallMetadataError(Exception):
-    """Call credentials gave no metadata. The text is the detail with which the call ends, UNAVAILABLE."""
+    """Call credentials gave no metadata. Its text becomes the details of the call, which ends with UNAVAILABLE."""
 
 
 def tls_settings(
     credentials: TLSConfig | grpc.ChannelCredentials, options: Options | None = None
 ) -> tuple[Sealed, grpc.CallCredentials | None]:
-    """Certificates as the core takes them, and the call credentials that came with them.
+    """Translates channel credentials into the core's setting `tls` and call credentials.
 
     Args:
-        credentials: A `TLSConfig`, or what `grpc.ssl_channel_credentials` returned, alone or in
+        credentials: A `TLSConfig`, or the result of `grpc.ssl_channel_credentials`, alone or in
             `grpc.composite_channel_credentials`.
-        options: The channel's options: `grpc.ssl_target_name_override` is the name to check, before a `TLSConfig`'s.
+        options: The channel's options; default None. The name in `grpc.ssl_target_name_override` is expected in the
+            certificate, in place of a `TLSConfig`'s.
 
     Returns:
         The core's setting `tls`, and credentials for every call of the channel, or None.
 
     Raises:
         ValueError: The credentials are of another kind, or cannot be read.
-        TypeError: They are no credentials at all.
+        TypeError: The argument is no credentials at all.
     """
     override = name_override(options)
     if isinstance(credentials, TLSConfig):
@@ -103,23 +104,23 @@ def _joined(calls: list[Any]) -> grpc.CallCredentials | None:
 
 
 def service_url(authority: str, method: str) -> str:
-    """The service of a method as a plugin's context names it: `https://HOST:PORT/package.Service`.
+    """Returns the URL by which credentials plugins know a service: `https://HOST[:PORT]/package.Service`.
 
     Args:
-        authority: The channel's, such as `example.com:443`.
+        authority: The channel's authority, such as `example.com:443`; as in gRPC, port 443 is left out.
         method: `/package.Service/Method`.
     """
     return f"https://{authority.removesuffix(':443')}{method.rpartition('/')[0]}"
 
 
 async def call_metadata(credentials: grpc.CallCredentials, service_url: str, method: str) -> Metadata:
-    """The metadata that call credentials add to a call; composite ones in their order.
+    """Returns the metadata that call credentials add to a call, in the order of composite credentials.
 
-    Plugins may block, so they run on a thread of the loop's executor.
+    Plugins may block, so each runs on a thread of the loop's executor.
 
     Args:
         credentials: From `grpc.metadata_call_credentials`, `grpc.access_token_call_credentials` or composite.
-        service_url: See the function of that name.
+        service_url: The result of the function `service_url`.
         method: `/package.Service/Method`.
 
     Raises:
@@ -132,7 +133,7 @@ async def call_metadata(credentials: grpc.CallCredentials, service_url: str, met
             asked: concurrent.futures.Future[Metadata] = await asyncio.to_thread(_ask, plugin, service_url, method)
             found += [*await asyncio.wrap_future(asked)]
     except BaseException:
-        # Tokens of the plugins before, which the frames of an error must not hold.
+        # The frames of an error must not hold the tokens of earlier plugins.
         found.clear()
         raise
     return found
@@ -141,13 +142,15 @@ async def call_metadata(credentials: grpc.CallCredentials, service_url: str, met
 def blocking_call_metadata(
     credentials: grpc.CallCredentials, service_url: str, method: str, timeout: float | None = None
 ) -> Metadata:
-    """The same on the calling thread, which waits for plugins that answer later.
+    """Returns the metadata that call credentials add to a call, in the order of composite credentials.
+
+    Plugins run on the calling thread, which also waits for those that answer later.
 
     Args:
-        credentials: As for `call_metadata`.
-        service_url: As for `call_metadata`.
-        method: As for `call_metadata`.
-        timeout: Seconds to wait for the answer of each plugin; default None, without end.
+        credentials: From `grpc.metadata_call_credentials`, `grpc.access_token_call_credentials` or composite.
+        service_url: The result of the function `service_url`.
+        method: `/package.Service/Method`.
+        timeout: Seconds to wait for the answer of each plugin; default None, no limit.
 
     Raises:
         CallMetadataError: A plugin failed.
@@ -159,14 +162,14 @@ def blocking_call_metadata(
         for plugin in _plugins(credentials):
             found += _ask(plugin, service_url, method).result(timeout)
     except BaseException:
-        # As above.
+        # The frames of an error must not hold the tokens of earlier plugins.
         found.clear()
         raise
     return found
 
 
 def _plugins(credentials: grpc.CallCredentials) -> Iterator[Any]:
-    """The metadata plugins in credentials, in the order in which they were joined."""
+    """Yields the metadata plugins in credentials, in the order in which they were joined."""
     waiting = [getattr(credentials, "_credentials", None)]
     while waiting:
         inner: Any = waiting.pop(0)
@@ -174,7 +177,7 @@ def _plugins(credentials: grpc.CallCredentials) -> Iterator[Any]:
             waiting[:0] = inner._call_credentialses
             continue
         try:
-            # The outer one adapts the user's to C-core.
+            # The outer plugin adapts the user's plugin to C-core.
             yield inner._metadata_plugin._metadata_plugin
         except AttributeError:
             message = f"call credentials of kind {type(inner).__name__} cannot be used"
@@ -198,11 +201,11 @@ class _Context(grpc.AuthMetadataContext):
 
 
 class _Answer(grpc.AuthMetadataPluginCallback):
-    """What a plugin calls, once, from any thread."""
+    """The callback that a plugin calls once, from any thread."""
 
     def __init__(self) -> None:
         self.future: concurrent.futures.Future[Metadata] = concurrent.futures.Future()
-        # From here on nobody who waits can cancel it, which would break the plugin's thread.
+        # Makes the future impossible to cancel: a result for a cancelled one would raise in the plugin's thread.
         self.future.set_running_or_notify_cancel()
 
     def __call__(self, metadata: Any, error: Exception | None) -> None:
@@ -220,7 +223,7 @@ class _Answer(grpc.AuthMetadataPluginCallback):
         self._finish(CallMetadataError(f"Getting metadata from plugin failed with error: {error}"))
 
     def _finish(self, outcome: Metadata | CallMetadataError) -> None:
-        # The first answer counts.
+        # Of several answers the first counts.
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             if isinstance(outcome, CallMetadataError):
                 self.future.set_exception(outcome)

@@ -1,4 +1,4 @@
-"""Channel options that gRPC's client honours and this channel does not."""
+"""Channel options that gRPC's client honours and this channel ignores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WINDOW_BYTES = 4 * 1024 * 1024
 
 
 class Ignored(NamedTuple):
-    """Why an option has no effect here, and for which values that makes no difference."""
+    """The reason why an option has no effect here, and a test for values for which that makes no difference."""
 
     reason: str
     harmless: Callable[[Any], bool]
@@ -45,7 +45,7 @@ _PINGS = "pings follow the keepalive options alone"
 _SOCKETS = "sockets keep the system's settings"
 _WINDOWS = f"the flow-control window is {_WINDOW_BYTES} bytes"
 
-# By reason; each name with the values that ask for what happens anyway, or are gRPC's default and change nothing.
+# Options by the reason. Harmless are values that ask for the channel's own behaviour, and gRPC's defaults.
 _BY_REASON: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     _BUFFERS: {
         "grpc.experimental.tcp_max_read_chunk_size": _among(),

@@ -1,4 +1,7 @@
-"""Calls that an interceptor made up: a response, a failure, or responses in place of those of a call."""
+"""Calls made out of an interceptor's result: a response, responses in place of a call's, or an exception.
+
+grpcio's classes for these calls have the same names.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ __all__ = [
 
 
 class _CompletedCall:
-    """A call that ended with OK before anybody saw it. It has no metadata: nothing was received."""
+    """A call that has ended with OK, without metadata since nothing was received."""
 
     _done_writing_flag = True
 
@@ -76,15 +79,15 @@ class _Response(_CompletedCall):
 
 
 class UnaryUnaryCallResponse(_Response, aio.UnaryUnaryCall[Any, Any]):
-    """The response of an interceptor to one request."""
+    """A call with one request, and the interceptor's result as its response."""
 
 
 class StreamUnaryCallResponse(_Response, aio.StreamUnaryCall[Any, Any]):
-    """The response of an interceptor to a stream of requests."""
+    """A call with a stream of requests, and the interceptor's result as its response."""
 
 
 class FailureOutcome(_CompletedCall):
-    """An exception that came out of the interceptors: an AioRpcError is the call's status."""
+    """A failed call in place of an exception of the interceptors; an AioRpcError is the call's status."""
 
     def __init__(self, error: Exception) -> None:
         self.failure = error
@@ -136,7 +139,7 @@ def _status_of(error: Exception) -> aio.AioRpcError:
 
 
 class _ResponseIterator:
-    """Responses of an interceptor's own, on the call that it made last, if it made any."""
+    """An interceptor's iterator of responses, with the status of the last call that the interceptors made, if any."""
 
     def __init__(self, call: Any, responses: AsyncIterable[Any]) -> None:
         self._call = _CompletedCall() if call is None else call
@@ -192,11 +195,11 @@ class _ResponseIterator:
 
 
 class UnaryStreamCallResponseIterator(_ResponseIterator, aio.UnaryStreamCall[Any, Any]):
-    """An interceptor's responses to one request."""
+    """A call with one request, and the interceptor's iterator as its responses."""
 
 
 class StreamStreamCallResponseIterator(_ResponseIterator, aio.StreamStreamCall[Any, Any]):
-    """An interceptor's responses to a stream of requests."""
+    """A call with a stream of requests, and the interceptor's iterator as its responses."""
 
     async def write(self, request: Any) -> None:
         await self._call.write(request)

@@ -1,4 +1,4 @@
-"""Calls that go through interceptors, or wait for credentials, before they start."""
+"""Calls that go through interceptors, or wait for the metadata of credentials, before they start."""
 
 from __future__ import annotations
 
@@ -31,45 +31,45 @@ __all__ = [
     "InterceptedUnaryUnaryCall",
 ]
 
-# The metadata pair in which compression passes through interceptors: `ClientCallDetails` has no field for it.
+# The key under which compression passes through interceptors, as `ClientCallDetails` has no field for it; grpcio's key.
 _COMPRESSION_KEY = "grpc-internal-encoding-request"
 _COMPRESSION_NAMES = {0: "identity", 1: "deflate", 2: "gzip"}
 
 
 def _metadata(pairs: Pairs | None) -> aio.Metadata:
-    """The metadata for interceptors to see.
+    """Returns the metadata as interceptors see them.
 
     Raises:
         ValueError: An entry is no pair.
     """
     given = list(pairs or ())
     for pair in given:
-        # Text of two characters would pass for a pair of them: a mapping gives its keys.
+        # A mapping gives its keys, and a key of two characters would pass for a pair.
         if isinstance(pair, str | bytes) or len(pair) != 2:
             raise ValueError(f"metadata must be pairs of a key and a value, one entry is {pair!r}")
     return aio.Metadata(*given)
 
 
 class _Chain:
-    """The way through the interceptors: each gets the rest of it as its continuation."""
+    """A chain of interceptors, each of which gets the rest of the chain as its continuation."""
 
     def __init__(
         self,
         interceptors: list[Any],
         intercept: str,
         invoke: Callable[[Any, Any], Awaitable[Any]],
-        adopt: Callable[[Any, Any], Any],
+        as_call: Callable[[Any, Any], Any],
     ) -> None:
         self._steps = [getattr(interceptor, intercept) for interceptor in interceptors]
         self._invoke = invoke
-        self._adopt = adopt
+        self._as_call = as_call
         self._last_call: Any = None
 
     async def run(self, details: Any, request: Any) -> Any:
-        """The call that comes out, which may be one that has failed."""
+        """Returns the call that the outermost interceptor returned, or a `FailureOutcome` if one raised."""
         try:
             return await self._proceed(0, details, request)
-        except Exception as error:  # noqa: BLE001 - users' functions; raised to whoever awaits
+        except Exception as error:  # noqa: BLE001 - users' functions; raised when the call is awaited
             return FailureOutcome(error)
 
     async def _proceed(self, position: int, details: Any, request: Any) -> Any:
@@ -77,15 +77,15 @@ class _Chain:
             call = await self._invoke(details, request)
         else:
             result = await self._steps[position](partial(self._proceed, position + 1), details, request)
-            call = self._adopt(result, self._last_call)
+            call = self._as_call(result, self._last_call)
         self._last_call = call
         return call
 
 
 class _InterceptedCall(ABC):
-    """What the user holds: it waits for the interceptors, and passes everything on to the call that they return.
+    """The call of the user: waits for the interceptors, then forwards everything to the call that they returned.
 
-    Nothing holds it once they have returned, so that streams which are dropped are cancelled here as well.
+    The channel holds it only until the interceptors have returned, so that a stream that is dropped later is cancelled.
     """
 
     _intercept: ClassVar[str]
@@ -113,14 +113,14 @@ class _InterceptedCall(ABC):
         self._cancelled_here = False
         self._live = channel.live_calls
         self._live.add(self)
-        chain = _Chain(interceptors, self._intercept, invoke, self._adopt)
+        chain = _Chain(interceptors, self._intercept, invoke, self._as_call)
         self._task = channel.loop.create_task(chain.run(details, request))
         self._task.add_done_callback(self._intercepted)
 
     @staticmethod
     @abstractmethod
-    def _adopt(result: Any, last_call: Any) -> Any:
-        """What an interceptor returned, as a call of this kind."""
+    def _as_call(result: Any, last_call: Any) -> Any:
+        """Returns an interceptor's result as a call of this kind."""
 
     def cancel(self) -> bool:
         if self._task.done():
@@ -179,20 +179,20 @@ class _InterceptedCall(ABC):
         await call.wait_for_connection()
 
     def _was_cancelled(self) -> bool:
-        """Whether this was cancelled before there was a call to cancel."""
+        """Returns whether the user or the loop cancelled this call before the interceptors returned one."""
         return self._cancelled_here or self._task.cancelled()
 
     async def _outcome(self) -> Any:
-        """The call that the interceptors return, None if this was cancelled before; the waiter cancels nothing."""
+        """Waits for the interceptors' call; None if this call was cancelled first. A cancelled wait cancels nothing."""
         if not self._was_cancelled() and not self._task.done():
             await asyncio.wait((self._task,))
         return None if self._was_cancelled() else self._task.result()
 
     async def _call(self) -> Any:
-        """The call that the interceptors return; to cancel the waiter is to cancel them.
+        """Waits for the interceptors' call. A cancelled wait cancels the interceptors.
 
         Raises:
-            CancelledError: This was cancelled before there was a call.
+            CancelledError: This call was cancelled before the interceptors returned one.
         """
         call = await self._task
         if self._cancelled_here:
@@ -204,7 +204,7 @@ class _InterceptedCall(ABC):
         if task.cancelled():
             self._run_callbacks()
         elif self._cancelled_here:
-            # An interceptor did not let itself be stopped.
+            # An interceptor swallowed the cancellation.
             task.result().cancel()
         elif self._callbacks:
             task.result().add_done_callback(lambda _call: self._run_callbacks())
@@ -240,80 +240,88 @@ class _StreamRequest(_InterceptedCall):
     def __init__(
         self, channel: ChannelState, method: bytes, interceptors: list[Any], invoke: Any, requests: Any, *args: Any
     ) -> None:
-        self._written: RequestQueue | None = None
+        self._request_queue: RequestQueue | None = None
         if requests is None:
-            self._written = requests = RequestQueue()
+            self._request_queue = requests = RequestQueue()
         super().__init__(channel, method, interceptors, invoke, requests, *args)
 
     def _intercepted(self, task: asyncio.Task[Any]) -> None:
         super()._intercepted(task)
-        if self._written is None:
+        if self._request_queue is None:
             return
         if self._was_cancelled():
-            self._written.close()
+            self._request_queue.close()
         elif isinstance(call := task.result(), FailureOutcome):
-            self._written.fail(call.failure)
+            self._request_queue.fail(call.failure)
         else:
-            self._written.open()
-            call.add_done_callback(self._written.close)
+            self._request_queue.open()
+            call.add_done_callback(self._request_queue.close)
 
     async def write(self, request: Any) -> None:
-        if self._written is None:
+        if self._request_queue is None:
             raise aio.UsageError(MIXED_STYLES)
         if self._was_cancelled():
             raise asyncio.InvalidStateError(ALREADY_FINISHED)
         try:
-            await self._written.put(request)
+            await self._request_queue.put(request)
         except asyncio.CancelledError:
             self.cancel()
             raise
         except aio.AioRpcError:
-            # The end of a call like any other, of which its status tells.
+            # The call has failed, and the reason is in its status.
             raise asyncio.InvalidStateError(ALREADY_FINISHED) from None
 
     async def done_writing(self) -> None:
-        if self._written is None:
+        if self._request_queue is None:
             raise aio.UsageError(MIXED_STYLES)
         try:
-            await self._written.finish()
+            await self._request_queue.finish()
         except asyncio.CancelledError:
             self.cancel()
             raise
 
     @property
     def _done_writing_flag(self) -> bool:
-        return self._written is None or self._written.finished
+        return self._request_queue is None or self._request_queue.finished
 
 
 class InterceptedUnaryUnaryCall(_UnaryResponse, aio.UnaryUnaryCall[Any, Any]):
+    """An intercepted call with one request and one response."""
+
     _intercept = "intercept_unary_unary"
 
     @staticmethod
-    def _adopt(result: Any, _last_call: Any) -> Any:
+    def _as_call(result: Any, _last_call: Any) -> Any:
         return result if isinstance(result, aio.UnaryUnaryCall) else UnaryUnaryCallResponse(result)
 
 
 class InterceptedUnaryStreamCall(_StreamResponse, aio.UnaryStreamCall[Any, Any]):
+    """An intercepted call with one request and a stream of responses."""
+
     _intercept = "intercept_unary_stream"
 
     @staticmethod
-    def _adopt(result: Any, last_call: Any) -> Any:
+    def _as_call(result: Any, last_call: Any) -> Any:
         return result if isinstance(result, aio.UnaryStreamCall) else UnaryStreamCallResponseIterator(last_call, result)
 
 
 class InterceptedStreamUnaryCall(_StreamRequest, _UnaryResponse, aio.StreamUnaryCall[Any, Any]):
+    """An intercepted call with a stream of requests and one response."""
+
     _intercept = "intercept_stream_unary"
 
     @staticmethod
-    def _adopt(result: Any, _last_call: Any) -> Any:
+    def _as_call(result: Any, _last_call: Any) -> Any:
         return result if isinstance(result, aio.StreamUnaryCall) else StreamUnaryCallResponse(result)
 
 
 class InterceptedStreamStreamCall(_StreamRequest, _StreamResponse, aio.StreamStreamCall[Any, Any]):
+    """An intercepted call with a stream of requests and a stream of responses."""
+
     _intercept = "intercept_stream_stream"
 
     @staticmethod
-    def _adopt(result: Any, last_call: Any) -> Any:
+    def _as_call(result: Any, last_call: Any) -> Any:
         return (
             result if isinstance(result, aio.StreamStreamCall) else StreamStreamCallResponseIterator(last_call, result)
         )

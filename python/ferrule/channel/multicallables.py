@@ -1,4 +1,4 @@
-"""What stubs call: one object per method, of the four kinds."""
+"""The callables of stubs: one object per method, in four kinds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     StreamUnaryBase = aio.StreamUnaryMultiCallable[Any, Any]
     StreamStreamBase = aio.StreamStreamMultiCallable[Any, Any]
 else:
-    # Generic for type checkers; most releases of grpcio let nobody subscript them.
+    # Generic for type checkers alone: most releases of grpcio refuse subscripts of these classes.
     StreamUnaryBase = aio.StreamUnaryMultiCallable
     StreamStreamBase = aio.StreamStreamMultiCallable
 
@@ -40,7 +40,7 @@ __all__ = [
 
 
 class _MultiCallable:
-    """A method of the server, with all that its calls have in common."""
+    """A method of the server, with everything that its calls have in common."""
 
     _call_kind: ClassVar[type[BaseCall]]
 
@@ -62,7 +62,11 @@ class _MultiCallable:
     def _chain(
         self, credentials: grpc.CallCredentials | None
     ) -> tuple[ChannelState, bytes, list[Any], Callable[..., Any]]:
-        """What a call needs that does not start at once, because of interceptors or credentials."""
+        """Returns the first arguments of an intercepted call; calls with credentials are such calls too.
+
+        Raises:
+            UsageError: The channel is closed, or has no TLS for the credentials.
+        """
         channel = self._channel
         if channel.open_on is not asyncio.get_running_loop():
             channel.attach()
@@ -71,7 +75,7 @@ class _MultiCallable:
         return channel, self._method, list(self._interceptors), self._invoke
 
     async def _invoke(self, details: Any, request: Any) -> BaseCall:
-        """Starts a call as the interceptors left it."""
+        """Starts a call with the details and the request that the last interceptor passed on."""
         metadata, timeout = details.metadata, details.timeout
         if self._has_credentials or details.credentials is not None:
             metadata, timeout = await self._authorized(details)
@@ -88,7 +92,12 @@ class _MultiCallable:
         )
 
     async def _authorized(self, details: Any) -> tuple[Pairs, float | None]:
-        """The metadata together with that of the credentials, and the seconds that are left then."""
+        """Returns the metadata with that of the credentials added, and the seconds left of the call's time.
+
+        Raises:
+            UsageError: The channel has no TLS.
+            AioRpcError: The credentials gave no metadata (UNAVAILABLE), or not in time (DEADLINE_EXCEEDED).
+        """
         if not self._channel.secure:
             raise aio.UsageError(_INSECURE)
         method = details.method.decode() if isinstance(details.method, bytes) else details.method
@@ -115,6 +124,8 @@ def _failed(code: grpc.StatusCode, details: str) -> aio.AioRpcError:
 
 
 class UnaryUnaryMultiCallable(_MultiCallable, aio.UnaryUnaryMultiCallable[Any, Any]):
+    """A method with one request and one response."""
+
     _call_kind = UnaryUnaryCall
 
     def __call__(
@@ -145,6 +156,8 @@ class UnaryUnaryMultiCallable(_MultiCallable, aio.UnaryUnaryMultiCallable[Any, A
 
 
 class UnaryStreamMultiCallable(_MultiCallable, aio.UnaryStreamMultiCallable[Any, Any]):
+    """A method with one request and a stream of responses."""
+
     _call_kind = UnaryStreamCall
 
     def __call__(
@@ -175,6 +188,8 @@ class UnaryStreamMultiCallable(_MultiCallable, aio.UnaryStreamMultiCallable[Any,
 
 
 class StreamUnaryMultiCallable(_MultiCallable, StreamUnaryBase):
+    """A method with a stream of requests and one response."""
+
     _call_kind = StreamUnaryCall
 
     def __call__(
@@ -204,6 +219,8 @@ class StreamUnaryMultiCallable(_MultiCallable, StreamUnaryBase):
 
 
 class StreamStreamMultiCallable(_MultiCallable, StreamStreamBase):
+    """A method with a stream of requests and a stream of responses."""
+
     _call_kind = StreamStreamCall
 
     def __call__(

@@ -1,4 +1,4 @@
-"""Channel options under gRPC's names, translated into the settings of the core's channel."""
+"""Translation of channel options under gRPC's names into the settings of the core's channel."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ Options = Iterable[tuple[str, Any]]
 """Pairs of name and value."""
 
 _MAX_INT32 = 2**31 - 1
-# gRPC's word for "never", for spans of time in milliseconds.
+# The number of milliseconds that means "never" to gRPC.
 _NEVER_MS = _MAX_INT32
-# A pause of zero would have the core dial without end.
+# Without a pause between attempts to connect, the core would dial without end.
 _MIN_BACKOFF_MS = 10
 _ALGORITHMS = (0, 1, 2)
 _IDENTITY = 0
 
 
 def channel_settings(options: Options | None, compression: grpc.Compression | int | None) -> dict[str, Any]:
-    """The settings of a core channel.
+    """Translates channel options into the settings of a core channel.
 
-    Two things are warned of, once per process and option: a value of the wrong type, in whose place the default is
-    taken, and an option that gRPC honours and this channel does not, unless it asks for what happens anyway. Names that
+    A `UserWarning`, once per process and option, tells of a value of the wrong type, in place of which the default is
+    taken, and of an option that gRPC honours and this channel ignores, unless its value makes no difference. Names that
     gRPC does not know are accepted silently. Of several values for one name the last counts.
 
     Args:
-        options: Pairs of name and value, as gRPC has them; None for none.
-        compression: Compression of requests, which wins over the option; None leaves it to the options.
+        options: Pairs of gRPC's name and a value; None for no options.
+        compression: Compression of requests, in place of the option's; None for the option's.
 
     Returns:
-        Every setting of the core's channel, by name. Times are in seconds, sizes in bytes.
+        Each setting of the core's channel by its name. Times are in seconds, sizes in bytes.
 
     Raises:
         ValueError: An option is not a pair, or the compression is no `grpc.Compression`.
@@ -54,7 +54,7 @@ def channel_settings(options: Options | None, compression: grpc.Compression | in
     settings = {setting: given.read(option) for setting, option in _SETTINGS.items()}
     soft = given.read(_SOFT_METADATA_LIMIT)
     if soft is not None and "grpc.absolute_max_metadata_size" not in given.values:
-        # gRPC derives the limit that it enforces from the one that it aims at.
+        # gRPC derives its hard limit from the soft one.
         settings["max_metadata_bytes"] = max(settings["max_metadata_bytes"], min(soft * 5 // 4, _MAX_INT32))
     settings["initial_backoff"] = min(settings["initial_backoff"], settings["max_backoff"])
     settings["authority"] = settings["authority"] or given.read(_NAME_OVERRIDE)
@@ -65,13 +65,13 @@ def channel_settings(options: Options | None, compression: grpc.Compression | in
     for name, complaint in (given.complaints | given.ignored()).items():
         if name not in _warned:
             _warned.add(name)
-            # The line that made the channel: past this function and the factory.
+            # The warning names the line that made the channel: past this function and the factory.
             warnings.warn(complaint, UserWarning, stacklevel=3)
     return settings
 
 
 def name_override(options: Options | None) -> str | None:
-    """The name that the server's certificate must carry in place of the target's; None if the options give none."""
+    """Returns the name to expect in the server's certificate in place of the target's; None without such an option."""
     name: str | None = _Given(options).read(_NAME_OVERRIDE)
     return name
 
@@ -85,12 +85,12 @@ class _Option(NamedTuple):
     name: str
     expected: str
     convert: Callable[[Any], Any]
-    """Raises ValueError for what does not fit."""
+    """Raises ValueError for a value that does not fit."""
     default: Any
 
 
 class _Given:
-    """The options that somebody gave, with what there is to say about them."""
+    """The options of a user, and the complaints about them."""
 
     def __init__(self, options: Options | None) -> None:
         self.values: dict[str, Any] = {}
@@ -121,7 +121,7 @@ class _Given:
 
 
 def _checked(pair: Any) -> tuple[str, Any]:
-    """One option, with the refusals of gRPC."""
+    """Returns the name and value of one option, and refuses the options that gRPC refuses."""
     if isinstance(pair, str | bytes):
         raise ValueError(f"channel option {rules.shown(pair)} is text, expected a pair of name and value")
     try:
@@ -132,7 +132,7 @@ def _checked(pair: Any) -> tuple[str, Any]:
     if not isinstance(name, str | bytes):
         message = f"channel option {rules.shown(name)} has a name of type {type(name).__name__}"
         raise TypeError(f"{message}, expected str")
-    # Numbers, and the wrapped pointers that only C-core can use.
+    # Numbers have `__int__`, and so have wrapped pointers, which C-core alone can use.
     if not isinstance(value, str | bytes) and not hasattr(value, "__int__"):
         message = f"channel option {name!r} is {rules.shown(value)} ({type(value).__name__})"
         raise TypeError(f"{message}, expected int, str or bytes")
@@ -153,7 +153,7 @@ def _text(value: Any) -> str:
     if not isinstance(value, str | bytes):
         raise ValueError
     text = value if isinstance(value, str) else value.decode()
-    # It becomes a header, in which anything else is illegal.
+    # The text becomes a header, in which other characters are illegal.
     if not text.isascii() or not text.isprintable():
         raise ValueError
     return text
@@ -176,7 +176,7 @@ def _span(value: Any) -> float:
 
 
 def _span_or_never(value: Any) -> float | None:
-    # 0 and -1 are what people write who want none.
+    # 0 and -1 are common spellings of "never".
     return _span(value) if 0 < _whole(value) < _NEVER_MS else None
 
 
@@ -222,7 +222,7 @@ _SETTINGS: Mapping[str, _Option] = {
     "keepalive_without_calls": _Option("grpc.keepalive_permit_without_calls", "1 or 0", _flag, False),
     "initial_backoff": _Option("grpc.initial_reconnect_backoff_ms", *_PAUSE, 1.0),
     "max_backoff": _Option("grpc.max_reconnect_backoff_ms", *_PAUSE, 120.0),
-    # The least time that gRPC gives an attempt to connect, whatever its name says.
+    # Despite its name, the option is the least time that gRPC gives an attempt to connect.
     "connect_timeout": _Option("grpc.min_reconnect_backoff_ms", *_PAUSE, 20.0),
     "idle_timeout": _Option("grpc.client_idle_timeout_ms", *_NEVER, 1800.0),
 }

@@ -1,4 +1,4 @@
-"""What `write()` gives to interceptors: requests as an asynchronous iterator."""
+"""The requests of `write()` as an asynchronous iterator, which is the form that interceptors take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["RequestQueue"]
 
 
 class RequestQueue:
-    """Takes one request at a time from a writer, and gives it to the iterating side."""
+    """A queue of one request between a writer and an interceptor that iterates."""
 
     def __init__(self) -> None:
         self.finished = False
@@ -22,11 +22,11 @@ class RequestQueue:
         self._waiters: list[asyncio.Future[None]] = []
 
     async def put(self, request: Any) -> None:
-        """Waits until the request before was taken, and leaves this one.
+        """Queues a request, once the request before it has been taken.
 
         Raises:
-            InvalidStateError: The requests, or the call, have ended.
-            Exception: What the interceptors raised.
+            InvalidStateError: The stream of requests, or the call, has ended.
+            Exception: The exception of the interceptors.
         """
         await self._start()
         while True:
@@ -42,10 +42,10 @@ class RequestQueue:
         self._notify()
 
     async def finish(self) -> None:
-        """No more requests follow.
+        """Ends the stream of requests.
 
         Raises:
-            Exception: What the interceptors raised.
+            Exception: The exception of the interceptors.
         """
         self.finished = True
         self._notify()
@@ -53,18 +53,18 @@ class RequestQueue:
         self._raise_failure()
 
     def open(self) -> None:
-        """The interceptors are through, or ask for a request: writers need not wait for what becomes of the call."""
+        """Lets writers go on; called when the interceptors have returned, or ask for a request."""
         if not self._opened:
             self._opened = True
             self._notify()
 
     def close(self, _call: object = None) -> None:
-        """The call has ended."""
+        """Refuses further requests; called when the call has ended."""
         self._closed = True
         self._notify()
 
     def fail(self, failure: Exception) -> None:
-        """The interceptors raised this."""
+        """Has writers raise `failure`, the exception of the interceptors."""
         self._failure = failure
         self.close()
 
@@ -87,7 +87,7 @@ class RequestQueue:
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            # Without the traceback of the last time, which would grow with each.
+            # Without its old traceback, to which each raise would add.
             raise self._failure.with_traceback(None)
 
     async def _change(self) -> None:

@@ -19,7 +19,7 @@ from ferrule.channel.unary_response import UnaryResponse
 
 __all__ = ["RequestStream", "StreamStreamCall", "StreamUnaryCall"]
 
-# An iterator's requests are sent in batches: waiting for the transport after each one would cost a turn of the loop.
+# An iterator's requests are sent in batches: a wait for the transport after each of them would cost a turn of the loop.
 _BATCH_REQUESTS = 32
 _BATCH_BYTES = 64 * 1024
 
@@ -27,35 +27,35 @@ _logger = logging.getLogger(__name__)
 
 
 class RequestStream(BaseCall):
-    """The requests: written by the user, or taken from an iterator by a task."""
+    """A call with a stream of requests, which the user writes or a task takes from an iterator."""
 
     _unary_request = False
     _done_writing_flag = False
     _accepted = False
-    """Has begun on a connection, seen by `write`."""
+    """Whether `write` has seen the call begin on a connection."""
     _batch_requests = _batch_bytes = 0
 
     def __init__(self, channel: ChannelState, method: str | bytes, requests: Any, *args: Any) -> None:
         self._takes_iterator = requests is not None
         super().__init__(channel, method, None, *args)
         if requests is not None and self._code is None:
-            self._pump = channel.loop.create_task(_pump(weakref.ref(self), requests))
+            self._request_task = channel.loop.create_task(_consume_request_iterator(weakref.ref(self), requests))
 
     async def write(self, request: Any) -> None:
         if self._takes_iterator:
             raise aio.UsageError(MIXED_STYLES)
         try:
             if not self._accepted and self._code is None:
-                await self._holding(ACCEPTED)
+                await self._wait_for(ACCEPTED)
                 self._raise_if_failed()
                 self._accepted = True
             self._send(request)
-            while (waiter := self._room()) is not None:
+            while (waiter := self._room_waiter()) is not None:
                 await waiter
         except asyncio.CancelledError:
             self.cancel()
             raise
-        # Any other end may be the answer to this very request.
+        # A call that has ended otherwise may have ended because of this very request.
         if self._cancelled_here:
             raise asyncio.CancelledError
 
@@ -65,22 +65,22 @@ class RequestStream(BaseCall):
         self._half_close()
 
     async def wait_for_connection(self) -> None:
-        await self._holding(ACCEPTED)
+        await self._wait_for(ACCEPTED)
         self._raise_if_failed()
 
     def _send(self, request: Any) -> int:
-        """Hands a request to the transport, which need not have taken it yet; the size of it.
+        """Queues a request for the transport and returns its size in bytes.
 
         Raises:
-            InvalidStateError: The call, or its requests, have ended.
-            AioRpcError: The call has failed, of which its user was not told yet.
-            Exception: The request cannot be serialized, with which the call ends.
+            InvalidStateError: The call, or its stream of requests, has ended.
+            AioRpcError: The call has failed, and its user does not know yet.
+            Exception: The request cannot be serialized, which ends the call.
         """
         core = self._core
         if self._code is not None:
             raise asyncio.InvalidStateError(ALREADY_FINISHED)
         if core.code is not None:
-            # The news is on its way: why it ended says more than that it did.
+            # The notice is on its way. The reason of a failure says more than that the call has ended.
             self._raise_if_failed()
             raise asyncio.InvalidStateError(ALREADY_FINISHED)
         if self._done_writing_flag:
@@ -95,8 +95,8 @@ class RequestStream(BaseCall):
         core.send(data)
         return len(data)
 
-    def _fills_batch(self, request: Any) -> bool:
-        """Sends a request of the iterator; whether the transport should take what was sent before the next one."""
+    def _send_in_batch(self, request: Any) -> bool:
+        """Queues a request of the iterator; returns whether the transport should take the batch before the next one."""
         self._batch_requests += 1
         self._batch_bytes += self._send(request)
         if self._batch_requests < _BATCH_REQUESTS and self._batch_bytes < _BATCH_BYTES:
@@ -104,9 +104,9 @@ class RequestStream(BaseCall):
         self._batch_requests = self._batch_bytes = 0
         return True
 
-    def _room(self) -> asyncio.Future[None] | None:
-        """What to wait for before asking again whether the transport has taken everything; None if it has."""
-        return None if self._core.holds(ROOM) else self._waiter()
+    def _room_waiter(self) -> asyncio.Future[None] | None:
+        """Returns a future to await before the next look for room; None if the transport has taken everything."""
+        return None if self._core.holds(ROOM) else self._new_waiter()
 
     def _half_close(self) -> None:
         if self._code is None and not self._done_writing_flag:
@@ -115,25 +115,25 @@ class RequestStream(BaseCall):
 
 
 class StreamUnaryCall(RequestStream, UnaryResponse, aio.StreamUnaryCall[Any, Any]):
-    """A stream of requests, one response."""
+    """A call with a stream of requests and one response."""
 
 
 class StreamStreamCall(RequestStream, StreamResponse, aio.StreamStreamCall[Any, Any]):
-    """A stream of requests, a stream of responses."""
+    """A call with a stream of requests and a stream of responses."""
 
 
-async def _pump(reference: weakref.ref[RequestStream], requests: Any) -> None:
-    """Sends what an iterator gives, and cancels the call if the iterator fails.
+async def _consume_request_iterator(reference: weakref.ref[RequestStream], requests: Any) -> None:
+    """Sends the requests of an iterator, and cancels the call if the iterator fails.
 
-    It has the call only while it does not wait: a call that its user dropped must go away.
+    The task holds the call weakly while it waits, since a call that its user has dropped must be collected.
     """
     try:
         if isinstance(requests, AsyncIterable):
             async for request in requests:
-                await _deliver(reference, request)
+                await _send_from_iterator(reference, request)
         else:
             for request in requests:
-                await _deliver(reference, request)
+                await _send_from_iterator(reference, request)
     except BaseException as error:
         call = reference()
         if call is not None and call.cancel():
@@ -146,13 +146,13 @@ async def _pump(reference: weakref.ref[RequestStream], requests: Any) -> None:
         call._half_close()
 
 
-async def _deliver(reference: weakref.ref[RequestStream], request: Any) -> None:
+async def _send_from_iterator(reference: weakref.ref[RequestStream], request: Any) -> None:
     call = reference()
-    if call is None or not call._fills_batch(request):
+    if call is None or not call._send_in_batch(request):
         return
-    # An iterator that never waits must not hold up the loop, even if the transport is fast.
+    # An iterator that never waits must not hold up the loop, even when the transport is fast.
     call, waiter = None, None
     await asyncio.sleep(0)
-    while (call := reference()) is not None and (waiter := call._room()) is not None:
+    while (call := reference()) is not None and (waiter := call._room_waiter()) is not None:
         call = None
         await waiter

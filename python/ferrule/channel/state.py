@@ -19,18 +19,18 @@ __all__ = ["ChannelState"]
 
 
 class ChannelState:
-    """What calls need of their channel, so that a channel shows none of it.
+    """The state of a channel that its calls read and change, kept apart so that the channel shows none of it.
 
-    Multicallables and calls hold the state instead of the channel. The connection is closed with the last holder.
+    Multicallables and calls hold the state, not the channel. The core's channel is closed with the last holder.
 
     Args:
         core: The channel of the core.
         secure: Whether calls may carry credentials.
-        authority: What call credentials are told about the server, such as `example.com:443`.
-        call_credentials: Credentials of every call; None for none.
+        authority: The server's name and port, as call credentials are told, such as `example.com:443`.
+        call_credentials: Credentials of every call, or None.
     """
 
-    # Calls read these attributes, each call several of them.
+    # Each call reads several of these attributes.
     __slots__ = (
         "_loop",
         "authority",
@@ -47,8 +47,9 @@ class ChannelState:
     )
 
     create_future: Callable[[], asyncio.Future[Any]]
-    """That of the loop; set by `attach`, as the mailbox is."""
+    """The loop's method; set by `attach`."""
     mailbox: _core.Mailbox
+    """The loop's mailbox; set by `attach`."""
 
     def __init__(
         self, core: _core.Channel, secure: bool, authority: str, call_credentials: grpc.CallCredentials | None
@@ -58,7 +59,7 @@ class ChannelState:
         self.authority = authority
         self.call_credentials = call_credentials
         self.live_calls: set[Any] = set()
-        # Streams are held by their user alone: a stream that is dropped is cancelled.
+        # The user alone holds a stream: a stream that is dropped is cancelled.
         self.live_streams: weakref.WeakSet[Any] = weakref.WeakSet()
         self.open_on: asyncio.AbstractEventLoop | None = None
         """The loop on which calls may start; None before the first one and from the beginning of `close`."""
@@ -72,7 +73,7 @@ class ChannelState:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop of the channel's calls, once there was a call."""
+        """The loop of the channel's calls; set when the first of them starts."""
         assert self._loop is not None
         return self._loop
 
@@ -95,12 +96,12 @@ class ChannelState:
         self.open_on = running
 
     def refuse_calls(self) -> None:
-        """Makes new calls raise UsageError, while those under way go on."""
+        """Makes new calls raise UsageError; calls under way go on."""
         self.is_closing = True
         self.open_on = None
 
     def live(self) -> list[Any]:
-        """The calls under way."""
+        """Returns the calls under way."""
         return [*self.live_calls, *self.live_streams]
 
     def close(self) -> None:

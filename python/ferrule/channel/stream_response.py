@@ -1,4 +1,4 @@
-"""Calls with a stream of responses: `UnaryStreamCall`, and the responses' side of `StreamStreamCall`."""
+"""Calls with a stream of responses: `UnaryStreamCall`, and the responses' half of `StreamStreamCall`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OK = grpc.StatusCode.OK
 
 
 class _WeakReceiver:
-    """Has a call look what has happened, if somebody still has the call."""
+    """Passes the core's events on to a call, without keeping the call alive."""
 
     __slots__ = ("_call",)
 
@@ -34,23 +34,22 @@ class _WeakReceiver:
 
 
 class StreamResponse(BaseCall):
-    """The responses: handed out one by one from the batches in which they arrive.
+    """A call with a stream of responses, which arrive in batches and are handed out one by one.
 
-    The call is its own iterator, so that nothing but its user holds it: one that is dropped is cancelled.
+    The call is its own iterator, so that the user alone holds it: a call that is dropped is cancelled.
     """
 
     _unary_response = False
-    _over = False
-    """Has ended in the core."""
+    _ended_in_core = False
     _iterated = False
     _read = False
     _reported = False
-    """The iterator has raised why the call ended, and is exhausted since."""
+    """Whether the iterator has raised the end of the call, and is exhausted since."""
 
     def __init__(self, *args: Any) -> None:
         self._messages: deque[bytes] = deque()
         self._unread: list[bytes] = []
-        """What was found after the end, before somebody reads it."""
+        """The core's last messages, taken after its end to see whether there are any."""
         super().__init__(*args)
 
     def __del__(self) -> None:
@@ -59,8 +58,8 @@ class StreamResponse(BaseCall):
             return
         self._cancelled_here = self._core.cancel(CANCELLED, COLLECTED)
         loop = self._channel.loop
-        if (self._callbacks is not None or self._pump is not None) and not loop.is_closed():
-            # The collector may run on any thread.
+        if (self._callbacks is not None or self._request_task is not None) and not loop.is_closed():
+            # Garbage is collected on any thread.
             loop.call_soon_threadsafe(self._conclude)
 
     @property
@@ -78,7 +77,7 @@ class StreamResponse(BaseCall):
             return self._pop()
         if not self._reported:
             try:
-                if await self._more():
+                if await self._wait_for_messages():
                     return self._pop()
             except BaseException:
                 self._reported = True
@@ -89,12 +88,12 @@ class StreamResponse(BaseCall):
         if self._iterated and self._code is None:
             raise aio.UsageError(MIXED_STYLES)
         self._read = True
-        if self._messages or await self._more():
+        if self._messages or await self._wait_for_messages():
             return self._pop()
         return aio.EOF
 
     async def wait_for_connection(self) -> None:
-        await self._holding(HEADERS)
+        await self._wait_for(HEADERS)
         self._raise_if_failed()
 
     def _pop(self) -> Any:
@@ -104,13 +103,13 @@ class StreamResponse(BaseCall):
             try:
                 message = self._deserializer(message)
             except Exception as error:  # noqa: BLE001 - a user's function; becomes the call's status
-                self._undecodable(error)
-        if self._over and not messages:
-            self._look_for_unread()
+                self._fail_deserializing(error)
+        if self._ended_in_core and not messages:
+            self._take_unread()
         return message
 
-    async def _more(self) -> bool:
-        """Waits until there are messages; False if the call ended with OK and there are none.
+    async def _wait_for_messages(self) -> bool:
+        """Waits for messages; returns False if the call ended with OK and there are none.
 
         Raises:
             UsageError: Another task waits already.
@@ -123,7 +122,7 @@ class StreamResponse(BaseCall):
                 await asyncio.sleep(0)
             while not self._messages:
                 if self._code is None and not self._core.holds(MESSAGE):
-                    await self._arrival()
+                    await self._wait_for_event()
                 elif batch := self._unread or self._core.take():
                     self._unread = []
                     self._messages.extend(batch)
@@ -138,7 +137,7 @@ class StreamResponse(BaseCall):
             raise
         return True
 
-    async def _arrival(self) -> None:
+    async def _wait_for_event(self) -> None:
         if self._future is not None:
             raise aio.UsageError("another task is reading from this RPC; reads must follow one another")
         self._future = self._channel.create_future()
@@ -152,8 +151,8 @@ class StreamResponse(BaseCall):
             return
         number = self._core.code
         if number is not None:
-            self._over = True
-            self._look_for_unread()
+            self._ended_in_core = True
+            self._take_unread()
             if number != OK and self._code is None:
                 self._settle(number)
             if self._code is not None:
@@ -164,8 +163,8 @@ class StreamResponse(BaseCall):
         if self._waiters is not None:
             self._wake()
 
-    def _look_for_unread(self) -> None:
-        """Without any, the end in the core is the user's as well."""
+    def _take_unread(self) -> None:
+        """Takes the core's last messages; if there are none, the call ends for its user as well."""
         if self._messages or self._unread:
             return
         self._unread = self._core.take()
@@ -185,14 +184,14 @@ class StreamResponse(BaseCall):
         return ended
 
     def _discard(self, number: int, details: str) -> None:
-        """Hands out nothing of what has arrived."""
+        """Drops buffered messages, and has the call end as given."""
         self._messages.clear()
         self._unread = []
         self._core = EndedCall(number, details, self._core.initial_metadata)
 
-    def _undecodable(self, error: Exception) -> None:
+    def _fail_deserializing(self, error: Exception) -> None:
         if not self._end(INTERNAL, NOT_DESERIALIZED, cause=error):
-            # Its end was known before all was read.
+            # The call's end was known before the last messages were read.
             self._discard(INTERNAL, NOT_DESERIALIZED)
             self._code = CODES[INTERNAL]
             self._cause = error
@@ -201,6 +200,6 @@ class StreamResponse(BaseCall):
 
 
 class UnaryStreamCall(StreamResponse, aio.UnaryStreamCall[Any, Any]):
-    """One request, a stream of responses."""
+    """A call with one request and a stream of responses."""
 
     _unary_request = True

@@ -1,4 +1,4 @@
-"""Calls with one response: `UnaryUnaryCall`, and the response's side of `StreamUnaryCall`."""
+"""Calls with one response: `UnaryUnaryCall`, and the response's half of `StreamUnaryCall`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OK = grpc.StatusCode.OK
 
 
 class UnaryResponse(BaseCall):
-    """The one response: awaited by any number of tasks, and kept."""
+    """A call with one response, which is kept and which any number of tasks may await."""
 
     _unary_response = True
     _response: Any
@@ -63,7 +63,7 @@ class UnaryResponse(BaseCall):
 
 
 class UnaryUnaryCall(UnaryResponse, aio.UnaryUnaryCall[Any, Any]):
-    """One request, one response."""
+    """A call with one request and one response."""
 
     _unary_request = True
 

@@ -1,4 +1,4 @@
-"""The blocking face of the native channel: `grpc.Channel` for scripts and threads.
+"""gRPC channels on the Rust core, under the interface of `grpc`: blocking, for scripts and threads.
 
 Example:
     >>> from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The start of calls: credentials, refusals, and the thread that hears of their end."""
+"""The start of blocking calls: credentials, refusals, and the thread that is told of their end."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _CLOSED = "Cannot invoke RPC on closed channel!"
 
 
 class CallFactory:
-    """Starts the calls of one channel. Stubs hold it, and with it the channel stays open.
+    """Starts the calls of one channel. Stubs hold the factory, and the core's channel is closed with the last holder.
 
     Args:
-        core: The channel.
-        secure: Whether it is encrypted, without which call credentials are refused.
-        call_credentials: For every call; None for none.
-        authority: The server's name and port, as call credentials are told.
+        core: The channel of the core.
+        secure: Whether calls may carry credentials.
+        call_credentials: Credentials of every call, or None.
+        authority: The server's name and port, as call credentials are told, such as `example.com:443`.
     """
 
     def __init__(
@@ -59,19 +59,19 @@ class CallFactory:
         wait_for_ready: bool | None,
         compression: grpc.Compression | None,
     ) -> CoreCall:
-        """Starts a call, or says how it ended before it began.
+        """Starts a call, or returns an `EndedCall` if it has failed before.
 
         Args:
-            worker: Calls the receiver at the end; None for a call that is only waited for.
-            receiver: None without a worker.
+            worker: Runs the receiver; None for a call whose end a thread waits for.
+            receiver: Called at the end of the call; None without a worker.
             method: `/package.Service/Method`.
-            request: None for a stream of them.
-            single_response: Whether there is exactly one.
-            timeout: As users give it, like all that follow.
-            metadata: See there.
-            credentials: See there.
-            wait_for_ready: See there.
-            compression: See there.
+            request: The message; None for a stream of requests.
+            single_response: Whether the method has exactly one response.
+            timeout: Seconds to the deadline; None for no deadline.
+            metadata: Pairs of key and value; None for no metadata.
+            credentials: Credentials of this call, after the channel's; None for none.
+            wait_for_ready: Whether the call outwaits failed attempts to connect; None for False.
+            compression: Compression of the requests; None for the channel's.
 
         Raises:
             ValueError: The channel is closed, or the metadata are no pairs.
@@ -106,10 +106,11 @@ class CallFactory:
             return refused
 
     def worker(self) -> Worker:
-        """The thread that hears of the end of calls; made with the first call that needs it.
+        """Returns the thread that is told of the end of calls; the first call that needs the thread starts it.
 
         Raises:
             ValueError: The channel is closed.
+            LaunchError: The system provides no thread.
         """
         if self._closed:
             raise ValueError(_CLOSED)
@@ -123,18 +124,18 @@ class CallFactory:
         return self._worker
 
     def close(self) -> None:
-        """Ends all calls, and refuses new ones from now on."""
+        """Cancels all calls, and refuses new ones from now on."""
         with self._lock:
             self._closed = True
         self._end("Channel closed!")
 
     @property
     def is_running(self) -> bool:
-        """Whether callbacks are still to come."""
+        """Whether the thread runs, so that callbacks may still come."""
         return self._worker is not None and self._worker.is_running
 
     def join(self, limit: float) -> None:
-        """Waits until callbacks have run, at most `limit` seconds."""
+        """Waits until the callbacks have run, at most `limit` seconds."""
         if self._worker is not None:
             self._worker.join(limit)
 
@@ -150,7 +151,10 @@ class CallFactory:
         metadata: Pairs | None,
         credentials: grpc.CallCredentials | None,
     ) -> list[tuple[Any, Any]] | EndedCall:
-        """The metadata with what the credentials add, the channel's before the call's."""
+        """Returns the metadata with that of the credentials added, the channel's before the call's.
+
+        Returns an `EndedCall` instead if the channel has no TLS, or if the credentials gave no metadata or not in time.
+        """
         if not self._secure:
             return EndedCall(UNAUTHENTICATED, "Call credentials need a secure channel, and this one is not.")
         path = method.decode() if isinstance(method, bytes) else method

@@ -1,4 +1,4 @@
-"""Calls of the blocking interface: each is a `grpc.Call`, a `grpc.Future` and the `grpc.RpcError` of its failure."""
+"""Blocking calls: each is a `grpc.Call`, a `grpc.Future`, and the `grpc.RpcError` of its own failure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Failure(grpc.RpcError, grpc.Call, grpc.Future):  # type: ignore[type-arg, 
 
 
 def grpcio_class(name: str) -> type[Failure]:
-    """The class of grpcio's blocking calls by which programs catch failures; `Failure` in a release without it.
+    """Returns the class by which programs catch failures of grpcio's calls; `Failure` in a release without it.
 
     The names are private, but grpcio's tracebacks show them. Subclasses use nothing of these classes but the name.
     """
@@ -63,16 +63,16 @@ else:
 
 
 class Metadatum(NamedTuple):
-    """One pair of metadata."""
+    """A pair of metadata, with grpcio's names for its fields."""
 
     key: str
     value: str | bytes
 
 
 class Receiver:
-    """What the core calls at the end of a call, and holds until then.
+    """Runs the callbacks of a call at its end, when the core calls it. The core holds it until then.
 
-    It holds the call weakly, so that one that nobody wants can be collected, unless callbacks wait for the end.
+    It holds the call weakly, so that a call without holders is collected, unless callbacks wait for its end.
     """
 
     __slots__ = ("_call", "held")
@@ -89,7 +89,7 @@ class Receiver:
 
 
 def deserialized(data: bytes, deserializer: Deserializer | None) -> Any:
-    """The message; None if it cannot be read."""
+    """Returns the message; None if the deserializer raised, which is logged, or returned None."""
     if deserializer is None:
         return data
     try:
@@ -100,12 +100,12 @@ def deserialized(data: bytes, deserializer: Deserializer | None) -> Any:
 
 
 class BaseCall(Failure):
-    """What calls with one response and calls with many share.
+    """The base of calls with one response and of calls with a stream of responses.
 
     Args:
         worker: Runs the callbacks; None for a call that has ended.
-        deserializer: For responses; None leaves them as they are.
-        timeout: Seconds from now to the deadline; None for none.
+        deserializer: Deserializes responses; None for responses in bytes.
+        timeout: Seconds from now to the deadline; None for no deadline.
     """
 
     def __init__(self, worker: Worker | None, deserializer: Deserializer | None, timeout: float | None) -> None:
@@ -114,20 +114,20 @@ class BaseCall(Failure):
         self._worker = worker
         self._deserializer = deserializer
         self._deadline = None if timeout is None else monotonic() + timeout
-        # Reentrant, since deserializers are the user's.
+        # Reentrant: a deserializer is the user's, and runs while the lock is held.
         self._lock = threading.RLock()
-        # None once they have run.
+        # None once the callbacks have run.
         self._callbacks: list[Callable[[], object]] | None = None if worker is None else []
         self._cancelled = False
 
     def attach(self, core: CoreCall) -> None:
-        """Says which call of the core this is; done once, at the start."""
+        """Connects this call with the core's; called once, at the start."""
         self._core = core
         if isinstance(core, EndedCall):
             self._callbacks = None
 
     def __del__(self) -> None:
-        # A call whose start raised has no core.
+        # A call whose start raised has no call of the core.
         core = getattr(self, "_core", None)
         if core is not None and core.cancel(CANCELLED, COLLECTED) and self._worker is not None:
             self._worker.wake()
@@ -187,7 +187,7 @@ class BaseCall(Failure):
 
     def cancel(self) -> bool:
         if self._core.cancel(CANCELLED, LOCALLY_CANCELLED):
-            # The core tells nobody of what it was told.
+            # The core does not announce an end that came from this side.
             assert self._worker is not None
             self._worker.post(self.run_callbacks)
         elif not self._has_unread():
@@ -209,7 +209,7 @@ class BaseCall(Failure):
             fn(self)
 
     def run_callbacks(self) -> None:
-        """Runs the callbacks, once; on the worker's thread."""
+        """Runs the callbacks, once, on the worker's thread."""
         with self._lock:
             callbacks, self._callbacks = self._callbacks, None
             self.receiver.held = None
@@ -222,7 +222,7 @@ class BaseCall(Failure):
     def result(self, timeout: float | None = None) -> Any:
         error = self.exception(timeout)
         if error is not None:
-            # Without the traceback of the last time, which would grow with each.
+            # Without its old traceback, to which each raise would add.
             raise error.with_traceback(None)
         return self._value()
 
@@ -245,7 +245,7 @@ class BaseCall(Failure):
             return raised.__traceback__
 
     def _settle(self, timeout: float | None) -> bool:
-        """Waits until all is known that a user can ask for; False after `timeout` seconds."""
+        """Waits for the status, and for a single response; returns False after `timeout` seconds."""
         return self._core.wait(END, timeout)
 
     def _has_unread(self) -> bool:
@@ -255,7 +255,7 @@ class BaseCall(Failure):
         return None
 
     def _replace(self, code: int, details: str) -> None:
-        """Has the call end otherwise than it did in the core."""
+        """Has the call end as given, whatever the end of the core's call."""
         self._core = EndedCall(code, details, list(self._core.initial_metadata))
 
 
@@ -268,7 +268,7 @@ class _UnaryResponse(BaseCall):
         core = self._core
         if not core.wait(END, timeout):
             return False
-        # The core gives the message once; whoever comes second waits until it is read.
+        # The core gives the message once; a second thread waits until the first has deserialized it.
         with self._lock:
             if self._response is _UNREAD and core.code == OK:
                 data = core.message()
@@ -282,14 +282,14 @@ class _UnaryResponse(BaseCall):
 
 
 class UnaryCall(_UnaryResponse, MultiThreadedRendezvous):
-    """A call with one response that was not waited for, or that was successful."""
+    """A call with one response: a future, or the call that `with_call` returns."""
 
-    # The name that it is caught by is that of an iterator.
+    # grpcio's class by which failures are caught is an iterator; a call with one response is none.
     __iter__ = __next__ = next = None
 
     @classmethod
     def finished(cls, core: CoreCall, response: Any) -> Self:
-        """A call whose response is known."""
+        """Returns a call whose response is known."""
         call = cls(None, None, None)
         call.attach(core)
         call._response = response
@@ -297,11 +297,11 @@ class UnaryCall(_UnaryResponse, MultiThreadedRendezvous):
 
 
 class FailedCall(_UnaryResponse, InactiveRpcError):  # noqa: N818 - caught by the names of its bases.
-    """What a blocking call raises, and what is left of any failed call in another process."""
+    """The failure that a blocking call raises, and the form in which any call is unpickled."""
 
     def __init__(self, core: CoreCall | str) -> None:
         super().__init__(None, None, None)
-        # Text is what those give who make an exception anew out of its class and its text.
+        # Programs make exceptions anew from class and text, for example to carry them to another thread.
         ended = EndedCall(INTERNAL, core) if isinstance(core, str) else EndedCall.copy_of(core)
-        # The core's call would keep the message and the connection.
+        # A copy, since the core's call would keep the message and the connection.
         self.attach(ended)

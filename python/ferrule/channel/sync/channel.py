@@ -1,4 +1,4 @@
-"""`grpc.Channel` on the core: for scripts and threads."""
+"""The channel for threads: `grpc.Channel` on the core's channel."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from ferrule.tls import TLSConfig
 
 __all__ = ["SyncChannel", "insecure_channel", "secure_channel"]
 
-# Seconds. Callbacks are the user's, and one may wait for the very thread that closes the channel.
+# Seconds. A callback is the user's, and may wait for the very thread that closes the channel.
 _JOIN_LIMIT = 1.0
 
 
 class SyncChannel(grpc.Channel):
     """A `grpc.Channel` whose calls block the calling thread without holding the interpreter's lock.
 
-    It works with stubs, `grpc.intercept_channel` and `grpc.channel_ready_future`. Any number of threads may use it at
-    once. Blocking calls with one request need no thread. There is one thread for the callbacks of futures and streams,
-    from the first such call to `close()`; one for subscribers to the channel's state, as long as there are any; and one
-    for each stream of requests, while it is read.
+    The functions `insecure_channel` and `secure_channel` make channels. Stubs, `grpc.intercept_channel` and
+    `grpc.channel_ready_future` work with them, and any number of threads may use one at once.
 
-    As in gRPC, a future or a stream that nobody holds any more is cancelled, unless it has callbacks. A call made
-    inside a servicer does not inherit that call's deadline: pass `timeout=context.time_remaining()`. Call credentials
-    are asked for metadata on the calling thread, before the call returns.
+    Blocking calls with one request need no further thread. One thread runs the callbacks of futures and streams, from
+    the first such call to `close()`; one tells subscribers of the channel's state, as long as there are any; one reads
+    each stream of requests.
 
-    Use `insecure_channel` and `secure_channel` to make one.
+    As in gRPC, a future or a stream without holders is cancelled, unless it has callbacks. A call made inside a
+    servicer does not inherit the deadline of the servicer's call: pass `timeout=context.time_remaining()`. Call
+    credentials are asked for metadata on the calling thread, before the call returns.
 
     Args:
         core: The channel of the core.
-        secure: Whether it is encrypted, without which call credentials are refused.
-        call_credentials: Credentials for every call; default None.
-        authority: Name and port of the server, for call credentials; default `localhost`.
+        secure: Whether calls may carry credentials.
+        call_credentials: Credentials of every call; default None.
+        authority: The server's name and port, as call credentials are told; default `localhost`.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SyncChannel(grpc.Channel):
         self.close()
 
     def __del__(self) -> None:
-        # Stubs hold what starts calls; nothing else needs the subscribers' thread.
+        # Stubs hold the call factory and need no subscribers.
         connectivity = getattr(self, "_connectivity", None)
         if connectivity is not None and not _core.is_forked():
             connectivity.abandon()
@@ -75,6 +75,7 @@ class SyncChannel(grpc.Channel):
         response_deserializer: Deserializer | None = None,
         _registered_method: bool | None = False,
     ) -> UnaryUnary:
+        """Returns a callable for a method with one request and one response."""
         return UnaryUnary(self._call_factory, method, request_serializer, response_deserializer)
 
     def unary_stream(
@@ -84,6 +85,7 @@ class SyncChannel(grpc.Channel):
         response_deserializer: Deserializer | None = None,
         _registered_method: bool | None = False,
     ) -> UnaryStream:
+        """Returns a callable for a method with one request and a stream of responses."""
         return UnaryStream(self._call_factory, method, request_serializer, response_deserializer)
 
     def stream_unary(
@@ -93,6 +95,7 @@ class SyncChannel(grpc.Channel):
         response_deserializer: Deserializer | None = None,
         _registered_method: bool | None = False,
     ) -> StreamUnary:
+        """Returns a callable for a method with a stream of requests and one response."""
         return StreamUnary(self._call_factory, method, request_serializer, response_deserializer)
 
     def stream_stream(
@@ -102,16 +105,22 @@ class SyncChannel(grpc.Channel):
         response_deserializer: Deserializer | None = None,
         _registered_method: bool | None = False,
     ) -> StreamStream:
+        """Returns a callable for a method with a stream of requests and a stream of responses."""
         return StreamStream(self._call_factory, method, request_serializer, response_deserializer)
 
     def subscribe(
         self, callback: Callable[[grpc.ChannelConnectivity], Any], try_to_connect: bool | None = False
     ) -> None:
-        """Calls `callback` with the state now and at each change, on a thread of the channel's, until its end.
+        """Calls `callback` with the state now and at each change, on the channel's thread for subscribers.
+
+        The subscription ends with `unsubscribe`, or with the channel.
 
         Args:
             callback: Takes a `grpc.ChannelConnectivity`.
-            try_to_connect: Whether to begin connecting, if the channel is idle.
+            try_to_connect: Whether an idle channel begins to connect; default False.
+
+        Raises:
+            LaunchError: The system provides no thread.
         """
         if try_to_connect:
             self._core.connect()
@@ -122,21 +131,21 @@ class SyncChannel(grpc.Channel):
         self._connectivity.unsubscribe(callback)
 
     def stats(self) -> dict[str, int]:
-        """Counters of the channel since its beginning: bytes, messages, calls, connections."""
+        """Returns the counts of calls, messages, streams, connections and bytes since the channel was made."""
         return self._core.stats()
 
     def close(self) -> None:
-        """Ends all calls with CANCELLED and refuses new ones; may be called again. Does nothing in a forked child.
+        """Cancels all calls and refuses new ones; may be called again. Does nothing in a forked child.
 
-        Callbacks and subscribers that are told of the end run before this returns, unless they take long. A thread that
-        is inside a user's iterator of requests ends with the iterator's next step.
+        Waits until callbacks and subscribers have been told, at most a second for each of the two. A thread that reads
+        an iterator of requests ends with the iterator's next step.
         """
         if self.begin_to_close():
             self._call_factory.join(_JOIN_LIMIT)
             self._connectivity.join(_JOIN_LIMIT)
 
     def begin_to_close(self) -> bool:
-        """Ends all calls without waiting; whether `close` would wait for callbacks."""
+        """Cancels all calls and refuses new ones, without waiting; returns whether `close` would wait for callbacks."""
         if _core.is_forked():
             return False
         self._call_factory.close()
@@ -146,16 +155,18 @@ class SyncChannel(grpc.Channel):
 def insecure_channel(
     target: str, options: Options | None = None, compression: grpc.Compression | None = None
 ) -> SyncChannel:
-    """A channel in plaintext; connects with its first call.
+    """Makes a channel without TLS, with the parameters of `grpc.insecure_channel`.
+
+    The channel connects with its first call. A target that cannot be used shows as an error of each call.
 
     Args:
-        target: As in gRPC: `HOST:PORT`, `dns:///HOST:PORT`, `ipv4:`, `ipv6:`, `unix:PATH`, `unix-abstract:NAME`.
-        options: Pairs of name and value, see `ferrule.channel.options`; default none.
-        compression: Compression of requests; default None, what the options say.
+        target: `HOST:PORT`, `dns:///HOST:PORT`, `ipv4:`, `ipv6:`, `unix:PATH` or `unix-abstract:NAME`.
+        options: Pairs of gRPC's name and a value, see `docs/channel.md`; default None, no options.
+        compression: Compression of requests; default None, that of the option `grpc.default_compression_algorithm`.
 
     Raises:
-        ValueError: An option is not a pair, or the compression is no `grpc.Compression`.
-        TypeError: An option is of a type that gRPC refuses.
+        ValueError: An option is malformed, or the compression is no `grpc.Compression`.
+        TypeError: An option has a type that gRPC refuses.
     """
     return SyncChannel(_core.Channel(target, channel_settings(options, compression), None), secure=False)
 
@@ -166,22 +177,26 @@ def secure_channel(
     options: Options | None = None,
     compression: grpc.Compression | None = None,
 ) -> SyncChannel:
-    """A channel with TLS; connects with its first call.
+    """Makes a channel with TLS, with the parameters of `grpc.secure_channel`.
+
+    The channel connects with its first call. A target that cannot be used shows as an error of each call.
 
     Args:
-        target: As for `insecure_channel`.
-        credentials: A `ferrule.TLSConfig`, or what `grpc.ssl_channel_credentials` returned, also inside
+        target: A target of `insecure_channel`'s kinds.
+        credentials: A `TLSConfig`, or the result of `grpc.ssl_channel_credentials`, alone or in
             `grpc.composite_channel_credentials`. A `TLSConfig` expects the name `localhost` unless it is given a
             `server_name`; gRPC's credentials expect the name in the target.
-        options: As for `insecure_channel`; `grpc.ssl_target_name_override` is the name to check.
-        compression: As for `insecure_channel`.
+        options: Pairs of gRPC's name and a value, see `docs/channel.md`; `grpc.ssl_target_name_override` is the name to
+            expect in the certificate. Default None, no options.
+        compression: Compression of requests; default None, that of the option `grpc.default_compression_algorithm`.
 
     Raises:
-        ValueError: As for `insecure_channel`, or the credentials are of a kind that cannot be used.
-        TypeError: The credentials are none, or an option is of a type that gRPC refuses.
+        ValueError: An option is malformed, the compression is no `grpc.Compression`, or the credentials are of a kind
+            that cannot be used.
+        TypeError: An option has a type that gRPC refuses, or the credentials are none.
         SecurityError: A certificate or the key cannot be read, or the two do not belong together.
     """
-    # Read twice, and could be an iterator.
+    # The options are read twice, and may be an iterator.
     given = None if options is None else list(options)
     settings = channel_settings(given, compression)
     tls, call_credentials = tls_settings(credentials, given)

@@ -1,4 +1,4 @@
-"""Subscribers to the state of a channel."""
+"""Subscriptions to the state of a blocking channel."""
 
 from __future__ import annotations
 
@@ -24,18 +24,29 @@ _logger = logging.getLogger(__name__)
 
 
 class Connectivity:
-    """Tells each subscriber the state at once and then each change, on a thread that lives as long as there are any."""
+    """The subscribers of a channel: each is told the state at once, then each change.
+
+    One thread tells them, and lives as long as there are subscribers.
+
+    Args:
+        core: The channel of the core.
+    """
 
     def __init__(self, core: _core.Channel) -> None:
         self._core = core
         # Reentrant: collecting garbage while it is held can end in `abandon`.
         self._lock = threading.RLock()
-        # Each with the state that it was told last.
+        # Each subscriber with the state that it was told last.
         self._subscribers: list[tuple[Subscriber, list[grpc.ChannelConnectivity]]] = []
         self._watching = False
         self._worker: Worker | None = None
 
     def subscribe(self, subscriber: Subscriber) -> None:
+        """Adds a subscriber, and starts the thread if there is none.
+
+        Raises:
+            LaunchError: The system provides no thread.
+        """
         with self._lock:
             self._subscribers.append((subscriber, []))
             if self._worker is None:
@@ -44,6 +55,7 @@ class Connectivity:
             self._worker.post(self._deliver)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Removes a subscriber, and ends the thread after the last one; does nothing for an unknown subscriber."""
         with self._lock:
             known = [each for each, _ in self._subscribers]
             if subscriber in known:
@@ -52,18 +64,18 @@ class Connectivity:
                 self._stop()
 
     def abandon(self) -> None:
-        """Forgets all subscribers."""
+        """Removes all subscribers and ends the thread."""
         with self._lock:
             self._subscribers.clear()
             self._stop()
 
     @property
     def is_running(self) -> bool:
-        """Whether subscribers are still to be told."""
+        """Whether the thread runs, so that subscribers may still be told."""
         return self._worker is not None and self._worker.is_running
 
     def join(self, limit: float) -> None:
-        """Waits until subscribers know of the channel's end, at most `limit` seconds."""
+        """Waits until the subscribers have been told of the channel's end, at most `limit` seconds."""
         if self._worker is not None:
             self._worker.join(limit)
 
@@ -81,7 +93,7 @@ class Connectivity:
                     told[:] = [state]
                     due.append(subscriber)
             if state is _SHUTDOWN:
-                # The last state there is.
+                # No other state follows.
                 self._subscribers.clear()
                 self._stop()
             elif self._subscribers and not self._watching:
@@ -95,7 +107,8 @@ class Connectivity:
 
     def _watch(self, last: int) -> None:
         assert self._worker is not None
-        # The mailbox resolves it on the worker's thread, and holds it: it must hold neither the worker nor us.
+        # The mailbox holds the future, so the future must hold neither the worker nor this object; the mailbox resolves
+        # the future on the worker's thread.
         change: concurrent.futures.Future[None] = concurrent.futures.Future()
         method = weakref.WeakMethod(self._changed)
         change.add_done_callback(lambda _: (changed := method()) and changed())

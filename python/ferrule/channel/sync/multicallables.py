@@ -1,4 +1,4 @@
-"""Callables of the four kinds, as stubs use them."""
+"""The callables of stubs for threads: one object per method, in four kinds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 
 class _MultiCallable(abc.ABC):
-    """What the four kinds share. `options` are the arguments of a call from its timeout on, in their order."""
+    """The base of the four kinds. `options` are the arguments of a call from `timeout` on, in their order."""
 
     def __init__(
         self,
@@ -46,11 +46,15 @@ class _MultiCallable(abc.ABC):
     ) -> CoreCall: ...
 
     def _response(self, core: CoreCall) -> Any:
-        """Waits for the end of a call and returns its response, or raises its failure."""
+        """Waits for the end of a call and returns its response.
+
+        Raises:
+            FailedCall: The call failed, or the response cannot be deserialized.
+        """
         try:
             core.wait(END, None)
         except BaseException:
-            # Ctrl-C: nobody will ask for the answer.
+            # Ctrl-C, for example: the response is not wanted any more.
             core.cancel(CANCELLED, LOCALLY_CANCELLED)
             raise
         data = core.message()
@@ -98,17 +102,17 @@ class _StreamRequest(_MultiCallable):
     ) -> CoreCall:
         core = self._call_factory.start(worker, receiver, self._method, None, single, *options)
         if not isinstance(core, EndedCall):
-            ended = _nobody_waits if worker is None or receiver is None else functools.partial(worker.post, receiver)
+            ended = _no_notice if worker is None or receiver is None else functools.partial(worker.post, receiver)
             send_requests(core, requests, self._serializer, ended)
         return core
 
 
-def _nobody_waits() -> None:
-    """For a call whose caller is blocked in it, and learns of its end from the core."""
+def _no_notice() -> None:
+    """Does nothing: a caller that is blocked in its call learns of the end from the core."""
 
 
 class UnaryUnary(_UnaryRequest, grpc.UnaryUnaryMultiCallable):  # type: ignore[type-arg] # Generic for type checkers only.
-    """One request, one response."""
+    """A method with one request and one response."""
 
     def __call__(
         self,
@@ -147,9 +151,9 @@ class UnaryUnary(_UnaryRequest, grpc.UnaryUnaryMultiCallable):  # type: ignore[t
 
 
 class UnaryStream(_UnaryRequest, grpc.UnaryStreamMultiCallable):  # type: ignore[type-arg] # Generic for type checkers only.
-    """One request, many responses."""
+    """A method with one request and a stream of responses."""
 
-    def __call__(  # type: ignore[override] # As above.
+    def __call__(  # type: ignore[override] # Its result type is known to type checkers only.
         self,
         request: Any,
         timeout: float | None = None,
@@ -162,7 +166,7 @@ class UnaryStream(_UnaryRequest, grpc.UnaryStreamMultiCallable):  # type: ignore
 
 
 class StreamUnary(_StreamRequest, grpc.StreamUnaryMultiCallable):  # type: ignore[type-arg] # Generic for type checkers only.
-    """Many requests, one response."""
+    """A method with a stream of requests and one response."""
 
     def __call__(
         self,
@@ -188,7 +192,7 @@ class StreamUnary(_StreamRequest, grpc.StreamUnaryMultiCallable):  # type: ignor
         options = (timeout, metadata, credentials, wait_for_ready, compression)
         return self._response_and_call(self._start(None, None, request_iterator, True, options))
 
-    def future(  # type: ignore[override] # As above.
+    def future(  # type: ignore[override] # Its result type is known to type checkers only.
         self,
         request_iterator: Iterable[Any],
         timeout: float | None = None,
@@ -201,9 +205,9 @@ class StreamUnary(_StreamRequest, grpc.StreamUnaryMultiCallable):  # type: ignor
 
 
 class StreamStream(_StreamRequest, grpc.StreamStreamMultiCallable):  # type: ignore[type-arg] # Generic for type checkers only.
-    """Many requests, many responses."""
+    """A method with a stream of requests and a stream of responses."""
 
-    def __call__(  # type: ignore[override] # As above.
+    def __call__(  # type: ignore[override] # Its result type is known to type checkers only.
         self,
         request_iterator: Iterable[Any],
         timeout: float | None = None,

@@ -1,4 +1,4 @@
-"""Streams of requests, read from the user's iterator on a thread of their own, since it may block."""
+"""Streams of requests of blocking calls: a thread for each, since the user's iterator may block."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _logger = logging.getLogger(__name__)
 def send_requests(
     core: _core.Call, requests: Iterable[Any], serializer: Serializer | None, ended: Callable[[], object]
 ) -> None:
-    """Sends the requests on a thread that ends with them, or with the next one after the end of the call.
+    """Sends requests on a new thread, which ends with the last request, or with the first one after the call's end.
 
     Args:
-        core: The call.
+        core: The call of the core.
         requests: Any iterable.
-        serializer: None for requests that are bytes.
-        ended: Called if a failure on this side ended the call, which the core does not tell.
+        serializer: Serializes requests; None for requests in bytes.
+        ended: Called if a failure on this side ends the call, since the core does not announce such an end.
     """
     sender = _Sender(core, serializer, ended)
     threading.Thread(target=sender.run, args=(requests,), name="ferrule-requests", daemon=True).start()
@@ -47,14 +47,14 @@ class _Sender:
                 if not self._send(request):
                     return
         except BaseException:
-            # Of the user's iterator. Whatever it was, the call must not wait for requests for ever.
+            # The user's iterator may raise anything. The call must not wait for its requests for ever.
             _logger.exception(_NOT_ITERATED)
             self._fail(UNKNOWN, _NOT_ITERATED)
         else:
             self._core.finish()
 
     def _send(self, request: Any) -> bool:
-        """Sends one request and waits for room for another; False if the call has ended."""
+        """Sends one request and waits for room for another; returns False if the call has ended."""
         try:
             has_room = self._core.send(request if self._serializer is None else self._serializer(request))
         except Exception:

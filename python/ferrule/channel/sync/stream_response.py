@@ -1,4 +1,4 @@
-"""Blocking calls with many responses."""
+"""Blocking calls with a stream of responses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["StreamCall"]
 
 
 class StreamCall(BaseCall, MultiThreadedRendezvous):
-    """A call with many responses, and the iterator over them.
+    """A call with a stream of responses, and the iterator over them.
 
-    Several threads may read; each response goes to one of them. The call is done when its status has come, which can be
-    before all responses are read; they still can be.
+    Several threads may read; each response goes to one of them. The call is done once its status has arrived; responses
+    that arrived before it can still be read.
     """
 
     def __init__(self, worker: Worker | None, deserializer: Deserializer | None, timeout: float | None) -> None:
@@ -42,9 +42,14 @@ class StreamCall(BaseCall, MultiThreadedRendezvous):
     next = __next__
 
     def _fill(self) -> None:
-        """Waits for responses; raises the end of the stream if there are no more."""
+        """Waits for responses.
+
+        Raises:
+            StopIteration: The call ended with OK and there are none.
+            RpcError: The call failed and there are none.
+        """
         core = self._core
-        # In this order: what arrived before the end is there once the end is.
+        # In this order, since all responses are there once the call has ended.
         has_ended = core.code is not None
         batch = core.take()
         if batch:

@@ -1,4 +1,4 @@
-"""A thread for what the core announces and for the callbacks that follow from it."""
+"""A thread that drains a mailbox of the core and runs the callbacks of its messages."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ class _Ending(enum.Enum):
 class Worker:
     """Runs jobs, and the receivers of its mailbox, one after the other on a daemon thread of its own.
 
-    The thread exists from `start()` until it is told to end, and can be started again. Nobody but the thread drains the
-    mailbox.
+    The thread lives from `start()` to `stop()` or `finish()`, and can be started again. It alone drains the mailbox.
 
     Args:
-        name: The thread's.
+        name: The name of the thread.
+
+    Raises:
+        LaunchError: The system provides no pipe.
     """
 
     def __init__(self, name: str) -> None:
@@ -50,21 +52,21 @@ class Worker:
             os.set_blocking(end, False)
 
     def __del__(self) -> None:
-        # The thread holds the worker, so there is none any more. An __init__ that raised leaves no pipe.
+        # The thread holds the worker, so it has ended. An __init__ that raised may leave no pipe.
         for end in (getattr(self, "_reader", None), getattr(self, "_writer", None)):
             if end is not None:
                 os.close(end)
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a thread."""
+        """Whether the thread runs."""
         return self._thread is not None
 
     def start(self) -> None:
-        """Makes sure that the thread runs.
+        """Starts the thread, unless it runs.
 
         Raises:
-            LaunchError: The system provides none.
+            LaunchError: The system provides no thread.
         """
         with self._lock:
             self._ending = None
@@ -77,26 +79,26 @@ class Worker:
                 self._thread = thread
 
     def post(self, job: Callable[[], object]) -> None:
-        """Has the thread run `job`, now or when it is started."""
+        """Queues `job` for the thread, which runs it now or once started."""
         self._jobs.append(job)
         self.wake()
 
     def wake(self) -> None:
-        """Has the thread look for jobs, and whether it may end."""
-        # A full pipe wakes it already.
+        """Wakes the thread, which looks for jobs and whether it may end."""
+        # A full pipe has woken the thread.
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer, b"\0")
 
     def stop(self) -> None:
-        """Ends the thread once the jobs at hand are done."""
+        """Ends the thread once the queued jobs are done."""
         self._end(_Ending.NOW)
 
     def finish(self) -> None:
-        """Ends the thread once everything that its mailbox waits for has come."""
+        """Ends the thread once everything that its mailbox awaits has arrived."""
         self._end(_Ending.WHEN_NOTHING_IS_AWAITED)
 
     def join(self, limit: float) -> None:
-        """Waits for the end of the thread, at most `limit` seconds; not at all on the thread itself."""
+        """Waits for the end of the thread, at most `limit` seconds; returns at once on the thread itself."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(limit)
@@ -115,7 +117,7 @@ class Worker:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._reader, 4096)
             self._attempt(self.mailbox.drain)
-            # Not those that come meanwhile: a job that posts itself again must not keep the mailbox waiting.
+            # Only the jobs queued by now: a job that posts itself again must not keep the mailbox waiting.
             for _ in range(len(self._jobs)):
                 self._attempt(self._jobs.popleft())
 
@@ -128,7 +130,7 @@ class Worker:
             return True
 
     def _attempt(self, job: Callable[[], object]) -> None:
-        # What one job raises must not end the thread for all others.
+        # An exception of one job must not end the thread for all others.
         try:
             job()
         except Exception:
