@@ -76,7 +76,7 @@ class ThreadedServicers(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-        answer = _on_loop(method) if _is_async(method) else self._on_thread(handler, method)
+        answer = _on_loop(handler, method) if _is_async(method) else self._on_thread(handler, method)
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
         return make(answer, handler.request_deserializer, handler.response_serializer)
 
@@ -86,7 +86,8 @@ class ThreadedServicers(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Any) -> Any:
             call = _ThreadContext(context)
             try:
-                return await run(method, call.requests(request) if handler.request_streaming else request, call)
+                given = call.requests(_whole(request, context)) if handler.request_streaming else request
+                return await run(method, given, call)
             finally:
                 call.end()
 
@@ -115,12 +116,21 @@ def _is_async(method: Callable[..., Any]) -> bool:
     return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in functions)
 
 
-def _on_loop(method: Callable[..., Any]) -> Callable[..., Any]:
+async def _whole(messages: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+    """The requests of a call, of which some that were cut off do not pass for all."""
+    async for message in messages:
+        yield message
+    # A call that was cancelled ends its messages first, and itself a moment later. An answer to one more question comes
+    # behind that, and is the end of the messages again where nothing was cut off.
+    await context.read()
+
+
+def _on_loop(handler: Any, method: Callable[..., Any]) -> Callable[..., Any]:
     """An async method as grpc.aio needs it."""
 
     async def answer(request: Any, context: Any) -> Any:
         try:
-            answering = method(request, context)
+            answering = method(_whole(request, context) if handler.request_streaming else request, context)
             if not isinstance(answering, AsyncIterator):
                 return await answering
             async for response in answering:
@@ -290,9 +300,10 @@ class _ThreadContext:
         while True:
             try:
                 yield self._await(lambda: anext(messages))
+            except CancelledError:
+                raise _ended() from None
             except StopAsyncIteration:
                 if not self.is_active():
-                    # What was cut off must not pass for the whole.
                     raise _ended() from None
                 return
 

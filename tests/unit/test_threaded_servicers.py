@@ -217,6 +217,44 @@ async def test_upload_that_is_cut_off_does_not_pass_for_the_whole(temporary_dire
     assert outcomes == ["cut off", "complete"]
 
 
+def collecting(whole: list[str], begins: threading.Event) -> Callable[..., Any]:
+    def method(requests: Iterator[bytes], _context: Any) -> bytes:
+        for _ in requests:
+            begins.set()
+        whole.append("taken for the whole")
+        return b"done"
+
+    return method
+
+
+def collecting_async(whole: list[str], begins: threading.Event) -> Callable[..., Any]:
+    async def method(requests: AsyncIterator[bytes], _context: Any) -> bytes:
+        async for _ in requests:
+            begins.set()
+        whole.append("taken for the whole")
+        return b"done"
+
+    return method
+
+
+@pytest.mark.parametrize("make", [collecting, collecting_async])
+async def test_uploads_cut_off_at_any_moment_do_not_pass_for_the_whole(make: Any, temporary_directory: Path) -> None:
+    whole: list[str] = []
+    begins = threading.Event()
+    async with serving(temporary_directory, "stream_unary", make(whole, begins)) as (channel, stub):
+        # One in thirty did.
+        for _ in range(150):
+            begins.clear()
+            call = stub()
+            await call.write(b"one")
+            assert await asyncio.to_thread(begins.wait, LIMIT)
+            call.cancel()
+        assert await asked(channel) == b"still there"
+        assert whole == []
+        assert await stub(iter([b"one", b"two"]), timeout=LIMIT) == b"done"
+        assert whole == ["taken for the whole"]
+
+
 def respond(act: Callable[[Any], object], streams: bool) -> Callable[..., Any]:
     def unary(_: Any, context: Any) -> bytes:
         act(context)
