@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from ferrule._secrecy import forgetful, forgetful_init
+from ferrule._secrecy import Sealed, forgetful, forgetful_init
 from ferrule._validation import CODE, Rule, check, check_fields, nested, optional, text
 from ferrule.errors import ConfigError
 
@@ -95,3 +95,8 @@ class TLSConfig:
             raise ConfigError(message, f"Add tls.{missing}.", CODE)
         if self.certificate is not None and self.key is not None:
             _core.check_pair(self.certificate, self.key)
+
+
+def tls_settings(tls: TLSConfig) -> Sealed:
+    """Certificates as the core takes them."""
+    return Sealed(ca=tls.ca, certificate=tls.certificate, key=tls.key, server_name=tls.server_name)

@@ -104,9 +104,9 @@ def interrupt_close(command: list[str]) -> None:
     client = new_client(command)
     interrupt_when(children)
 
-    def end(life: Any) -> None:
+    def end(session: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        type(client)._end(client, life)
+        type(client)._end(client, session)
 
     client._end = end  # type: ignore[method-assign]
     interrupted(client.start)

@@ -18,9 +18,10 @@ import pytest
 
 from conftest import children, descriptors
 from ferrule import _core
+from ferrule._host.launch import core_settings
 from ferrule._mailbox import mailbox, outcome
 from ferrule.client import RPCPluginClient
-from ferrule.client.launch import core_settings
+from ferrule.client.session import Session
 from ferrule.config import ClientConfig
 from ferrule.errors import RPCPluginError, TransportError
 from ferrule.testing import KVStub
@@ -192,11 +193,11 @@ async def test_close_that_overtakes_a_start_that_succeeds(monkeypatch: pytest.Mo
     client = kv_client(go_kv())
     genuine = client._start_once
 
-    async def overtaken() -> object:
-        facts = await genuine()
+    async def overtaken(session: Session) -> object:
+        facts = await genuine(session)
         # The I/O thread is done; before the loop hears of it, close() has begun.
         closing.append(asyncio.create_task(client.close()))
-        await until(client._given_up.is_set)
+        await until(lambda: session.given_up)
         return facts
 
     closing: list[asyncio.Task[None]] = []

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from conftest import descriptors
-from ferrule.client import RPCPluginClient, plugin_client
-from ferrule.client.launch import check_program
+from ferrule._host.launch import check_program
+from ferrule.client import RPCPluginClient, session
 from ferrule.errors import LaunchError, SecurityError, TransportError
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import kv_client, kv_stub, started
@@ -113,7 +113,7 @@ async def test_file_that_is_swapped_after_the_check_does_not_run(
             program.chmod(0o755)
         return checked
 
-    monkeypatch.setattr(plugin_client, "check_program", check_and_swap)
+    monkeypatch.setattr(session, "check_program", check_and_swap)
     async with started([str(program)], secure_config=sha256(good)) as (client, _):
         await check_call(client)
     assert not marker.exists()

@@ -15,7 +15,7 @@ import pytest
 
 import ferrule
 from ferrule import _core
-from ferrule.client.managed import managed_clients
+from ferrule._host.managed import managed_clients
 from integration.kv import both_plugins, kv_client, started
 from integration.processes import ended, is_running
 from peers import Command, python_kv

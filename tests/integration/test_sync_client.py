@@ -23,7 +23,7 @@ from ferrule.channel.sync import SyncChannel
 from ferrule.errors import ConfigError, LaunchError, PluginExitedError, RPCPluginError, SecurityError, StartTimeoutError
 from ferrule.runner import SubprocessRunner
 from ferrule.sync import RPCPluginClient, cleanup_clients
-from ferrule.sync.delivery import THREAD_NAME
+from ferrule.sync.output import THREAD_NAME
 from ferrule.testing import KV_CONFIG, KVStub
 from ferrule.testing.kv_pb2 import EchoRequest, ExitRequest, GetRequest, NoiseRequest, PutRequest
 from integration.kv import both_plugins

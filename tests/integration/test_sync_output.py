@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ferrule.sync import delivery
-from ferrule.sync.delivery import THREAD_NAME
+from ferrule.sync import output
+from ferrule.sync.output import THREAD_NAME
 from ferrule.testing import KVStub
 from ferrule.testing.kv_pb2 import GetRequest, NoiseRequest
 from integration.kv import both_plugins
@@ -123,7 +123,7 @@ def test_handler_may_close_its_own_client() -> None:
 
 @pytest.mark.go
 def test_close_does_not_wait_for_a_handler_that_waits_for_the_closing_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_PATIENCE", 0.2)
+    monkeypatch.setattr(output, "_DRAIN_STALL_LIMIT", 0.2)
     mine, entered = threading.Lock(), threading.Event()
 
     def react() -> None:

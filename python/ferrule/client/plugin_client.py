@@ -12,18 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc.aio
 
 from ferrule import _core
-from ferrule._executable import CheckedProgram
-from ferrule._mailbox import mailbox, outcome
-from ferrule._secrecy import forgetful
-from ferrule.client.launch import (
-    check_program,
-    core_settings,
-    native_settings,
-    open_channel,
-    open_runner,
-    open_sync_channel,
-)
-from ferrule.client.lifecycle import (
+from ferrule._host.channels import native_settings, open_channel, open_sync_channel
+from ferrule._host.launch import core_settings
+from ferrule._host.lifecycle import (
     already_starting,
     check_process,
     closed_while_starting,
@@ -34,25 +25,27 @@ from ferrule.client.lifecycle import (
     pauses,
     warn_of_unclosed,
 )
-from ferrule.client.managed import manage, release
-from ferrule.client.relay import Relay
-from ferrule.client.view import PluginView
+from ferrule._host.managed import manage, release
+from ferrule._host.plugin_info import PluginInfo
+from ferrule._mailbox import mailbox, outcome
+from ferrule._secrecy import forgetful
+from ferrule.client.output import LoopOutputForwarder
+from ferrule.client.session import Session
 from ferrule.config import ClientConfig
-from ferrule.errors import RPCPluginError, TransportError, refused_by_system
+from ferrule.errors import RPCPluginError, TransportError
 from ferrule.reattach import ReattachConfig
 
 if TYPE_CHECKING:
     from ferrule.broker import GRPCBroker
     from ferrule.channel import Channel
     from ferrule.channel.sync import SyncChannel
-    from ferrule.client.runner_driver import RunnerDriver
 
 __all__ = ["RPCPluginClient"]
 
 end_plugins_at_exit()
 
 
-class RPCPluginClient(PluginView):
+class RPCPluginClient(PluginInfo):
     """Launches a go-plugin plugin, or attaches to one that runs, and talks to it over gRPC.
 
     A client belongs to the event loop that starts it. As a context manager it starts on entry and on exit shuts the
@@ -101,19 +94,15 @@ class RPCPluginClient(PluginView):
         super().__init__(command, config, reattach)
         self.grpc_channel: grpc.aio.Channel | None = None
         self.stop_report: _core.StopReport | None = None
-        self._relay = Relay(self.command, self.config)
+        self._output = LoopOutputForwarder(self.command, self.config)
+        self._session: Session | None = None
         self._sync_channel: SyncChannel | None = None
         self._broker: GRPCBroker | None = None
-        # Between the beginning of start() and the end of close(): something is to be given back.
-        self._open = False
-        self._closing: asyncio.Task[None] | None = None
-        self._checking: asyncio.Future[CheckedProgram | None] | None = None
-        self._runner: RunnerDriver | None = None
         self._exited: asyncio.Future[int | None] | None = None
-        self._given_up = asyncio.Event()
 
     def __repr__(self) -> str:
-        state = f"pid {self.pid}" if self.is_started else "open" if self._open else "not started"
+        is_open = self._session is not None and self._session.is_open
+        state = f"pid {self.pid}" if self.is_started else "open" if is_open else "not started"
         return f"<RPCPluginClient {self._name}: {state}>"
 
     async def __aenter__(self) -> Self:
@@ -133,11 +122,10 @@ class RPCPluginClient(PluginView):
 
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
-        if getattr(self, "_open", False) and self._host is not None and not is_parents(self._process_id):
+        session: Session | None = getattr(self, "_session", None)
+        if session is not None and session.is_open and self._host is not None and not is_parents(self._process_id):
             warn_of_unclosed(self)
-            self._host.abandon()
-            if self._runner is not None:
-                self._runner.abandon()
+            session.abandon()
 
     async def start(self) -> None:
         """Launches the plugin and returns when calls work. Does nothing if it is started.
@@ -149,28 +137,29 @@ class RPCPluginClient(PluginView):
         Raises:
             RPCPluginError: One of its subclasses; see `ferrule.errors`.
         """
-        if self._closing is not None:
-            await asyncio.shield(self._closing)
-        if self._open:
-            self._check_process()
+        current = self._session
+        if current is not None and current.closing is not None:
+            await asyncio.shield(current.closing)
+            current = self._session
+        if current is not None and current.is_open:
+            check_process(self, self._process_id)
             if self.is_started:
                 return
             raise already_starting()
-        self._open = True
+        session = self._session = Session(self._output)
         self._facts = self.stop_report = None
         self._process_id = os.getpid()
-        given_up = self._given_up = asyncio.Event()
         if self.config.managed:
             manage(self, asyncio.get_running_loop())
         try:
-            self._host, self._facts = await self._start_with_retries()
+            host, self._facts = await self._start_with_retries(session)
             # close() may have begun after the core was done and before this task heard of it.
-            if given_up.is_set():
+            if session.given_up:
                 raise closed_while_starting()
-            self.grpc_channel = open_channel(self._host, self._facts, self.config, self._is_secure)
+            self.grpc_channel = open_channel(host, self._facts, self.config, self._is_secure)
         except BaseException:
             # What another start() has opened since is not this one's.
-            if given_up is self._given_up:
+            if session is self._session:
                 await self.close()
             raise
 
@@ -187,7 +176,7 @@ class RPCPluginClient(PluginView):
         report = await outcome(self._host.stop)
         # A second call finds the plugin ended, which says nothing about how.
         self.stop_report = self.stop_report or report
-        await self._relay.drain()
+        await self._output.drain()
 
     async def close(self) -> None:
         """Gives everything back: channels, connections, sockets, directory; kills the plugin if it still runs.
@@ -198,14 +187,15 @@ class RPCPluginClient(PluginView):
         """
         if is_parents(self._process_id):
             return
-        closing = self._closing
+        session = self._session
+        if session is None or not session.is_open:
+            return
+        closing = session.closing
         if closing is None:
-            if not self._open:
-                return
-            closing = asyncio.get_running_loop().create_task(self._close(), name="ferrule close")
+            closing = asyncio.get_running_loop().create_task(self._close(session), name="ferrule close")
             # An eager one may be over.
             if not closing.done():
-                self._closing = closing
+                session.closing = closing
         # A caller that is cancelled must not stop the cleaning up.
         await asyncio.shield(closing)
 
@@ -228,13 +218,15 @@ class RPCPluginClient(PluginView):
         status = await asyncio.shield(self._exited)
         if status is None and self._facts is None and not self._host.was_launched:
             raise no_plugin("wait for")
-        await self._relay.drain()
+        await self._output.drain()
         return status
 
     @property
     def is_started(self) -> bool:
         """Whether `start()` succeeded and `close()` was not called; a plugin that crashed since counts as started."""
-        return self._open and self._closing is None and self.grpc_channel is not None
+        session = self._session
+        is_open = session is not None and session.is_open and session.closing is None
+        return is_open and self.grpc_channel is not None
 
     @property
     def sync_channel(self) -> SyncChannel:
@@ -292,93 +284,50 @@ class RPCPluginClient(PluginView):
         except TransportError as error:
             raise unreached(sub_id, error) from error
 
-    async def _start_with_retries(self) -> tuple[_core.Host, _core.Facts]:
-        given_up = self._given_up
+    async def _start_with_retries(self, session: Session) -> tuple[_core.Host, _core.Facts]:
         for pause in pauses(self.config.retry):
             try:
-                return await self._start_once()
+                return await self._start_once(session)
             except RPCPluginError as error:
-                if given_up.is_set() or is_final(error):
+                if session.given_up or is_final(error):
                     raise
-                self._relay.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(given_up.wait(), pause)
+                self._output.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
+            if await session.pause(pause):
                 raise closed_while_starting()
-        return await self._start_once()
+        return await self._start_once(session)
 
-    async def _start_once(self) -> tuple[_core.Host, _core.Facts]:
-        program = await self._check_program()
-        runner = self._runner = open_runner(self.config)
-        bridge = self.config.channel == "grpcio"
-        settings = core_settings(self.command, self.config, self.reattach, program, runner, bridge)
-        host = self._host = self._relay.listen(settings)
-        # Who waited for the end of an earlier attempt has been told of that.
-        self._exited = None
-        try:
-            facts: _core.Facts = await outcome(host.start)
-        except RPCPluginError as error:
-            # What the plugin said last belongs before the error.
-            await self._relay.drain()
-            host.forget_listener()
-            if runner is not None:
-                error.__cause__ = runner.failure
-                await runner.close()
-            raise
-        finally:
-            if program is not None:
-                program.close()
-        return host, facts
+    async def _start_once(self, session: Session) -> tuple[_core.Host, _core.Facts]:
+        program = await session.check_program(self.command, self.config)
+        with program or contextlib.nullcontext():
+            desk = session.open_runner(self.config)
+            bridge = self.config.channel == "grpcio"
+            settings = core_settings(self.command, self.config, self.reattach, program, desk, bridge)
+            host = self._host = session.open_host(settings)
+            # Whoever waited for the end of an earlier attempt has been told of that one.
+            self._exited = None
+            return host, await session.start(host)
 
-    async def _check_program(self) -> CheckedProgram | None:
-        """The program's file, if it is to be checked: read on another thread, since it may be large."""
-        if self.config.secure_config is None:
-            return None
-        given_up = self._given_up
-        loop = asyncio.get_running_loop()
+    async def _close(self, session: Session) -> None:
+        session.give_up()
         try:
-            self._checking = loop.run_in_executor(None, check_program, self.command, self.config)
-        except RuntimeError as error:
-            raise refused_by_system("thread", error) from None
-        # A thread cannot be cancelled: close() waits for its end.
-        program = await asyncio.shield(self._checking)
-        if given_up.is_set():
-            raise closed_while_starting()
-        return program
-
-    async def _close(self) -> None:
-        self._given_up.set()
-        try:
-            channel, self.grpc_channel = self.grpc_channel, None
-            sync_channel, self._sync_channel = self._sync_channel, None
-            broker, self._broker = self._broker, None
-            if sync_channel is not None and sync_channel.begin_to_close():
-                # Its callbacks may wait for this very loop. Where no thread is to be had, they run on by themselves.
-                with contextlib.suppress(RuntimeError):
-                    await asyncio.to_thread(sync_channel.close)
-            if broker is not None:
-                await broker.close()
-            if channel is not None:
-                await channel.close()
+            await self._close_channels()
         finally:
             try:
-                await self._close_host()
+                await session.close()
             finally:
-                self._open = False
-                self._closing = None
+                session.is_open = False
+                session.closing = None
                 release(self)
 
-    async def _close_host(self) -> None:
-        if self._checking is not None:
-            await asyncio.gather(self._checking, return_exceptions=True)
-            self._checking = None
-        if self._host is not None:
-            if not self._host.close_at_once():
-                await outcome(self._host.close)
-            await self._relay.drain()
-            self._host.forget_listener()
-        if self._runner is not None:
-            await self._runner.close()
-            self._runner = None
-
-    def _check_process(self) -> None:
-        check_process(self, self._process_id)
+    async def _close_channels(self) -> None:
+        channel, self.grpc_channel = self.grpc_channel, None
+        sync_channel, self._sync_channel = self._sync_channel, None
+        broker, self._broker = self._broker, None
+        if sync_channel is not None and sync_channel.begin_to_close():
+            # Its callbacks may wait for this very loop. Where no thread is to be had, they run on by themselves.
+            with contextlib.suppress(RuntimeError):
+                await asyncio.to_thread(sync_channel.close)
+        if broker is not None:
+            await broker.close()
+        if channel is not None:
+            await channel.close()

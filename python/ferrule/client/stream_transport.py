@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 from ferrule import _core
 from ferrule._mailbox import mailbox, outcome
-from ferrule.client.launch import tls_settings
 from ferrule.errors import ConfigError, TransportError
-from ferrule.tls import TLSConfig
+from ferrule.tls import TLSConfig, tls_settings
 
 __all__ = ["RustTransport", "open_streams"]
 

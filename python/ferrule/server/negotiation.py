@@ -10,10 +10,10 @@ from typing import NamedTuple
 from ferrule._secrecy import Sealed
 from ferrule._socket_directory import socket_base
 from ferrule._validation import CODE
-from ferrule.client.launch import tls_settings
 from ferrule.errors import ConfigError
 from ferrule.server.config import ServerConfig
 from ferrule.server.handshake import choose_version
+from ferrule.tls import tls_settings
 
 __all__ = ["Negotiated", "host_variables", "negotiate"]
 

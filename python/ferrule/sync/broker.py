@@ -14,8 +14,8 @@ import grpc
 
 from ferrule import _core
 from ferrule._broker_common import SERVER_OPTIONS, ListenerView, checked_id, listen
+from ferrule._host.operation import Operation
 from ferrule.channel.sync import SyncChannel
-from ferrule.sync.operation import Operation
 
 __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ferrule.client.managed import managed_clients
+from ferrule._host.managed import managed_clients
 
 if TYPE_CHECKING:
     from ferrule.sync.plugin_client import RPCPluginClient

@@ -12,10 +12,9 @@ from typing import Any, Self
 from ferrule import _core
 from ferrule._broker_common import network_of, unreached
 from ferrule._gevent import refuse_greenlets
-from ferrule._secrecy import forgetful
-from ferrule.channel.sync import SyncChannel
-from ferrule.client.launch import check_program, core_settings, native_settings, open_sync_channel
-from ferrule.client.lifecycle import (
+from ferrule._host.channels import native_settings, open_sync_channel
+from ferrule._host.launch import check_program, core_settings
+from ferrule._host.lifecycle import (
     already_starting,
     check_process,
     closed_while_starting,
@@ -26,22 +25,24 @@ from ferrule.client.lifecycle import (
     pauses,
     warn_of_unclosed,
 )
-from ferrule.client.managed import manage, release
-from ferrule.client.view import PluginView
+from ferrule._host.managed import manage, release
+from ferrule._host.operation import Operation
+from ferrule._host.plugin_info import PluginInfo
+from ferrule._secrecy import forgetful
+from ferrule.channel.sync import SyncChannel
 from ferrule.config import ClientConfig
 from ferrule.errors import RPCPluginError, TransportError
 from ferrule.reattach import ReattachConfig
 from ferrule.sync.broker import GRPCBroker
-from ferrule.sync.delivery import ThreadRelay
-from ferrule.sync.life import Attempt, Life
-from ferrule.sync.operation import Operation
+from ferrule.sync.output import ThreadOutputForwarder
+from ferrule.sync.session import Session, StartAttempt
 
 __all__ = ["RPCPluginClient"]
 
 end_plugins_at_exit()
 
 
-class RPCPluginClient(PluginView):
+class RPCPluginClient(PluginInfo):
     """Launches a go-plugin plugin, or attaches to one that runs, and talks to it over gRPC, without an event loop.
 
     The twin of `ferrule.client.RPCPluginClient`, with the same names; what is awaited there blocks the calling thread
@@ -94,14 +95,14 @@ class RPCPluginClient(PluginView):
         super().__init__(command, config, reattach)
         self.grpc_channel: SyncChannel | None = None
         self.stop_report: _core.StopReport | None = None
-        self._relay = ThreadRelay(self.command, self.config)
+        self._output = ThreadOutputForwarder(self.command, self.config)
         self._broker: GRPCBroker | None = None
-        self._life: Life | None = None
+        self._session: Session | None = None
         # Held for moments, never for a wait. Reentrant: a signal's handler may close what it interrupts.
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        is_open = self._life is not None and self._life.is_open
+        is_open = self._session is not None and self._session.is_open
         state = f"pid {self.pid}" if self.is_started else "open" if is_open else "not started"
         return f"<RPCPluginClient {self._name}: {state}>"
 
@@ -122,11 +123,11 @@ class RPCPluginClient(PluginView):
 
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
-        life: Life | None = getattr(self, "_life", None)
-        if life is not None and life.is_open and not life.given_up and not is_parents(self._process_id):
+        session: Session | None = getattr(self, "_session", None)
+        if session is not None and session.is_open and not session.given_up and not is_parents(self._process_id):
             warn_of_unclosed(self)
-            if life.attempt is not None:
-                self._relay.abandon(life.attempt.host)
+            if session.attempt is not None:
+                self._output.abandon(session.attempt.host)
 
     def start(self) -> None:
         """Launches the plugin and returns when calls work. Does nothing if it is started.
@@ -138,12 +139,12 @@ class RPCPluginClient(PluginView):
         Raises:
             RPCPluginError: One of its subclasses; see `ferrule.errors`.
         """
-        life = Life()
+        session = Session()
         try:
-            if self._is_entered(life):
-                self._publish(life, self._start_with_retries(life))
+            if self._is_entered(session):
+                self._publish(session, self._start_with_retries(session))
         except BaseException:
-            self._end(life)
+            self._end(session)
             raise
 
     def shutdown_plugin(self) -> None:
@@ -154,14 +155,14 @@ class RPCPluginClient(PluginView):
         before its end has been delivered when this returns, unless a handler blocks for seconds.
         """
         self._check_process()
-        life = self._life
-        if life is None or life.attempt is None or not self.is_started:
+        session = self._session
+        if session is None or session.attempt is None or not self.is_started:
             return
-        report = life.attempt.stopping.result()
+        report = session.attempt.stopping.result()
         with self._lock:
-            if life is self._life:
+            if session is self._session:
                 self.stop_report = report
-        self._relay.drain()
+        self._output.drain()
 
     def close(self) -> None:
         """Gives everything back: channel, connections, sockets, directory; kills the plugin if it still runs.
@@ -170,8 +171,8 @@ class RPCPluginClient(PluginView):
         likes; every call returns when all is given back. Interrupted, it goes on by itself, and the next call waits for
         the rest. In a forked child it does nothing: the plugin is the parent's.
         """
-        if self._life is not None and not is_parents(self._process_id):
-            self._end(self._life)
+        if self._session is not None and not is_parents(self._process_id):
+            self._end(self._session)
 
     def wait_exited(self, timeout: float | None = None) -> int | None:
         """Waits until the plugin's process ends, for whatever reason; a crash is known at once.
@@ -187,8 +188,8 @@ class RPCPluginClient(PluginView):
             TimeoutError: It still runs after that time.
         """
         self._check_process()
-        life = self._life
-        attempt = None if life is None else life.attempt
+        session = self._session
+        attempt = None if session is None else session.attempt
         if attempt is None:
             raise no_plugin("wait for")
         try:
@@ -197,7 +198,7 @@ class RPCPluginClient(PluginView):
             raise TimeoutError(f"the plugin {self._name} still runs after {timeout} s") from None
         if status is None and self._facts is None and not attempt.host.was_launched:
             raise no_plugin("wait for")
-        self._relay.drain()
+        self._output.drain()
         return status
 
     @property
@@ -253,15 +254,15 @@ class RPCPluginClient(PluginView):
         except TransportError as error:
             raise unreached(sub_id, error) from error
 
-    def _is_entered(self, life: Life) -> bool:
-        """Makes `life` the client's; False if it is started already."""
+    def _is_entered(self, session: Session) -> bool:
+        """Makes `session` the client's; False if it is started already."""
         if self._host is not None:
             self._check_process()
         while True:
             with self._lock:
-                current = self._life
+                current = self._session
                 if current is None or not current.is_open:
-                    self._life = life
+                    self._session = session
                     self._facts = self.stop_report = None
                     self._process_id = os.getpid()
                     if self.config.managed:
@@ -274,55 +275,55 @@ class RPCPluginClient(PluginView):
             # It is being closed by another thread, whose end is this one's to await as well.
             self._end(current)
 
-    def _start_with_retries(self, life: Life) -> _core.Facts:
+    def _start_with_retries(self, session: Session) -> _core.Facts:
         for pause in pauses(self.config.retry):
             try:
-                return self._start_once(life)
+                return self._start_once(session)
             except RPCPluginError as error:
-                if life.given_up or is_final(error):
+                if session.given_up or is_final(error):
                     raise
-                self._relay.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
-            if life.pause(pause):
+                self._output.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
+            if session.pause(pause):
                 raise closed_while_starting()
-        return self._start_once(life)
+        return self._start_once(session)
 
-    def _start_once(self, life: Life) -> _core.Facts:
+    def _start_once(self, session: Session) -> _core.Facts:
         program = check_program(self.command, self.config)
         settings = core_settings(self.command, self.config, self.reattach, program)
         with program or contextlib.nullcontext(), self._lock:
-            if life.given_up:
+            if session.given_up:
                 raise closed_while_starting()
-            host = self._host = self._relay.listen(settings)
-            life.attempt = Attempt(host)
+            host = self._host = self._output.open_host(settings)
+            session.attempt = StartAttempt(host)
             starting = Operation(host.start)
             # Here, so that whoever closes from now on finds a start to give up.
             starting.begin()
-        self._relay.begin()
+        self._output.start()
         try:
             facts: _core.Facts = starting.result()
         except RPCPluginError:
             # What the plugin said last belongs before the error.
-            self._relay.forget(host)
+            self._output.forget(host)
             raise
         finally:
             # It keeps the error, whose traceback would keep it.
             del starting
         return facts
 
-    def _publish(self, life: Life, facts: _core.Facts) -> None:
+    def _publish(self, session: Session, facts: _core.Facts) -> None:
         with self._lock:
             # close() may have begun after the core was done and before this thread heard of it.
-            if life.given_up or self._host is None:
+            if session.given_up or self._host is None:
                 raise closed_while_starting()
             self._facts = facts
             self.grpc_channel = open_sync_channel(self._host, self.config, self._is_secure)
 
-    def _end(self, life: Life) -> None:
-        """Closes what belongs to `life`. All threads that close do all of it, so that none depends on another."""
+    def _end(self, session: Session) -> None:
+        """Closes what belongs to `session`. All threads that close do all of it, so that none depends on another."""
         with self._lock:
-            life.give_up()
+            session.give_up()
             channel = broker = None
-            if life is self._life:
+            if session is self._session:
                 channel, self.grpc_channel = self.grpc_channel, None
                 broker, self._broker = self._broker, None
         try:
@@ -331,13 +332,13 @@ class RPCPluginClient(PluginView):
             if channel is not None:
                 channel.close()
         finally:
-            if life.attempt is not None:
-                if not life.attempt.host.close_at_once():
-                    life.attempt.closing.result()
-                self._relay.forget(life.attempt.host)
+            if session.attempt is not None:
+                if not session.attempt.host.close_at_once():
+                    session.attempt.closing.result()
+                self._output.forget(session.attempt.host)
         with self._lock:
-            life.is_open = False
-            if life is self._life:
+            session.is_open = False
+            if session is self._session:
                 release(self)
 
     def _check_process(self) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from conftest import descriptors
-from ferrule.sync import operation
-from ferrule.sync.operation import Operation
+from ferrule._host import operation
+from ferrule._host.operation import Operation
 from sync_client.conftest import Pending
 from waiting import LIMIT, wait_until
 

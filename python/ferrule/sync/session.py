@@ -1,4 +1,4 @@
-"""What the threads that use one client share between the beginning of a start and the end of its close."""
+"""What the threads of one blocking client share from the beginning of a start to the end of its close."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import contextlib
 import queue
 from typing import TYPE_CHECKING
 
-from ferrule.sync.operation import Operation
+from ferrule._host.operation import Operation
 
 if TYPE_CHECKING:
     from ferrule import _core
 
-__all__ = ["Attempt", "Life"]
+__all__ = ["Session", "StartAttempt"]
 
 
-class Attempt:
+class StartAttempt:
     """One host of the core, and what is asked of it: each once, for all threads that ask.
 
     Args:
@@ -28,30 +28,30 @@ class Attempt:
         self.exiting = Operation(host.exited)
 
 
-class Life:
+class Session:
     """One start, its attempts, and everything until all is given back.
 
     Attributes:
         attempt: The latest; None before the first.
-        given_up: Whether it is to end.
+        given_up: Whether the session is to end.
         is_open: Whether something may still be to be given back.
     """
 
     def __init__(self) -> None:
-        self.attempt: Attempt | None = None
+        self.attempt: StartAttempt | None = None
         self.given_up = False
         self.is_open = True
         # Not a threading.Event, which the handler of a signal must not set while the thread that it interrupts waits.
-        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wake_ups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def give_up(self) -> None:
-        """Has it end, and `pause` return."""
+        """Has the session end, and `pause` return."""
         self.given_up = True
-        self._end.put(None)
+        self._wake_ups.put(None)
 
     def pause(self, seconds: float) -> bool:
-        """Waits, unless it is given up; whether it is."""
+        """Waits, unless the session is given up; returns whether it is."""
         if not self.given_up:
             with contextlib.suppress(queue.Empty):
-                self._end.get(timeout=seconds)
+                self._wake_ups.get(timeout=seconds)
         return self.given_up

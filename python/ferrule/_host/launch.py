@@ -1,43 +1,21 @@
-"""From a client's configuration to what the core and gRPC are told."""
+"""What the core is told of a plugin that it starts or attaches to."""
 
 from __future__ import annotations
 
-import functools
 import os
-import ssl
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import grpc.aio
-
-from ferrule._core import Facts, Host
+from ferrule._core import RunnerDesk
 from ferrule._executable import CheckedProgram, find_program, search_path
 from ferrule._secrecy import Sealed
 from ferrule._socket_directory import socket_base
 from ferrule._validation import CODE, shown
-from ferrule.channel import Channel
-from ferrule.channel.options import channel_settings
 from ferrule.config import ClientConfig
 from ferrule.errors import ConfigError
 from ferrule.reattach import ReattachConfig
-from ferrule.tls import TLSConfig
+from ferrule.tls import tls_settings
 
-if TYPE_CHECKING:
-    from ferrule.channel.sync import SyncChannel
-    from ferrule.client.runner_driver import RunnerDriver
-
-__all__ = [
-    "check_program",
-    "core_settings",
-    "der_to_pem",
-    "native_settings",
-    "open_channel",
-    "open_runner",
-    "open_sync_channel",
-    "tls_settings",
-]
-
-# A plugin has one socket on this machine: a long pause before the next attempt would help nobody.
-_RECONNECT_MS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200))
+__all__ = ["check_program", "core_settings"]
 
 
 def check_program(command: tuple[str, ...], config: ClientConfig) -> CheckedProgram | None:
@@ -57,7 +35,7 @@ def core_settings(
     config: ClientConfig,
     reattach: ReattachConfig | None = None,
     program: CheckedProgram | None = None,
-    runner: RunnerDriver | None = None,
+    runner: RunnerDesk | None = None,
     bridge: bool = False,
 ) -> Sealed:
     """The settings of the core's `Host`, by name; read together with the process's environment at this moment.
@@ -67,7 +45,7 @@ def core_settings(
         config: How.
         reattach: The running plugin to attach to instead.
         program: What `check_program` returned; may be closed once the core's `Host` has started.
-        runner: What `open_runner` returned.
+        runner: Where the core asks for the plugin that a runner starts.
         bridge: Whether to open a local socket for a stock channel; default False.
 
     Raises:
@@ -106,7 +84,7 @@ def core_settings(
         max_memory_bytes=config.max_memory_bytes,
         max_cpu_seconds=config.max_cpu_seconds,
         reattach=None if reattach is None else reattach.core_settings(),
-        runner=None if runner is None else runner.desk,
+        runner=runner,
     )
 
 
@@ -116,73 +94,3 @@ def _host_environment() -> dict[Any, Any]:
     # encodes again, and fails if another thread sets a variable meanwhile.
     held = getattr(os.environ, "_data", None)
     return held.copy() if isinstance(held, dict) else dict(os.environ)
-
-
-def open_runner(config: ClientConfig) -> RunnerDriver | None:
-    """What lets the setting `runner` start one plugin, on the running event loop; to be closed after its end."""
-    if config.runner is None:
-        return None
-    # Loaded late: few have one.
-    from ferrule.client.runner_driver import RunnerDriver
-
-    return RunnerDriver(config.runner)
-
-
-def tls_settings(tls: TLSConfig) -> Sealed:
-    """Certificates as the core takes them."""
-    return Sealed(ca=tls.ca, certificate=tls.certificate, key=tls.key, server_name=tls.server_name)
-
-
-def open_channel(host: Host, facts: Facts, config: ClientConfig, secure: bool) -> grpc.aio.Channel:
-    """The channel that the settings ask for."""
-    if config.channel == "grpcio":
-        _keep_grpc_running()
-        # Loaded late: few need it.
-        from ferrule._broker_common import unix_target
-
-        # Over the core's local socket; connects when it is first used.
-        return grpc.aio.insecure_channel(unix_target(facts.bridge or ""), options=_options(config))
-    return Channel(host.channel(native_settings(config)), secure=secure)
-
-
-def open_sync_channel(host: Host, config: ClientConfig, secure: bool) -> SyncChannel:
-    """The same for threads, always on the core."""
-    # Loaded late: few need both.
-    from ferrule.channel.sync import SyncChannel
-
-    return SyncChannel(host.channel(native_settings(config)), secure=secure)
-
-
-def native_settings(config: ClientConfig) -> dict[str, Any]:
-    """The settings of a core channel, to the plugin itself or to what it serves by its broker."""
-    return channel_settings(_options(config), None)
-
-
-@functools.cache
-def _keep_grpc_running() -> None:
-    # Without this gRPC ends its thread with the last channel and starts it again with the next: 0.7 ms each time.
-    grpc.aio.init_grpc_aio()
-
-
-def _options(config: ClientConfig) -> list[tuple[str, Any]]:
-    unlimited = -1
-    options: list[tuple[str, Any]] = [
-        ("grpc.max_receive_message_length", config.max_receive_bytes or unlimited),
-        ("grpc.max_send_message_length", config.max_send_bytes or unlimited),
-        # The name in go-plugin's certificates; else it would be the percent-encoded path of the local socket.
-        ("grpc.default_authority", "localhost"),
-        *_RECONNECT_MS,
-    ]
-    if config.keepalive is not None:
-        options += [
-            ("grpc.keepalive_time_ms", round(config.keepalive.time * 1000)),
-            ("grpc.keepalive_timeout_ms", round(config.keepalive.timeout * 1000)),
-            ("grpc.keepalive_permit_without_calls", 1),
-        ]
-    # Last, so that the caller's word is the last.
-    return [*options, *config.grpc_options]
-
-
-def der_to_pem(certificate: bytes | None) -> str | None:
-    """A certificate as PEM text."""
-    return None if certificate is None else ssl.DER_cert_to_PEM_cert(certificate)

@@ -1,21 +1,20 @@
-"""PluginView: what a client was told, and what it can tell about its plugin."""
+"""PluginInfo: what a client was told, and what it can tell about its plugin."""
 
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ferrule import _core
+from ferrule._host.lifecycle import no_plugin
 from ferrule._validation import CODE, check, nested, optional, shown
-from ferrule.client.launch import der_to_pem
-from ferrule.client.lifecycle import no_plugin
-from ferrule.client.traffic import Traffic
 from ferrule.config import ClientConfig, check_command
 from ferrule.errors import ConfigError
 from ferrule.reattach import ReattachConfig, ReattachTLS
 
-__all__ = ["PluginView"]
+__all__ = ["PluginInfo", "Traffic"]
 
 _REATTACH = optional(nested(ReattachConfig, "reattach.", secret=True))
 _REATTACH_HINT = (
@@ -23,7 +22,23 @@ _REATTACH_HINT = (
 )
 
 
-class PluginView:
+class Traffic(NamedTuple):
+    """Bytes moved between this client and its plugin, all connections together, exact.
+
+    Attributes:
+        wire_sent: Bytes written to the plugin's socket, TLS records and all.
+        wire_received: Bytes read from it.
+        content_sent: Bytes of that which TLS carried; equal to `wire_sent` without TLS.
+        content_received: The same for reading.
+    """
+
+    wire_sent: int
+    wire_received: int
+    content_sent: int
+    content_received: int
+
+
+class PluginInfo:
     """What is known of a plugin, before, during and after its life. The base of the clients.
 
     Args:
@@ -122,7 +137,8 @@ class PluginView:
     @property
     def server_cert(self) -> str | None:
         """The plugin's certificate as PEM; None if it announced none."""
-        return self._facts and der_to_pem(self._facts.certificate)
+        certificate = self._facts and self._facts.certificate
+        return None if certificate is None else ssl.DER_cert_to_PEM_cert(certificate)
 
     @property
     def certificate_facts(self) -> _core.CertificateFacts | None:

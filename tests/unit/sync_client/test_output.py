@@ -10,23 +10,23 @@ import pytest
 
 from ferrule.channel.sync.worker import Worker
 from ferrule.config import ClientConfig
-from ferrule.sync import delivery
-from ferrule.sync.delivery import THREAD_NAME, ThreadRelay
-from ferrule.sync.life import Life
+from ferrule.sync import output
+from ferrule.sync.output import THREAD_NAME, ThreadOutputForwarder
+from ferrule.sync.session import Session
 from sync_client.conftest import Pending
 from waiting import LIMIT
 
 
-class Scripted(ThreadRelay):
-    """A relay whose plugin speaks in batches that are functions."""
+class Scripted(ThreadOutputForwarder):
+    """A forwarder whose plugin speaks in batches that are functions."""
 
     def __init__(self, *batches: Callable[[], object]) -> None:
         super().__init__(("plugin",), ClientConfig())
         self.batches = list(batches)
         self.threads: set[str] = set()
-        self.begin()
+        self.start()
 
-    def pass_on(self) -> bool:
+    def forward_batch(self) -> bool:
         self.threads.add(threading.current_thread().name)
         if self.batches:
             self.batches.pop(0)()
@@ -35,32 +35,32 @@ class Scripted(ThreadRelay):
 
 @pytest.fixture(autouse=True)
 def own_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A thread of the test's own, which its relays only begin."""
-    monkeypatch.setattr(delivery, "_delivery", None)
+    """A thread of the test's own, which its forwarders only start."""
+    monkeypatch.setattr(output, "_thread", None)
     yield
-    delivery._end()
-    assert delivery_threads() == []
+    output._end_thread()
+    assert output_threads() == []
 
 
-def delivery_threads() -> list[threading.Thread]:
+def output_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
 
 
 def test_all_is_passed_on_in_order_on_the_one_thread() -> None:
     seen: list[int] = []
-    relays = [Scripted(*(lambda number=number: seen.append(number) for number in range(100))) for _ in range(2)]
-    for relay in relays:
-        relay.drain()
+    forwarders = [Scripted(*(lambda number=number: seen.append(number) for number in range(100))) for _ in range(2)]
+    for forwarder in forwarders:
+        forwarder.drain()
     assert sorted(seen) == sorted([*range(100)] * 2)
-    assert relays[0].threads == relays[1].threads == {THREAD_NAME}
+    assert forwarders[0].threads == forwarders[1].threads == {THREAD_NAME}
     # Nobody listens any more.
-    assert delivery_threads() == []
+    assert output_threads() == []
 
 
 def test_flood_of_one_plugin_does_not_hold_up_another() -> None:
     stop = threading.Event()
     flood = Scripted()
-    flood.pass_on = lambda: not stop.is_set()  # type: ignore[method-assign]
+    flood.forward_batch = lambda: not stop.is_set()  # type: ignore[method-assign]
     flood._receive()
     other = Scripted(lambda: None, lambda: None)
     other.drain()
@@ -99,14 +99,14 @@ def test_handler_that_raises_does_not_end_the_thread(error: BaseException, caplo
     def fail() -> None:
         raise error
 
-    relay = Scripted(fail, lambda: seen.append("after"))
-    relay.drain()
+    forwarder = Scripted(fail, lambda: seen.append("after"))
+    forwarder.drain()
     assert seen == ["after"]
     assert "passing on the output of a plugin failed" in caplog.text
 
 
 def test_draining_gives_up_on_a_handler_that_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_PATIENCE", 0.05)
+    monkeypatch.setattr(output, "_DRAIN_STALL_LIMIT", 0.05)
     entered, released = threading.Event(), threading.Event()
     seen: list[object] = []
 
@@ -114,18 +114,18 @@ def test_draining_gives_up_on_a_handler_that_does_not_return(monkeypatch: pytest
         entered.set()
         seen.append(released.wait(LIMIT))
 
-    relay = Scripted(block, lambda: seen.append("after"))
-    relay.drain()
+    forwarder = Scripted(block, lambda: seen.append("after"))
+    forwarder.drain()
     assert entered.is_set()
     assert seen == []
     released.set()
-    relay.drain()
+    forwarder.drain()
     # Nothing is lost, only late.
     assert seen == [True, "after"]
 
 
 def test_draining_waits_for_handlers_that_are_slow_but_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_PATIENCE", 0.5)
+    monkeypatch.setattr(output, "_DRAIN_STALL_LIMIT", 0.5)
     seen: list[int] = []
     never = threading.Event()
 
@@ -133,8 +133,8 @@ def test_draining_waits_for_handlers_that_are_slow_but_go_on(monkeypatch: pytest
         never.wait(0.1)
         seen.append(1)
 
-    relay = Scripted(*[slow] * 12)
-    relay.drain()
+    forwarder = Scripted(*[slow] * 12)
+    forwarder.drain()
     assert len(seen) == 12
 
 
@@ -142,37 +142,37 @@ def test_draining_inside_a_handler_returns_at_once() -> None:
     seen: list[str] = []
 
     def drain() -> None:
-        relay.drain()
+        forwarder.drain()
         seen.append("drained")
 
-    relay = Scripted()
-    relay.batches = [drain, lambda: seen.append("rest")]
-    relay.drain()
+    forwarder = Scripted()
+    forwarder.batches = [drain, lambda: seen.append("rest")]
+    forwarder.drain()
     assert seen == ["drained", "rest"]
 
 
 def test_at_exit_what_is_left_is_passed_on_by_the_caller() -> None:
-    relay = Scripted()
-    delivery._end()
-    assert delivery_threads() == []
+    forwarder = Scripted()
+    output._end_thread()
+    assert output_threads() == []
     seen: list[int] = []
-    relay.batches = [lambda: seen.append(1)] * 500
-    relay.begin()
-    relay.drain()
+    forwarder.batches = [lambda: seen.append(1)] * 500
+    forwarder.start()
+    forwarder.drain()
     assert len(seen) == 500
-    assert relay.threads == {threading.current_thread().name}
+    assert forwarder.threads == {threading.current_thread().name}
 
 
-def test_pause_of_a_life_that_is_given_up_ends() -> None:
-    life = Life()
-    assert not life.pause(0.01)
-    threading.Timer(0.05, life.give_up).start()
-    assert life.pause(LIMIT)
-    assert life.pause(LIMIT)
+def test_pause_of_a_session_that_is_given_up_ends() -> None:
+    session = Session()
+    assert not session.pause(0.01)
+    threading.Timer(0.05, session.give_up).start()
+    assert session.pause(LIMIT)
+    assert session.pause(LIMIT)
 
 
 def test_pause_after_giving_up_twice() -> None:
-    life = Life()
-    life.give_up()
-    life.give_up()
-    assert life.pause(LIMIT)
+    session = Session()
+    session.give_up()
+    session.give_up()
+    assert session.pause(LIMIT)

@@ -1,0 +1,71 @@
+"""The channels to a plugin, with the options that its client's settings come to."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+
+from ferrule._core import Facts, Host
+from ferrule.channel import Channel
+from ferrule.channel.options import channel_settings
+from ferrule.config import ClientConfig
+
+if TYPE_CHECKING:
+    from ferrule.channel.sync import SyncChannel
+
+__all__ = ["native_settings", "open_channel", "open_sync_channel"]
+
+# A plugin has one socket on this machine: a long pause before the next attempt would help nobody.
+_RECONNECT_MS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200))
+
+
+def open_channel(host: Host, facts: Facts, config: ClientConfig, secure: bool) -> grpc.aio.Channel:
+    """The channel that the settings ask for."""
+    if config.channel == "grpcio":
+        _keep_grpc_running()
+        # Loaded late: few need it.
+        from ferrule._broker_common import unix_target
+
+        # Over the core's local socket; connects when it is first used.
+        return grpc.aio.insecure_channel(unix_target(facts.bridge or ""), options=_options(config))
+    return Channel(host.channel(native_settings(config)), secure=secure)
+
+
+def open_sync_channel(host: Host, config: ClientConfig, secure: bool) -> SyncChannel:
+    """The same for threads, always on the core."""
+    # Loaded late: few need both.
+    from ferrule.channel.sync import SyncChannel
+
+    return SyncChannel(host.channel(native_settings(config)), secure=secure)
+
+
+def native_settings(config: ClientConfig) -> dict[str, Any]:
+    """The settings of a core channel, to the plugin itself or to what it serves by its broker."""
+    return channel_settings(_options(config), None)
+
+
+@functools.cache
+def _keep_grpc_running() -> None:
+    # Without this gRPC ends its thread with the last channel and starts it again with the next: 0.7 ms each time.
+    grpc.aio.init_grpc_aio()
+
+
+def _options(config: ClientConfig) -> list[tuple[str, Any]]:
+    unlimited = -1
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", config.max_receive_bytes or unlimited),
+        ("grpc.max_send_message_length", config.max_send_bytes or unlimited),
+        # The name in go-plugin's certificates; else it would be the percent-encoded path of the local socket.
+        ("grpc.default_authority", "localhost"),
+        *_RECONNECT_MS,
+    ]
+    if config.keepalive is not None:
+        options += [
+            ("grpc.keepalive_time_ms", round(config.keepalive.time * 1000)),
+            ("grpc.keepalive_timeout_ms", round(config.keepalive.timeout * 1000)),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ]
+    # Last, so that the caller's word is the last.
+    return [*options, *config.grpc_options]
