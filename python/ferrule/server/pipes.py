@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ __all__ = ["write_all"]
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Writes all of `data`.
+    """Writes all of `data`, and waits for room meanwhile, also where somebody has made the descriptor non-blocking.
 
     Raises:
         BrokenPipeError: Nobody reads any more. Raised in a program with SIGPIPE at its default action as well, which
@@ -21,7 +22,18 @@ def write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     with _sigpipe_held_back():
         while rest:
-            rest = rest[os.write(descriptor, rest) :]
+            try:
+                rest = rest[os.write(descriptor, rest) :]
+            except BlockingIOError:
+                _wait_for_room(descriptor)
+
+
+def _wait_for_room(descriptor: int) -> None:
+    # What children inherit is one description of a file with them: some programs, Node.js for one, leave it
+    # non-blocking, and then a line would break off where the pipe was full.
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    poll.poll()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,9 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 from ferrule.logs import TRACE, parse_line
 from ferrule.server import HclogHandler
 from ferrule.server.hclog import LONGEST_LINE_BYTES
+from waiting import LIMIT
 
 
 def refuse(word: str) -> None:
@@ -196,6 +200,45 @@ def test_a_host_that_is_gone_is_no_error() -> None:
     logger.addHandler(HclogHandler(writing))
     logger.info("nobody reads this")
     os.close(writing)
+
+
+def test_line_is_whole_where_the_descriptor_does_not_block() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    logger = logging.Logger("kv")
+    logger.addHandler(HclogHandler(writing))
+
+    def log() -> None:
+        for number in range(20):
+            logger.info("%d %s", number, "x" * 20_000)
+        os.close(writing)
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    with os.fdopen(reading) as lines:
+        numbers = [json.loads(line)["@message"].partition(" ")[0] for line in lines]
+    thread.join()
+    assert numbers == [str(number) for number in range(20)]
+
+
+LATE = """
+import logging
+from ferrule.server import HclogHandler
+
+class Late:
+    def __del__(self, warning=logging.getLogger("late").warning):
+        warning("message", extra={"value": object()})
+
+logging.getLogger().addHandler(HclogHandler())
+late = Late()
+late.itself = late
+"""
+
+
+def test_records_of_the_interpreters_end_are_lines_as_others() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, timeout=LIMIT, check=True)
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["@message"] == "message"
 
 
 def test_a_record_that_cannot_be_formatted_is_reported(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
