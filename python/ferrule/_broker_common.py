@@ -1,4 +1,4 @@
-"""What the brokers for event loops and for threads have in common, and the servers behind them."""
+"""The common part of the brokers for asyncio and for threads: ids, addresses, and the servers behind listeners."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from ferrule import _core
 
-__all__ = ["SERVER_OPTIONS", "ListenerView", "checked_id", "listen", "network_of", "start", "unix_target", "unreached"]
+__all__ = [
+    "SERVER_OPTIONS",
+    "ListenerInfo",
+    "checked_id",
+    "listen",
+    "service_not_reached",
+    "split_address",
+    "start_server",
+    "unix_target",
+]
 
 _SERVICE_ID = whole_number(0, 2**32 - 1)
 _UNLIMITED = -1
@@ -24,24 +33,25 @@ SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", _UNLIMITED),
     ("grpc.max_send_message_length", _UNLIMITED),
 )
-"""Of a server that is brought by the broker."""
+"""Default options of the servers that `accept_and_serve` makes: messages without limit, as go-plugin has them."""
 
 
 def checked_id(service_id: int) -> int:
-    """An id as the core takes it.
+    """An id as the core takes it: an unsigned number of 32 bits, by go-plugin's message ConnInfo.
 
     Raises:
-        ConfigError: It is no number of 32 bits.
+        ConfigError: The id is no such number.
     """
     number: int = check("service_id", service_id, _SERVICE_ID, "Take it from the broker's next_id().")
     return number
 
 
 def listen(server: grpc.Server | grpc.aio.Server, target: str) -> None:
-    """Has a server listen where a listener's connections are carried.
+    """Has a server listen at `target`, to which the core carries a listener's connections.
 
     Raises:
-        TransportError: It cannot, for example because the plugin was stopped meanwhile and its sockets are gone.
+        TransportError: The server cannot listen there, for example because the plugin was stopped meanwhile and its
+            sockets are gone.
     """
     try:
         server.add_insecure_port(target)
@@ -50,50 +60,50 @@ def listen(server: grpc.Server | grpc.aio.Server, target: str) -> None:
         raise TransportError(message, "Serve while the plugin runs.", "listen.failed") from error
 
 
-async def start(server: grpc.aio.Server) -> None:
-    """Starts a server, to the end even if the caller is cancelled: grpcio's own start would break half-way."""
+async def start_server(server: grpc.aio.Server) -> None:
+    """Starts a server, and finishes even if the caller is cancelled: grpcio's own start would break half-way."""
     starting = asyncio.ensure_future(server.start())
     try:
         await asyncio.shield(starting)
     finally:
-        # It takes a turn of the loop.
+        # Done within a turn of the loop.
         await starting
 
 
-def network_of(address: str) -> tuple[str, str]:
-    """Network and location of an address that a plugin names: `unix:PATH`, a path with a slash, or `HOST:PORT`."""
+def split_address(address: str) -> tuple[str, str]:
+    """The network and the location of an address: `unix:PATH`, a path with a slash, or `HOST:PORT`."""
     if address.startswith("unix:"):
-        # A target, which gRPC reads as a URI.
+        # A gRPC target is a URI.
         return "unix", unquote(address.removeprefix("unix:"))
     return "unix" if "/" in address else "tcp", address
 
 
-def unreached(sub_id: int, error: TransportError) -> ProtocolError:
-    """The error for an address that a plugin named, and at which nobody answers."""
+def service_not_reached(sub_id: int, error: TransportError) -> ProtocolError:
+    """The error for an address that a plugin named, and at which nothing answers."""
     return ProtocolError(f"the brokered service {sub_id} was not reached: {error.message}", error.hint, error.code)
 
 
 def unix_target(path: str | os.PathLike[str]) -> str:
-    """A socket as gRPC takes it: the path is part of a URI."""
+    """The gRPC target of a Unix socket: the path is quoted, as part of a URI."""
     return f"unix:{quote(os.fsencode(path))}"
 
 
-class ListenerView:
-    """What is known of an id that the other side can dial."""
+class ListenerInfo:
+    """Properties of an id that the other side can dial. The base of the brokers' listeners."""
 
     _core: _core.BrokerListener
 
     @property
     def target(self) -> str:
-        """Where the server is to listen, for its `add_insecure_port`: a socket in a directory of this user's."""
+        """The target for the `add_insecure_port` of the server: a Unix socket in a private directory of this user."""
         return unix_target(self._core.backend)
 
     @property
     def address(self) -> str | None:
-        """Where the other side connects to: a path or `IP:PORT`; None with multiplexing, which has no address."""
+        """The address to which the other side connects, a path or `IP:PORT`; None with multiplexing."""
         return self._core.address
 
     @property
     def connections(self) -> int:
-        """How many connections there are now."""
+        """The number of connections that are open now."""
         return self._core.connections

@@ -1,4 +1,4 @@
-"""Which file a command runs, and the check of its content before it runs."""
+"""The file that a command runs: the search for it, and the check of its content."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["CheckedProgram", "find_program", "search_path"]
 
 
 class CheckedProgram:
-    """The open file of a program whose checksum was right. It is closed in the end, or when nobody holds this.
+    """The open file of a program whose checksum was right. Closing the object, or dropping it, closes the file.
 
     Args:
         path: The program's file.
-        secure: What it must be.
+        secure: The checksum that the file must have.
 
     Attributes:
-        descriptor: For reading; closed on every `exec`.
+        descriptor: The file, open for reading; -1 once it is closed. Closed on every `exec`.
 
     Raises:
-        LaunchError: The file cannot be read, or is none.
-        SecurityError: It has another checksum.
+        LaunchError: The file cannot be read, or is no regular file.
+        SecurityError: The file has another checksum.
     """
 
     def __init__(self, path: str, secure: SecureConfig) -> None:
@@ -88,12 +88,12 @@ def _digest(descriptor: int, secure: SecureConfig) -> bytes:
 
 
 def search_path(environment: Mapping[str, str]) -> str:
-    """Where programs are looked up: PATH in the caller's variables for the plugin, or else this process's."""
+    """The path on which programs are looked up: PATH of the plugin's own variables, or else of this process."""
     return environment.get("PATH", os.environ.get("PATH", os.defpath))
 
 
 def find_program(program: str, directory: str | os.PathLike[str] | None, path: str) -> str:
-    """The file that a command names, by the rules by which the core finds it.
+    """The file that a command names, found as the core finds it.
 
     Args:
         program: First element of the command: with a slash a path, else a name to look up.
@@ -101,6 +101,6 @@ def find_program(program: str, directory: str | os.PathLike[str] | None, path: s
         path: What `search_path` returned.
 
     Raises:
-        LaunchError: There is none.
+        LaunchError: There is no such file.
     """
     return _core.find_program(program, directory, path)

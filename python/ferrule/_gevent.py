@@ -1,4 +1,4 @@
-"""gevent, whose greenlets this package's waiting would stop."""
+"""Refusal of gevent: waiting in native code would stop all of its greenlets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["refuse_greenlets"]
 
 
 def refuse_greenlets(what: str) -> None:
-    """Refuses what waits in native code where threads are greenlets: no other one would run meanwhile.
+    """Raises if gevent has made threads greenlets: while one waits in native code, no other one runs.
 
     Args:
-        what: What is refused, as the subject of a sentence.
+        what: The refused thing, as the subject of a sentence.
 
     Raises:
         RPCPluginError: gevent has patched threads in this process.

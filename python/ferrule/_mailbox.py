@@ -1,4 +1,4 @@
-"""How an event loop hears from the I/O thread: one mailbox per loop, one wake-up for many outcomes."""
+"""The mailboxes by which event loops hear from the I/O thread: one per loop, one wake-up for many outcomes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["mailbox", "outcome"]
 
 # Weak, so that a mailbox and its descriptor go away with their loop.
 _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = weakref.WeakKeyDictionary()
-# For changes: threads with loops of their own come and go. Reentrant: collecting garbage while it is held can run
-# anything.
+# Held for changes: threads with loops of their own come and go. Reentrant: a garbage collection while it is held can
+# run anything.
 _lock = threading.RLock()
 
 
 def _forget_lock() -> None:
-    """In a forked child: the thread that held it stayed behind in the parent."""
+    """Makes a new lock in a forked child: the thread that held the old one stayed behind in the parent."""
     global _lock  # noqa: PLW0603 - one for the process is the point.
     _lock = threading.RLock()
 
@@ -35,7 +35,7 @@ def mailbox() -> Mailbox:
 
     Raises:
         RuntimeError: No loop is running, or the running one cannot watch descriptors (Windows' Proactor loop).
-        LaunchError: The system provides no descriptor for it.
+        LaunchError: The system provides no descriptor for the mailbox.
     """
     loop = asyncio.get_running_loop()
     existing = _mailboxes.get(loop)
@@ -43,7 +43,7 @@ def mailbox() -> Mailbox:
 
 
 def _open(loop: asyncio.AbstractEventLoop) -> Mailbox:
-    """A mailbox for a loop that has none. Nobody else opens one for it: it runs on this thread."""
+    """A mailbox for a loop that has none. No other thread opens one for the loop, which runs on this thread."""
     made = Mailbox()
     try:
         loop.add_reader(made.fileno(), made.drain)
@@ -72,7 +72,7 @@ async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], None]) -> Any:
     try:
         begin(mailbox(), future)
     except BaseException:
-        # The core may still resolve it, and an error that nobody awaits would be reported.
+        # The core may still resolve the future, and asyncio would report an error that is never awaited.
         future.cancel()
         raise
     return await future

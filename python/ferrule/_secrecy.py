@@ -1,4 +1,4 @@
-"""Keeping secrets out of tracebacks: error reporters keep the local variables of every frame of an exception."""
+"""Protection of secrets in tracebacks: error reporters keep the local variables of every frame of an exception."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Class = TypeVar("Class")
 class Sealed:
     """Settings by name on their way to the core, which asks for them one by one.
 
-    All settings go this way, so that a secret among them is hidden without anybody's thinking of it. No mapping:
-    reporters walk through those, whatever their repr hides.
+    All settings go this way, so that a secret among them is hidden by default. The class is no mapping: reporters walk
+    through mappings, whatever their repr hides.
 
     Example:
         >>> settings = Sealed(key="secret")
@@ -45,10 +45,11 @@ class Sealed:
 
 
 def forgetful(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Has a function that is given secrets as plain values leave none in the frames of what it raises.
+    """Decorates a function that takes secrets as plain values: its errors keep none in their frames.
 
-    The frames stay, for those who look for the place; their variables are forgotten. For what users call with a key, an
-    environment or a mapping of settings, and for what passes such values to the standard library.
+    The frames stay and name the place of the error; their variables are forgotten. The decorator is for functions that
+    users call with a key, an environment or a mapping of settings, and for those that pass such values to the standard
+    library.
     """
 
     @functools.wraps(function)
@@ -65,8 +66,8 @@ def forgetful(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
 
 
 def forgetful_init(cls: type[Class]) -> type[Class]:
-    """The same for the constructor of a class of settings."""
-    cls.__init__ = forgetful(cls.__init__)  # type: ignore[method-assign] # Of the class, before there is an object.
+    """Decorates a class of settings: the errors of its constructor keep no secrets, as with `forgetful`."""
+    cls.__init__ = forgetful(cls.__init__)  # type: ignore[method-assign] # There is no object yet.
     return cls
 
 

@@ -1,4 +1,4 @@
-"""Where the private directories of sockets are made, and whether others could take them away."""
+"""The directory below which private ones for sockets are made, and whether other users could replace it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def socket_base(configured: str | os.PathLike[str] | None) -> str:
     """The directory below which private ones are made, absolute: the plugin may have another working directory.
 
     Args:
-        configured: The caller's choice; None for the temporary directory.
+        configured: The setting `unix_socket_dir`; None for the temporary directory.
 
     Raises:
         LaunchError: There is no temporary directory in which this user may write.
@@ -33,7 +33,7 @@ def socket_base(configured: str | os.PathLike[str] | None) -> str:
 
 def _temporary_directory() -> str:
     try:
-        # Loads a good deal that an import of the client should not cost.
+        # Loaded late: an import of the client should not cost that much.
         import tempfile
 
         return tempfile.gettempdir()
@@ -43,7 +43,7 @@ def _temporary_directory() -> str:
 
 @functools.cache
 def _warn_of_others(base: str) -> None:
-    """Warns, once for each directory, if others may put something else in the place of what is made in it."""
+    """Warns, once for each directory, if other users may replace what is made in it."""
     for directory, reason in _open_to_others(base):
         _logger.warning(
             "sockets are made in %s, and others may rename what is in %s: %s. Set TMPDIR, or the setting "
@@ -55,10 +55,10 @@ def _warn_of_others(base: str) -> None:
 
 
 def _open_to_others(base: str) -> Iterator[tuple[str, str]]:
-    """The directories on the way to `base`, itself included, in which other users may rename, and why."""
+    """The directories on the way to `base`, itself included, in which other users may rename, each with the reason."""
     directory, below = base, ""
     while directory != below:
-        # What is missing, or hidden, fails where it is used.
+        # A directory that is missing or hidden fails where it is used.
         if reason := _reason_for_doubt(directory):
             yield directory, reason
         directory, below = os.path.dirname(directory), directory
@@ -78,7 +78,7 @@ def _reason_for_doubt(directory: str) -> str | None:
 
 @functools.cache
 def _unmapped_user() -> int | None:
-    """By whom users appear that a namespace does not know, the system's root among them; None without namespaces."""
+    """The id that a namespace shows for users it does not know, the system's root among them; None without one."""
     try:
         with open("/proc/sys/kernel/overflowuid") as file:
             return int(file.read())

@@ -1,8 +1,9 @@
 """Servicers behind a server of `grpc.aio`: threads for those that are not async, and an end for every call.
 
-grpc.aio runs them on threads too, but for ever: a thread whose call was cancelled waits for somebody to take its next
-message, until the pool has no threads left. And a thread that asks for its call's peer after the call has ended crashes
-the process. Here the end of a call reaches its thread, and nothing that has ended is touched.
+grpc.aio runs such servicers on threads too, but for ever: a thread whose call was cancelled waits until its next
+message is taken, and in the end the pool has no threads left. A thread that asks for its call's peer after the call has
+ended crashes the process. In this module the end of a call reaches its thread, and a call that has ended is not
+touched.
 
 grpc.aio ends a call with an `Exception` of its method. With another error, such as the CancelledError of something that
 the method awaited, the call stays open until its deadline. A thread's SystemExit ends the event loop, and crashes the
@@ -27,8 +28,8 @@ import grpc.aio
 
 __all__ = ["ThreadedServicers"]
 
-AHEAD = 2
-"""Messages that a method may have yielded and the event loop has not sent, as in grpc.aio."""
+MAX_UNSENT_RESPONSES = 2
+"""Messages that a method may be ahead of the event loop, which sends them; as many as in grpc.aio."""
 
 _MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -43,19 +44,19 @@ _FORWARDED = frozenset(
         *("set_details", "set_trailing_metadata", "time_remaining", "trailing_metadata"),
     }
 )
-"""What any thread may ask of a call at any time."""
+"""Methods of a call's context that any thread may use at any time."""
 
 _OF_RUNNING_CALL = frozenset({"auth_context", "peer", "peer_identities", "peer_identity_key"})
-"""What grpcio looks up in the call itself, which must not have ended."""
+"""Methods that grpcio answers from the call itself, which must not have ended."""
 
 
 class ThreadedServicers(grpc.aio.ServerInterceptor):
     """Runs methods that are not async on threads, async ones on the event loop.
 
-    To be the first of a server's interceptors, so that the others get methods as the application wrote them.
+    The first of a server's interceptors, so that the others get methods as the application wrote them.
 
     Args:
-        threads: Where methods run, one thread for each call; None for the event loop's own.
+        threads: The pool that runs the methods, one thread for each call; None for the event loop's own pool.
 
     Example:
         >>> async def main():
@@ -86,7 +87,7 @@ class ThreadedServicers(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Any) -> Any:
             call = _ThreadContext(context)
             try:
-                given = call.requests(_whole(request, context)) if handler.request_streaming else request
+                given = call.requests(_complete_requests(request, context)) if handler.request_streaming else request
                 return await run(method, given, call)
             finally:
                 call.end()
@@ -106,17 +107,17 @@ class ThreadedServicers(grpc.aio.ServerInterceptor):
                     responses.sent()
         finally:
             responses.abandon()
-            # One that no thread has begun yet.
+            # The method may be queued, and no thread has begun it yet.
             work.cancel()
 
 
 def _is_async(method: Callable[..., Any]) -> bool:
-    # The second one is that of an object that is called like a function.
+    # The second one serves objects that are called like functions.
     functions = (method, type(method).__call__)
     return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in functions)
 
 
-async def _whole(messages: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+async def _complete_requests(messages: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
     """The requests of a call, of which some that were cut off do not pass for all."""
     async for message in messages:
         yield message
@@ -126,11 +127,11 @@ async def _whole(messages: AsyncIterator[Any], context: Any) -> AsyncIterator[An
 
 
 def _on_loop(handler: Any, method: Callable[..., Any]) -> Callable[..., Any]:
-    """An async method as grpc.aio needs it."""
+    """An async method in the form that grpc.aio needs."""
 
     async def answer(request: Any, context: Any) -> Any:
         try:
-            answering = method(_whole(request, context) if handler.request_streaming else request, context)
+            answering = method(_complete_requests(request, context) if handler.request_streaming else request, context)
             if not isinstance(answering, AsyncIterator):
                 return await answering
             async for response in answering:
@@ -141,38 +142,38 @@ def _on_loop(handler: Any, method: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                # Of the call.
+                # The call was cancelled, and this is its own task.
                 raise
-            raise _fit(error) from error
+            raise _as_call_error(error) from error
         return None
 
     return answer
 
 
 def _finish(method: Callable[..., Any], request: Any, call: _ThreadContext) -> Any:
-    """Runs a method of one answer, on its thread."""
+    """Runs a method of one response, on its thread."""
     try:
         response = method(request, call)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the call ends with it.
-        fit = _fit(error)
-        raise fit from fit.__cause__
+        call_error = _as_call_error(error)
+        raise call_error from call_error.__cause__
     if inspect.iscoroutine(response):
         response.close()
         raise TypeError("the method returned a coroutine, but is no async function: is it in a decorator that is none?")
     return response
 
 
-def _fit(error: BaseException) -> Exception:
-    """The error with which a call ends: itself, unless futures or the event loop give it a meaning of their own."""
+def _as_call_error(error: BaseException) -> Exception:
+    """The error with which a call ends: `error`, unless futures or the event loop give it a meaning of their own."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError):
         return error
-    fit = RuntimeError(f"the method ended with {error!r}")
-    fit.__cause__ = error
-    return fit
+    call_error = RuntimeError(f"the method ended with {error!r}")
+    call_error.__cause__ = error
+    return call_error
 
 
 class _Responses:
-    """What a method yields, handed from its thread to the event loop."""
+    """The messages that a method yields, handed from its thread to the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -182,11 +183,11 @@ class _Responses:
         self._is_over = False
         self._is_abandoned = False
         self._room: SimpleQueue[None] = SimpleQueue()
-        for _ in range(AHEAD):
+        for _ in range(MAX_UNSENT_RESPONSES):
             self._room.put(None)
 
     def produce(self, begin: Callable[[], Any]) -> None:
-        """The thread's part: runs the method until its end, or the call's."""
+        """Runs the method, on its thread, until its end or that of the call."""
         try:
             responses = iter(begin())
             for response in responses:
@@ -195,27 +196,31 @@ class _Responses:
                     break
                 self._pending.append(response)
                 self._wake()
-            # Here, as a generator may hold what no other thread may touch.
+            # On this thread: a generator may hold objects that no other thread may touch.
             close = getattr(responses, "close", None)
             if close is not None:
                 close()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call ends with it.
-            self._error = _fit(error)
+            self._error = _as_call_error(error)
         self._is_over = True
         self._wake()
 
     async def take(self) -> list[Any]:
-        """What has arrived since; nothing at the end, and then raises what the method raised."""
+        """The messages that have arrived since the last call, waiting for one; none at the end.
+
+        Raises:
+            Exception: The error that the method raised, after all its messages.
+        """
         batch: list[Any] = []
         while not batch:
             await self._arrived.wait()
             self._arrived.clear()
-            # Asked before: what is pending afterwards is the rest.
+            # Read before the messages are: those that are pending afterwards are the last.
             is_over = self._is_over
             while self._pending:
                 batch.append(self._pending.popleft())
             if is_over:
-                # For the next call, which finds no more.
+                # The next call returns at once, without messages.
                 self._arrived.set()
                 break
         error, self._error = (None, self._error) if batch else (self._error, None)
@@ -224,11 +229,11 @@ class _Responses:
         return batch
 
     def sent(self) -> None:
-        """There is room for one more."""
+        """Makes room for one more message."""
         self._room.put(None)
 
     def abandon(self) -> None:
-        """Nobody takes anything any more."""
+        """Has the method end at its next message: no message is taken any more."""
         self._is_abandoned = True
         self._room.put(None)
 
@@ -241,7 +246,7 @@ class _Responses:
 
 
 class _ThreadContext:
-    """The context that a method which is not async gets: its call, for another thread than the event loop's."""
+    """The context of a method that is not async: its call, for use on another thread than the event loop's."""
 
     def __init__(self, context: Any) -> None:
         self.loop = asyncio.get_running_loop()
@@ -296,7 +301,7 @@ class _ThreadContext:
         self._await(lambda: self._context.send_initial_metadata(initial_metadata))
 
     def requests(self, messages: Any) -> Iterator[Any]:
-        """The requests, for a thread."""
+        """The requests of a call, for the thread that runs its method."""
         while True:
             try:
                 yield self._await(lambda: anext(messages))

@@ -1,6 +1,6 @@
-"""How settings are checked: each field is `Annotated` with its rule, and one function applies them all.
+"""The checks of settings: each field is `Annotated` with its rule, and one function applies them all.
 
-A refusal names the setting, the value with its type, and what was expected. Values that may be secret are not shown.
+A refusal names the setting, its value and type, and the expected kind of value. Secret values are not shown.
 """
 
 import dataclasses
@@ -14,28 +14,28 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 from ferrule.errors import ConfigError
 
-CODE = "config.invalid"
-"""The `code` of every refused setting, by the core as well."""
+INVALID = "config.invalid"
+"""The `code` of the error for a refused setting, the core's refusals included."""
 
 MAX_SECONDS = 1e9
-"""About thirty years; the core's clock arithmetic has an end somewhere."""
+"""The longest span of time, about thirty years: the core's clock arithmetic has an end somewhere."""
 
 ConfigClass = TypeVar("ConfigClass")
 
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 120
 shown = _repr.repr
-"""A value as messages quote it: bounded."""
+"""The repr of a value as messages quote it, at most about 120 characters of a string."""
 
 
 class Rule(NamedTuple):
-    """What a setting accepts."""
+    """The values that a setting accepts."""
 
     expected: str
     """Completes "setting x is 1 (int), expected ..."."""
 
     accept: Callable[[Any], Any]
-    """Returns the value as it will be kept; raises ValueError, with a detail or without, for one that does not fit."""
+    """Returns the value as it will be kept; raises ValueError, with or without a detail, if it does not fit."""
 
     secret: bool = False
     """Whether messages must hide the value."""
@@ -50,14 +50,14 @@ def check(name: str, value: Any, rule: Rule, hint: str | None = None) -> Any:
     try:
         return rule.accept(value)
     except ConfigError:
-        # Of a nested setting, which has named itself.
+        # A nested setting has named itself.
         raise
     except ValueError as error:
         quoted = "<hidden>" if rule.secret else shown(value)
         detail = f": {error}" if str(error) else ""
         message = f"setting {name} is {quoted} ({type(value).__name__}), expected {rule.expected}{detail}"
         # Not chained: the cause may quote what must stay hidden.
-        raise ConfigError(message, hint, CODE) from None
+        raise ConfigError(message, hint, INVALID) from None
 
 
 def check_fields(config: Any, prefix: str = "") -> None:
@@ -80,26 +80,28 @@ def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str 
     rules: dict[str, Rule] = _rules_of(cls)  # type: ignore[arg-type]
     if unknown := [key for key in values if key not in rules]:
         named = ", ".join(f"{shown(f'{prefix}{key}')} ({_instead(cls, str(key), prefix)})" for key in unknown)
-        raise ConfigError(f"unknown setting{'s' if len(unknown) > 1 else ''} {named}", _help(cls), CODE)
+        raise ConfigError(f"unknown setting{'s' if len(unknown) > 1 else ''} {named}", _help(cls), INVALID)
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         name = field.name
         if field.default is dataclasses.MISSING and name not in values:
-            raise ConfigError(f"setting {prefix}{name} is missing, expected {rules[name].expected}", _help(cls), CODE)
+            raise ConfigError(
+                f"setting {prefix}{name} is missing, expected {rules[name].expected}", _help(cls), INVALID
+            )
     return cls(**values)
 
 
 def _instead(cls: type[Any], unknown: str, prefix: str) -> str:
-    """What may have been meant by the name of a setting that there is not."""
+    """The setting that an unknown name may have meant, in the words of an error message."""
     import difflib
 
-    from ferrule._migration import here
+    from ferrule._migration import describe_counterpart
 
-    # Whatever its case: environment variables and camel case are where such names come from.
+    # Lower case: such names come from environment variables and camel case.
     names = [field.name for field in dataclasses.fields(cls)]
     nearest = difflib.get_close_matches(unknown.lower(), names, n=1, cutoff=0)[0]
-    # Of a nested class all: its short names are near to anything, such as tls.certificate to an authority's.
+    # All names of a nested class: they are short, and near to anything.
     rest = f"; all: {', '.join(names)}" if prefix else ""
-    return here(unknown, cls.__name__) or f"nearest: {prefix}{nearest}{rest}"
+    return describe_counterpart(unknown, cls.__name__) or f"nearest: {prefix}{nearest}{rest}"
 
 
 def _help(cls: type[Any]) -> str:
@@ -178,7 +180,7 @@ def one_of(*words: str, also: Mapping[str, str] | None = None) -> Rule:
 
 
 def several(element: Rule) -> Rule:
-    """One or more values of the same kind; kept as a tuple without repetitions."""
+    """One or more values of one kind; kept as a tuple without repetitions."""
 
     def accept(value: Any) -> tuple[Any, ...]:
         _require(_is_list(value) and len(value) > 0)
@@ -188,7 +190,7 @@ def several(element: Rule) -> Rule:
 
 
 def optional(rule: Rule) -> Rule:
-    """The same or None."""
+    """None, or a value that `rule` accepts."""
     return Rule(f"{rule.expected}, or None", lambda value: None if value is None else rule.accept(value), rule.secret)
 
 
@@ -213,7 +215,7 @@ def nested(cls: type[Any], prefix: str, secret: bool = False) -> Rule:
 
 
 def pairs() -> Rule:
-    """Names with values of any kind; kept as a tuple of tuples."""
+    """Pairs of a name and a value of any kind; kept as a tuple of tuples."""
 
     def accept(value: Any) -> tuple[tuple[str, Any], ...]:
         _require(_is_list(value))

@@ -1,8 +1,8 @@
 """GRPCBroker: further gRPC connections between a host and its plugin, in both directions.
 
-Each side gives out ids for what it serves and tells them to the other in calls of the application, which then dials
-them. Host and plugin use the same class; `RPCPluginClient.broker` is the host's. All connections are protected as the
-main one is, with the same certificates.
+Each side gives out ids for what it serves and tells them, in calls of the application, to the other side, which dials
+them: go-plugin's GRPCBroker. Host and plugin use the same class; `RPCPluginClient.broker` is the host's. All
+connections are protected as the main one is, with the same certificates.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Self
 import grpc.aio
 
 from ferrule import _core
-from ferrule._broker_common import SERVER_OPTIONS, ListenerView, checked_id, listen, start
+from ferrule._broker_common import SERVER_OPTIONS, ListenerInfo, checked_id, listen, start_server
 from ferrule._mailbox import outcome
 from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.channel import Channel
@@ -37,7 +37,7 @@ class GRPCBroker:
             await stub.CallMeBack(Request(service_id=service_id))
 
     Args:
-        core: Returns the core's broker; called for each operation, so that it may be one after the other.
+        core: Returns the core's broker; called for each operation, since a restart brings another one.
         settings: Settings of the core's channels that are dialled, as `channel_settings` returns them.
         secure: Whether those channels are protected by TLS, so that calls may carry credentials.
     """
@@ -51,17 +51,17 @@ class GRPCBroker:
         self._servers: set[BrokerServer] = set()
 
     def next_id(self) -> int:
-        """An id for something to serve, different at each call."""
+        """An id under which something can be served, another one at each call."""
         return self._core().next_id()
 
     async def dial(self, service_id: int) -> Channel:
-        """Connects to what the other side serves under an id. Waits up to 5 seconds for it to be announced,
-        multiplexed for the dials before it as well.
+        """Connects to the service that the other side serves under an id.
 
-        Without multiplexing an id that was announced can be dialled once; the channel reconnects by itself.
+        Waits up to 5 seconds, as go-plugin does, for the id to be announced; with multiplexing also for the dials
+        before this one. Without multiplexing an announced id can be dialled once; the channel reconnects by itself.
 
         Args:
-            service_id: The id, as the other side told it.
+            service_id: The id that the other side told, in a call of the application.
 
         Returns:
             A connected channel on the core, whatever the setting `channel` is. Close it after use; closing the client
@@ -70,30 +70,39 @@ class GRPCBroker:
         Raises:
             ConfigError: The id is no number of 32 bits.
             ProtocolError: The id was not announced in time, or not answered, or the broker is closed.
-            TransportError: The address that was announced cannot be connected to.
-            SecurityError: Something with the wrong certificate answers there.
+            TransportError: The announced address cannot be connected to.
+            SecurityError: The peer at the announced address has the wrong certificate.
         """
         number = checked_id(service_id)
         return self._opened(await outcome(lambda *to: self._core().dial(number, self._settings, *to)))
 
     async def dial_address(self, network: str, address: str) -> Channel:
-        """Connects to an address of the other side that came by other means, under the same protection.
+        """Connects to an address of the other side that came by other means than the broker.
+
+        The connection is protected as the main one is, with the same certificates.
 
         Args:
             network: `unix` or `tcp`.
             address: A path, or `HOST:PORT`.
 
+        Returns:
+            A connected channel. Close it after use; closing the client
+            or server does that too.
+
         Raises:
-            TransportError: Nothing listens there.
-            SecurityError: Something with the wrong certificate answers there.
+            TransportError: Nothing listens at the address.
+            SecurityError: The peer at the address has the wrong certificate.
         """
         return self._opened(await outcome(lambda *to: self._core().dial_address(network, address, self._settings, *to)))
 
     async def accept(self, service_id: int) -> BrokerListener:
-        """Lets the other side dial an id, for a server of one's own; `accept_and_serve` brings one.
+        """Lets the other side dial an id, for a server that the caller brings; `accept_and_serve` makes one.
 
         Args:
             service_id: An id from `next_id()`.
+
+        Returns:
+            A listener, whose `target` the server is to listen on. Close it after use.
 
         Raises:
             ConfigError: The id is no number of 32 bits.
@@ -121,8 +130,11 @@ class GRPCBroker:
             The server, started: the other side may be told the id.
 
         Raises:
-            ConfigError: As for `accept`; so for the other errors. What `register` raises comes through.
-            TransportError: The other side, or this one, was stopped meanwhile.
+            ConfigError: The id is no number of 32 bits.
+            ProtocolError: The id is in use, or the broker is closed.
+            SecurityError: There is no certificate to show to those who dial.
+            TransportError: No socket could be opened, or the other side, or this one, was stopped meanwhile.
+            Exception: What `register` raises.
         """
         server = grpc.aio.server(interceptors=[ThreadedServicers(None)], options=[*SERVER_OPTIONS, *(options or ())])
         try:
@@ -130,7 +142,7 @@ class GRPCBroker:
             listener = await self.accept(service_id)
             try:
                 listen(server, listener.target)
-                await start(server)
+                await start_server(server)
             except BaseException:
                 await listener.close()
                 raise
@@ -142,9 +154,9 @@ class GRPCBroker:
         return served
 
     async def close(self) -> None:
-        """Ends everything that was opened here, also calls that run. Called by the client or server.
+        """Ends everything that was opened by this object, running calls included. Called by the client or server.
 
-        In a forked child it does nothing, and so do the listeners and servers: all is the parent's.
+        Does nothing in a forked child, nor do listeners and servers there: all of it belongs to the parent.
         """
         if _core.is_forked():
             return
@@ -153,18 +165,18 @@ class GRPCBroker:
         await asyncio.gather(*(listener.close() for listener in list(self._listeners)))
 
     def _opened(self, core: _core.Channel) -> Channel:
-        # Takes up the connection that was made, which else would wait, unwatched, for the first call.
+        # The channel takes up the connection at once, which else would wait, unwatched, for the first call.
         core.connect()
         channel = Channel(core, secure=self._secure)
         self._channels.add(channel)
         return channel
 
 
-class BrokerListener(ListenerView):
+class BrokerListener(ListenerInfo):
     """An id that the other side can dial, and the socket to which its connections are carried, without their TLS.
 
-    A gRPC server is to listen at `target` within 5 seconds of the first connection. As a context manager it is closed
-    on exit.
+    A gRPC server is to listen at `target` within 5 seconds of the first connection. As a context manager the listener
+    is closed on exit.
     """
 
     def __init__(self, core: _core.BrokerListener, forget: Callable[[BrokerListener], object]) -> None:
@@ -180,17 +192,17 @@ class BrokerListener(ListenerView):
         await self.close()
 
     async def close(self) -> None:
-        """Lets nobody dial any more, ends the connections, and removes the socket; does nothing if it is closed."""
+        """Refuses further dials, ends the connections, and removes the socket; does nothing if it is closed."""
         if not _core.is_forked():
             self._forget(self)
             await outcome(self._core.close)
 
 
 class BrokerServer:
-    """A gRPC server that the other side reaches under an id. As a context manager it is stopped on exit.
+    """A gRPC server that the other side reaches under an id. As a context manager the server is stopped on exit.
 
     Attributes:
-        listener (BrokerListener): What it listens on.
+        listener (BrokerListener): The listener whose connections it serves.
     """
 
     def __init__(
@@ -223,5 +235,5 @@ class BrokerServer:
             self._forget(self)
 
     async def wait_stopped(self) -> None:
-        """Returns when the server has been stopped, by whomever."""
+        """Waits until the server has been stopped, by any caller."""
         await self._server.wait_for_termination()

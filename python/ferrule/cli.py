@@ -71,11 +71,11 @@ examples:
 
 @forgetful
 def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any] = RPCPluginClient) -> int:
-    """Run the command line.
+    """Runs the command line.
 
     Args:
         argv: Arguments without the program name; default those of the process.
-        client_factory: What makes the client from `command` and `config`.
+        client_factory: Makes the client from `command` and `config`; default `RPCPluginClient`.
 
     Returns:
         The exit status: 0 for success, 1 if the plugin could not be driven, 130 after Ctrl-C.
@@ -190,7 +190,7 @@ def _inspect(options: argparse.Namespace, client_factory: Callable[..., Any]) ->
 
 
 def _config(options: argparse.Namespace) -> dict[str, Any]:
-    """The client's settings; what was not given stays with those of the family, or the client's defaults."""
+    """The client's settings; options that were not given keep the family's settings, or the client's defaults."""
     given: dict[str, Any] = {
         "protocol_versions": options.protocol_versions,
         "certificate_curve": options.curve,
@@ -215,7 +215,7 @@ def _show_log(level: str) -> None:
 
 
 async def _facts(client: Any, command: list[str], *, reflect: bool) -> dict[str, Any]:
-    """Drive the plugin once; the result is what `--json` prints."""
+    """Drives the plugin once; the result is the object that `--json` prints."""
     began = time.monotonic()
     async with client:
         timings = {**client.timings, "start": time.monotonic() - began}
@@ -327,7 +327,7 @@ def _services_text(services: list[dict[str, Any]] | None, failure: str | None) -
 
 
 def _failure_text(error: RPCPluginError, client: Any) -> str:
-    """What failed, what to try, and the plugin's last words, each on lines of its own."""
+    """The error's message and hint, and the plugin's last output, each on lines of its own."""
     lines = [f"ferrule: {type(error).__name__}: {error.message}"]
     if error.exit_status is not None:
         lines.append(f"exit status: {error.exit_status}")
@@ -345,5 +345,5 @@ def _write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, `head` for instance, has enough. Without this the interpreter's own flush at exit would complain.
+        # The reader, such as `head`, has closed the pipe. The interpreter's own flush at exit would complain of that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

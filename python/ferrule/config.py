@@ -1,4 +1,4 @@
-"""How a plugin is started and talked to: the settings of a client, checked when they are given."""
+"""The settings of a client: how it starts its plugin and talks to it. Checked when the objects are made."""
 
 import inspect
 import logging
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 __all__ = ["ClientConfig", "KeepalivePolicy", "RetryPolicy", "SecureConfig", "TLSConfig", "check_command"]
 
 MAX_INT32 = 2**31 - 1
-"""gRPC's own limits are of this type."""
+"""The highest limit of a message's size, in bytes: gRPC's own limits are of this type."""
 
 MAX_INT63 = 2**63 - 1
-"""The highest limit of a process that is one: above is infinity."""
+"""The highest limit of a process's resource: the system takes anything above for infinity."""
 
 CURVE_SPELLINGS = {
     f"{prefix}{bits}{suffix}": f"P-{bits}"
     for prefix, suffix in (("p-", ""), ("secp", "r1"))
     for bits in (256, 384, 521)
 }
-"""Further names of the curves, lower case: NIST's own and those of SEC 2."""
+"""Further names of the curves, in lower case: those of NIST and of SEC 2."""
 
 
 def _is_output(value: Any) -> bool:
     write = getattr(value, "write", value)
-    # A coroutine function would be called, and nothing would run.
+    # A call of a coroutine function would run nothing.
     return callable(write) and not inspect.iscoroutinefunction(write)
 
 
@@ -57,22 +57,22 @@ LOGGER = rules.optional(
     rules.instance("a logging.Logger or the name of one", lambda value: isinstance(value, logging.Logger | str))
 )
 
-# Set by the absence of a choice; see ClientConfig.__post_init__.
+# The value of a setting that was left out, where the default depends on another setting: ClientConfig.__post_init__.
 _UNSAID: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often a failing start is tried again.
+    """The number and the pauses of further attempts after a failed start.
 
-    What cannot get better is not tried again: a program that is missing or cannot be executed, a setting that does not
-    fit, and whatever raises SecurityError.
+    No further attempt follows an error that would repeat itself: a program that is missing or cannot be executed, a
+    setting that does not fit, or a SecurityError.
 
     Attributes:
         attempts: Starts in all, the first included; 1 or more, default 3.
         backoff: Seconds to wait before the second start; default 0.1.
-        backoff_multiplier: By how much each wait is longer than the one before; 1 or more, default 2.
-        max_backoff: Seconds that no wait exceeds; default 5.
+        backoff_multiplier: The factor by which each wait is longer than the one before; 1 or more, default 2.
+        max_backoff: The longest wait, in seconds; default 5.
 
     Raises:
         ConfigError: A value does not fit.
@@ -91,8 +91,8 @@ class RetryPolicy:
 class KeepalivePolicy:
     """Pings on an idle connection, to notice a plugin that hangs.
 
-    A server of grpc-go, which stock Go plugins are, closes the connection of a host that pings more often than once in
-    5 minutes; `time` should not be less unless the plugin allows it.
+    grpc-go, the server of stock Go plugins, closes the connection of a host that pings more often than once in 5
+    minutes (`keepalive.EnforcementPolicy.MinTime`); `time` should not be less unless the plugin allows it.
 
     Attributes:
         time: Seconds without traffic before a ping; default 330, half a minute more than grpc-go asks for.
@@ -112,9 +112,9 @@ class KeepalivePolicy:
 @forgetful_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
-    """All settings of a client. Without any, they are Terraform's, and any provider binary starts.
+    """All settings of a client. The defaults are Terraform's, so that any provider binary starts.
 
-    The object cannot change, and shows no environment values, cookie value or key in its repr. Lists become tuples and
+    The object cannot change, and its repr shows no environment values, cookie value or key. Lists become tuples and
     whole numbers of seconds become floats. `tls`, `retry`, `keepalive` and `secure_config` may be mappings of their
     settings.
 
@@ -124,52 +124,53 @@ class ClientConfig:
         skip_host_env: Whether to keep the host's own environment from the plugin; default False. The plugin then gets
             `env` and what the protocol needs: no PATH, HOME or TMPDIR.
         magic_cookie_key: The variable by which the plugin recognises its host; default `TF_PLUGIN_MAGIC_COOKIE`.
-        magic_cookie_value: What that variable holds; default Terraform's.
+        magic_cookie_value: The value of that variable; default Terraform's.
         protocol_versions: Application protocol versions that the caller's stubs speak, one or more, 0 or higher, in any
-            order; default `(5, 6)`. The plugin takes the highest that it knows.
+            order; default `(5, 6)`. The plugin takes the highest that it knows, by go-plugin's rule.
         auto_mtls: Whether to use mutual TLS with one-time certificates, pinned on both sides; default True, or False if
             `tls` is given. False without `tls` is plaintext.
         tls: The caller's own certificates instead, a `TLSConfig`; default None.
         certificate_curve: Curve of the one-time key: `P-256` (default, the fastest), `P-384` or `P-521`. SEC 2 names
             such as `secp256r1` and lower case are accepted.
-        transports: What the plugin may listen on: `unix`, `tcp` or both; default both.
-        min_port: Lowest TCP port for a plugin that listens on TCP, 1 to 65535; default 10000.
-        max_port: Highest TCP port; default 25000.
-        start_timeout: Seconds from the launch to the handshake line; default 60.
+        transports: The networks on which the plugin may listen: `unix`, `tcp` or both; default both.
+        min_port: Lowest TCP port for a plugin that listens on TCP, 1 to 65535; default 10000, as go-plugin's.
+        max_port: Highest TCP port, 1 to 65535; default 25000, as go-plugin's.
+        start_timeout: Seconds from the launch to the handshake line; default 60, as go-plugin's.
         connect_timeout: Seconds from the handshake line to the first answered health check; default 10.
-        shutdown_timeout: Seconds that a plugin has to end after being asked to, before it is sent SIGTERM; default 2.
+        shutdown_timeout: Seconds from the call `GRPCController.Shutdown` to SIGTERM, in which the plugin is to end;
+            default 2, as go-plugin waits before its SIGKILL.
         kill_timeout: Seconds from SIGTERM to SIGKILL; default 1.
-        retry: How often a failing start is tried again, a `RetryPolicy`; default None, never.
+        retry: Further attempts after a failed start, a `RetryPolicy`; default None, none.
         max_receive_bytes: Largest message accepted, in bytes; default None, no limit (Terraform's schemas exceed gRPC's
             usual 4 MiB).
         max_send_bytes: Largest message sent, in bytes; default None, no limit.
         keepalive: Pings on an idle connection, a `KeepalivePolicy`; default None, none. Stock Go plugins tolerate at
             most one ping in 5 minutes.
         grpc_options: Further channel options, pairs of name and value as gRPC has them; default none.
-        channel: What `grpc_channel` is: `native` (default), Ferrule's own channel under grpcio's interface, or
-            `grpcio`, a stock channel over a local socket, for what the native one does not do. See docs/channel.md.
-        sync_stdout: Where the plugin's own standard output goes after its handshake: a function that takes bytes, a
+        channel: The kind of `grpc_channel`: `native` (default), Ferrule's own channel under grpcio's interface, or
+            `grpcio`, a stock channel over a local socket, for features that the native one lacks. See docs/channel.md.
+        sync_stdout: The target of the plugin's own standard output after its handshake: a function that takes bytes, a
             binary file, or a text file; default None, nowhere.
-        sync_stderr: The same for standard error as far as the plugin sends it along; default None. Log lines do not
-            come here.
+        sync_stderr: The target of the plugin's standard error as far as the plugin sends it over gRPC: a function that
+            takes bytes, a binary file, or a text file; default None, nowhere. Log lines do not come here.
         logger: Logger for the plugin's log lines, or its name; default None, `ferrule.plugin.NAME` after the program.
         die_with_host: Whether the plugin is killed, with all that it started but daemons, when the host ends, however
             that happens; default True. Linux only; elsewhere it has no effect.
         broker_multiplex: Whether all connections, brokered ones included, share one socket; default False. The plugin
-            must know it (go-plugin 1.6 and later), and it cannot be reattached.
+            must know multiplexing (go-plugin 1.6 and later), and cannot be reattached to.
         secure_config: The checksum without which the program is not started, a `SecureConfig`; default None, any.
         unix_socket_group: Group that may connect to the plugin's sockets, its name or number; default None, only the
             user who runs the plugin.
-        unix_socket_dir: Where the private directory of the plugin's sockets is made; default None, the temporary
-            directory. A path above 56 bytes leaves too little room for a socket's name, and one with `|`, control
-            characters or bytes that are no UTF-8 fits into no handshake line: then `/tmp` is taken.
+        unix_socket_dir: The directory in which the private one of the plugin's sockets is made; default None, the
+            temporary directory. A path above 56 bytes leaves too little room for a socket's name, and one with `|`,
+            control characters or bytes that are no UTF-8 fits into no handshake line: then `/tmp` is taken.
         max_memory_bytes: Largest address space of the plugin, in bytes (RLIMIT_AS); default None, the host's limit. A
-            Go plugin reserves far more than it uses: 1 to 2 GB. Linux only, as is the next.
+            Go plugin reserves far more than it uses: 1 to 2 GB. Linux only.
         max_cpu_seconds: Seconds of CPU time after which the system ends the plugin (RLIMIT_CPU: SIGXCPU, and SIGKILL a
-            second later), whole; default None, the host's limit.
+            second later), a whole number; default None, the host's limit. Linux only.
         managed: Whether `ferrule.cleanup_clients()` ends the plugin, and the interpreter's exit ends it by the whole
             ladder instead of killing it; default False. A managed client is kept until it is closed.
-        runner: Who starts the plugin, a `Runner`; default None, the core, as a plain child. `die_with_host` has no
+        runner: The `Runner` that starts the plugin; default None, the core, as a plain child. `die_with_host` has no
             effect on a runner, `secure_config` and the limits are refused with one. See docs/runners.md.
 
     Raises:
@@ -226,19 +227,21 @@ class ClientConfig:
         rules.check_fields(self)
         if self.auto_mtls and self.tls is not None:
             message = "settings auto_mtls and tls are both given, expected one way to protect the connection"
-            raise ConfigError(message, "Leave auto_mtls out, or set it to False, to use your certificates.", rules.CODE)
+            raise ConfigError(
+                message, "Leave auto_mtls out, or set it to False, to use your certificates.", rules.INVALID
+            )
         if self.min_port > self.max_port:
             message = f"settings min_port and max_port are {self.min_port} and {self.max_port}, expected a range"
-            raise ConfigError(message, "Swap the two.", rules.CODE)
+            raise ConfigError(message, "Swap the two.", rules.INVALID)
         for name in ("secure_config", "max_memory_bytes", "max_cpu_seconds"):
             if self.runner is not None and getattr(self, name) is not None:
                 message = f"settings runner and {name} are both given, expected one: only the core can see to {name}"
-                raise ConfigError(message, f"Leave {name} out, and have the runner see to it.", rules.CODE)
+                raise ConfigError(message, f"Leave {name} out, and have the runner see to it.", rules.INVALID)
 
     @classmethod
     @forgetful
     def of(cls, config: "ClientConfig | Mapping[str, Any] | None") -> "ClientConfig":
-        """A configuration from whatever form a caller has it in.
+        """A configuration from any form in which a caller has it.
 
         Args:
             config: A configuration, a mapping of settings, or None for the defaults.
@@ -249,7 +252,7 @@ class ClientConfig:
         Raises:
             ConfigError: A setting is unknown or does not fit.
         """
-        # Secret in whatever form it is: a list of pairs holds the same values as a mapping.
+        # Secret in every form: a list of pairs holds the same values as a mapping.
         expected = rules.optional(rules.nested(cls, "", secret=True))
         hint = "Pass a dict of settings, a ClientConfig, one of ferrule.families or nothing."
         checked: ClientConfig | None = rules.check("config", config, expected, hint)
@@ -263,10 +266,10 @@ def check_command(command: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
         command: The program and its arguments, one element each; a program without a slash is looked up on PATH.
 
     Returns:
-        The same as a tuple of str.
+        The command line as a tuple of str.
 
     Raises:
-        ConfigError: It is no list, has no program, or has an element that cannot be passed to a process.
+        ConfigError: The command is no list, has no program, or has an element that cannot be passed to a process.
 
     Example:
         >>> check_command(["terraform-provider-null", "-debug"])
@@ -274,11 +277,11 @@ def check_command(command: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
     """
     if isinstance(command, str):
         message = f"the command is {rules.shown(command)} (str), expected a list of the program and its arguments"
-        raise ConfigError(message, _split_hint(command), rules.CODE)
+        raise ConfigError(message, _split_hint(command), rules.INVALID)
     hint = "Pass a list such as ['terraform-provider-null', '-debug']."
     if not isinstance(command, Sequence) or isinstance(command, bytes | bytearray) or not command:
         given = f"{rules.shown(command)} ({type(command).__name__})"
-        raise ConfigError(f"the command is {given}, expected a list with at least the program", hint, rules.CODE)
+        raise ConfigError(f"the command is {given}, expected a list with at least the program", hint, rules.INVALID)
     program = rules.path("the name or path of a program")
     argument = rules.path("an argument: text or a path, without NUL", empty=True)
     return tuple(

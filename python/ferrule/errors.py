@@ -1,4 +1,4 @@
-"""Everything Ferrule raises.
+"""The exceptions that Ferrule raises.
 
 The tree, with the builtin exceptions that each class is as well:
 
@@ -13,8 +13,8 @@ The tree, with the builtin exceptions that each class is as well:
         ├── LaunchError         the program is missing or cannot be executed
         └── ConnectTimeoutError no connection in time (TimeoutError)
 
-All of them carry the same attributes, survive pickling and copying with them, and explain themselves: what failed, what
-to try, and how the plugin ended if it did.
+All of them have the attributes of `RPCPluginError`, keep them when pickled and copied, and explain themselves: what
+failed, what to try, and how the plugin ended if it did.
 """
 
 import re
@@ -45,7 +45,7 @@ SHOWN_TAIL_LINES = 10
 
 
 class RPCPluginError(Exception):
-    """Base of everything Ferrule raises.
+    """The base of the exceptions that Ferrule raises.
 
     Args:
         message: What failed, with which value, and what was expected.
@@ -113,7 +113,7 @@ class HandshakeError(RPCPluginError):
 
 
 class StartTimeoutError(HandshakeError, TimeoutError):
-    """No handshake within `start_timeout`."""
+    """The plugin printed no handshake line within `start_timeout`."""
 
 
 class PluginExitedError(HandshakeError):
@@ -125,17 +125,17 @@ class PluginExitedError(HandshakeError):
 
 
 class ProtocolError(RPCPluginError):
-    """Both sides talk, but not the same protocol."""
+    """Both sides talk, but different protocols."""
 
 
 class SecurityError(RPCPluginError):
-    """Certificates, TLS, or anything else that must not be waved through."""
+    """A check that protects the caller failed: certificates, TLS, the checksum of the program."""
 
 
 class TransportError(RPCPluginError, ConnectionError):
     """The connection could not be made or was lost.
 
-    Being a `ConnectionError`, it has `errno`, `strerror` and `filename` too; they are None.
+    A `ConnectionError` also has `errno`, `strerror` and `filename`; they are None.
     """
 
 
@@ -144,7 +144,7 @@ class LaunchError(TransportError):
 
 
 class ConnectTimeoutError(TransportError, TimeoutError):
-    """No connection within `connect_timeout`."""
+    """The plugin could not be connected to, or did not answer, within `connect_timeout`."""
 
 
 CLASS_BY_NAME: Mapping[str, type[RPCPluginError]] = MappingProxyType(
@@ -158,7 +158,7 @@ CLASS_BY_NAME: Mapping[str, type[RPCPluginError]] = MappingProxyType(
         "security": SecurityError,
         "transport": TransportError,
         "connect-timeout": ConnectTimeoutError,
-        # Whoever cancels gets asyncio.CancelledError; this is for the others who waited for the same thing.
+        # The task that is cancelled gets asyncio.CancelledError; this class is for the others that waited with it.
         "cancelled": TransportError,
     }
 )
@@ -171,8 +171,8 @@ def error_from_core(
     """The exception for an error of the core.
 
     Args:
-        class_name: Family of the error, a key of `CLASS_BY_NAME`. An unknown one gives an `RPCPluginError`, so that the
-            error itself is not lost.
+        class_name: Family of the error, a key of `CLASS_BY_NAME`. An unknown family gives an `RPCPluginError`, so that
+            the error itself is not lost.
         code: Stable identifier, `phase.rule`; empty for none.
         message: What failed.
         hint: What to try; empty for none.
@@ -187,17 +187,17 @@ def error_from_core(
 
 
 def panic_text(panic: BaseException) -> str:
-    """What an exception says that a panic of the core became: a RuntimeError, and always a bug of ours."""
+    """The text of the RuntimeError that a panic of the core becomes: always a bug of this package."""
     return f"a bug in ferrule's core: {', '.join(map(str, panic.args))}; please report this"
 
 
 def refused_by_system(what: str, error: Exception, hint: str | None = None) -> LaunchError:
-    """The error for what the operating system could not provide, as the core has it for its own needs.
+    """The error for something that the operating system refused, with the code that the core uses for its own needs.
 
     Args:
-        what: What was wanted.
-        error: How that was refused.
-        hint: What to try; default None, to look at the limits.
+        what: The thing that was wanted, such as "thread".
+        error: The refusal.
+        hint: What to try; default None, to check the limits of files and processes.
     """
     message = f"the operating system provides no {what}: {error}"
     return LaunchError(message, hint or "Check the limits of open files and processes.", "launch.failed")

@@ -1,7 +1,7 @@
-"""What a host must know of the plugins that are written for other programs, as data.
+"""The settings of a host for plugins that are written for other programs, as data.
 
 Each constant is a `Family`, which a client takes as its settings; docs/families.md tells what each one expects of its
-host's calls. The facts are those of the SDKs that the families name, and change when an SDK breaks with its plugins.
+host's calls. The facts come from the SDKs that the families name, and change when an SDK breaks with its plugins.
 
 Example:
     ```python
@@ -48,17 +48,17 @@ __all__ = [
 class Family(Mapping[str, Any]):
     """The settings of a client for one kind of plugin: a mapping that `RPCPluginClient` takes as its `config`.
 
-    It cannot change; `with_settings` makes another one.
+    A family cannot change; `with_settings` makes another one.
 
     Attributes:
-        name: As the command line has it, such as `vault-database`.
-        sdk: Where the facts are from: the Go module of the SDK and its version.
-        multiplexes: Whether plugins on that SDK can do with the setting `broker_multiplex`.
-        host_broker_id: The broker id at which plugins reach their host's services untold; None where a call tells
-            them the id, or where they need nothing of their host.
-        calls_host_over_tls: Whether plugins on that SDK can call their host's services under mutual TLS. go-plugin
-            before 1.4.4 cannot, so where such services are needed, they need `auto_mtls=False`, and are plaintext.
-        call_metadata: Names of metadata that calls must carry.
+        name: The name on the command line, such as `vault-database`.
+        sdk: The source of the facts: the Go module of the SDK and its version.
+        multiplexes: Whether plugins on that SDK work with the setting `broker_multiplex`; default True.
+        host_broker_id: The broker id at which plugins expect their host's services without being told; default None: a
+            call tells them the id, or they need nothing of their host.
+        calls_host_over_tls: Whether plugins on that SDK can call their host's services under mutual TLS; default True.
+            go-plugin before 1.4.4 cannot: such services then need `auto_mtls=False`, which is plaintext.
+        call_metadata: Names of the metadata that calls must carry; default none.
 
     Example:
         >>> TFLINT["protocol_versions"], ClientConfig.of(TFLINT).magic_cookie_key
@@ -84,7 +84,7 @@ class Family(Mapping[str, Any]):
 
     @forgetful
     def with_settings(self, **settings: Any) -> "Family":
-        """The same family with other or further settings.
+        """A copy of the family with other or further settings.
 
         Args:
             settings: Settings of `ClientConfig`. `env` is added to the family's own variables, the rest replaces.
@@ -157,7 +157,7 @@ VAULT_BACKEND = _family(
     ("VAULT_BACKEND_PLUGIN", "6669da05-b1c8-4f49-97d9-c8e5bed98e20"),
     (4, 5),
     "github.com/hashicorp/vault/sdk v0.25.1",
-    # Without it the plugin asks Vault for its certificate, by a token that no other host can give.
+    # Without this variable the plugin asks Vault for its certificate, by a token that no other host can give.
     env={"VAULT_PLUGIN_AUTOMTLS_ENABLED": "true"},
     call_metadata=("multiplex_id",),
 )

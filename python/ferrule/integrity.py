@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ferrule._validation import CODE, Rule, check_fields
+from ferrule._validation import INVALID, Rule, check_fields
 from ferrule.errors import ConfigError
 
 __all__ = ["SecureConfig"]
 
-# Shorter output of a hash whose length is free could be forged by trying.
+# A shorter output of a hash of free length could be forged by trying.
 _SHORTEST_FREE_BYTES = 16
 
 
@@ -37,10 +37,10 @@ CHECKSUM = Rule("the checksum as bytes or hexadecimal text, not empty", _read_ch
 class SecureConfig:
     """The checksum that the plugin's program must have.
 
-    The program's file is opened once, and what was hashed is what is executed: a file put in its place meanwhile is not
-    run. Arguments, libraries, and the interpreter of a script are not covered, nor is a file into which somebody writes
-    between the check and the launch: keep it where only trusted users can write. On systems other than Linux the path
-    is executed, not the file that was hashed.
+    The program's file is opened once, hashed, and executed: a file put in its place meanwhile is not run. The check
+    does not cover arguments, libraries, and the interpreter of a script, nor a file that is written to between the
+    check and the launch: keep the file where only trusted users can write. On systems other than Linux the path is
+    executed, not the file that was hashed. go-plugin's setting SecureConfig is the model.
 
     Attributes:
         algorithm: A name that `hashlib.new` takes, such as `sha256` (default) or `blake2b`.
@@ -70,4 +70,4 @@ class SecureConfig:
         if (given != size) if size else (given < _SHORTEST_FREE_BYTES):
             expected = size or f"at least {_SHORTEST_FREE_BYTES}"
             message = f"setting secure_config.checksum has {given} bytes, expected {expected} for {self.algorithm}"
-            raise ConfigError(message, "Correct the setting secure_config.algorithm, or the checksum.", CODE)
+            raise ConfigError(message, "Correct the setting secure_config.algorithm, or the checksum.", INVALID)

@@ -1,10 +1,10 @@
-"""What a plugin says, on its way into `logging` and to the caller's outputs.
+"""The records that a plugin's log lines become, and the outputs to which its other output goes.
 
 Each line of a plugin's standard error becomes a record of the logger `ferrule.plugin.NAME`, at the level that the line
-names. A line of JSON as Go plugins write it (hclog) gives the record its message; other lines are the message as they
-are. Every record has three attributes of its own, which formatters and filters can use:
+names. A line of JSON as Go plugins write it (hclog) gives the record its message; any other line is the message as it
+is. Every record has three attributes of its own, which formatters and filters can use:
 
-- `plugin_fields` (dict): the remaining keys of the JSON object, `@caller` among them; empty for other lines
+- `plugin_fields` (dict): the remaining keys of the JSON object, `@caller` among them; empty for lines of text
 - `plugin_module` (str): the part of the plugin that speaks; empty if it did not say
 - `plugin_timestamp` (str): the plugin's own time, in its own words; empty if it did not say. The time of the record is
   the host's
@@ -31,7 +31,7 @@ LEVELS = (TRACE, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
 LEVEL_WORDS = frozenset({"trace", "debug", "info", "warn", "error"})
 
-# Another package may have named it already: its word stands.
+# Another package may have named the level already: its word stands.
 if logging.getLevelName(TRACE) == f"Level {TRACE}":
     logging.addLevelName(TRACE, "TRACE")
 
@@ -42,11 +42,11 @@ class Writable(Protocol):
     """A file, or something that behaves like one."""
 
     def write(self, data: Any, /) -> object:
-        """Takes bytes, or text if the file is one of text."""
+        """Takes bytes, or text if the file is a text file."""
 
 
 OutputTarget: TypeAlias = Callable[[bytes], object] | Writable
-"""Where output goes: a function that takes bytes, a binary file, or a text file."""
+"""A target of output: a function that takes bytes, a binary file, or a text file."""
 
 
 def plugin_logger(program: str, logger: logging.Logger | str | None = None) -> logging.Logger:
@@ -54,7 +54,7 @@ def plugin_logger(program: str, logger: logging.Logger | str | None = None) -> l
 
     Args:
         program: The plugin's program, the first element of its command.
-        logger: A logger, or the name of one, to use instead; default None.
+        logger: A logger, or the name of one, to use in place of the program's; default None.
 
     Returns:
         The logger asked for, or `ferrule.plugin.NAME` with the program's file name, dots replaced and `.exe` removed.
@@ -76,7 +76,7 @@ class PluginLog:
     """Turns lines of a plugin into records of one logger.
 
     Args:
-        logger: Where the records go.
+        logger: The logger that gets the records.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -84,15 +84,15 @@ class PluginLog:
         self._call = _Contained(f"handling a log record of {logger.name}")
 
     def wanted_level(self) -> int | None:
-        """The lowest level that somebody would see, 0 (trace) to 4 (error), or None if nothing would be seen."""
+        """The lowest level for which the logger is enabled, 0 (trace) to 4 (error); None if it is enabled for none."""
         return next((number for number, level in enumerate(LEVELS) if self.logger.isEnabledFor(level)), None)
 
     def emit(self, lines: list[tuple[int, bytes]], dropped: int) -> None:
-        """Hands lines to the logger. What its filters and handlers raise is reported once and goes no further.
+        """Hands lines to the logger. An exception of its filters and handlers is reported once and goes no further.
 
         Args:
             lines: Level, 0 (trace) to 4 (error), and text of each line, oldest first.
-            dropped: How many lines were lost after these.
+            dropped: The number of lines that were lost after these.
         """
         for number, line in lines:
             self._call(self._handle, LEVELS[number], line)
@@ -101,7 +101,7 @@ class PluginLog:
             self._call(self.logger.warning, text, dropped, extra=_extra())
 
     def _handle(self, level: int, line: bytes) -> None:
-        # Asked again: the level may have changed since wanted_level().
+        # Checked again: the level may have changed since wanted_level().
         if self.logger.isEnabledFor(level):
             message, extra = parse_line(line)
             record = self.logger.makeRecord(
@@ -113,15 +113,15 @@ class PluginLog:
 def parse_line(line: bytes) -> tuple[str, dict[str, Any]]:
     """The message of a line, and the attributes that its record gets.
 
-    More tolerant than go-plugin, which logs a JSON line raw if its timestamp has another form than expected, and whose
-    host panics if a message is not text.
+    The function is more tolerant than go-plugin, which logs a JSON line raw if its timestamp has another form than
+    expected, and whose host panics if a message is not text.
     """
     entry = _json_object(line)
     if entry is None or "@message" not in entry:
         return line.decode(errors="backslashreplace"), _extra()
     message = _text(entry.pop("@message"))
     module, timestamp = _text(entry.pop("@module", "")), _text(entry.pop("@timestamp", ""))
-    # An unknown level is kept: the record says DEBUG, which is not what the plugin meant.
+    # An unknown level is kept: the record says DEBUG, and the plugin meant something else.
     if str(entry.get("@level")).strip().lower() in LEVEL_WORDS:
         del entry["@level"]
     return message, _extra(entry, module, timestamp)
@@ -142,7 +142,7 @@ def _json_object(line: bytes) -> dict[str, Any] | None:
 
 
 def _json_text(line: bytes) -> str:
-    """The line as text in which a byte that is not UTF-8 is a JSON escape: its value shows as `\\xff`."""
+    """The line as text, in which a byte that is not UTF-8 becomes a JSON escape and shows as `\\xff`."""
     try:
         return line.decode()
     except UnicodeDecodeError:
@@ -157,10 +157,10 @@ def _text(value: Any) -> str:
 
 
 def output_sink(target: OutputTarget) -> Callable[[bytes], None]:
-    """A function that passes chunks of a plugin's output on.
+    """A function that passes chunks of a plugin's output to a target.
 
     A text file gets text, decoded as UTF-8 across the borders of chunks; bytes that are not UTF-8 show as
-    `\\xff`. Files are not flushed. What the target raises is reported once and goes no further.
+    `\\xff`. Files are not flushed. An exception of the target is reported once and goes no further.
 
     Args:
         target: A function that takes bytes, a binary file, or a text file.
@@ -190,7 +190,7 @@ def _writer(target: OutputTarget) -> Callable[[bytes], object]:
 
 
 class _Contained:
-    """Calls the caller's code, whose exceptions must not stop the reading of a plugin; reports the first of them."""
+    """Calls code of the user, whose exceptions must not stop the reading of a plugin; reports the first of them."""
 
     def __init__(self, doing: str) -> None:
         self._doing = doing

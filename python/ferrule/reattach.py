@@ -1,4 +1,4 @@
-"""ReattachConfig: how to reach a plugin that runs already."""
+"""ReattachConfig: the way to reach a plugin that runs already."""
 
 import os
 import unicodedata
@@ -14,20 +14,20 @@ from ferrule.errors import ConfigError
 __all__ = ["ReattachConfig", "ReattachTLS"]
 
 ENVIRONMENT_NAME = "TF_REATTACH_PROVIDERS"
-"""Where Terraform looks for providers that run under a debugger."""
+"""The variable in which Terraform looks for providers that run under a debugger."""
 
 _CODE = "reattach.invalid"
-"""The core's code for what it cannot read."""
+"""The core's code for text that it cannot read."""
 
 _MAX_INT32 = 2**31 - 1
-# Terraform's reading of a provider that does not say.
+# The version that Terraform assumes for a provider that names none.
 _TERRAFORM_VERSION = 5
 _DEFAULT_HOST, _DEFAULT_NAMESPACE = "registry.terraform.io", "hashicorp"
 
 
 def _grpc(value: Any) -> str:
     if value in {"", "netrpc"}:
-        # Go's own reading of the empty name.
+        # Go reads the empty name as net/rpc.
         raise ValueError("net/rpc is a protocol of Go programs alone; build the plugin with a gRPC server")
     if value != "grpc":
         raise ValueError
@@ -40,14 +40,14 @@ PEM = rules.text("PEM text", secret=True)
 @forgetful_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReattachTLS:
-    """The one-time certificates of a plugin's first host, without which a plugin with AutoMTLS lets nobody in.
+    """The one-time certificates of a plugin's first host, without which a plugin with AutoMTLS refuses connections.
 
-    Whoever has them can take the host's place. They never appear in a repr or an error message.
+    Their owner can take the host's place. They never appear in a repr or an error message.
 
     Attributes:
         certificate: The host's certificate, PEM.
-        private_key: Its key, PEM.
-        server_certificate: The plugin's certificate, PEM: the only one that is accepted.
+        private_key: The key of `certificate`, PEM.
+        server_certificate: The plugin's certificate, PEM: the only one that the host accepts.
 
     Raises:
         ConfigError: A value is no text, or empty.
@@ -64,18 +64,18 @@ class ReattachTLS:
 @forgetful_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReattachConfig:
-    """A plugin that somebody else started: where it listens and what it speaks.
+    """A plugin that another program started: its address, process and protocol.
 
-    It comes from a client's `reattach_config()`, from JSON in go-plugin's form, or, for a Terraform provider under a
-    debugger, from the environment.
+    The configuration comes from a client's `reattach_config()`, from JSON in go-plugin's form, or, for a Terraform
+    provider under a debugger, from the environment.
 
     Attributes:
         protocol: `grpc`; a plugin of Go's net/rpc is refused.
-        protocol_version: The application protocol version that it speaks, 0 if unknown.
+        protocol_version: The application protocol version that the plugin speaks; default 0, unknown.
         network: `unix` or `tcp`.
-        address: Path of its socket, or `HOST:PORT`; `:PORT` is this machine.
-        pid: Its process id, by which its end is noticed; default None, unknown.
-        test: Whether it serves in go-plugin's test mode, where hosts come and go; default False.
+        address: Path of the plugin's socket, or `HOST:PORT`; `:PORT` is this machine.
+        pid: The plugin's process id, by which its end is noticed; default None, unknown.
+        test: Whether the plugin serves in go-plugin's test mode, where hosts come and go; default False.
         tls: Certificates of a plugin that was started with AutoMTLS, a `ReattachTLS`; default None. Without it the
             connection is plaintext, unless the client's configuration has `tls`.
         owned: Whether this host may end the plugin, with every step of the ladder up to SIGKILL; default False: closing
@@ -104,10 +104,10 @@ class ReattachConfig:
         _core.check_reattach_address(self.network, self.address)
         if self.owned and self.pid is None:
             message = "setting reattach.owned is True, and reattach.pid is None, expected a process that can be ended"
-            raise ConfigError(message, "Give the plugin's process id, or leave owned out.", rules.CODE)
+            raise ConfigError(message, "Give the plugin's process id, or leave owned out.", rules.INVALID)
         if self.owned and self.test:
             message = "settings reattach.owned and reattach.test are both True, expected one or neither"
-            raise ConfigError(message, "A plugin in test mode belongs to whoever started it.", rules.CODE)
+            raise ConfigError(message, "A plugin in test mode belongs to whoever started it.", rules.INVALID)
 
     @classmethod
     @forgetful
@@ -118,12 +118,12 @@ class ReattachConfig:
             text: A JSON object, as `to_json` writes it or as a Go program writes its own.
 
         Raises:
-            ConfigError: It cannot be read, or a value does not fit.
+            ConfigError: The text cannot be read, or a value does not fit.
         """
         return cls._of(_core.parse_reattach_config(text))
 
     def to_json(self, *, include_secrets: bool = False) -> str:
-        """The same as JSON with go-plugin's names, for another process of this machine.
+        """The configuration as JSON with go-plugin's names, for another process of this machine.
 
         Args:
             include_secrets: Whether to write the certificates and the private key too, under the name `Tls`; default
@@ -147,12 +147,12 @@ class ReattachConfig:
         """A Terraform provider that runs under a debugger, from the variable `TF_REATTACH_PROVIDERS`.
 
         Args:
-            provider: Its source address: `hashicorp/time`, `registry.terraform.io/hashicorp/time` and `time` mean the
-                same; case does not matter. Default None: the only one.
-            environ: Where to look; default None, this process's environment.
+            provider: The provider's source address: `hashicorp/time`, `registry.terraform.io/hashicorp/time` and `time`
+                are equal; case does not matter. Default None: the only one.
+            environ: The variables to look in; default None, this process's environment.
 
         Raises:
-            ConfigError: The variable is missing or cannot be read, or what it holds is not one provider of that name.
+            ConfigError: The variable is missing or cannot be read, or does not hold one provider of that name.
         """
         value = (os.environ if environ is None else environ).get(ENVIRONMENT_NAME, "")
         if not value.strip():
@@ -171,15 +171,15 @@ class ReattachConfig:
 
     @classmethod
     def _of(cls, fields: Mapping[str, Any]) -> Self:
-        """From the core's dict; Go writes a process that is unknown as 0."""
+        """The configuration from the core's dict; Go writes an unknown process as 0."""
         return rules.from_mapping(cls, {**fields, "pid": fields.get("pid") or None}, "reattach.")
 
     def without_secrets(self) -> Self:
-        """The same without certificates and key."""
+        """A copy of the configuration without certificates and key."""
         return replace(self, tls=None)
 
     def core_settings(self) -> Sealed:
-        """The core's setting `reattach`."""
+        """The configuration in the form of the core's setting `reattach`."""
         tls = self.tls
         return Sealed(
             network=self.network,
@@ -200,17 +200,17 @@ def _source(address: str) -> str:
     """A provider's source address in full, as Terraform compares them.
 
     Raises:
-        ConfigError: It has no such form.
+        ConfigError: The address has no such form.
     """
     parts = address.split("/") if isinstance(address, str) else []
     if not 1 <= len(parts) <= 3 or not all(parts):
         message = f"the provider is {rules.shown(address)}, expected [HOST/][NAMESPACE/]TYPE"
-        raise ConfigError(message, "For example hashicorp/time.", rules.CODE)
+        raise ConfigError(message, "For example hashicorp/time.", rules.INVALID)
     return _normal(address)
 
 
 def _normal(address: str) -> str:
-    """Names are compared by IDNA's mapping: no difference of case or of presentation; 443 is the usual port."""
+    """An address in the form in which it is compared: no difference of case or presentation, by IDNA; no port 443."""
     parts = unicodedata.normalize("NFKC", address).lower().split("/")
     host, namespace, name = [_DEFAULT_HOST, _DEFAULT_NAMESPACE][: 3 - len(parts)] + parts[-3:]
     return f"{host.removesuffix(':443')}/{namespace}/{name}"

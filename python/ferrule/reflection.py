@@ -1,4 +1,4 @@
-"""Calling a plugin without its generated code, through gRPC server reflection.
+"""Calls of a plugin without its generated code, through gRPC server reflection.
 
 A plugin's server answers which services it has and how their messages look; go-plugin, and with it every Terraform
 provider, has served this since its version 1.2.0 of 2020. The facts come from the public protocol definitions
@@ -23,7 +23,7 @@ from ferrule.errors import ProtocolError, TransportError
 __all__ = ["MethodFacts", "ReflectedStub", "ServerReflection"]
 
 VERSIONS = ("v1", "v1alpha")
-"""In the order of trying."""
+"""The versions of the protocol, in the order in which they are tried."""
 
 ANSWER_SECONDS = 30.0
 """Default limit of one answer; a large Terraform provider needs well under one second."""
@@ -36,7 +36,7 @@ class MethodFacts:
     """One method of a service.
 
     Attributes:
-        name: As in the service definition, such as `Get`.
+        name: The name in the service definition, such as `Get`.
         client_streaming: Whether the caller sends a stream of requests.
         server_streaming: Whether the answer is a stream of responses.
         input_type: Fully qualified name of the request message, such as `kv.GetRequest`.
@@ -63,14 +63,14 @@ class ReflectedStub:
 
 
 class ServerReflection:
-    """What a server tells about its services.
+    """The services of a server, their methods and messages, as the server describes them.
 
     Answers are kept for the life of the object: a running server does not change its services. Descriptors stay in a
     pool of this object, so they never collide with generated code of the same messages in the process.
 
     Args:
         channel: A channel to the server, such as `RPCPluginClient.grpc_channel`.
-        timeout: Limit of one answer, in seconds; a lookup may need several.
+        timeout: Limit of one answer, in seconds; default 30. A lookup may need several answers.
 
     Example:
         ```python
@@ -94,7 +94,7 @@ class ServerReflection:
 
         Raises:
             ProtocolError: The server has no reflection, or answered with an error.
-            TransportError: The call failed.
+            TransportError: The call failed, or the limit has passed.
         """
         if self._services is None:
             response = await self._ask(list_services="*")
@@ -164,7 +164,7 @@ class ServerReflection:
         )
 
     async def _load(self, symbol: str) -> None:
-        """Bring the file that defines `symbol`, and all it imports, into the pool."""
+        """Brings the file that defines `symbol`, and all its imports, into the pool."""
         with contextlib.suppress(KeyError):
             self._pool.FindFileContainingSymbol(symbol)
             return
@@ -172,7 +172,7 @@ class ServerReflection:
         wanted = {name: set(file.dependency) & files.keys() for name, file in files.items()}
         try:
             for name in graphlib.TopologicalSorter(wanted).static_order():
-                # Once more does no harm: another lookup may have brought a shared import meanwhile.
+                # Another lookup may have brought a shared import meanwhile; adding the file again does no harm.
                 self._pool.AddSerializedFile(files[name].SerializeToString())
                 self._loaded.add(name)
             self._pool.FindFileContainingSymbol(symbol)
@@ -199,7 +199,7 @@ class ServerReflection:
         return files
 
     async def _files(self, **question: str) -> _Files:
-        """Ask for a file; a server may add those it imports."""
+        """Asks for a file; a server may add its imports."""
         response = await self._ask(**question)
         try:
             found = [
@@ -272,10 +272,10 @@ def _serialize(message: Message) -> bytes:
 
 
 def _well_known(name: str, refusal: ProtocolError) -> descriptor_pb2.FileDescriptorProto:
-    """Google's own file of this name; servers may leave it out because every protobuf runtime brings it.
+    """Google's own file of this name, which servers may leave out because every protobuf runtime brings it.
 
     Raises:
-        ProtocolError: `refusal`, when it is no such file.
+        ProtocolError: `refusal`, if the name is not one of Google's files.
     """
     found = re.fullmatch(r"google/protobuf/([a-z_]+)\.proto", name)
     if not found:
@@ -306,10 +306,10 @@ def _message(name: str, *fields: _Field, one_of: bool = False) -> descriptor_pb2
 
 
 def _protocol_messages() -> tuple[Any, Any]:
-    """Request and response class of the protocol, as far as it is used here.
+    """Request and response class of the protocol, with the fields that this module uses.
 
-    In a pool and under a package of their own: on the wire only the numbers count, one set serves both versions, and
-    grpcio-reflection in the same process defines the official names.
+    The classes have a pool and a package of their own: on the wire only the numbers count, one set serves both
+    versions, and grpcio-reflection in the same process defines the official names.
     """
     file = descriptor_pb2.FileDescriptorProto(
         name="ferrule/reflection.proto",

@@ -1,4 +1,4 @@
-"""Runners: how a plugin is started elsewhere than as a plain child, in a namespace, a container, on another machine.
+"""Runners: they start plugins elsewhere than as plain children: in a namespace, a container, on another machine.
 
 The setting `runner` of a client takes one. Without it the core starts the plugin itself, with no Python in between: a
 child of this process, in a process group of its own, that ends with its host.
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["Runner", "RunnerLaunch", "RunningPlugin", "SubprocessRunner"]
 
 SOCKET_DIRECTORY = "PLUGIN_UNIX_SOCKET_DIR"
-"""The variable by which a plugin learns where to make its sockets."""
+"""The variable that tells a plugin the directory for its sockets, as in go-plugin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerLaunch:
-    """What a runner is to start.
+    """The plugin that a runner is to start.
 
     Attributes:
         command: The program and its arguments, as they were given to the client.
         environment: The plugin's whole environment. Its repr shows only the names.
         cwd: The plugin's working directory; None, the host's.
         socket_directory: A private directory of this plugin, for its sockets and for those on which the host serves it.
-            It exists, and is removed after the plugin's end.
+            The directory exists, and is removed after the plugin's end.
     """
 
     command: tuple[str, ...]
@@ -51,8 +51,8 @@ class RunningPlugin(ABC):
 
     Attributes:
         stdout: Read end of a pipe, the plugin's standard output. Ferrule closes it.
-        stderr: The same for standard error; may be the same descriptor.
-        pid: Its process on this machine, for `client.pid`; None if there is none.
+        stderr: Read end of a pipe, the plugin's standard error; may be the descriptor of `stdout`. Ferrule closes it.
+        pid: Process id on this machine, for `client.pid`; default None, no process here.
     """
 
     stdout: int
@@ -61,14 +61,17 @@ class RunningPlugin(ABC):
 
     @abstractmethod
     async def wait(self) -> int | None:
-        """Returns when the plugin has ended, with its status as `subprocess` has it; None if that is unknown.
+        """Waits until the plugin has ended.
 
-        It is awaited for the plugin's whole life, and may be cancelled and awaited again.
+        The client awaits this method for the plugin's whole life, and may cancel it and await it again.
+
+        Returns:
+            The plugin's exit status as `subprocess` has it; None if that is unknown.
         """
 
     @abstractmethod
     async def kill(self) -> None:
-        """Ends the plugin, and all that it started, by force. Does not wait; does nothing after its end."""
+        """Ends the plugin, and all that it started, by force. Does not wait; does nothing after the plugin's end."""
 
     async def terminate(self) -> None:
         """Asks the plugin to end, as SIGTERM does; `kill` follows after `kill_timeout`. The default is `kill`."""
@@ -82,12 +85,20 @@ class RunningPlugin(ABC):
             address: A path, or `HOST:PORT`.
 
         Returns:
-            The same two; by default unchanged.
+            Network and address; by default those given.
         """
         return network, address
 
     async def host_to_plugin(self, network: str, address: str) -> tuple[str, str]:
-        """The reverse, for what this process serves the plugin by its broker."""
+        """An address of this process's as the plugin reaches it, for what the broker serves the plugin.
+
+        Args:
+            network: `unix` or `tcp`.
+            address: A path, or `HOST:PORT`.
+
+        Returns:
+            Network and address; by default those given.
+        """
         return network, address
 
 
@@ -95,10 +106,13 @@ class Runner(Protocol):
     """Starts plugins. One runner may start many, also at the same time."""
 
     async def start(self, launch: RunnerLaunch) -> RunningPlugin:
-        """Starts a plugin and returns as soon as it runs; its handshake is the core's to read.
+        """Starts a plugin and returns as soon as it runs; the core reads its handshake.
 
-        When it raises, or is cancelled since `start_timeout` is over or the client closed, nothing of it may remain.
-        What it raises becomes the cause of a LaunchError with the code `runner.failed`.
+        A start that raises, or is cancelled since `start_timeout` is over or the client closed, may leave nothing
+        behind. Its exception becomes the cause of a LaunchError with the code `runner.failed`.
+
+        Args:
+            launch: The plugin to start.
         """
         ...
 
@@ -106,12 +120,13 @@ class Runner(Protocol):
 class SubprocessRunner:
     """Starts the plugin by another command line: the base of runners that put a program before it.
 
-    The child leads a process group of its own, which is killed when the child has ended. As it is, it starts the
-    command that it is given, as the core does, only slower and without what the core alone can do: `die_with_host`.
+    The child leads a process group of its own, which is killed when the child has ended. The class itself starts the
+    command unchanged, as the core does, only slower and without the core's `die_with_host`.
 
     Attributes:
-        socket_directory: Where the plugin finds `launch.socket_directory`; default None, at the same path. With another
-            path, the plugin is told that one, addresses of sockets are translated, and it may name no socket elsewhere.
+        socket_directory: The path at which the plugin finds `launch.socket_directory`; default None, an equal one. With
+            another path, the plugin is told that path, addresses of sockets are translated, and the plugin may name no
+            socket elsewhere.
 
     Example:
         >>> import asyncio
@@ -130,17 +145,28 @@ class SubprocessRunner:
     socket_directory: str | None = None
 
     def command(self, launch: RunnerLaunch) -> Sequence[str | os.PathLike[str]]:
-        """The command line to start; by default the plugin's own."""
+        """The command line to start; by default the plugin's own.
+
+        Args:
+            launch: The plugin to start.
+        """
         return launch.command
 
     def environment(self, launch: RunnerLaunch) -> Mapping[str, str]:
-        """The environment to start it in; by default the plugin's, with `socket_directory` in it."""
+        """The environment of the child; by default the plugin's, with `socket_directory` in it.
+
+        Args:
+            launch: The plugin to start.
+        """
         return {**launch.environment, SOCKET_DIRECTORY: self.socket_directory or launch.socket_directory}
 
     def exit_status(self, status: int) -> int:
-        """The plugin's exit status, given that of the child; by default the same.
+        """The plugin's exit status; by default that of the child.
 
-        For programs that say of a plugin which was killed by a signal that it ended with 128 and the signal's number.
+        Overridden for programs that report a plugin which a signal killed as 128 and the signal's number.
+
+        Args:
+            status: The child's exit status as `subprocess` has it.
         """
         return status
 
@@ -155,7 +181,7 @@ class SubprocessRunner:
 
     @forgetful
     def _spawn(self, launch: RunnerLaunch) -> RunningPlugin:
-        # What only those load who have a runner.
+        # Loaded late: few have a runner.
         from subprocess import Popen
 
         from ferrule._executable import find_program, search_path
@@ -197,7 +223,8 @@ class _Child(RunningPlugin):
     async def wait(self) -> int | None:
         if self._process.returncode is None:
             await _ended(self._process)
-            # Nothing that the plugin started may outlive it. Before reaping, while the number still names this group.
+            # Nothing that the plugin started may outlive it. The group is killed before its leader is reaped, while the
+            # number still names it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         return self._status(self._process.wait())
@@ -215,7 +242,7 @@ class _Child(RunningPlugin):
         return network, _moved(network, address, self._here, self._there)
 
     def _signal(self, number: signal.Signals) -> None:
-        # Once it is reaped, its number may be another's.
+        # The number of a process that is reaped may be another's.
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
@@ -233,12 +260,12 @@ def _moved(network: str, address: str, origin: str, target: str) -> str:
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:
-    """Returns when a child has ended; where the system has pidfds, it stays a zombie until somebody asks for it."""
+    """Waits until a child has ended; where the system has pidfds, the child stays a zombie until it is reaped."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     try:
         descriptor = os.pidfd_open(process.pid)
     except (AttributeError, OSError):
-        # Not Linux, a sandbox that does not know it, or no descriptor to be had.
+        # Not Linux, a sandbox without the call, or no descriptor to be had.
         threading.Thread(target=_wait_in_thread, args=(process, loop, over), daemon=True).start()
         await over.wait()
         return

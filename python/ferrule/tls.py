@@ -1,4 +1,4 @@
-"""The caller's own certificates: the setting `tls`."""
+"""TLSConfig: the caller's own certificates, for the setting `tls`."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from ferrule._secrecy import Sealed, forgetful, forgetful_init
-from ferrule._validation import CODE, Rule, check, check_fields, nested, optional, text
+from ferrule._validation import INVALID, Rule, check, check_fields, nested, optional, text
 from ferrule.errors import ConfigError
 
 Pem: TypeAlias = "str | bytes | os.PathLike[str]"
@@ -26,7 +26,7 @@ def _read_pem(value: Any) -> bytes:
         return Path(value).read_bytes()
     except (OSError, ValueError) as error:
         # Text that is taken for a path may be a key without its PEM frame; base64 has no dot, and paths no line ends.
-        # What the system has found is a path whatever it looks like.
+        # A file that the system has found is a path, whatever its name.
         is_found = isinstance(error, IsADirectoryError | PermissionError)
         is_path = is_found or isinstance(value, os.PathLike) or ("." in value and "\n" not in value)
         shown = repr(os.fspath(value)) if is_path else "the file"
@@ -34,7 +34,7 @@ def _read_pem(value: Any) -> bytes:
 
 
 def pem(what: str) -> Rule:
-    """PEM of some kind; kept as bytes. Secret, since a key may stand where a certificate belongs."""
+    """PEM of the kind that `what` names; kept as bytes. Secret, since a key may stand where a certificate belongs."""
     return Rule(f"{what}: PEM, or the path of a PEM file", _read_pem, secret=True)
 
 
@@ -50,12 +50,13 @@ class TLSConfig:
     Attributes:
         ca: One or more certificates to trust.
         certificate: The host's own certificate, followed by its intermediates if any; default None, for plugins that
-            do not ask for one. Given with `key` or not at all.
+            request none. Given with `key` or not at all.
         key: The private key of `certificate`, not encrypted; default None.
         server_name: The name that the plugin's certificate must carry; default `localhost`.
 
     Raises:
-        ConfigError: A file cannot be read, or what it holds does not parse, is encrypted, or does not belong together.
+        ConfigError: A file cannot be read, its content does not parse or is encrypted, or certificate and key do not
+            belong together.
     """
 
     ca: Annotated[bytes, pem("certificates to trust")] = field(repr=False)
@@ -72,7 +73,7 @@ class TLSConfig:
     @classmethod
     @forgetful
     def of(cls, tls: "TLSConfig | Mapping[str, Any] | None") -> "TLSConfig | None":
-        """Certificates from whatever form a caller has them in.
+        """Certificates from any form in which a caller has them.
 
         Args:
             tls: Certificates, a mapping of their settings, or None, which stays None.
@@ -85,18 +86,18 @@ class TLSConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, "tls.")
-        # Only callers with their own certificates need the core here.
+        # Loaded late: only callers with their own certificates need the core.
         from ferrule import _core
 
         _core.check_certificates("ca", self.ca)
         if (self.certificate is None) != (self.key is None):
             given, missing = ("certificate", "key") if self.key is None else ("key", "certificate")
             message = f"setting tls.{given} is given without tls.{missing}, expected both or neither"
-            raise ConfigError(message, f"Add tls.{missing}.", CODE)
+            raise ConfigError(message, f"Add tls.{missing}.", INVALID)
         if self.certificate is not None and self.key is not None:
             _core.check_pair(self.certificate, self.key)
 
 
 def tls_settings(tls: TLSConfig) -> Sealed:
-    """Certificates as the core takes them."""
+    """The certificates in the form of the core's setting `tls`."""
     return Sealed(ca=tls.ca, certificate=tls.certificate, key=tls.key, server_name=tls.server_name)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ferrule import ClientConfig, ConfigError, ServerConfig
-from ferrule._migration import ELSEWHERE
+from ferrule._migration import COUNTERPARTS
 from ferrule.client import ClientConnection, ConnectionT, RPCPluginClient, SecureRpcClientT
 from ferrule.testing import KV_CONFIG, plugin_command
 from peers import ROOT
@@ -138,7 +138,7 @@ async def test_functions_of_a_connection_may_be_replaced() -> None:
 
 
 def test_every_setting_is_known() -> None:
-    assert sorted(ELSEWHERE) == sorted([*SETTINGS.split(), *OTHER_NAMES])
+    assert sorted(COUNTERPARTS) == sorted([*SETTINGS.split(), *OTHER_NAMES])
 
 
 def spellings(setting: str) -> list[str]:
@@ -160,9 +160,9 @@ def has(config: Any, setting: str) -> bool:
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-@pytest.mark.parametrize("setting", ELSEWHERE)
+@pytest.mark.parametrize("setting", COUNTERPARTS)
 def test_a_setting_of_the_other_host_leads_to_ours(setting: str, config: Any) -> None:
-    known = ELSEWHERE[setting]
+    known = COUNTERPARTS[setting]
     own, others = (known.client, known.server) if config is ClientConfig else (known.server, known.client)
     for name in spellings(setting):
         if has(config, name):
@@ -185,11 +185,11 @@ def test_the_page_has_a_row_for_each_setting() -> None:
     page = (ROOT / "docs" / "migrating.md").read_text()
     table = page.partition("| There |")[2].partition("\n\n")[0].splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
-    for setting, known in ELSEWHERE.items():
+    for setting, known in COUNTERPARTS.items():
         names = set(spellings(setting))
         ours = [f"`{name}`" if name else "none" for name in (known.client, known.server)]
         assert [row[1:] for row in rows if names <= set(re.findall(r"\w+", row[0]))] == [[*ours, known.remark]]
-    assert len(rows) == len(ELSEWHERE)
+    assert len(rows) == len(COUNTERPARTS)
 
 
 PROGRAM = """

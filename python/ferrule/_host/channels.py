@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 __all__ = ["native_settings", "open_channel", "open_sync_channel"]
 
-# A plugin has one socket on this machine: a long pause before the next attempt would help nobody.
+# A plugin has one socket on this machine: a long pause before the next attempt would not help.
 _RECONNECT_MS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200))
 
 
 def open_channel(host: Host, facts: Facts, config: ClientConfig, secure: bool) -> grpc.aio.Channel:
-    """The channel that the settings ask for."""
+    """The channel for asyncio, of the kind that the setting `channel` names."""
     if config.channel == "grpcio":
         _keep_grpc_running()
         # Loaded late: few need it.
         from ferrule._broker_common import unix_target
 
-        # Over the core's local socket; connects when it is first used.
+        # The channel goes over the core's local socket, and connects when it is first used.
         return grpc.aio.insecure_channel(unix_target(facts.bridge or ""), options=_options(config))
     return Channel(host.channel(native_settings(config)), secure=secure)
 
 
 def open_sync_channel(host: Host, config: ClientConfig, secure: bool) -> SyncChannel:
-    """The same for threads, always on the core."""
+    """The channel for threads, which is always Ferrule's own."""
     # Loaded late: few need both.
     from ferrule.channel.sync import SyncChannel
 
@@ -48,7 +48,7 @@ def native_settings(config: ClientConfig) -> dict[str, Any]:
 
 @functools.cache
 def _keep_grpc_running() -> None:
-    # Without this gRPC ends its thread with the last channel and starts it again with the next: 0.7 ms each time.
+    # Else gRPC ends its thread with the last channel and starts it again with the next: 0.7 ms each time.
     grpc.aio.init_grpc_aio()
 
 
@@ -57,7 +57,7 @@ def _options(config: ClientConfig) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", config.max_receive_bytes or unlimited),
         ("grpc.max_send_message_length", config.max_send_bytes or unlimited),
-        # The name in go-plugin's certificates; else it would be the percent-encoded path of the local socket.
+        # The name in go-plugin's certificates; the default would be the percent-encoded path of the local socket.
         ("grpc.default_authority", "localhost"),
         *_RECONNECT_MS,
     ]
@@ -67,5 +67,5 @@ def _options(config: ClientConfig) -> list[tuple[str, Any]]:
             ("grpc.keepalive_timeout_ms", round(config.keepalive.timeout * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),
         ]
-    # Last, so that the caller's word is the last.
+    # The caller's options come last, and win.
     return [*options, *config.grpc_options]

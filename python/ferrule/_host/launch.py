@@ -1,4 +1,4 @@
-"""What the core is told of a plugin that it starts or attaches to."""
+"""The core's settings for a plugin that it starts or attaches to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ferrule._core import RunnerDesk
 from ferrule._executable import CheckedProgram, find_program, search_path
 from ferrule._secrecy import Sealed
 from ferrule._socket_directory import socket_base
-from ferrule._validation import CODE, shown
+from ferrule._validation import INVALID, shown
 from ferrule.config import ClientConfig
 from ferrule.errors import ConfigError
 from ferrule.reattach import ReattachConfig
@@ -19,11 +19,11 @@ __all__ = ["check_program", "core_settings"]
 
 
 def check_program(command: tuple[str, ...], config: ClientConfig) -> CheckedProgram | None:
-    """The program's open file, if its checksum is asked for and right. Reads the whole file, which takes time.
+    """The program's open file, checked; None without `secure_config`. Reads the whole file, which takes time.
 
     Raises:
         LaunchError: There is no such program, or it cannot be read.
-        SecurityError: It has another checksum.
+        SecurityError: The program has another checksum.
     """
     if config.secure_config is None:
         return None
@@ -38,22 +38,22 @@ def core_settings(
     runner: RunnerDesk | None = None,
     bridge: bool = False,
 ) -> Sealed:
-    """The settings of the core's `Host`, by name; read together with the process's environment at this moment.
+    """The settings of the core's `Host`, by name, with the process's environment of this moment.
 
     Args:
-        command: What to launch; empty with `reattach`.
-        config: How.
-        reattach: The running plugin to attach to instead.
+        command: The command line to launch; empty with `reattach`.
+        config: The client's settings.
+        reattach: A running plugin to attach to instead; default None.
         program: What `check_program` returned; may be closed once the core's `Host` has started.
-        runner: Where the core asks for the plugin that a runner starts.
+        runner: The requests by which the core has a runner start the plugin; default None.
         bridge: Whether to open a local socket for a stock channel; default False.
 
     Raises:
-        ConfigError: There is such a setting, but nobody at hand who could run it.
+        ConfigError: The setting `runner` is given, but not the argument: the client has no event loop for runners.
     """
     if config.runner is not None and runner is None:
         message = f"setting runner is {shown(config.runner)}, expected None for a client without an event loop"
-        raise ConfigError(message, "Runners are asynchronous: use ferrule.RPCPluginClient.", CODE)
+        raise ConfigError(message, "Runners are asynchronous: use ferrule.RPCPluginClient.", INVALID)
     tls = config.tls
     return Sealed(
         command=list(command),
@@ -89,8 +89,8 @@ def core_settings(
 
 
 def _host_environment() -> dict[Any, Any]:
-    """The variables of this process, as text or as bytes."""
-    # What `os.environ` holds, if it is the interpreter's own. `dict(os.environ)` decodes each variable, which the core
-    # encodes again, and fails if another thread sets a variable meanwhile.
+    """The environment variables of this process, as text or as bytes."""
+    # The inside of `os.environ`, if that is the interpreter's own. `dict(os.environ)` decodes each variable, which the
+    # core encodes again, and fails if another thread sets a variable meanwhile.
     held = getattr(os.environ, "_data", None)
     return held.copy() if isinstance(held, dict) else dict(os.environ)

@@ -8,7 +8,7 @@ import functools
 import time
 from typing import Any
 
-from ferrule._host.lifecycle import end_plugins_at_exit, is_parents
+from ferrule._host.lifecycle import belongs_to_parent, end_plugins_at_exit
 from ferrule._host.operation import Operation
 from ferrule._host.plugin_info import PluginInfo
 
@@ -36,7 +36,7 @@ def release(client: PluginInfo) -> None:
 def managed_clients(loop: asyncio.AbstractEventLoop | None) -> list[Any]:
     """The clients that are managed for a loop; None for the blocking ones."""
     of_loop = (client for client, theirs in list(_loop_by_client.items()) if theirs is loop)
-    return [client for client in of_loop if not is_parents(client._process_id)]
+    return [client for client in of_loop if not belongs_to_parent(client._process_id)]
 
 
 @functools.cache
@@ -47,8 +47,8 @@ def _end_at_exit() -> None:
 
 
 def _end_all() -> None:
-    """Ends the plugins of all managed clients by the ladder, at the same time. Their loops run no more."""
-    clients = [client for client in _loop_by_client if not is_parents(client._process_id)]
+    """Ends the plugins of all managed clients by the ladder, at once. The event loops of the clients run no more."""
+    clients = [client for client in _loop_by_client if not belongs_to_parent(client._process_id)]
     limits = [client.config.shutdown_timeout + client.config.kill_timeout for client in clients]
     deadline = time.monotonic() + min(max(limits, default=0.0) + _CLOSE_MARGIN, _EXIT_LIMIT)
     stops = [Operation(host.stop) for client in clients if (host := client._host) is not None]

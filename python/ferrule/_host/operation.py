@@ -1,4 +1,4 @@
-"""How threads wait for the I/O thread without an event loop."""
+"""Operation: the way in which threads wait for the I/O thread without an event loop."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ferrule._core import Mailbox
 
 __all__ = ["Operation"]
 
-# Seconds. A signal that arrives just before a wait begins does not end it: its handler runs after the slice.
-_SLICE = 0.5
+# Seconds. A signal that arrives just before a wait begins does not end the wait: its handler runs after the slice.
+_WAIT_SLICE = 0.5
 
 
 class Operation:
     """One operation of the core, begun once, for any number of threads that wait for its end.
 
-    It has a mailbox of its own. One of the waiting threads watches it for all; when that one leaves, by an exception or
-    at its limit, another takes its place.
+    The operation has a mailbox of its own. One of the waiting threads watches the mailbox for all; when that thread
+    leaves, by an exception or at its limit, another takes its place.
 
     Args:
         begin: Takes a mailbox and the future that the core resolves through it.
@@ -41,7 +41,7 @@ class Operation:
         self._begin = begin
         self._future: Future[Any] = Future()
         self._mailbox: Mailbox | None = None
-        # Reentrant: the handler of a signal may wait for what the thread that it interrupts is waiting for.
+        # Reentrant: the handler of a signal may wait for the operation that the interrupted thread waits for.
         self._turn = threading.RLock()
 
     def begin(self) -> None:
@@ -62,11 +62,11 @@ class Operation:
             timeout: Seconds to wait; default None, without limit.
 
         Raises:
-            TimeoutError: It is not done in time; it goes on, and may be waited for again.
+            TimeoutError: The operation is not done in time; it goes on, and may be waited for again.
         """
         deadline = None if timeout is None else monotonic() + timeout
         while not self._future.done():
-            limit = _SLICE if deadline is None else min(_SLICE, max(0.0, deadline - monotonic()))
+            limit = _WAIT_SLICE if deadline is None else min(_WAIT_SLICE, max(0.0, deadline - monotonic()))
             if self._turn.acquire(timeout=limit):
                 try:
                     self._watch(limit)
@@ -77,7 +77,7 @@ class Operation:
         try:
             return self._future.result()
         finally:
-            # The future keeps an error, whose traceback would keep this frame, and with it the future.
+            # The future keeps an error, whose traceback would keep this frame, and the frame the future.
             del self
 
     def _watch(self, limit: float) -> None:
@@ -89,11 +89,11 @@ class Operation:
         try:
             mailbox.drain()
         except BaseException:
-            # An interrupt inside may have lost the outcome. Whoever waits next asks again.
+            # An interrupt inside may have lost the outcome. The next thread that waits begins again.
             self._mailbox = None
             raise
         if self._future.done():
-            # Gives the descriptor back.
+            # Closes the mailbox's descriptor.
             self._mailbox = None
 
 

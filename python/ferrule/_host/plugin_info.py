@@ -1,4 +1,4 @@
-"""PluginInfo: what a client was told, and what it can tell about its plugin."""
+"""PluginInfo: the base of both clients, with the settings they were given and the facts about their plugin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ferrule import _core
 from ferrule._host.lifecycle import no_plugin
-from ferrule._validation import CODE, check, nested, optional, shown
+from ferrule._validation import INVALID, check, nested, optional, shown
 from ferrule.config import ClientConfig, check_command
 from ferrule.errors import ConfigError
 from ferrule.reattach import ReattachConfig, ReattachTLS
@@ -26,10 +26,10 @@ class Traffic(NamedTuple):
     """Bytes moved between this client and its plugin, all connections together, exact.
 
     Attributes:
-        wire_sent: Bytes written to the plugin's socket, TLS records and all.
-        wire_received: Bytes read from it.
-        content_sent: Bytes of that which TLS carried; equal to `wire_sent` without TLS.
-        content_received: The same for reading.
+        wire_sent: Bytes written to the plugin's sockets, those of TLS included.
+        wire_received: Bytes read from the plugin's sockets, those of TLS included.
+        content_sent: Bytes sent inside TLS; equal to `wire_sent` without TLS.
+        content_received: Bytes received inside TLS; equal to `wire_received` without TLS.
     """
 
     wire_sent: int
@@ -39,7 +39,7 @@ class Traffic(NamedTuple):
 
 
 class PluginInfo:
-    """What is known of a plugin, before, during and after its life. The base of the clients.
+    """The facts about a plugin, before, during and after its life. The base of the clients.
 
     Args:
         command: The program and its arguments; empty with `reattach`.
@@ -47,7 +47,7 @@ class PluginInfo:
         reattach: A plugin that runs already, a `ReattachConfig` or a mapping of its settings; default None.
 
     Raises:
-        ConfigError: One of them does not fit, or they contradict each other.
+        ConfigError: The command or a setting does not fit, or two contradict each other.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class PluginInfo:
 
     @property
     def _name(self) -> str:
-        """What stands for the plugin in a repr."""
+        """The plugin's name in a repr."""
         return repr(self.command[0]) if self.reattach is None else f"reattached to {self.reattach.address!r}"
 
     @property
@@ -80,18 +80,18 @@ class PluginInfo:
         return self.config.auto_mtls if self.reattach is None else self.reattach.tls is not None
 
     def reattach_config(self, *, include_secrets: bool = False) -> ReattachConfig:
-        """How another client, of this process or another, reaches the plugin while it runs.
+        """The configuration with which another client, of any process, attaches to the plugin while it runs.
 
-        The other client does not own the plugin: this one still ends it. A client that was attached itself returns
-        what it was given.
+        The other client does not own the plugin: this one still ends it. A client that was attached itself returns the
+        configuration that it was given.
 
         Args:
-            include_secrets: Whether certificates and private key of AutoMTLS are among it, without which such a plugin
-                lets nobody in; default False. Certificates of the setting `tls` never are.
+            include_secrets: Whether the configuration has the certificates and the private key of AutoMTLS, without
+                which such a plugin refuses connections; default False. It never has those of the setting `tls`.
 
         Raises:
             RPCPluginError: The plugin was never started.
-            ConfigError: It is multiplexed: its one socket is taken.
+            ConfigError: The plugin is multiplexed: its one socket is taken.
         """
         if self.reattach is not None:
             return self.reattach if include_secrets else self.reattach.without_secrets()
@@ -99,7 +99,7 @@ class PluginInfo:
             raise no_plugin("describe")
         if self.config.broker_multiplex:
             message = "setting broker_multiplex is True, with which a plugin serves one host on one socket"
-            raise ConfigError(message, "Set it to False in the client whose plugin others are to reach.", CODE)
+            raise ConfigError(message, "Set it to False in the client whose plugin others are to reach.", INVALID)
         return ReattachConfig(
             protocol_version=self._facts.protocol_version,
             network=self._facts.network,
@@ -116,7 +116,7 @@ class PluginInfo:
 
     @property
     def target_endpoint(self) -> str | None:
-        """Where the plugin listens, as a gRPC target: `unix:PATH` or `HOST:PORT`; None before the first start."""
+        """The plugin's address as a gRPC target: `unix:PATH` or `HOST:PORT`; None before the first start."""
         if self._facts is None:
             return None
         # Loaded late: few ask.
@@ -131,48 +131,48 @@ class PluginInfo:
 
     @property
     def client_key_pem(self) -> str | None:
-        """The host's private key as PEM. Never logged nor shown; handle it with care."""
+        """The host's private key as PEM, a secret; None without TLS or before the first start."""
         return self._host and self._host.client_key_pem
 
     @property
     def server_cert(self) -> str | None:
-        """The plugin's certificate as PEM; None if it announced none."""
+        """The plugin's certificate as PEM; None if it announced none, or before the first start."""
         certificate = self._facts and self._facts.certificate
         return None if certificate is None else ssl.DER_cert_to_PEM_cert(certificate)
 
     @property
     def certificate_facts(self) -> _core.CertificateFacts | None:
-        """Subject, kind of key and validity of the plugin's certificate."""
+        """Subject, kind of key and validity of the plugin's certificate; None if there is none."""
         return self._facts and self._facts.certificate_facts
 
     @property
     def pid(self) -> int | None:
-        """The plugin's process id; None before the first start."""
+        """The plugin's process id; None before the first start, or if unknown."""
         return self._facts and self._facts.pid
 
     @property
     def protocol_version(self) -> int | None:
-        """The application protocol version that both sides agreed on."""
+        """The application protocol version that both sides agreed on; None before the first start."""
         return self._facts and self._facts.protocol_version
 
     @property
     def transport(self) -> str | None:
-        """`unix` or `tcp`."""
+        """The network on which the plugin listens, `unix` or `tcp`; None before the first start."""
         return self._facts and self._facts.network
 
     @property
     def address(self) -> str | None:
-        """Path of the plugin's socket, or `HOST:PORT`."""
+        """Path of the plugin's socket, or `HOST:PORT`; None before the first start."""
         return self._facts and self._facts.address
 
     @property
     def timings(self) -> dict[str, float]:
-        """Seconds of each phase of the last start: `launch`, `handshake`, `connect`, `health`."""
+        """Seconds of each phase of the last start: `launch`, `handshake`, `connect`, `health`; empty before it."""
         return {} if self._facts is None else self._facts.timings
 
     @property
     def exit_status(self) -> int | None:
-        """Exit status as `subprocess` has it; None while the plugin runs."""
+        """Exit status as `subprocess` has it, negative for a signal; None while the plugin runs, or if unknown."""
         return self._host and self._host.exit_status
 
     @property
@@ -182,7 +182,7 @@ class PluginInfo:
 
     @property
     def traffic(self) -> Traffic:
-        """Bytes moved since the last start, on the socket and inside TLS."""
+        """Bytes moved since the last start, on the sockets and inside TLS, a `Traffic`."""
         return Traffic(0, 0, 0, 0) if self._host is None else Traffic(*self._host.traffic)
 
     @property
@@ -200,23 +200,23 @@ def _check_reattach(command: Sequence[Any], config: ClientConfig, reattach: Reat
     """Refuses what contradicts attaching to a running plugin."""
     if command:
         message = f"the command is {shown(command)} and reattach is given too, expected one of them"
-        raise ConfigError(message, "Leave the command out to attach, or reattach to launch.", CODE)
+        raise ConfigError(message, "Leave the command out to attach, or reattach to launch.", INVALID)
     if config.secure_config is not None:
         message = "settings secure_config and reattach are both given, expected one: a running program is not checked"
-        raise ConfigError(message, "Leave secure_config out, or launch the plugin.", CODE)
+        raise ConfigError(message, "Leave secure_config out, or launch the plugin.", INVALID)
     if config.runner is not None:
         message = "settings runner and reattach are both given, expected one: a running program is not started"
-        raise ConfigError(message, "Leave runner out, or launch the plugin.", CODE)
+        raise ConfigError(message, "Leave runner out, or launch the plugin.", INVALID)
     if config.broker_multiplex:
         message = "setting broker_multiplex is True and reattach is given, expected False: the one socket is taken"
-        raise ConfigError(message, "Leave broker_multiplex out.", CODE)
+        raise ConfigError(message, "Leave broker_multiplex out.", INVALID)
     if config.tls is not None and reattach.tls is not None:
         message = "settings tls and reattach.tls are both given, expected one way to protect the connection"
-        raise ConfigError(message, "Leave tls out for a plugin with one-time certificates.", CODE)
+        raise ConfigError(message, "Leave tls out for a plugin with one-time certificates.", INVALID)
     if reattach.owned and reattach.pid == os.getpid():
         message = f"setting reattach.owned is True, and reattach.pid is {reattach.pid}, expected another process's"
-        raise ConfigError(message, "Leave owned out: ending the plugin would end this process.", CODE)
+        raise ConfigError(message, "Leave owned out: ending the plugin would end this process.", INVALID)
     if reattach.protocol_version and reattach.protocol_version not in config.protocol_versions:
         offered = ", ".join(map(str, config.protocol_versions))
         message = f"setting reattach.protocol_version is {reattach.protocol_version}, expected {offered}"
-        raise ConfigError(message, "Add it to protocol_versions if your stubs speak it.", CODE)
+        raise ConfigError(message, "Add it to protocol_versions if your stubs speak it.", INVALID)

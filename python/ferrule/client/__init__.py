@@ -1,4 +1,4 @@
-"""A plugin, a plain connection with byte counters and framing, and types for annotations."""
+"""The client for asyncio, a plain connection with byte counters and framing, and types for annotations."""
 
 from ferrule.client.connection import ClientConnection
 from ferrule.client.managed import cleanup_clients

@@ -33,15 +33,14 @@ class ClientConnection:
         reader: An `asyncio.StreamReader`, or something with its `read`.
         writer: An `asyncio.StreamWriter`, or something like it.
         remote_addr: The peer's address, for messages.
-        bytes_sent: Where to start counting; default 0.
-        bytes_received: Where to start counting; default 0.
-        send_func: Used instead of the writer: an async function that gets the bytes of one `send_data` or `send_frame`,
-            all of them, and gives nothing. It returns when more may be sent; what it raises, `send_data` raises.
-            Default None, which writes, waits while the peer is slow, and adds to `bytes_sent`; a function of the
-            caller's adds through `update_metrics`.
-        receive_func: Used instead of the reader: an async function that gets the most bytes wanted, an int, and gives
-            bytes, at least one and no more than that, or none when the peer has closed its side. Default None, which
-            reads and adds to `bytes_received`; a function of the caller's adds through `update_metrics`.
+        bytes_sent: First value of the counter; default 0.
+        bytes_received: First value of the counter; default 0.
+        send_func: Used instead of the writer: an async function that takes all bytes of one `send_data` or `send_frame`
+            and returns None when more may be sent; `send_data` raises its exceptions. Default None, which writes, waits
+            while the peer is slow, and adds to `bytes_sent`; a function of the caller's adds through `update_metrics`.
+        receive_func: Used instead of the reader: an async function that takes the most bytes wanted, an int, and
+            returns bytes, at least one and at most so many, or none when the peer has closed its side. Default None,
+            which reads and adds to `bytes_received`; a function of the caller's adds through `update_metrics`.
         max_frame_bytes: Largest message of `send_frame` and `receive_frame`, in bytes; default 2^31 - 1.
 
     Example:
@@ -91,12 +90,15 @@ class ClientConnection:
     async def open(
         cls, address: str, tls: TLSConfig | Mapping[str, Any] | None = None, *, max_frame_bytes: int = MAX_INT32
     ) -> Self:
-        """Connects to an address; the bytes are moved by the I/O thread.
+        """Connects to an address; the I/O thread moves the bytes.
 
         Args:
             address: `unix:PATH`, a path with a slash, or `HOST:PORT`.
             tls: Certificates, a `TLSConfig` or a mapping of its settings; default None, plaintext.
-            max_frame_bytes: As for the constructor.
+            max_frame_bytes: Largest message of `send_frame` and `receive_frame`, in bytes; default 2^31 - 1.
+
+        Returns:
+            The connection. Close it after use.
 
         Raises:
             ConfigError: The address or `tls` does not fit.
@@ -106,7 +108,7 @@ class ClientConnection:
         try:
             config = TLSConfig.of(tls)
         finally:
-            # A mapping may hold a key, which the frames of an error must not.
+            # A mapping may hold a key, which must not stay in the frames of an error.
             del tls
         reader, writer, transport = await open_streams(address, config)
         connection = cls(reader, writer, address, max_frame_bytes=max_frame_bytes)
@@ -142,12 +144,12 @@ class ClientConnection:
         """Whether `close()` was called or the writer is closing."""
         return self._closed or bool(self.writer.is_closing())
 
-    # The two are not attributes that hold a bound method: an object that refers to itself is collected late, and its
-    # streams in any order.
+    # `send_func` and `receive_func` are properties, not attributes that hold a bound method: an object that refers to
+    # itself is collected late, and its streams in any order.
 
     @property
     def send_func(self) -> SendFuncType:
-        """What `send_data` calls: the injected function, or the default one. May be set; None is the default."""
+        """The function that `send_data` calls: the injected one, or the default. May be set; None is the default."""
         return self._send_func or self._default_send
 
     @send_func.setter
@@ -156,7 +158,7 @@ class ClientConnection:
 
     @property
     def receive_func(self) -> ReceiveFuncType:
-        """What `receive_data` calls: the injected function, or the default one. May be set; None is the default."""
+        """The function that `receive_data` calls: the injected one, or the default. May be set; None is the default."""
         return self._receive_func or self._default_receive
 
     @receive_func.setter
@@ -164,12 +166,20 @@ class ClientConnection:
         self._receive_func = function
 
     def update_metrics(self, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        """Adds to the counters."""
+        """Adds to the counters.
+
+        Args:
+            bytes_sent: Bytes to add to `bytes_sent`; default 0.
+            bytes_received: Bytes to add to `bytes_received`; default 0.
+        """
         self.bytes_sent += bytes_sent
         self.bytes_received += bytes_received
 
     async def send_data(self, data: bytes) -> None:
-        """Sends bytes, and returns when the peer's slowness no longer asks to wait.
+        """Sends bytes, and returns when more may be sent: a peer that reads slowly makes the caller wait.
+
+        Args:
+            data: The bytes to send.
 
         Raises:
             ConnectionError: The connection is closed or broke.
@@ -178,13 +188,13 @@ class ClientConnection:
         await self.send_func(data)
 
     async def receive_data(self, size: int | None = None) -> bytes:
-        """Receives what there is, waiting until there is something.
+        """Receives the bytes that have arrived, waiting for the first.
 
         Args:
-            size: At most so many bytes; default 16384.
+            size: The most bytes to return; default 16384.
 
         Returns:
-            At least one byte; nothing when the peer has closed its side.
+            At least one byte; none when the peer has closed its side.
 
         Raises:
             ConnectionError: The connection is closed or broke.
@@ -193,7 +203,10 @@ class ClientConnection:
         return await self.receive_func(_DEFAULT_RECEIVE_BYTES if size is None else size)
 
     async def send_frame(self, message: bytes) -> None:
-        """Sends one message behind gRPC's 5-byte prefix.
+        """Sends one message behind the prefix of gRPC over HTTP/2: 1 byte for compression, 4 for the length.
+
+        Args:
+            message: The message, without its prefix.
 
         Raises:
             ConnectionError: The connection is closed or broke.
@@ -212,8 +225,8 @@ class ClientConnection:
             ProtocolError: The prefix is invalid, the message is larger than `max_frame_bytes`, or the peer closed its
                 side inside a message.
         """
-        # What one read brought is handed out without suspending; then comes the error that stood behind it, if any, and
-        # only then the next read, which a peer that waits for an answer would leave waiting.
+        # The messages of one read are returned without suspending; then comes the error that stood behind them, if any,
+        # and only then the next read, which may last: the peer may wait for an answer.
         if not self._frames:
             self._decoder.feed(b"")
         while not self._frames:
@@ -225,11 +238,11 @@ class ClientConnection:
         return self._frames.popleft()
 
     async def close(self) -> None:
-        """Closes the connection, sending what is unsent; does nothing if it is closed. Never raises.
+        """Closes the connection after sending all unsent bytes; does nothing if it is closed. Never raises.
 
-        A peer that does not read makes it wait; cancelled, it drops what is unsent.
+        A peer that does not read makes the caller wait; a cancelled caller drops the unsent bytes.
         """
-        # In a forked child it is the parent's.
+        # In a forked child the connection belongs to the parent.
         if self._closed or (self._transport is not None and is_forked()):
             return
         self._closed = True
@@ -238,7 +251,7 @@ class ClientConnection:
                 self.writer.close()
                 await self.writer.wait_closed()
         except asyncio.CancelledError:
-            # A peer that does not read could hold what is unsent, and the socket with it, for ever.
+            # A peer that does not read could hold the unsent bytes, and the socket with them, for ever.
             transport = getattr(self.writer, "transport", None)
             if transport is not None:
                 transport.abort()

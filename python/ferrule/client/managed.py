@@ -33,7 +33,7 @@ async def cleanup_clients() -> None:
     """
     clients = managed_clients(asyncio.get_running_loop())
     results = await asyncio.gather(*(_end(client) for client in clients), return_exceptions=True)
-    # All have ended or failed by now: one that fails must not keep the others.
+    # By now all clients have ended or failed: one failure does not keep the others.
     for result in results:
         if isinstance(result, BaseException):
             raise result

@@ -16,13 +16,13 @@ from ferrule._host.channels import native_settings, open_channel, open_sync_chan
 from ferrule._host.launch import core_settings
 from ferrule._host.lifecycle import (
     already_starting,
+    belongs_to_parent,
     check_process,
     closed_while_starting,
     end_plugins_at_exit,
-    is_final,
-    is_parents,
+    is_permanent,
     no_plugin,
-    pauses,
+    retry_pauses,
     warn_of_unclosed,
 )
 from ferrule._host.managed import manage, release
@@ -63,9 +63,9 @@ class RPCPluginClient(PluginInfo):
         config (ClientConfig): The checked settings.
         reattach (ReattachConfig | None): The plugin to attach to.
         grpc_channel (grpc.aio.Channel | None): For stubs; None before `start()` and after `close()`.
-        stop_report: What `shutdown_plugin()` took: `rung` ("shutdown", "sigterm", "sigkill", "exited" if the plugin
-            had ended before, "detached" if it is not this host's to end), `seconds`, `steps` (seconds by rung) and
-            `exit_status`; None before.
+        stop_report: The course of `shutdown_plugin()`: `rung`, the step that ended the plugin ("shutdown", "sigterm",
+            "sigkill", "exited" if the plugin had ended before, "detached" if this host does not own it), `seconds`,
+            `steps` (seconds by rung) and `exit_status`; None before.
 
     Raises:
         ConfigError: The command or a setting does not fit.
@@ -112,8 +112,8 @@ class RPCPluginClient(PluginInfo):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # What a forked child leaves is the parent's.
-        if is_parents(self._process_id):
+        # In a forked child the plugin belongs to the parent.
+        if belongs_to_parent(self._process_id):
             return
         try:
             await self.shutdown_plugin()
@@ -123,7 +123,12 @@ class RPCPluginClient(PluginInfo):
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
         session: Session | None = getattr(self, "_session", None)
-        if session is not None and session.is_open and self._host is not None and not is_parents(self._process_id):
+        if (
+            session is not None
+            and session.is_open
+            and self._host is not None
+            and not belongs_to_parent(self._process_id)
+        ):
             warn_of_unclosed(self)
             session.abandon()
 
@@ -158,7 +163,7 @@ class RPCPluginClient(PluginInfo):
                 raise closed_while_starting()
             self.grpc_channel = open_channel(host, self._facts, self.config, self._is_secure)
         except BaseException:
-            # What another start() has opened since is not this one's.
+            # Another start() may have opened a session since.
             if session is self._session:
                 await self.close()
             raise
@@ -167,9 +172,9 @@ class RPCPluginClient(PluginInfo):
         """Ends the plugin and waits for its end; does nothing if it is not started.
 
         Asks by `GRPCController.Shutdown` and waits up to `shutdown_timeout`; then SIGTERM, up to `kill_timeout`; then
-        SIGKILL for the plugin's whole process group. How far it went is in `stop_report`. All that the plugin wrote
-        before its end has been delivered when this returns; its socket directory is gone, unless `channel="grpcio"`
-        still goes through it. A plugin that was attached to, and is not `owned`, runs on.
+        SIGKILL for the plugin's whole process group. `stop_report` says which step ended the plugin. Everything that
+        the plugin wrote before its end has been delivered when the method returns, and its socket directory is gone,
+        unless `channel="grpcio"` still goes through it. A plugin that was attached to, and is not `owned`, runs on.
         """
         if self._host is None or not self.is_started:
             return
@@ -181,11 +186,11 @@ class RPCPluginClient(PluginInfo):
     async def close(self) -> None:
         """Gives everything back: channels, connections, sockets, directory; kills the plugin if it still runs.
 
-        A plugin that was attached to, and is not `owned`, runs on. May be called at any moment, also during `start()`,
-        and as often as one likes; every call returns when all is given back. In a forked child it does nothing: the
-        plugin is the parent's.
+        A plugin that was attached to, and is not `owned`, runs on. The method may be called at any moment, also during
+        `start()`, and any number of times; every call returns when all is given back. Does nothing in a forked child:
+        the plugin belongs to the parent.
         """
-        if is_parents(self._process_id):
+        if belongs_to_parent(self._process_id):
             return
         session = self._session
         if session is None or not session.is_open:
@@ -200,7 +205,7 @@ class RPCPluginClient(PluginInfo):
         await asyncio.shield(closing)
 
     async def wait_exited(self) -> int | None:
-        """Waits until the plugin's process ends, for whatever reason; a crash is known at once.
+        """Waits until the plugin's process ends, for any reason; a crash is noticed at once.
 
         Returns:
             Its exit status as `subprocess` has it (negative: killed by that signal), None where unknown.
@@ -230,9 +235,9 @@ class RPCPluginClient(PluginInfo):
 
     @property
     def sync_channel(self) -> SyncChannel:
-        """A `grpc.Channel` to the plugin for threads and scripts; one and the same until `close()` closes it.
+        """A `grpc.Channel` to the plugin for threads and scripts: one object until `close()` closes it.
 
-        The event loop must not be blocked by its calls: use it from other threads.
+        Its calls block, and must not block the event loop: use the channel from other threads.
 
         Raises:
             RPCPluginError: The plugin is not started.
@@ -245,7 +250,7 @@ class RPCPluginClient(PluginInfo):
 
     @property
     def broker(self) -> GRPCBroker:
-        """For further connections, to what the plugin serves and to what this host serves it; `close()` closes them.
+        """The broker, for further connections between host and plugin in both directions; `close()` closes them.
 
         Raises:
             RPCPluginError: The plugin is not started.
@@ -262,7 +267,7 @@ class RPCPluginClient(PluginInfo):
     async def open_broker_subchannel(self, sub_id: int, address: str) -> Channel:
         """Connects to an address that the plugin named in a call of its own, under the plugin's TLS.
 
-        Where the plugin announces what it serves by its broker, `broker.dial` finds the address by the id alone.
+        If the plugin announces its service by its broker, `broker.dial` finds the address by the id alone.
 
         Args:
             sub_id: The id under which the plugin serves, for messages.
@@ -274,22 +279,22 @@ class RPCPluginClient(PluginInfo):
         Raises:
             RPCPluginError: The plugin is not started.
             ProtocolError: Nothing answers at the address.
-            SecurityError: Something with the wrong certificate answers there.
+            SecurityError: The peer at the address has the wrong certificate.
         """
         # Loaded late: few plugins have a use for it.
-        from ferrule._broker_common import network_of, unreached
+        from ferrule._broker_common import service_not_reached, split_address
 
         try:
-            return await self.broker.dial_address(*network_of(address))
+            return await self.broker.dial_address(*split_address(address))
         except TransportError as error:
-            raise unreached(sub_id, error) from error
+            raise service_not_reached(sub_id, error) from error
 
     async def _start_with_retries(self, session: Session) -> tuple[_core.Host, _core.Facts]:
-        for pause in pauses(self.config.retry):
+        for pause in retry_pauses(self.config.retry):
             try:
                 return await self._start_once(session)
             except RPCPluginError as error:
-                if session.given_up or is_final(error):
+                if session.given_up or is_permanent(error):
                     raise
                 self._output.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
             if await session.pause(pause):

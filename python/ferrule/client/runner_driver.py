@@ -1,4 +1,4 @@
-"""Between the core, which asks, and a runner, which starts and ends one plugin."""
+"""The link between the core, which asks, and a runner, which starts and ends one plugin."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ __all__ = ["RunnerDriver"]
 _logger = logging.getLogger(__name__)
 
 # Seconds that a runner has for ending its plugin, and for giving up a start, as the core has for a plugin of its own.
-_LIMIT = 10.0
+_RUNNER_LIMIT = 10.0
 # Seconds. An interpreter that ends must end.
 _EXIT_LIMIT = 1.0
 
-# Those of which something may be left over at the exit.
+# Drivers with a plugin that may still run at the exit.
 _open_drivers: set[RunnerDriver] = set()
 
 
 class RunnerDriver:
-    """Has a runner start one plugin, and does with it what the core asks, on the running event loop.
+    """Has a runner start one plugin, and passes the core's requests to it, on the running event loop.
 
-    It does not know the client: the mailbox holds it, and a client that is forgotten must be noticed.
+    The driver holds no reference to the client: the mailbox keeps the driver alive, and a client that nobody closed
+    must stay collectable.
 
     Args:
-        runner: Who starts the plugin.
+        runner: Starts the plugin.
 
     Attributes:
-        desk: Where the core's requests wait, for its setting `runner`.
-        failure: What the runner raised last; None as long as it did not.
+        desk: The core's requests, for its setting `runner`.
+        failure: The latest exception of the runner; None before the first.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -60,12 +61,12 @@ class RunnerDriver:
 
     async def close(self) -> None:
         """Gives up a start, ends the plugin, and returns when that is done or the runner takes too long for it."""
-        # Whoever is cancelled must not stop the cleaning up.
+        # A caller that is cancelled must not stop the cleaning up.
         await asyncio.shield(self._begin_to_close())
 
     def abandon(self) -> None:
-        """The same without waiting, from whatever thread collects a client that nobody closed."""
-        # A loop that is closed does nothing any more; then it is done at the exit.
+        """Schedules `close()` without waiting; called by the finalizer of a client, on any thread."""
+        # A loop that is closed runs nothing any more; then the plugin is ended at the exit.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._begin_to_close)
 
@@ -93,7 +94,7 @@ class RunnerDriver:
         except asyncio.CancelledError:
             self.desk.fail(request, self._describe(kind, "it was cancelled"))
             raise
-        except Exception as error:  # noqa: BLE001 - the user's code; raised to whoever starts the client or dials.
+        except Exception as error:  # noqa: BLE001 - the user's code; raised to the caller that starts the client or dials.
             self.failure = error
             text = error.message if isinstance(error, RPCPluginError) else str(error)
             self.desk.fail(request, self._describe(kind, f"{type(error).__name__}: {text}"))
@@ -111,13 +112,13 @@ class RunnerDriver:
         running = await self._runner.start(launch)
         if not isinstance(running, RunningPlugin):
             raise TypeError(f"it returned {running!r}, expected a RunningPlugin")
-        # Remembered first, so that whatever fails from here on is followed by the plugin's end.
+        # Stored first, so that any failure from here on is followed by the plugin's end.
         self._running = running
         self._watching = self._spawn(self._watch(running))
         try:
             self.desk.started(request, running.stdout, running.stderr, running.pid)
         finally:
-            # The core has opened its own.
+            # The core has duplicates of its own.
             for descriptor in {running.stdout, running.stderr}:
                 os.close(descriptor)
 
@@ -127,10 +128,10 @@ class RunnerDriver:
             status = await running.wait()
             self._has_ended = True
         except asyncio.CancelledError:
-            # The loop ends, and with it everybody who could end the plugin later.
+            # The loop ends, and could not end the plugin later.
             await self._signal("kill")
             with contextlib.suppress(Exception):
-                status = await asyncio.wait_for(running.wait(), _LIMIT)
+                status = await asyncio.wait_for(running.wait(), _RUNNER_LIMIT)
                 self._has_ended = True
             raise
         except Exception:
@@ -139,9 +140,9 @@ class RunnerDriver:
             self.desk.exited(status)
 
     async def _signal(self, kind: str) -> None:
-        """Whatever comes of it: the core goes by the plugin's end alone."""
+        """Asks the runner to end the plugin. A failure is logged: the core goes by the plugin's end alone."""
         try:
-            await asyncio.wait_for(getattr(self._running, kind)(), _LIMIT)
+            await asyncio.wait_for(getattr(self._running, kind)(), _RUNNER_LIMIT)
         except Exception:
             _logger.exception("a plugin may live on: its runner failed in %s()", kind)
 
@@ -154,16 +155,16 @@ class RunnerDriver:
         try:
             if self._starting is not None and not self._starting.done():
                 self._starting.cancel()
-                await asyncio.wait([self._starting], timeout=_LIMIT)
+                await asyncio.wait([self._starting], timeout=_RUNNER_LIMIT)
             if self._watching is not None and not self._has_ended:
                 await self._signal("kill")
-                await asyncio.wait([self._watching], timeout=_LIMIT)
-            # Translations that nobody waits for any more, and a plugin that does not end.
+                await asyncio.wait([self._watching], timeout=_RUNNER_LIMIT)
+            # The rest are translations that are no longer awaited, and the wait for a plugin that does not end.
             left = set(self._tasks)
             for task in left:
                 task.cancel()
             if left:
-                await asyncio.wait(left, timeout=_LIMIT)
+                await asyncio.wait(left, timeout=_RUNNER_LIMIT)
         finally:
             self.desk.close()
             _open_drivers.discard(self)
@@ -175,13 +176,14 @@ class RunnerDriver:
 
 @functools.cache
 def _end_at_exit() -> None:
-    # After the core's own function for the exit, and hence run before it: that one would wait for these plugins.
+    # Registered after the core's own function for the exit, and hence run before it, which would wait for these
+    # plugins.
     atexit.register(_end_all)
 
 
 def _end_all() -> None:
     """Kills the plugins of loops that run no more."""
-    # In a fork, the plugins are the parent's.
+    # In a fork, the plugins belong to the parent.
     drivers = [driver for driver in _open_drivers if driver._process_id == os.getpid()]
 
     async def kill() -> None:

@@ -1,4 +1,4 @@
-"""What one asyncio client has from the beginning of a start to the end of its close."""
+"""Session: the state of one asyncio client from the beginning of a start to the end of its close."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Session:
         return program
 
     def open_runner(self, config: ClientConfig) -> _core.RunnerDesk | None:
-        """What the core asks for a plugin, where the setting `runner` has somebody who starts it."""
+        """The requests by which the core has the setting `runner` start the plugin; None without that setting."""
         if config.runner is None:
             return None
         # Loaded late: few have one.
@@ -102,7 +102,7 @@ class Session:
         try:
             facts: _core.Facts = await outcome(host.start)
         except RPCPluginError as error:
-            # What the plugin said last belongs before the error.
+            # The plugin's last output comes before the error.
             await self._output.drain()
             host.forget_listener()
             if runner is not None:

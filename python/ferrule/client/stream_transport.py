@@ -1,6 +1,6 @@
 """An asyncio transport whose bytes are moved by the I/O thread: Unix or TCP, with TLS that knows P-521.
 
-On top of it asyncio's own StreamReader and StreamWriter work unchanged.
+asyncio's own StreamReader and StreamWriter work on top of the transport unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MAX_PORT = 65535
 
 
 class _Place(NamedTuple):
-    """One way to a peer: for the core, and as asyncio names it."""
+    """One address of a peer: as the core takes it, and as asyncio names it."""
 
     network: str
     location: str
@@ -34,7 +34,13 @@ class _Place(NamedTuple):
 async def open_streams(
     address: str, tls: TLSConfig | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, RustTransport]:
-    """Connects and returns asyncio's stream pair together with the transport below it."""
+    """Connects, and returns asyncio's pair of streams together with the transport below them.
+
+    Raises:
+        ConfigError: The address does not fit.
+        TransportError: The peer cannot be reached.
+        SecurityError: TLS failed.
+    """
     *others, last = await _resolve(address)
     for place in others:
         # A name can have several addresses, of which the peer listens on some.
@@ -55,7 +61,7 @@ async def _open(
 
 
 async def _resolve(address: str) -> list[_Place]:
-    """The places that `unix:PATH`, a path, or `HOST:PORT` stands for, at least one."""
+    """The places, at least one, that `unix:PATH`, a path, or `HOST:PORT` stands for."""
     if address.startswith("unix:") or "/" in address:
         path = address.removeprefix("unix:")
         return [_Place("unix", path, path)]

@@ -18,16 +18,16 @@ __all__ = [
 ]
 
 SendFuncType: TypeAlias = Callable[[bytes], Awaitable[None]]
-"""What sends for a `ClientConnection`: gets all bytes of one `send_data`, and ends when it has taken them over."""
+"""The sending function of a `ClientConnection`: takes all bytes of one `send_data`, returns when more may be sent."""
 
 ReceiveFuncType: TypeAlias = Callable[[int], Awaitable[bytes]]
-"""What receives for a `ClientConnection`: gets the most bytes wanted, gives at least one, or none at the peer's end."""
+"""The receiving function of a `ClientConnection`: takes the most bytes wanted, returns some; none at the end."""
 
 GrpcChannelType: TypeAlias = aio.Channel | grpc.Channel
 """A channel for stubs: `grpc_channel` of the client for asyncio is of the first kind, `sync_channel` of the second."""
 
 GrpcCredentialsType: TypeAlias = grpc.ChannelCredentials | None
-"""What protects a channel; None is plaintext."""
+"""The credentials of a channel; None is plaintext."""
 
 RpcConfigType: TypeAlias = dict[str, Any]
 """The settings of a client by their names, which are those of `ClientConfig`."""
@@ -35,13 +35,13 @@ RpcConfigType: TypeAlias = dict[str, Any]
 
 @runtime_checkable
 class ConnectionT(Protocol):
-    """What moves bytes to and from one peer, such as a `ClientConnection`."""
+    """An object that moves bytes to and from one peer, such as a `ClientConnection`."""
 
     async def send_data(self, data: bytes) -> None:
         """Sends bytes."""
 
     async def receive_data(self, size: int = ...) -> bytes:
-        """Receives at most so many bytes; none when the peer has closed its side."""
+        """Receives at most `size` bytes; none when the peer has closed its side."""
 
     async def close(self) -> None:
         """Closes the connection; does nothing if it is closed."""
@@ -49,8 +49,10 @@ class ConnectionT(Protocol):
 
 @runtime_checkable
 class SecureRpcClientT(Protocol):
-    """What starts a plugin and has a protected channel to it, such as an `RPCPluginClient`: handshake, certificates and
-    channel are all the work of `start`."""
+    """An object that starts a plugin and has a protected channel to it, such as an `RPCPluginClient`.
+
+    Its `start` does handshake, certificates and channel.
+    """
 
     @property
     def grpc_channel(self) -> aio.Channel | None:
@@ -58,17 +60,17 @@ class SecureRpcClientT(Protocol):
 
     @property
     def client_cert(self) -> str | None:
-        """The certificate that the plugin is shown, PEM; None before `start` and without TLS."""
+        """The host's certificate, which the plugin checks, as PEM; None before `start` and without TLS."""
 
     async def start(self) -> None:
         """Starts the plugin and connects to it."""
 
     async def shutdown_plugin(self) -> None:
-        """Has the plugin end, and waits for it."""
+        """Ends the plugin, and waits for its end."""
 
     async def close(self) -> None:
         """Gives everything back; does nothing if it is closed."""
 
 
 ClientT = TypeVar("ClientT", bound=SecureRpcClientT)
-"""A client of one class, in signatures that take and return the same."""
+"""A type variable for signatures that take and return a client of one class."""

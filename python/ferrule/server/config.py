@@ -98,7 +98,7 @@ class ServerConfig:
         rules.check_fields(self)
         if self.tls is not None and self.tls.certificate is None:
             message = "setting tls has no certificate, expected one: a plugin is the server of its connections"
-            raise ConfigError(message, "Add tls.certificate and tls.key.", rules.CODE)
+            raise ConfigError(message, "Add tls.certificate and tls.key.", rules.INVALID)
 
     @classmethod
     @forgetful
@@ -156,7 +156,7 @@ def services_by_version(services: Services, config: ServerConfig) -> Mapping[int
         services = dict.fromkeys(config.protocol_versions or (1,), services)
     elif config.protocol_versions is not None and set(config.protocol_versions) != set(services):
         message = f"setting protocol_versions is {config.protocol_versions}, but the services are of {tuple(services)}"
-        raise ConfigError(message, "Leave protocol_versions out: the mapping names the versions.", rules.CODE)
+        raise ConfigError(message, "Leave protocol_versions out: the mapping names the versions.", rules.INVALID)
     hint = "Pass a function of a server and a broker, or a mapping from each protocol version to one."
     rules.check("services", list(services), rules.several(rules.whole_number(0, MAX_INT32)), hint)
     function = rules.instance("a function that takes a server and a broker", callable)

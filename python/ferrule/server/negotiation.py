@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ferrule._secrecy import Sealed
 from ferrule._socket_directory import socket_base
-from ferrule._validation import CODE
+from ferrule._validation import INVALID
 from ferrule.errors import ConfigError
 from ferrule.server.config import ServerConfig
 from ferrule.server.handshake import choose_version
@@ -80,7 +80,7 @@ def _ports(environment: Mapping[str, str]) -> tuple[int, int]:
     low, high = (_port(environment, name) for name in ("PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT"))
     if low > high:
         message = f"PLUGIN_MIN_PORT and PLUGIN_MAX_PORT are {low} and {high}, expected a range"
-        raise ConfigError(message, "Swap the two.", CODE)
+        raise ConfigError(message, "Swap the two.", INVALID)
     return low, high
 
 
@@ -88,5 +88,5 @@ def _port(environment: Mapping[str, str], name: str) -> int:
     """A port of the host's range; 0, any free one, if the host has none."""
     text = environment.get(name) or "0"
     if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > 65535:
-        raise ConfigError(f"{name} is {text!r}, expected a port from 0 to 65535", "Correct it in the host.", CODE)
+        raise ConfigError(f"{name} is {text!r}, expected a port from 0 to 65535", "Correct it in the host.", INVALID)
     return int(text)

@@ -15,7 +15,7 @@ from typing import Any, Self
 import grpc.aio
 
 from ferrule import _core
-from ferrule._broker_common import start, unix_target
+from ferrule._broker_common import start_server, unix_target
 from ferrule._gevent import refuse_greenlets
 from ferrule._mailbox import mailbox, outcome
 from ferrule._secrecy import forgetful
@@ -249,7 +249,7 @@ class RPCPluginServer:
         except RuntimeError as error:
             hint = "Check the temporary directory; a path of more than about 100 bytes is too long for a socket."
             raise TransportError(f"gRPC cannot listen on {os.fspath(backend)!r}", hint, "server.backend") from error
-        await start(self._grpc)
+        await start_server(self._grpc)
 
     def _signal_actions(self) -> dict[signal.Signals, Callable[[], object]]:
         actions: dict[signal.Signals, Callable[[], object]] = {signal.SIGTERM: self._begin_stop}

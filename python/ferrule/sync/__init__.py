@@ -1,4 +1,4 @@
-"""The client for scripts, threads, workers and notebooks: `ferrule.client` without an event loop."""
+"""The blocking client, for scripts, threads, workers and notebooks: `ferrule.client` without an event loop."""
 
 from ferrule.sync.broker import BrokerListener, BrokerServer, GRPCBroker
 from ferrule.sync.managed import cleanup_clients

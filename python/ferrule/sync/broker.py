@@ -13,7 +13,7 @@ from typing import Any, Self
 import grpc
 
 from ferrule import _core
-from ferrule._broker_common import SERVER_OPTIONS, ListenerView, checked_id, listen
+from ferrule._broker_common import SERVER_OPTIONS, ListenerInfo, checked_id, listen
 from ferrule._host.operation import Operation
 from ferrule.channel.sync import SyncChannel
 
@@ -52,17 +52,17 @@ class GRPCBroker:
         self._servers: set[BrokerServer] = set()
 
     def next_id(self) -> int:
-        """An id for something to serve, different at each call."""
+        """An id under which something can be served, another one at each call."""
         return self._core().next_id()
 
     def dial(self, service_id: int) -> SyncChannel:
-        """Connects to what the plugin serves under an id. Waits up to 5 seconds for it to be announced,
-        multiplexed for the dials before it as well.
+        """Connects to the service that the plugin serves under an id.
 
-        Without multiplexing an id that was announced can be dialled once; the channel reconnects by itself.
+        Waits up to 5 seconds, as go-plugin does, for the id to be announced; with multiplexing also for the dials
+        before this one. Without multiplexing an announced id can be dialled once; the channel reconnects by itself.
 
         Args:
-            service_id: The id, as the plugin told it.
+            service_id: The id that the plugin told, in a call of the application.
 
         Returns:
             A connected channel. Close it after use; closing the client does that too.
@@ -70,29 +70,37 @@ class GRPCBroker:
         Raises:
             ConfigError: The id is no number of 32 bits.
             ProtocolError: The id was not announced in time, or not answered, or the broker is closed.
-            TransportError: The address that was announced cannot be connected to.
-            SecurityError: Something with the wrong certificate answers there.
+            TransportError: The announced address cannot be connected to.
+            SecurityError: The peer at the announced address has the wrong certificate.
         """
         return self._opened(functools.partial(self._core().dial, checked_id(service_id), self._settings))
 
     def dial_address(self, network: str, address: str) -> SyncChannel:
-        """Connects to an address of the plugin that came by other means, under the same protection.
+        """Connects to an address of the plugin that came by other means than the broker.
+
+        The connection is protected as the main one is, with the same certificates.
 
         Args:
             network: `unix` or `tcp`.
             address: A path, or `HOST:PORT`.
 
+        Returns:
+            A connected channel. Close it after use; closing the client does that too.
+
         Raises:
-            TransportError: Nothing listens there.
-            SecurityError: Something with the wrong certificate answers there.
+            TransportError: Nothing listens at the address.
+            SecurityError: The peer at the address has the wrong certificate.
         """
         return self._opened(functools.partial(self._core().dial_address, network, address, self._settings))
 
     def accept(self, service_id: int) -> BrokerListener:
-        """Lets the plugin dial an id, for a server of one's own; `accept_and_serve` brings one.
+        """Lets the plugin dial an id, for a server that the caller brings; `accept_and_serve` makes one.
 
         Args:
             service_id: An id from `next_id()`.
+
+        Returns:
+            A listener, whose `target` the server is to listen on. Close it after use.
 
         Raises:
             ConfigError: The id is no number of 32 bits.
@@ -125,8 +133,11 @@ class GRPCBroker:
             The server, started: the plugin may be told the id.
 
         Raises:
-            ConfigError: As for `accept`; so for the other errors. What `register` raises comes through.
-            TransportError: The plugin was stopped meanwhile.
+            ConfigError: The id is no number of 32 bits.
+            ProtocolError: The id is in use, or the broker is closed.
+            SecurityError: There is no certificate to show to those who dial.
+            TransportError: No socket could be opened, or the plugin was stopped meanwhile.
+            Exception: What `register` raises.
         """
         threads = ThreadPoolExecutor(max_workers, thread_name_prefix=f"ferrule-broker-{service_id}")
         server = grpc.server(threads, options=[*SERVER_OPTIONS, *(options or ())])
@@ -148,9 +159,9 @@ class GRPCBroker:
         return served
 
     def close(self) -> None:
-        """Ends everything that was opened here, also calls that run. Called by the client.
+        """Ends everything that was opened by this object, running calls included. Called by the client.
 
-        In a forked child it does nothing, and so do the listeners and servers: all is the parent's.
+        Does nothing in a forked child, nor do listeners and servers there: all of it belongs to the parent.
         """
         if _core.is_forked():
             return
@@ -171,11 +182,11 @@ class GRPCBroker:
         return channel
 
 
-class BrokerListener(ListenerView):
+class BrokerListener(ListenerInfo):
     """An id that the plugin can dial, and the socket to which its connections are carried, without their TLS.
 
-    A gRPC server is to listen at `target` within 5 seconds of the first connection. As a context manager it is closed
-    on exit.
+    A gRPC server is to listen at `target` within 5 seconds of the first connection. As a context manager the listener
+    is closed on exit.
     """
 
     def __init__(self, core: _core.BrokerListener, forget: Callable[[BrokerListener], object]) -> None:
@@ -192,17 +203,17 @@ class BrokerListener(ListenerView):
         self.close()
 
     def close(self) -> None:
-        """Lets nobody dial any more, ends the connections, and removes the socket; may be called again."""
+        """Refuses further dials, ends the connections, and removes the socket; may be called again."""
         if not _core.is_forked():
             self._closing.result()
             self._forget(self)
 
 
 class BrokerServer:
-    """A gRPC server that the plugin reaches under an id. As a context manager it is stopped on exit.
+    """A gRPC server that the plugin reaches under an id. As a context manager the server is stopped on exit.
 
     Attributes:
-        listener (BrokerListener): What it listens on.
+        listener (BrokerListener): The listener whose connections it serves.
     """
 
     def __init__(
@@ -226,7 +237,7 @@ class BrokerServer:
         self.stop()
 
     def stop(self, grace: float | None = None) -> None:
-        """Stops serving and gives everything back; may be called again, by any thread, a servicer's method included.
+        """Stops serving and gives everything back. May be called again, by any thread, a servicer's method included.
 
         Args:
             grace: Seconds for calls that run; default None, they are cancelled at once.
@@ -242,7 +253,7 @@ class BrokerServer:
             self._forget(self)
 
     def wait_stopped(self, timeout: float | None = None) -> bool:
-        """Returns when the server has been stopped, by whomever.
+        """Waits until the server has been stopped, by any caller.
 
         Args:
             timeout: Seconds to wait; default None, without limit.

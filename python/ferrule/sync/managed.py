@@ -17,7 +17,7 @@ def cleanup_clients() -> None:
     """Shuts down and closes all blocking clients with the setting `managed`, at the same time.
 
     Each ends as by `shutdown_plugin()` and `close()`. Meant for the end of a program; more clients may be started
-    afterwards. What is not cleaned up ends at the interpreter's exit.
+    afterwards. A managed client that was not cleaned up ends at the interpreter's exit.
 
     Example:
         >>> from ferrule.sync import RPCPluginClient, cleanup_clients
@@ -32,7 +32,7 @@ def cleanup_clients() -> None:
     if clients:
         with ThreadPoolExecutor(len(clients), thread_name_prefix="ferrule-cleanup") as threads:
             ends = [threads.submit(_end, client) for client in clients]
-        # All have ended or failed by now: one that fails must not keep the others.
+        # By now all clients have ended or failed: one failure does not keep the others.
         for end in ends:
             end.result()
 

@@ -10,19 +10,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from ferrule import _core
-from ferrule._broker_common import network_of, unreached
+from ferrule._broker_common import service_not_reached, split_address
 from ferrule._gevent import refuse_greenlets
 from ferrule._host.channels import native_settings, open_sync_channel
 from ferrule._host.launch import check_program, core_settings
 from ferrule._host.lifecycle import (
     already_starting,
+    belongs_to_parent,
     check_process,
     closed_while_starting,
     end_plugins_at_exit,
-    is_final,
-    is_parents,
+    is_permanent,
     no_plugin,
-    pauses,
+    retry_pauses,
     warn_of_unclosed,
 )
 from ferrule._host.managed import manage, release
@@ -45,30 +45,32 @@ end_plugins_at_exit()
 class RPCPluginClient(PluginInfo):
     """Launches a go-plugin plugin, or attaches to one that runs, and talks to it over gRPC, without an event loop.
 
-    The twin of `ferrule.client.RPCPluginClient`, with the same names; what is awaited there blocks the calling thread
-    here, without holding the interpreter's lock. Any number of threads may use it at once. Ctrl-C, and whatever else a
-    signal's handler raises, ends each wait. As a context manager it starts on entry and on exit shuts the plugin down
-    and closes, also when the body raised.
+    The class has the names of `ferrule.client.RPCPluginClient`; methods that are awaited there block the calling thread
+    here, without holding the interpreter's lock. Any number of threads may use a client at once. Ctrl-C, and any other
+    exception of a signal's handler, ends each wait. As a context manager the client starts on entry and on exit shuts
+    the plugin down and closes, also when the body raised.
 
-    Log lines and output of all plugins are passed on by one thread, `ferrule-delivery`, so handlers of loggers and
-    functions for output run there. A handler that blocks holds up the lines of other plugins, but no call.
+    One thread, `ferrule-delivery`, forwards log lines and output of all plugins: handlers of loggers and functions for
+    output run there. A handler that blocks holds up the lines of other plugins, but no call.
 
-    It works in a thread that runs an event loop, but blocks that loop: use `ferrule.client` there.
+    In a thread that runs an event loop the client works, but blocks that loop: use `ferrule.client` there.
 
     Args:
         command: The program and its arguments. A program without a slash is looked up on PATH.
         config: Settings: a `ClientConfig`, a mapping with the same names, or None for the defaults, which are
             Terraform's, so that any provider binary works. The setting `channel` has no effect here, and `runner` is
             refused: runners need an event loop.
-        reattach: Instead of a command: a plugin that runs already, a `ReattachConfig` or a mapping of its settings.
+        reattach: A plugin that runs already, to attach to instead of launching one: a `ReattachConfig` or a mapping of
+            its settings; default None. The command is left out then.
 
     Attributes:
         command (tuple[str, ...]): The command line; empty with `reattach`.
         config (ClientConfig): The checked settings.
-        reattach (ReattachConfig | None): As given.
+        reattach (ReattachConfig | None): The plugin to attach to.
         grpc_channel (SyncChannel | None): For stubs; None before `start()` and after `close()`.
-        stop_report: What `shutdown_plugin()` took: `rung` ("shutdown", "sigterm", "sigkill", or "exited" if the plugin
-            had ended before), `seconds`, `steps` (seconds by rung) and `exit_status`; None before.
+        stop_report: The course of `shutdown_plugin()`: `rung`, the step that ended the plugin ("shutdown", "sigterm",
+            "sigkill", "exited" if the plugin had ended before, "detached" if this host does not own it), `seconds`,
+            `steps` (seconds by rung) and `exit_status`; None before.
 
     Raises:
         ConfigError: The command or a setting does not fit, or two contradict each other.
@@ -113,8 +115,8 @@ class RPCPluginClient(PluginInfo):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # What a forked child leaves is the parent's.
-        if is_parents(self._process_id):
+        # In a forked child the plugin belongs to the parent.
+        if belongs_to_parent(self._process_id):
             return
         try:
             self.shutdown_plugin()
@@ -124,7 +126,7 @@ class RPCPluginClient(PluginInfo):
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
         session: Session | None = getattr(self, "_session", None)
-        if session is not None and session.is_open and not session.given_up and not is_parents(self._process_id):
+        if session is not None and session.is_open and not session.given_up and not belongs_to_parent(self._process_id):
             warn_of_unclosed(self)
             if session.attempt is not None:
                 self._output.abandon(session.attempt.host)
@@ -141,7 +143,7 @@ class RPCPluginClient(PluginInfo):
         """
         session = Session()
         try:
-            if self._is_entered(session):
+            if self._enter(session):
                 self._publish(session, self._start_with_retries(session))
         except BaseException:
             self._end(session)
@@ -151,8 +153,9 @@ class RPCPluginClient(PluginInfo):
         """Ends the plugin and waits for its end; does nothing if it is not started.
 
         Asks by `GRPCController.Shutdown` and waits up to `shutdown_timeout`; then SIGTERM, up to `kill_timeout`; then
-        SIGKILL for the plugin's whole process group. How far it went is in `stop_report`. All that the plugin wrote
-        before its end has been delivered when this returns, unless a handler blocks for seconds.
+        SIGKILL for the plugin's whole process group. `stop_report` says which step ended the plugin. Everything that
+        the plugin wrote before its end has been delivered when the method returns, unless a handler blocks for seconds.
+        A plugin that was attached to, and is not `owned`, runs on.
         """
         self._check_process()
         session = self._session
@@ -167,15 +170,16 @@ class RPCPluginClient(PluginInfo):
     def close(self) -> None:
         """Gives everything back: channel, connections, sockets, directory; kills the plugin if it still runs.
 
-        May be called at any moment, also during `start()`, by any thread or a signal's handler, and as often as one
-        likes; every call returns when all is given back. Interrupted, it goes on by itself, and the next call waits for
-        the rest. In a forked child it does nothing: the plugin is the parent's.
+        A plugin that was attached to, and is not `owned`, runs on. The method may be called at any moment, also during
+        `start()`, by any thread or a signal's handler, and any number of times; every call returns when all is given
+        back. After an interrupt the closing goes on by itself, and the next call waits for the rest. Does nothing in a
+        forked child: the plugin belongs to the parent.
         """
-        if self._session is not None and not is_parents(self._process_id):
+        if self._session is not None and not belongs_to_parent(self._process_id):
             self._end(self._session)
 
     def wait_exited(self, timeout: float | None = None) -> int | None:
-        """Waits until the plugin's process ends, for whatever reason; a crash is known at once.
+        """Waits until the plugin's process ends, for any reason; a crash is noticed at once.
 
         Args:
             timeout: Seconds to wait; default None, without limit.
@@ -185,7 +189,7 @@ class RPCPluginClient(PluginInfo):
 
         Raises:
             RPCPluginError: The plugin was never started.
-            TimeoutError: It still runs after that time.
+            TimeoutError: The plugin still runs after that time.
         """
         self._check_process()
         session = self._session
@@ -208,7 +212,7 @@ class RPCPluginClient(PluginInfo):
 
     @property
     def sync_channel(self) -> SyncChannel:
-        """The same as `grpc_channel`, but never None.
+        """The channel `grpc_channel`, but never None.
 
         Raises:
             RPCPluginError: The plugin is not started.
@@ -220,7 +224,7 @@ class RPCPluginClient(PluginInfo):
 
     @property
     def broker(self) -> GRPCBroker:
-        """For connections beside the main one, in both directions.
+        """The broker, for further connections between host and plugin in both directions; `close()` closes them.
 
         Raises:
             RPCPluginError: The plugin is not started.
@@ -235,7 +239,7 @@ class RPCPluginClient(PluginInfo):
     def open_broker_subchannel(self, sub_id: int, address: str) -> SyncChannel:
         """Connects to an address that the plugin named in a call of its own, under the plugin's TLS.
 
-        Where the plugin announces what it serves by its broker, `broker.dial` finds the address by the id alone.
+        If the plugin announces its service by its broker, `broker.dial` finds the address by the id alone.
 
         Args:
             sub_id: The id under which the plugin serves, for messages.
@@ -247,15 +251,15 @@ class RPCPluginClient(PluginInfo):
         Raises:
             RPCPluginError: The plugin is not started.
             ProtocolError: Nothing answers at the address.
-            SecurityError: Something with the wrong certificate answers there.
+            SecurityError: The peer at the address has the wrong certificate.
         """
         try:
-            return self.broker.dial_address(*network_of(address))
+            return self.broker.dial_address(*split_address(address))
         except TransportError as error:
-            raise unreached(sub_id, error) from error
+            raise service_not_reached(sub_id, error) from error
 
-    def _is_entered(self, session: Session) -> bool:
-        """Makes `session` the client's; False if it is started already."""
+    def _enter(self, session: Session) -> bool:
+        """Makes `session` the client's; returns False if the client is started already."""
         if self._host is not None:
             self._check_process()
         while True:
@@ -272,15 +276,15 @@ class RPCPluginClient(PluginInfo):
                     return False
                 if not current.given_up:
                     raise already_starting()
-            # It is being closed by another thread, whose end is this one's to await as well.
+            # Another thread closes that session; this one joins in, and waits for the end.
             self._end(current)
 
     def _start_with_retries(self, session: Session) -> _core.Facts:
-        for pause in pauses(self.config.retry):
+        for pause in retry_pauses(self.config.retry):
             try:
                 return self._start_once(session)
             except RPCPluginError as error:
-                if session.given_up or is_final(error):
+                if session.given_up or is_permanent(error):
                     raise
                 self._output.log.logger.warning("start failed, next attempt in %.2f s: %s", pause, error)
             if session.pause(pause):
@@ -296,17 +300,17 @@ class RPCPluginClient(PluginInfo):
             host = self._host = self._output.open_host(settings)
             session.attempt = StartAttempt(host)
             starting = Operation(host.start)
-            # Here, so that whoever closes from now on finds a start to give up.
+            # Under the lock, so that a close() from now on finds a start to give up.
             starting.begin()
         self._output.start()
         try:
             facts: _core.Facts = starting.result()
         except RPCPluginError:
-            # What the plugin said last belongs before the error.
+            # The plugin's last output comes before the error.
             self._output.forget(host)
             raise
         finally:
-            # It keeps the error, whose traceback would keep it.
+            # The operation keeps the error, whose traceback would keep the operation.
             del starting
         return facts
 
@@ -319,7 +323,7 @@ class RPCPluginClient(PluginInfo):
             self.grpc_channel = open_sync_channel(self._host, self.config, self._is_secure)
 
     def _end(self, session: Session) -> None:
-        """Closes what belongs to `session`. All threads that close do all of it, so that none depends on another."""
+        """Closes everything of `session`. Each thread that closes does all of it, so that none depends on another."""
         with self._lock:
             session.give_up()
             channel = broker = None

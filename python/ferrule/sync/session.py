@@ -1,4 +1,4 @@
-"""What the threads of one blocking client share from the beginning of a start to the end of its close."""
+"""Session: the state that the threads of one blocking client share from a start to the end of its close."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Session", "StartAttempt"]
 
 
 class StartAttempt:
-    """One host of the core, and what is asked of it: each once, for all threads that ask.
+    """One host of the core with its operations, each begun once for all threads that wait.
 
     Args:
         host: A host that is not started.
