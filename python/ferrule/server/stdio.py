@@ -26,7 +26,8 @@ CAPACITY_BYTES = 64 << 10
 """A thread waits beyond this, so that an absent host holds it up after 64 KiB, as a pipe stops a Go plugin."""
 
 PATIENCE_SECONDS = 1.0
-"""How long each write waits for a host that fetches nothing."""
+"""How long a write waits for a host. If nothing was fetched meanwhile, none waits until something is: hosts that never
+fetch, such as those older than the service, do not stop a thread that prints."""
 
 LIMIT_BYTES = 16 << 20
 """Kept at most, for the sake of memory; what is written beyond is lost."""
@@ -49,6 +50,8 @@ class Output:
         self._changed = threading.Condition(threading.RLock())
         self._finished = False
         self._loses = False
+        self._taken = 0
+        self._waited_in_vain_at: int | None = None
         self._readers: set[asyncio.Event] = set()
         self._is_waking = False
 
@@ -104,7 +107,12 @@ class Output:
 
     def _wait_for_room(self, capacity: int) -> bool:
         """Whether waiting helps."""
-        return self._changed.wait_for(lambda: self._finished or self._loses or self._size < capacity, PATIENCE_SECONDS)
+        before = self._taken
+        patience = 0.0 if before == self._waited_in_vain_at else PATIENCE_SECONDS
+        helps = self._changed.wait_for(lambda: self._finished or self._loses or self._size < capacity, patience)
+        if not helps and self._taken == before:
+            self._waited_in_vain_at = before
+        return helps
 
     def _append(self, channel: int, piece: memoryview) -> None:
         if self._pieces and self._pieces[-1][0] == channel and len(self._pieces[-1][1]) + len(piece) <= PIECE_BYTES:
@@ -125,6 +133,7 @@ class Output:
             channel, data = self._pieces.popleft()
             self._size -= len(data)
             self._loses = False
+            self._taken += 1
             self._changed.notify_all()
             return channel, bytes(data)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -119,6 +120,26 @@ async def test_patience_ends_once_a_write(monkeypatch: pytest.MonkeyPatch) -> No
     assert not thread.is_alive()
     output.finish()
     assert sum(len(data) for _, data in await rest(output)) == 10 * CAPACITY_BYTES
+
+
+async def test_host_that_fetches_nothing_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stdio, "PATIENCE_SECONDS", 0.2)
+    output = Output()
+    output.write(STDOUT, b"x" * CAPACITY_BYTES)
+
+    def seconds_of_writing() -> float:
+        begun = time.monotonic()
+        for _ in range(100):
+            output.write(STDOUT, b"y" * 100)
+        return time.monotonic() - begun
+
+    assert 0.2 <= await asyncio.to_thread(seconds_of_writing) < 2
+    assert await asyncio.to_thread(seconds_of_writing) < 0.2
+    # It is there again, and has its time.
+    pieces = output.pieces()
+    await read(pieces, 1)
+    assert await asyncio.to_thread(seconds_of_writing) >= 0.2
+    await pieces.aclose()  # type: ignore[attr-defined]
 
 
 async def test_memory_is_bounded_and_loss_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
