@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import platform
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
@@ -20,8 +22,9 @@ from ferrule.server import RPCPluginServer
 from ferrule.sync import RPCPluginClient as SyncClient
 from ferrule.testing import KVStub, kv_pb2
 from integration.kv import kv_client, kv_stub
+from integration.seccomp import NUMBERS
 from integration.sync_kv import sync_started
-from peers import go_kv, kv_config, python_kv
+from peers import ROOT, go_kv, kv_config, python_kv
 from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
@@ -143,3 +146,64 @@ async def test_calls_go_on_to_raise() -> None:
                 KVStub(client.sync_channel).Get(kv_pb2.GetRequest(key="key"), timeout=LIMIT)
 
         assert await asyncio.to_thread(in_child, call) == 0
+
+
+FORK_WITHOUT_WATCHER = """
+import contextlib, errno, os, sys, time
+from ferrule.errors import LaunchError
+from ferrule.sync import RPCPluginClient
+from ferrule.testing import KV_CONFIG, plugin_command
+from integration.processes import is_running, watchers
+from integration.seccomp import refuse
+
+def first():
+    refuse("memfd_create")
+    start()
+
+def replacement():
+    start()
+    (watcher,) = watchers(os.getpid())
+    os.kill(watcher, 9)
+    while is_running(watcher):
+        time.sleep(0.001)
+    held = []
+    with contextlib.suppress(OSError):
+        while True:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+    # Enough for the program and the pipe to the watcher, and for nothing else.
+    for descriptor in held[:3]:
+        os.close(descriptor)
+    try:
+        start()
+    except LaunchError as error:
+        assert os.strerror(errno.EMFILE) in str(error), error
+    else:
+        sys.exit("it was started")
+    for descriptor in held[3:]:
+        os.close(descriptor)
+
+def start():
+    with RPCPluginClient(plugin_command(), KV_CONFIG):
+        pass
+
+{"first": first, "replacement": replacement}[sys.argv[1]]()
+files = [os.open("/dev/zero", os.O_RDONLY) for _ in range(40)]
+fork = os.fork()
+if fork == 0:
+    for descriptor in files:
+        try:
+            os.read(descriptor, 1)
+        except OSError:
+            os._exit(1)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in NUMBERS, reason="the numbers of its system calls are not known here")
+@pytest.mark.parametrize("missing", ["first", "replacement"])
+def test_fork_has_all_descriptors_where_no_watcher_could_be_started(missing: str) -> None:
+    command = [sys.executable, "-c", FORK_WITHOUT_WATCHER, missing]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT)
+    assert run.returncode == 0, run.stderr

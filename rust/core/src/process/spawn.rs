@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use rustix::process::Pid;
 
@@ -49,17 +49,20 @@ pub(super) fn start_orphan(launch: &Launch<'_>, streams: &Streams<'_>) -> Result
     })
 }
 
-/// Has a descriptor closed in each process that is forked off this one, and executes nothing.
-pub(super) fn close_in_forks(descriptor: RawFd) {
+/// Has a descriptor closed in each process that is forked off this one, and executes nothing. Returns the descriptor of which
+/// that was true before, or -1.
+pub(super) fn close_in_forks(descriptor: RawFd) -> RawFd {
     static CLOSED_IN_FORKS: AtomicI32 = AtomicI32::new(-1);
+    static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
     extern "C" fn close() {
         // SAFETY: async-signal-safe; the descriptor is the fork's own, where nothing uses it.
         unsafe { libc::close(CLOSED_IN_FORKS.swap(-1, Ordering::Relaxed)) };
     }
-    if CLOSED_IN_FORKS.swap(descriptor, Ordering::Relaxed) < 0 {
+    if !IS_REGISTERED.swap(true, Ordering::Relaxed) {
         // SAFETY: the handler lives as long as this library, which is never unloaded.
         unsafe { libc::pthread_atfork(None, None, Some(close)) };
     }
+    CLOSED_IN_FORKS.swap(descriptor, Ordering::Relaxed)
 }
 
 /// The session of this process; 0 if that is of another namespace.

@@ -8,7 +8,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -73,7 +73,7 @@ pub fn start() -> Result<(), SpawnError> {
     }
     let mut life = LIFE.lock().unwrap_or_else(PoisonError::into_inner);
     if !life.as_ref().is_some_and(is_watched) {
-        *life = Some(start_shell()?);
+        *life = Some(start_watching()?);
     }
     Ok(())
 }
@@ -85,10 +85,21 @@ fn is_watched(life: &OwnedFd) -> bool {
     poll(&mut polled, Some(&at_once)).is_ok() && !polled[0].revents().contains(PollFlags::ERR)
 }
 
-fn start_shell() -> Result<OwnedFd, SpawnError> {
+/// Returns the end of the pipe that the shell waits for.
+fn start_watching() -> Result<OwnedFd, SpawnError> {
+    let (read, write) = pipe().map_err(SpawnError::Resources)?;
+    // Before the shell runs: a fork of that time would keep it from seeing the host's end.
+    let before = spawn::close_in_forks(write.as_raw_fd());
+    if let Err(failure) = start_shell(read.as_fd()) {
+        // The number is about to be another descriptor's, which forks need.
+        spawn::close_in_forks(before);
+        return Err(failure);
+    }
+    Ok(write)
+}
+
+fn start_shell(life: BorrowedFd<'_>) -> Result<(), SpawnError> {
     let resources = SpawnError::Resources;
-    let (read, write) = pipe().map_err(resources)?;
-    spawn::close_in_forks(write.as_raw_fd());
     let entries = registry::entries().and_then(above_standard).map_err(resources)?;
     let null = File::options().write(true).open("/dev/null").map_err(resources)?;
     let null = above_standard(null.into()).map_err(resources)?;
@@ -102,7 +113,6 @@ fn start_shell() -> Result<OwnedFd, SpawnError> {
         limits: Limits::default(),
         die_with_host: false,
     };
-    let streams = Streams { stdin: Some(read.as_fd()), stdout: entries.as_fd(), stderr: null.as_fd() };
-    spawn::start_orphan(&launch, &streams)?;
-    Ok(write)
+    let streams = Streams { stdin: Some(life), stdout: entries.as_fd(), stderr: null.as_fd() };
+    spawn::start_orphan(&launch, &streams)
 }
