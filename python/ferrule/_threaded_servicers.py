@@ -154,7 +154,7 @@ def _finish(method: Callable[..., Any], request: Any, call: _ThreadContext) -> A
     """Runs a method of one response, on its thread."""
     try:
         response = method(request, call)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the call ends with it.
+    except BaseException as error:  # noqa: BLE001 - any error ends the call.
         call_error = _as_call_error(error)
         raise call_error from call_error.__cause__
     if inspect.iscoroutine(response):
@@ -200,7 +200,7 @@ class _Responses:
             close = getattr(responses, "close", None)
             if close is not None:
                 close()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the call ends with it.
+        except BaseException as error:  # noqa: BLE001 - any error ends the call.
             self._error = _as_call_error(error)
         self._is_over = True
         self._wake()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 import grpc.aio
@@ -64,7 +63,7 @@ class GRPCBroker:
             service_id: The id that the other side told, in a call of the application.
 
         Returns:
-            A connected channel on the core, whatever the setting `channel` is. Close it after use; closing the client
+            A connected channel on the core, with any setting `channel`. Close it after use; closing the client
             or server does that too.
 
         Raises:
@@ -186,9 +185,7 @@ class BrokerListener(ListenerInfo):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -215,9 +212,7 @@ class BrokerServer:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
 
     async def stop(self, grace: float | None = None) -> None:

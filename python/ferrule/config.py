@@ -187,7 +187,7 @@ class ClientConfig:
     skip_host_env: Annotated[bool, rules.flag()] = False
     magic_cookie_key: Annotated[str, rules.text("a variable's name", forbidden="=\0")] = "TF_PLUGIN_MAGIC_COOKIE"
     magic_cookie_value: Annotated[str, rules.text("text that is not empty", secret=True)] = field(
-        # Terraform's, public: it tells a provider that its host knows what it is, and keeps nobody out.
+        # Terraform's, which is public: it tells a provider that its host knows providers, and protects nothing.
         default="d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2",
         repr=False,
     )

@@ -26,7 +26,7 @@ def _read_pem(value: Any) -> bytes:
         return Path(value).read_bytes()
     except (OSError, ValueError) as error:
         # Text that is taken for a path may be a key without its PEM frame; base64 has no dot, and paths no line ends.
-        # A file that the system has found is a path, whatever its name.
+        # A file that the system has found is a path, with any name.
         is_found = isinstance(error, IsADirectoryError | PermissionError)
         is_path = is_found or isinstance(value, os.PathLike) or ("." in value and "\n" not in value)
         shown = repr(os.fspath(value)) if is_path else "the file"

@@ -1,1 +1,1 @@
-"""What the asyncio and the blocking client share: one plugin as its host sees it, whatever the host waits on."""
+"""The common part of the asyncio and the blocking client: one plugin as its host sees it."""

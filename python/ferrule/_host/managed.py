@@ -16,7 +16,7 @@ __all__ = ["manage", "managed_clients", "release"]
 
 # Seconds beyond the ladder's own, for SIGKILL and for giving everything back.
 _CLOSE_MARGIN = 1.0
-# Seconds. An interpreter that ends must end, whatever the clients' settings are.
+# Seconds. An interpreter that ends must end, with any settings of the clients.
 _EXIT_LIMIT = 10.0
 
 _loop_by_client: dict[PluginInfo, asyncio.AbstractEventLoop | None] = {}

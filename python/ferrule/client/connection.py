@@ -256,7 +256,7 @@ class ClientConnection:
             if transport is not None:
                 transport.abort()
             raise
-        except Exception as error:  # noqa: BLE001 - the peer's breaking it first, or whatever a caller's writer raises.
+        except Exception as error:  # noqa: BLE001 - the peer may have broken it first; a caller's writer raises anything.
             _logger.debug("connection to %s ended with %r", self.remote_addr, error)
 
     async def _default_send(self, data: bytes) -> None:

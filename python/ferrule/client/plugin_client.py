@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc.aio
@@ -109,9 +108,7 @@ class RPCPluginClient(PluginInfo):
         await self.start()
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         # In a forked child the plugin belongs to the parent.
         if belongs_to_parent(self._process_id):
             return
@@ -308,7 +305,7 @@ class RPCPluginClient(PluginInfo):
             bridge = self.config.channel == "grpcio"
             settings = core_settings(self.command, self.config, self.reattach, program, desk, bridge)
             host = self._host = session.open_host(settings)
-            # Whoever waited for the end of an earlier attempt has been told of that one.
+            # Those who waited for the end of an earlier attempt have been told of that one.
             self._exited = None
             return host, await session.start(host)
 

@@ -154,7 +154,7 @@ class RustTransport(asyncio.Transport):
         self._lose(None)
 
     def abandon(self) -> None:
-        """Ends the connection of an owner that is gone: nobody is told, and the loop may be closed."""
+        """Ends the connection of an owner that is gone: the protocol is not told, and the loop may be closed."""
         self._lost = self._closing = True
         self._stream.close()
 

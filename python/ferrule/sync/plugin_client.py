@@ -6,7 +6,6 @@ import contextlib
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from ferrule import _core
@@ -112,9 +111,7 @@ class RPCPluginClient(PluginInfo):
         self.start()
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         # In a forked child the plugin belongs to the parent.
         if belongs_to_parent(self._process_id):
             return
