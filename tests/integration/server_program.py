@@ -77,6 +77,11 @@ class Deeds:
         threading.Event().wait()
         return b""
 
+    async def occupy(self, _request: bytes, _: Any) -> bytes:
+        """Occupies the event loop for ever."""
+        threading.Event().wait()
+        return b""
+
     async def call_back(self, request: bytes, _: Any) -> bytes:
         """Calls the host's `/host/Echo` under the broker id given, and answers what that answered."""
         async with await self.broker.dial(int(request)) as channel:
@@ -118,7 +123,13 @@ async def register(server: Any, broker: GRPCBroker) -> None:
     deeds = Deeds(broker)
     if "pool" in sys.argv:
         deeds.pool = multiprocessing.get_context("fork").Pool(2)
-    names = ("print", "log", "interrupt", "block", "call_back", "reach", "offer", "fork", "square")
+    if "hang" in sys.argv:
+        logging.getLogger("deeds").info("hangs")
+        await asyncio.Event().wait()
+    if "sleep" in sys.argv:
+        logging.getLogger("deeds").info("hangs")
+        threading.Event().wait()
+    names = ("print", "log", "interrupt", "block", "occupy", "call_back", "reach", "offer", "fork", "square")
     handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(getattr(deeds, name)) for name in names}
     handlers["hold"] = grpc.unary_stream_rpc_method_handler(deeds.hold)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
@@ -132,7 +143,8 @@ def main(words: list[str]) -> None:
     """Serves.
 
     Words: `tcp`, `tls=DIRECTORY` (with ca.pem, server.pem, server.key), `debug`, `provider=ADDRESS`, `pool`,
-    and `sigpipe` for that signal's default action.
+    `hang` or `sleep` for a registration that never ends and lets the loop run or not, and `sigpipe` for that signal's
+    default action.
     """
     values = dict(word.partition("=")[::2] for word in words)
     if "sigpipe" in values:

@@ -27,6 +27,7 @@ from ferrule.testing.kv_pb2 import EchoRequest, GetRequest, PutRequest, WatchReq
 from ferrule.tls import TLSConfig
 from integration.certificates import issue, self_signed
 from integration.kv import started
+from integration.processes import ended
 from integration.server_process import Launch, deed, launcher, plugin
 from integration.server_program import SERVICE, add_echo
 from peers import ROOT, go_peer
@@ -282,6 +283,36 @@ async def test_sigterm_is_a_clean_end() -> None:
         assert await asyncio.wait_for(client.wait_exited(), LIMIT) == 0
         assert client.address is not None
         assert not Path(client.address).exists()
+
+
+@pytest.mark.parametrize("word", ["hang", "sleep"])
+async def test_sigterm_ends_a_plugin_whose_registration_hangs(
+    word: str, launch: Launch, temporary_directory: Path
+) -> None:
+    process = launch(word)
+    await process.logs("hangs", "info")
+    process.popen.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.popen.wait, SHUTDOWN_SECONDS) == 0
+    assert list(temporary_directory.iterdir()) == []
+
+
+async def test_sigterm_ends_a_plugin_whose_loop_is_occupied(launch: Launch, temporary_directory: Path) -> None:
+    process = launch("pool")
+    fields = await asyncio.to_thread(process.fields)
+    children = Path(f"/proc/{process.popen.pid}/task/{process.popen.pid}/children")
+    workers = [int(pid) for pid in children.read_text().split()]
+    assert len(workers) == 2
+    async with connected(fields, None) as channel:
+        occupied = asyncio.ensure_future(deed(channel, "occupy"))
+        await asyncio.sleep(0.2)
+        for _ in range(2):
+            process.popen.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.popen.wait, SHUTDOWN_SECONDS) == 0
+        with pytest.raises(grpc.aio.AioRpcError):
+            await occupied
+    assert list(temporary_directory.iterdir()) == []
+    for worker in workers:
+        await ended(worker)
 
 
 async def test_records_reach_the_hosts_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,9 +6,11 @@ import asyncio
 import inspect
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -207,7 +209,7 @@ class RPCPluginServer:
         if not self._test:
             # First, so that nothing that is printed meanwhile comes before the handshake line.
             self._capture = Capture(output)
-        self._signals = Signals(self._signal_actions())
+        self._signals = Signals(self._signal_actions(), {signal.SIGTERM: self._told_to_end})
         # The environment of a process that no host started says nothing.
         environment = {} if self._test else host_variables()
         negotiated = negotiate(self.config, tuple(self._services), environment)
@@ -216,7 +218,6 @@ class RPCPluginServer:
         self._version = negotiated.protocol_version
         facts = await self._listen(negotiated)
         await self._serve(output, facts.backend)
-        self._facts = facts
         _logger.debug("plugin address", extra={"network": facts.network, "address": facts.address})
         if self._capture is not None:
             self._capture.announce(facts.handshake_line)
@@ -225,6 +226,7 @@ class RPCPluginServer:
         settings = negotiated.core_settings
         core = self._core = _core.PluginServer(settings, mailbox(), self._report)
         facts: _core.ServerFacts = await outcome(core.start)
+        self._facts = facts
         secure = settings["security"] != "plaintext"
         self._broker = GRPCBroker(core.broker, channel_settings(_DIAL_OPTIONS, None), secure)
         return facts
@@ -244,12 +246,24 @@ class RPCPluginServer:
         registered = self._services[self._version](Registrar(self._grpc, names), self.broker)
         if inspect.isawaitable(registered):
             await registered
+        if self._stopping.is_set():
+            raise RPCPluginError("the plugin was told to end (SIGTERM) while it registered its services")
         try:
             self._grpc.add_insecure_port(unix_target(backend))
         except RuntimeError as error:
             hint = "Check the temporary directory; a path of more than about 100 bytes is too long for a socket."
             raise TransportError(f"gRPC cannot listen on {os.fspath(backend)!r}", hint, "server.backend") from error
         await start_server(self._grpc)
+
+    def _told_to_end(self) -> None:
+        """Called on SIGTERM at once, wherever the main thread is; for programs that end whatever the loop does."""
+
+    def _remove_sockets(self) -> None:
+        """Removes what the core would, for a process that ends without."""
+        if self._facts is not None:
+            shutil.rmtree(Path(self._facts.backend).parent, ignore_errors=True)
+            if self._facts.network == "unix":
+                Path(self._facts.address).unlink(missing_ok=True)
 
     def _signal_actions(self) -> dict[signal.Signals, Callable[[], object]]:
         actions: dict[signal.Signals, Callable[[], object]] = {signal.SIGTERM: self._begin_stop}

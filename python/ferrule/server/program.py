@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import shlex
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +27,9 @@ __all__ = ["ReattachTarget", "serve"]
 
 EXIT_SECONDS = 1.0
 """Beyond the grace of open calls; with its default 0.5 the process is gone before a host kills it after 2."""
+
+WORD_SECONDS = 0.1
+"""For a last word in the log."""
 
 _logger = logging.getLogger("ferrule.server")
 
@@ -112,13 +118,44 @@ def _refuse_running_loop() -> None:
 
 
 async def _run(services: Services, config: ServerConfig, test: ReattachTarget | None) -> None:
-    async with RPCPluginServer(services, config, test=test is not None) as server:
+    async with _Program(services, config, test=test is not None) as server:
         if test is not None:
             print(test.announcement(server.reattach_config), flush=True)  # noqa: T201 - it is what test mode is for.
         await server.wait_stopping()
-        if test is None:
-            _end_process_in(config.grace + EXIT_SECONDS)
+        server.end_soon()
         await server.wait_stopped()
+
+
+class _Program(RPCPluginServer):
+    """A server whose process ends with it, in time, whatever holds the process.
+
+    Python itself would wait for every thread of a servicer, and a method or a registration that occupies the event loop
+    keeps it from hearing of the end.
+    """
+
+    _ends_soon = False
+
+    def end_soon(self) -> None:
+        """Ends the process when its time is up, unless it runs under a debugger."""
+        if not self._ends_soon and not self._test:
+            self._ends_soon = True
+            # Not by threading, whose locks may be held by what a signal has interrupted.
+            _thread.start_new_thread(self._end_process_in, (self.config.grace + EXIT_SECONDS,))
+
+    def _told_to_end(self) -> None:
+        self.end_soon()
+
+    def _end_process_in(self, seconds: float) -> None:
+        time.sleep(seconds)
+        text = "threads of the plugin did not end %s s after it was told to; the process ends now"
+        # What holds the process may hold the log.
+        speaking = threading.Thread(target=_logger.warning, args=(text, seconds), daemon=True)
+        speaking.start()
+        speaking.join(WORD_SECONDS)
+        with contextlib.suppress(Exception):
+            self._remove_sockets()
+            _end_children()
+        os._exit(0)
 
 
 def _set_up_logging(config: ServerConfig, test: ReattachTarget | None) -> None:
@@ -129,13 +166,9 @@ def _set_up_logging(config: ServerConfig, test: ReattachTarget | None) -> None:
         root.setLevel(config.log_level)
 
 
-def _end_process_in(seconds: float) -> None:
-    """Ends the process then, whatever still holds it: Python itself would wait for every thread of a servicer."""
-
-    def end() -> None:
-        _logger.warning("threads of the plugin did not end %s s after it was told to; the process ends now", seconds)
-        os._exit(0)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+def _end_children() -> None:
+    """Ends what Python's own exit would end: workers of pools, which never notice that nobody gives them work."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None:
+        for child in multiprocessing.active_children():
+            child.terminate()

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 __all__ = ["Signals"]
@@ -21,10 +22,15 @@ class Signals:
     """Has the running loop handle signals, until `restore`. Outside the main thread, nothing: Python allows no more.
 
     Args:
-        actions: What to call on each signal.
+        actions: What the loop calls on each signal.
+        at_once: What to call before, between any two steps of the main thread, also while the loop is held up.
     """
 
-    def __init__(self, actions: Mapping[signal.Signals, Callable[[], object]]) -> None:
+    def __init__(
+        self,
+        actions: Mapping[signal.Signals, Callable[[], object]],
+        at_once: Mapping[signal.Signals, Callable[[], object]] = MappingProxyType({}),
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._before: dict[signal.Signals, Any] = {}
         for number, action in actions.items():
@@ -33,6 +39,9 @@ class Signals:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 self._loop.add_signal_handler(number, action)
                 self._before[number] = before
+                if number in at_once:
+                    # The loop's own handler is empty: the loop hears by its descriptor.
+                    signal.signal(number, _calling(at_once[number]))
         _active.add(self)
 
     def restore(self) -> None:
@@ -56,6 +65,13 @@ class Signals:
 
 _active: set[Signals] = set()
 _forking = threading.local()
+
+
+def _calling(action: Callable[[], object]) -> Callable[..., None]:
+    def handle(*_: object) -> None:
+        action()
+
+    return handle
 
 
 def _ignore(*_: object) -> None:
