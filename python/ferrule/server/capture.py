@@ -43,7 +43,8 @@ class Capture:
         os.close(writing)
         os.set_blocking(self._pipe, False)
         self._originals = sys.stdout, sys.stderr
-        self._replacements = _text_file(output, STDOUT), _text_file(output, STDERR)
+        self._files = _File(output, STDOUT), _File(output, STDERR)
+        self._replacements = _text_file(self._files[0]), _text_file(self._files[1])
         # What was printed too early and not flushed may not come before the handshake line.
         for stream in self._originals:
             if stream is not None:
@@ -75,6 +76,13 @@ class Capture:
         if sys.stderr is self._replacements[1]:
             sys.stderr = self._originals[1]
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: what is printed goes to the descriptors."""
+        self.restore_streams()
+        for file in self._files:
+            # A handler of logging, for one, keeps what was `sys.stderr` when it was made.
+            file.lead_to_descriptor()
+
     def _pump(self) -> None:
         # A thread, because the loop may be the one that fills the pipe, in one system call that waits for room.
         poll = select.poll()
@@ -105,23 +113,27 @@ _captures: set[Capture] = set()
 def _restore_in_fork() -> None:
     # The child has no loop that sends. Its descriptor 1 still leads to the output, over the parent.
     for capture in _captures:
-        capture.restore_streams()
+        capture.leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_restore_in_fork)
 
 
-def _text_file(output: Output, channel: int) -> io.TextIOWrapper:
+def _text_file(file: _File) -> io.TextIOWrapper:
     # Without a buffer, whose lock a waiting thread would hold while the loop prints as well.
-    return io.TextIOWrapper(_File(output, channel), encoding="utf-8", errors="backslashreplace", write_through=True)
+    return io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 class _File(io.RawIOBase):
     def __init__(self, output: Output, channel: int) -> None:
         self.name = f"<stdio channel {channel}>"
-        self._output = output
+        self._output: Output | None = output
         self._channel = channel
+
+    def lead_to_descriptor(self) -> None:
+        """Has what is written from now on go where it goes for child processes."""
+        self._output = None
 
     def writable(self) -> bool:
         return True
@@ -132,5 +144,8 @@ class _File(io.RawIOBase):
 
     def write(self, data: ReadableBuffer) -> int:
         view = memoryview(data)
-        self._output.write(self._channel, view)
+        if self._output is None:
+            write_all(self._channel, view.tobytes())
+        else:
+            self._output.write(self._channel, view)
         return view.nbytes

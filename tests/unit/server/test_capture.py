@@ -113,6 +113,29 @@ def test_forked_children() -> None:
     assert err == ""
 
 
+def test_forked_children_that_kept_what_was_stdout() -> None:
+    stdout, stderr, out, err = run(
+        """
+        kept = logging.StreamHandler()
+        kept_stdout = sys.stdout
+        pid = os.fork()
+        if pid == 0:
+            # More than a parent that is absent would let pass.
+            for number in range(1000):
+                kept.handle(logging.makeLogRecord({"msg": f"{number} " + "x" * 100}))
+            print("forked", file=kept_stdout)
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, pid, 0)
+        print("parent", file=kept_stdout)
+        print("parent", file=kept.stream)
+        """
+    )
+    assert stdout == LINES
+    assert [line.split()[0] for line in stderr.splitlines()] == [str(number) for number in range(1000)]
+    assert sorted(out.splitlines()) == ["early", "forked", "parent"]
+    assert err == "parent\n"
+
+
 def test_the_loop_may_fill_the_pipe() -> None:
     _, _, out, _ = run("os.write(1, b'x' * 1_000_000)")
     assert len(out) == 1_000_000 + len("early\n")
