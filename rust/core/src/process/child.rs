@@ -1,7 +1,7 @@
 //! A started child: signalled as long as its number is its own, its end noticed, its status collected once.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_pro
 use tokio::sync::oneshot;
 
 use super::launch::{Launch, SpawnError, Streams};
+use super::pipe::pipe;
 use super::watcher::Registration;
 use super::{pidfd, spawn};
 use crate::exit_status::ExitStatus;
@@ -142,18 +143,4 @@ impl Drop for Child {
             self.reap();
         }
     }
-}
-
-/// Both ends above the standard streams: a host started without those gets 0 to 2 for its pipes, and the child could not
-/// tell them from its own.
-pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (read, write) = io::pipe()?;
-    Ok((above_standard(read.into())?, above_standard(write.into())?))
-}
-
-pub(super) fn above_standard(descriptor: OwnedFd) -> io::Result<OwnedFd> {
-    if descriptor.as_raw_fd() > libc::STDERR_FILENO {
-        return Ok(descriptor);
-    }
-    Ok(rustix::io::fcntl_dupfd_cloexec(&descriptor, libc::STDERR_FILENO + 1)?)
 }

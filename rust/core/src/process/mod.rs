@@ -9,6 +9,7 @@ mod executable;
 mod launch;
 mod monitor;
 mod pidfd;
+mod pipe;
 #[cfg(target_os = "linux")]
 mod registry;
 #[cfg(target_os = "linux")]

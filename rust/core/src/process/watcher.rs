@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, getpid};
 
-use super::child::{above_standard, pipe};
 use super::launch::{Launch, SpawnError, Streams};
+use super::pipe::{above_standard, pipe};
 pub use super::registry::Registration;
 use super::{registry, spawn};
 use crate::settings::Limits;

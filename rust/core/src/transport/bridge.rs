@@ -20,7 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::listener::open_to_owner;
+use super::permissions::open_to_owner;
 use super::socket::Socket;
 use super::{Dialer, Stream};
 use crate::error::{Error, ErrorKind};

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::last_error::LastError;
-use super::listener::open_to_owner;
 use super::multiplex::Multiplex;
+use super::permissions::open_to_owner;
 #[cfg(unix)]
 use super::socket::Socket;
 use super::stream::Watched;

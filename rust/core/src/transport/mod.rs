@@ -10,6 +10,7 @@ pub mod listener;
 pub(crate) mod lobby;
 pub(crate) mod lookup;
 pub mod multiplex;
+mod permissions;
 mod private_directory;
 #[cfg(unix)]
 mod socket;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::listener::share;
+use super::permissions::share;
 use crate::error::{Error, ErrorKind};
 use crate::settings::SocketGroup;
 
