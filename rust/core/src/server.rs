@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::address::Address;
-use crate::broker::{Broker, Peer, Ways};
+use crate::broker::{Broker, BrokerContext, Peer};
 use crate::certificate::{Identity, SERVER_NAME, parse_pem_certificates};
 use crate::error::{Error, ErrorKind};
 use crate::handshake;
@@ -69,9 +69,9 @@ pub struct Facts {
 
 /// One plugin's side. Clones name the same one.
 #[derive(Clone)]
-pub struct PluginServer(Arc<Shared>);
+pub struct PluginServer(Arc<PluginServerShared>);
 
-struct Shared {
+struct PluginServerShared {
     settings: Settings,
     inbox: Arc<Inbox>,
     broker: OnceLock<Broker>,
@@ -95,7 +95,7 @@ impl PluginServer {
     /// A server that does nothing yet; `wake` is told when somebody was refused.
     pub fn new(settings: Settings, wake: Arc<dyn Wake>) -> Self {
         let (inbox, broker) = (Arc::new(Inbox::new(wake, Some(Level::Trace))), OnceLock::new());
-        Self(Arc::new(Shared { settings, inbox, broker, place: Mutex::new(None) }))
+        Self(Arc::new(PluginServerShared { settings, inbox, broker, place: Mutex::new(None) }))
     }
 
     /// Listens. Connections wait until the server behind does.
@@ -119,7 +119,7 @@ impl PluginServer {
             certificate: protection.identity.as_ref().map(|identity| identity.certificate_pem().to_owned()),
         };
         let (session, accepting) = self.serve(listener, &protection, &backend);
-        let broker = Broker::new(self.ways(protection, session, directory.path()), Some(backend));
+        let broker = Broker::new(self.broker_context(protection, session, directory.path()), Some(backend));
         let _ = self.0.broker.set(broker);
         *place = Some(Serving { accepting, _directory: directory });
         Ok(facts)
@@ -166,9 +166,14 @@ impl PluginServer {
         (None, Some(tokio::spawn(terminator.serve(listener, Arc::from(backend)))))
     }
 
-    fn ways(&self, protection: Protection, session: Option<Arc<Multiplex>>, directory: &Path) -> Ways {
+    fn broker_context(
+        &self,
+        protection: Protection,
+        session: Option<Arc<Multiplex>>,
+        directory: &Path,
+    ) -> BrokerContext {
         let accepting = protection.accepting;
-        Ways {
+        BrokerContext {
             dialing: protection.dialing,
             accepting: Box::new(move || Ok(accepting.clone())),
             session,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::Broker;
-use super::ledger::Outcome;
+use super::state::Outcome;
 use super::{conn_info, translated};
 use crate::address::Address;
 use crate::error::Error;
@@ -31,12 +31,12 @@ impl Broker {
     /// From now on the peer can dial `id`. Its connections are carried to the server at [`BrokerListener::backend`], which
     /// may begin to listen a little later.
     pub async fn accept(&self, id: u32) -> Result<BrokerListener, Error> {
-        self.ledger().check_open()?;
+        self.state().check_open()?;
         let terminator = self.terminator()?;
         let open = terminator.open.clone();
         let number = self.0.last_backend.fetch_add(1, Ordering::Relaxed);
-        let backend = self.0.ways.backends.join(format!("serve{number}"));
-        let (address, serving) = if self.0.ways.session.is_some() {
+        let backend = self.0.context.backends.join(format!("serve{number}"));
+        let (address, serving) = if self.0.context.session.is_some() {
             (None, self.accept_streams(id, terminator, backend.clone())?)
         } else {
             self.accept_sockets(id, terminator, &backend).await?
@@ -50,10 +50,10 @@ impl Broker {
         terminator: Terminator,
         backend: &Path,
     ) -> Result<(Option<Address>, JoinHandle<()>), Error> {
-        let listener = Listener::bind(&self.0.ways.place).await?;
+        let listener = Listener::bind(&self.0.context.place).await?;
         let address = listener.address().clone();
-        let there = translated(self.0.ways.peer.address_there(address.clone())).await?;
-        self.ledger().listen(id, None, Instant::now())?;
+        let there = translated(self.0.context.peer.address_there(address.clone())).await?;
+        self.state().listen(id, None, Instant::now())?;
         let serving = self.spawn(terminator.serve(listener, Arc::from(backend)));
         self.send(conn_info::listening(id, there.network(), there.location()));
         Ok((Some(address), serving))
@@ -61,8 +61,8 @@ impl Broker {
 
     fn accept_streams(&self, id: u32, terminator: Terminator, backend: PathBuf) -> Result<JoinHandle<()>, Error> {
         let (sender, streams) = mpsc::unbounded_channel();
-        if self.ledger().listen(id, Some(sender), Instant::now())? == Outcome::Welcome {
-            self.send(conn_info::welcome(id));
+        if self.state().listen(id, Some(sender), Instant::now())? == Outcome::Acknowledge {
+            self.send(conn_info::acknowledgement(id));
         }
         let peer = format!("the peer's dialler of service {id}");
         Ok(self.spawn(serve_streams(streams, terminator, peer, backend)))
@@ -132,7 +132,7 @@ impl BrokerListener {
 
 impl Drop for BrokerListener {
     fn drop(&mut self) {
-        self.broker.ledger().stop_listening(self.id);
+        self.broker.state().stop_listening(self.id);
         // The socket's file goes with the task that owns its listener.
         self.serving.iter().for_each(JoinHandle::abort);
         // The server behind leaves its file, or has removed it already.

@@ -54,7 +54,7 @@ pub enum Notice {
     /// The peer wants to open a stream for this id.
     Knock,
     /// The peer lets us in, or says why not.
-    Answer(Result<(), String>),
+    Acknowledgement(Result<(), String>),
 }
 
 /// Reads a message: the id, and what is said of it.
@@ -71,8 +71,8 @@ pub fn understand(info: ConnInfo, transports: Transports) -> Result<(u32, Notice
     let notice = match info.knock {
         None => Notice::Listening(parse_address(&info.network, &info.address, transports)?),
         Some(Knock { ack: false, .. }) => Notice::Knock,
-        Some(Knock { error, .. }) if error.is_empty() => Notice::Answer(Ok(())),
-        Some(Knock { error, .. }) => Notice::Answer(Err(error)),
+        Some(Knock { error, .. }) if error.is_empty() => Notice::Acknowledgement(Ok(())),
+        Some(Knock { error, .. }) => Notice::Acknowledgement(Err(error)),
     };
     Ok((info.service_id, notice))
 }
@@ -91,7 +91,7 @@ pub fn knock(id: u32) -> ConnInfo {
 
 /// Lets the peer in.
 #[must_use]
-pub fn welcome(id: u32) -> ConnInfo {
+pub fn acknowledgement(id: u32) -> ConnInfo {
     knocking(id, true)
 }
 
@@ -130,10 +130,10 @@ mod tests {
         let named = Address::Name("localhost".to_owned(), 1234);
         assert_eq!(understood(&listening(7, "tcp", named.location())).unwrap(), (7, Notice::Listening(named)));
         assert_eq!(understood(&knock(1)).unwrap(), (1, Notice::Knock));
-        assert_eq!(understood(&welcome(u32::MAX)).unwrap(), (u32::MAX, Notice::Answer(Ok(()))));
-        let mut refusal = welcome(2);
+        assert_eq!(understood(&acknowledgement(u32::MAX)).unwrap(), (u32::MAX, Notice::Acknowledgement(Ok(()))));
+        let mut refusal = acknowledgement(2);
         refusal.knock = refusal.knock.map(|knock| Knock { error: "no".to_owned(), ..knock });
-        assert_eq!(understood(&refusal).unwrap(), (2, Notice::Answer(Err("no".to_owned()))));
+        assert_eq!(understood(&refusal).unwrap(), (2, Notice::Acknowledgement(Err("no".to_owned()))));
     }
 
     #[test]

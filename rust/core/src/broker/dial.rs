@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::ledger::PATIENCE;
+use super::state::RENDEZVOUS_LIMIT;
 use super::{Broker, conn_info, lock, translated};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind};
@@ -14,7 +14,7 @@ use crate::grpc::Status;
 use crate::grpc::channel::{Channel, ChannelSettings};
 use crate::grpc::connection::{Connection, Explain, connection_error};
 use crate::grpc::connector::{Connecting, Connector, Refusal};
-use crate::transport::multiplex::{Multiplex, Turn};
+use crate::transport::multiplex::{Multiplex, OpenPermit};
 use crate::transport::{Dialer, Stream, Traffic};
 
 /// Of one dialler: each but the last lost what would have carried it.
@@ -23,107 +23,108 @@ const KNOCKS: usize = 5;
 impl Broker {
     /// A channel to what the peer serves under `id`, already connected. Waits a few seconds for the peer to say where.
     pub async fn dial(&self, id: u32, settings: ChannelSettings) -> Result<Channel, Error> {
-        let way = match &self.0.ways.session {
-            Some(session) => Way::Knock(id, session.clone()),
-            None => Way::Address(self.announced(id).await?),
+        let route = match &self.0.context.session {
+            Some(session) => Route::Knock(id, session.clone()),
+            None => Route::Address(self.announced(id).await?),
         };
-        self.open_channel(way, settings).await
+        self.open_channel(route, settings).await
     }
 
     /// A channel to an address that came by other means, under the same protection.
     pub async fn dial_address(&self, address: Address, settings: ChannelSettings) -> Result<Channel, Error> {
-        self.open_channel(Way::Address(address), settings).await
+        self.open_channel(Route::Address(address), settings).await
     }
 
-    async fn open_channel(&self, way: Way, settings: ChannelSettings) -> Result<Channel, Error> {
-        let secure = self.0.ways.dialing.is_some();
-        let first = Mutex::new(Some(self.connect(&way).await?));
-        let connector = BrokeredConnector { broker: self.clone(), way: Arc::new(way), first };
+    async fn open_channel(&self, route: Route, settings: ChannelSettings) -> Result<Channel, Error> {
+        let secure = self.0.context.dialing.is_some();
+        let first = Mutex::new(Some(self.connect(&route).await?));
+        let connector = BrokeredConnector { broker: self.clone(), route: Arc::new(route), first };
         Ok(Channel::new(Box::new(connector), ChannelSettings { secure, ..settings }))
     }
 
     /// Where the peer listens for `id`.
     async fn announced(&self, id: u32) -> Result<Address, Error> {
-        let waiting = self.ledger().await_address(id, Instant::now())?;
-        let address = match timeout(PATIENCE, waiting).await {
+        let waiting = self.state().await_address(id, Instant::now())?;
+        let address = match timeout(RENDEZVOUS_LIMIT, waiting).await {
             Ok(Ok(address)) => address?,
             Ok(Err(_)) => return Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
             Err(_) => {
-                self.ledger().forget_diallers(id);
+                self.state().forget_diallers(id);
                 return Err(too_late(id, "did not say where it serves"));
             }
         };
-        translated(self.0.ways.peer.address_here(address)).await
+        translated(self.0.context.peer.address_here(address)).await
     }
 
-    async fn connect(&self, way: &Way) -> Result<Connection, Error> {
-        match way {
-            Way::Address(address) => self.in_time(way, self.connect_to(address)).await,
-            Way::Knock(id, session) => {
+    async fn connect(&self, route: &Route) -> Result<Connection, Error> {
+        match route {
+            Route::Address(address) => self.in_time(route, self.connect_to(address)).await,
+            Route::Knock(id, session) => {
                 // On a task of its own: given up between the peer's answer and the opening, it would leave the peer waiting
                 // for a stream, and the next one would go astray.
                 let opening = tokio::spawn(self.clone().knock_and_open(*id, session.clone())).await;
                 // Kept until the peer speaks on its stream: Go's gives it to the wrong listener if the next knock overtakes.
-                let (_turn, stream) =
+                let (_permit, stream) =
                     opening.map_err(|error| Error::new(ErrorKind::BrokerClosed, error.to_string()))??;
-                self.in_time(way, self.connect_over(stream, *id, session)).await
+                self.in_time(route, self.connect_over(stream, *id, session)).await
             }
         }
     }
 
     async fn in_time(
         &self,
-        way: &Way,
+        route: &Route,
         connecting: impl Future<Output = Result<Connection, Error>>,
     ) -> Result<Connection, Error> {
-        let limit = self.0.ways.connect_timeout;
+        let limit = self.0.context.connect_timeout;
         timeout(limit, connecting).await.unwrap_or_else(|_| {
-            let message = format!("no connection to {way} after {:.1} s", limit.as_secs_f64());
+            let message = format!("no connection to {route} after {:.1} s", limit.as_secs_f64());
             Err(Error::new(ErrorKind::ConnectTimeout, message))
         })
     }
 
     async fn connect_to(&self, address: &Address) -> Result<Connection, Error> {
-        let ways = &self.0.ways;
-        let dialer = Dialer::new(address.clone(), ways.dialing.clone(), ways.traffic.clone()).limited_to(ways.peers);
+        let context = &self.0.context;
+        let dialer =
+            Dialer::new(address.clone(), context.dialing.clone(), context.traffic.clone()).limited_to(context.peers);
         let stream = dialer.dial().await?;
         self.speak(stream, &dialer).await
     }
 
     /// Knocks, and opens a stream once let in. Nobody else opens one meanwhile: the peer goes by the order alone.
-    async fn knock_and_open(self, id: u32, session: Arc<Multiplex>) -> Result<(Turn, Stream), Error> {
+    async fn knock_and_open(self, id: u32, session: Arc<Multiplex>) -> Result<(OpenPermit, Stream), Error> {
         let mut knocks = 0..KNOCKS;
-        let turn = loop {
+        let permit = loop {
             let ready = async {
                 tokio::select! {
                     () = self.carried(true) => (),
-                    // Which the ledger tells of.
+                    // The next look at the state tells why.
                     () = self.0.closing.cancelled() => (),
                 }
             };
-            if knocks.next().is_none() || timeout(PATIENCE, ready).await.is_err() {
+            if knocks.next().is_none() || timeout(RENDEZVOUS_LIMIT, ready).await.is_err() {
                 return Err(too_late(id, "could not be asked"));
             }
-            let turn = session.turn().await;
-            if self.knock(id, &session, &turn).await? {
-                break turn;
+            let permit = session.permit().await;
+            if self.knock(id, &session, &permit).await? {
+                break permit;
             }
         };
         // Answers come in the order in which the peer expects the streams.
-        self.open_owed(&session, &turn).await;
+        self.open_owed(&session, &permit).await;
         // A peer that acknowledges no streams gets no more of them.
-        let opening = timeout(PATIENCE, session.open(&turn)).await;
+        let opening = timeout(RENDEZVOUS_LIMIT, session.open(&permit)).await;
         let stream = opening.map_err(|_| too_late(id, "acknowledged no stream"))?.map_err(|error| {
             Error::new(ErrorKind::ConnectFailed, format!("no stream for service {id} could be opened: {error}"))
         })?;
-        Ok((turn, stream))
+        Ok((permit, stream))
     }
 
-    /// Whether the peer lets a stream in; false if it was not asked. The turn must not wait for what carries the knock, which
-    /// needs it itself: after a lost connection the next one is a stream of the session as well.
-    async fn knock(&self, id: u32, session: &Multiplex, turn: &Turn) -> Result<bool, Error> {
+    /// Whether the peer lets a stream in; false if it was not asked. What carries the knock must not be waited for: it
+    /// needs the permit itself: after a lost connection the next one is a stream of the session as well.
+    async fn knock(&self, id: u32, session: &Multiplex, permit: &OpenPermit) -> Result<bool, Error> {
         let knock = conn_info::knock(id);
-        let answer = self.ledger().await_answer(id)?;
+        let answer = self.state().await_acknowledgement(id)?;
         self.send(knock.clone());
         let withdrawn = async {
             loop {
@@ -136,11 +137,11 @@ impl Broker {
         };
         tokio::select! {
             biased;
-            answered = timeout(PATIENCE, self.answered(answer, session, turn)) => match answered {
+            acknowledged = timeout(RENDEZVOUS_LIMIT, self.acknowledged(answer, session, permit)) => match acknowledged {
                 Ok(Ok(answer)) => answer.map(|()| true),
                 Ok(Err(_)) => Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
                 Err(_) => {
-                    self.ledger().give_up_knock(id);
+                    self.state().give_up_knock(id);
                     Err(too_late(id, "did not answer the knock"))
                 }
             },
@@ -150,37 +151,37 @@ impl Broker {
 
     /// Waits for the answer to a knock. A peer that still expects the stream of an earlier one may answer only after that
     /// has come.
-    async fn answered<A>(
+    async fn acknowledged<A>(
         &self,
         mut answer: oneshot::Receiver<A>,
         session: &Multiplex,
-        turn: &Turn,
+        permit: &OpenPermit,
     ) -> Result<A, oneshot::error::RecvError> {
         loop {
             tokio::select! {
                 biased;
-                answered = &mut answer => return answered,
-                () = self.0.owing.notified() => self.open_owed(session, turn).await,
+                acknowledged = &mut answer => return acknowledged,
+                () = self.0.owing.notified() => self.open_owed(session, permit).await,
             }
         }
     }
 
     async fn connect_over(&self, stream: Stream, id: u32, session: &Arc<Multiplex>) -> Result<Connection, Error> {
-        let ways = &self.0.ways;
+        let context = &self.0.context;
         let address = Address::Unix(format!("service {id}").into());
-        let dialer = Dialer::multiplexed(session.clone(), address, ways.dialing.clone(), ways.traffic.clone());
+        let dialer = Dialer::multiplexed(session.clone(), address, context.dialing.clone(), context.traffic.clone());
         let stream = dialer.dial_over(stream).await?;
         self.speak(stream, &dialer).await
     }
 
-    /// HTTP/2, known to work once the peer has answered.
+    /// HTTP/2, known to work once the peer has acknowledged.
     async fn speak(&self, stream: Stream, dialer: &Dialer) -> Result<Connection, Error> {
-        let peer = self.0.ways.peer.clone();
+        let peer = self.0.context.peer.clone();
         let explain: Explain = Box::new(move |reason| peer.epitaph(reason));
         let connection = Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))?;
         connection.settled().await.map_err(|reason| {
             dialer.last_error().unwrap_or_else(|| {
-                let message = format!("{} closed the connection before it answered: {reason}", dialer.address());
+                let message = format!("{} closed the connection before it acknowledged: {reason}", dialer.address());
                 Error::new(ErrorKind::Http2Failed, message)
             })
         })?;
@@ -189,17 +190,17 @@ impl Broker {
 }
 
 fn too_late(id: u32, what: &str) -> Error {
-    let seconds = PATIENCE.as_secs();
+    let seconds = RENDEZVOUS_LIMIT.as_secs();
     Error::new(ErrorKind::BrokerTimeout, format!("the peer {what} for service {id} within {seconds} s"))
 }
 
 /// How to reach a service again and again.
-enum Way {
+enum Route {
     Address(Address),
     Knock(u32, Arc<Multiplex>),
 }
 
-impl std::fmt::Display for Way {
+impl std::fmt::Display for Route {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Address(address) => write!(formatter, "{address}"),
@@ -208,26 +209,26 @@ impl std::fmt::Display for Way {
     }
 }
 
-/// One channel's way to a brokered service: over the connection that was made when it was dialled, and after that over
+/// One channel's connections to a brokered service: over the connection that was made when it was dialled, and after that over
 /// others, as gRPC does when one breaks or was idle.
 struct BrokeredConnector {
     broker: Broker,
-    way: Arc<Way>,
+    route: Arc<Route>,
     first: Mutex<Option<Connection>>,
 }
 
 impl Connector for BrokeredConnector {
     fn connect(&self) -> Connecting {
         let first = lock(&self.first).take().filter(Connection::takes_calls);
-        let (broker, way) = (self.broker.clone(), self.way.clone());
+        let (broker, route) = (self.broker.clone(), self.route.clone());
         Box::pin(async move {
             if let Some(connection) = first {
                 return Ok(connection);
             }
-            match broker.connect(&way).await {
+            match broker.connect(&route).await {
                 Ok(connection) => Ok(connection),
                 Err(error) => {
-                    let peer = &broker.0.ways.peer;
+                    let peer = &broker.0.context.peer;
                     let status = Status::unavailable(peer.epitaph(error.to_string()).await);
                     Err(Refusal { status, is_final: peer.has_ended() })
                 }
@@ -240,7 +241,7 @@ impl Connector for BrokeredConnector {
     }
 
     fn traffic(&self) -> &Traffic {
-        &self.broker.0.ways.traffic
+        &self.broker.0.context.traffic
     }
 }
 

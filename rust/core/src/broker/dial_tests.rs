@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::duplex;
 use tokio::time::timeout;
 
-use super::super::{Peer, Ways};
+use super::super::{BrokerContext, Peer};
 use super::*;
 use crate::inbox::Inbox;
 use crate::settings::{Peers, Transports};
@@ -20,7 +20,7 @@ struct Somebody;
 impl Peer for Somebody {}
 
 fn broker(session: Arc<Multiplex>) -> Broker {
-    let ways = Ways {
+    let context = BrokerContext {
         dialing: None,
         accepting: Box::new(|| Ok(None)),
         session: Some(session),
@@ -33,10 +33,10 @@ fn broker(session: Arc<Multiplex>) -> Broker {
         inbox: Arc::new(Inbox::new(Arc::new(|| ()), None)),
         peer: Arc::new(Somebody),
     };
-    Broker::new(ways, None)
+    Broker::new(context, None)
 }
 
-/// What carries a knock is a stream of the same session, whose opening takes a turn as well.
+/// What carries a knock is a stream of the same session, which takes the permit as well.
 #[tokio::test(start_paused = true)]
 async fn knock_that_nobody_carries_keeps_the_turn_from_nobody() {
     let (near, _far) = duplex(64 * 1024);
@@ -44,7 +44,7 @@ async fn knock_that_nobody_carries_keeps_the_turn_from_nobody() {
     let broker = broker(session.clone());
     let dialling = tokio::spawn(broker.clone().knock_and_open(1, session.clone()));
     tokio::task::yield_now().await;
-    drop(timeout(LIMIT, session.turn()).await.unwrap());
+    drop(timeout(LIMIT, session.permit()).await.unwrap());
     assert!(broker.next_outgoing().is_none());
     let (knocked, told) = tokio::sync::oneshot::channel();
     let knocked = Mutex::new(Some(knocked));
@@ -53,6 +53,6 @@ async fn knock_that_nobody_carries_keeps_the_turn_from_nobody() {
     })));
     timeout(LIMIT, told).await.unwrap().unwrap();
     assert!(broker.next_outgoing().is_some());
-    assert!(timeout(LIMIT, session.turn()).await.is_err(), "whoever has knocked opens the next stream");
+    assert!(timeout(LIMIT, session.permit()).await.is_err(), "whoever has knocked opens the next stream");
     dialling.abort();
 }

@@ -7,7 +7,7 @@
 mod accept;
 pub mod conn_info;
 mod dial;
-mod ledger;
+mod state;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -24,15 +24,15 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::accept::BrokerListener;
 use self::conn_info::{ConnInfo, Notice};
-pub(crate) use self::ledger::PATIENCE;
-use self::ledger::{Expected, Ledger, Outcome};
+pub(crate) use self::state::RENDEZVOUS_LIMIT;
+use self::state::{BrokerState, Expected, Outcome};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
 use crate::log_line::Level;
 use crate::settings::{Peers, Transports};
 use crate::transport::listener::Place;
-use crate::transport::multiplex::{Arrivals, Multiplex, Turn};
+use crate::transport::multiplex::{Arrivals, Multiplex, OpenPermit};
 use crate::transport::terminator::{CONNECTIONS, Terminator};
 use crate::transport::{Arrived, Tls, Traffic};
 use crate::wake::Wake;
@@ -67,7 +67,7 @@ pub trait Peer: Send + Sync {
 const OUTGOING_LIMIT: usize = 16 * 1024;
 
 /// How connections are made and let in.
-pub struct Ways {
+pub struct BrokerContext {
     /// TLS of dialled connections.
     pub dialing: Option<Tls>,
     /// TLS of accepted ones, made when it is needed; an error where there is no certificate to show.
@@ -94,13 +94,13 @@ pub struct Ways {
 
 /// A handle to one broker. Clones name the same one.
 #[derive(Clone)]
-pub struct Broker(Arc<Shared>);
+pub struct Broker(Arc<BrokerShared>);
 
-struct Shared {
-    ways: Ways,
+struct BrokerShared {
+    context: BrokerContext,
     last_id: AtomicU32,
     last_backend: AtomicU64,
-    ledger: Mutex<Ledger>,
+    state: Mutex<BrokerState<Arrived>>,
     outgoing: Mutex<Outgoing>,
     /// Whether somebody carries messages.
     carried: watch::Sender<bool>,
@@ -122,13 +122,13 @@ impl Broker {
     /// A broker whose messages wait until somebody carries them. `main` takes the multiplexed streams that nobody knocked
     /// for: the plugin's main connection.
     #[must_use]
-    pub fn new(ways: Ways, main: Option<PathBuf>) -> Self {
-        let arrivals = ways.session.as_ref().and_then(|session| session.take_arrivals());
-        let broker = Self(Arc::new(Shared {
-            ways,
+    pub fn new(context: BrokerContext, main: Option<PathBuf>) -> Self {
+        let arrivals = context.session.as_ref().and_then(|session| session.take_arrivals());
+        let broker = Self(Arc::new(BrokerShared {
+            context,
             last_id: AtomicU32::new(0),
             last_backend: AtomicU64::new(0),
-            ledger: Mutex::default(),
+            state: Mutex::default(),
             outgoing: Mutex::default(),
             carried: watch::Sender::new(false),
             owing: Notify::new(),
@@ -145,10 +145,10 @@ impl Broker {
     /// An id that no listener of this side has: some families have fixed ones beside those that are given out.
     #[must_use]
     pub fn next_id(&self) -> u32 {
-        let ledger = self.ledger();
+        let state = self.state();
         loop {
             let id = self.0.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-            if !ledger.serves(id) {
+            if !state.serves(id) {
                 return id;
             }
         }
@@ -156,14 +156,14 @@ impl Broker {
 
     /// Takes a message of the peer.
     pub fn receive(&self, info: ConnInfo) -> Result<(), Error> {
-        let (id, notice) = conn_info::understand(info, self.0.ways.transports)?;
+        let (id, notice) = conn_info::understand(info, self.0.context.transports)?;
         self.notice(id, notice);
         Ok(())
     }
 
     /// The same for one that is not decoded yet.
     pub fn receive_bytes(&self, message: &[u8]) -> Result<(), Error> {
-        let (id, notice) = conn_info::read(message, self.0.ways.transports)?;
+        let (id, notice) = conn_info::read(message, self.0.context.transports)?;
         self.notice(id, notice);
         Ok(())
     }
@@ -206,7 +206,7 @@ impl Broker {
 
     /// No more exchanges: the peer's stream has ended, or this side has.
     pub fn close(&self, reason: &str) {
-        self.ledger().close(reason);
+        self.state().close(reason);
         self.0.closing.cancel();
         if let Some(sorting) = lock(&self.0.sorting).take() {
             sorting.abort();
@@ -216,33 +216,33 @@ impl Broker {
     /// The same, together with the socket that all share, if they do.
     pub fn shut_down(&self, reason: &str) {
         self.close(reason);
-        if let Some(session) = &self.0.ways.session {
+        if let Some(session) = &self.0.context.session {
             session.close();
         }
     }
 
     /// Returns when the socket that all share is closed; at once where there is none.
     pub async fn session_ended(&self) {
-        if let Some(session) = &self.0.ways.session {
+        if let Some(session) = &self.0.context.session {
             session.ended().await;
         }
     }
 
     /// Says something about the peer to whoever reads its log.
     pub fn remark(&self, text: String) {
-        self.0.ways.inbox.push_remark(Level::Warn, text);
+        self.0.context.inbox.push_remark(Level::Warn, text);
     }
 
     fn notice(&self, id: u32, notice: Notice) {
         let now = Instant::now();
         let outcome = match notice {
-            Notice::Listening(address) => self.ledger().announce(id, address, now),
-            Notice::Knock => self.ledger().knocked(id, now),
-            Notice::Answer(answer) => self.ledger().answered(id, answer),
+            Notice::Listening(address) => self.state().announce(id, address, now),
+            Notice::Knock => self.state().knocked(id, now),
+            Notice::Acknowledgement(answer) => self.state().acknowledged(id, answer),
         };
         match outcome {
             Outcome::Kept => (),
-            Outcome::Welcome => self.send(conn_info::welcome(id)),
+            Outcome::Acknowledge => self.send(conn_info::acknowledgement(id)),
             Outcome::TooLate => self.fill_gap(id),
         }
     }
@@ -250,23 +250,23 @@ impl Broker {
     /// The peer lets in a stream that nobody opens any more. It would take the next one for it, so it gets one.
     fn fill_gap(&self, id: u32) {
         self.remark(format!("the peer let service {id} in after its caller had given up"));
-        // Whoever has the turn opens it, or whoever gets it next.
+        // Whoever has the permit opens it, or whoever gets it next.
         self.0.owing.notify_one();
-        if let Some(session) = self.0.ways.session.clone() {
+        if let Some(session) = self.0.context.session.clone() {
             let broker = self.clone();
             tokio::spawn(async move {
-                let turn = session.turn().await;
-                broker.open_owed(&session, &turn).await;
+                let permit = session.permit().await;
+                broker.open_owed(&session, &permit).await;
             });
         }
     }
 
     /// Opens the streams that the peer waits for in vain; dropping them resets them. Failing means that the session has
     /// ended, and with it all waiting.
-    async fn open_owed(&self, session: &Multiplex, turn: &Turn) {
-        let owed = self.ledger().take_owed();
+    async fn open_owed(&self, session: &Multiplex, permit: &OpenPermit) {
+        let owed = self.state().take_owed();
         for _ in 0..owed {
-            drop(session.open(turn).await);
+            drop(session.open(permit).await);
         }
     }
 
@@ -284,16 +284,16 @@ impl Broker {
         }
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        lock(&self.0.ledger)
+    fn state(&self) -> MutexGuard<'_, BrokerState<Arrived>> {
+        lock(&self.0.state)
     }
 
     fn terminator(&self) -> Result<Terminator, Error> {
-        let ways = &self.0.ways;
+        let context = &self.0.context;
         Ok(Terminator {
-            tls: (ways.accepting)()?,
-            traffic: ways.traffic.clone(),
-            inbox: ways.inbox.clone(),
+            tls: (context.accepting)()?,
+            traffic: context.traffic.clone(),
+            inbox: context.inbox.clone(),
             open: Arc::default(),
         })
     }
@@ -305,18 +305,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What a runner makes of an address, within a limit.
 async fn translated(answer: Answer<Result<Address, Error>>) -> Result<Address, Error> {
-    timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
-        let message = format!("the runner did not translate an address within {} s", PATIENCE.as_secs());
+    timeout(RENDEZVOUS_LIMIT, answer).await.unwrap_or_else(|_| {
+        let message = format!("the runner did not translate an address within {} s", RENDEZVOUS_LIMIT.as_secs());
         Err(Error::new(ErrorKind::RunnerFailed, message))
     })
 }
 
 /// Hands each stream to the listener whose knock is the oldest, and what nobody knocked for to the main server.
-async fn sort(broker: std::sync::Weak<Shared>, mut arrivals: Arrivals, main: Option<PathBuf>) {
+async fn sort(broker: std::sync::Weak<BrokerShared>, mut arrivals: Arrivals, main: Option<PathBuf>) {
     let mut mains = JoinSet::new();
     while let Some(stream) = arrivals.next().await {
         let Some(broker) = broker.upgrade().map(Broker) else { return };
-        let expected = broker.ledger().next_expected(Instant::now());
+        let expected = broker.state().next_expected(Instant::now());
         // One that was reset at once had its place all the same.
         let Ok(stream) = stream else { continue };
         match (expected, &main) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Host;
 use super::peer::Plugin;
 use super::session::Session;
-use crate::broker::{Broker, Ways};
+use crate::broker::{Broker, BrokerContext};
 use crate::error::{Error, ErrorKind};
 use crate::tls::{Trust, server_config};
 use crate::transport::Tls;
@@ -31,7 +31,7 @@ impl Host {
             })?;
             server_config(trust, identity).map(Some)
         };
-        let ways = Ways {
+        let context = BrokerContext {
             dialing,
             accepting: Box::new(accepting),
             session: multiplex,
@@ -44,6 +44,6 @@ impl Host {
             inbox: self.0.inbox.clone(),
             peer: Arc::new(Plugin { process: session.process.clone(), runner: settings.runner.clone() }),
         };
-        self.0.broker.get_or_init(|| Broker::new(ways, None)).clone()
+        self.0.broker.get_or_init(|| Broker::new(context, None)).clone()
     }
 }

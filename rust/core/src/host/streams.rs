@@ -153,7 +153,7 @@ pub(super) async fn keep_carrying(broker: Broker, reach: Arc<Reach>, ending: Can
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::PATIENCE;
+    use crate::broker::RENDEZVOUS_LIMIT;
 
     const NOW: Duration = Duration::ZERO;
 
@@ -161,7 +161,7 @@ mod tests {
     fn a_broker_whose_connections_do_not_last_is_there_again_in_time() {
         let mut pauses = Pauses(Duration::ZERO);
         let longest = (0..100).map(|_| pauses.after(NOW)).max();
-        assert!(longest.is_some_and(|longest| longest < PATIENCE / 2), "{longest:?}");
+        assert!(longest.is_some_and(|longest| longest < RENDEZVOUS_LIMIT / 2), "{longest:?}");
     }
 
     #[test]

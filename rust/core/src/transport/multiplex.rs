@@ -47,14 +47,14 @@ type Wanted = oneshot::Sender<Result<yamux::Stream, ConnectionError>>;
 pub struct Multiplex {
     wanted: mpsc::UnboundedSender<Wanted>,
     arrivals: Mutex<Option<Arrivals>>,
-    turn: Arc<tokio::sync::Mutex<()>>,
+    permit: Arc<tokio::sync::Mutex<()>>,
     ended: watch::Receiver<Option<String>>,
     driver: JoinHandle<()>,
 }
 
 /// The right to open streams. The peer tells streams apart by their order alone, so that whoever announces one keeps this
 /// until it is there.
-pub struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
+pub struct OpenPermit(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
 
 impl Multiplex {
     /// Speaks yamux on a socket.
@@ -79,7 +79,7 @@ impl Multiplex {
             ending.send_replace(Some(driving.await));
         });
         let arrivals = Mutex::new(Some(Arrivals(arrivals)));
-        Self { wanted, arrivals, turn: Arc::default(), ended, driver }
+        Self { wanted, arrivals, permit: Arc::default(), ended, driver }
     }
 
     /// Streams that the peer opens, in order; to be taken once.
@@ -88,12 +88,12 @@ impl Multiplex {
     }
 
     /// Waits until nobody else is opening a stream.
-    pub async fn turn(&self) -> Turn {
-        Turn(self.turn.clone().lock_owned().await)
+    pub async fn permit(&self) -> OpenPermit {
+        OpenPermit(self.permit.clone().lock_owned().await)
     }
 
     /// Opens a stream. It is the peer's next one.
-    pub async fn open(&self, _turn: &Turn) -> io::Result<Stream> {
+    pub async fn open(&self, _turn: &OpenPermit) -> io::Result<Stream> {
         let (sender, receiver) = oneshot::channel();
         if self.wanted.send(sender).is_ok() {
             match receiver.await {
@@ -106,12 +106,12 @@ impl Multiplex {
         Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason))
     }
 
-    /// Opens a stream that nobody was told of, and keeps its turn until the peer has spoken on it: a knock that overtakes it
+    /// Opens a stream that nobody was told of, and keeps its permit until the peer has spoken on it: a knock that overtakes it
     /// would give it to another listener.
     pub async fn open_unannounced(&self) -> io::Result<Stream> {
-        let turn = self.turn().await;
-        let stream = self.open(&turn).await?;
-        Ok(Stream::new(Unanswered { stream, turn: Some(turn) }))
+        let permit = self.permit().await;
+        let stream = self.open(&permit).await?;
+        Ok(Stream::new(Unanswered { stream, permit: Some(permit) }))
     }
 
     /// Whether the session has ended.
@@ -133,10 +133,10 @@ impl Multiplex {
     }
 }
 
-/// A stream that has its turn until the peer's first bytes.
+/// A stream that has its permit until the peer's first bytes.
 struct Unanswered {
     stream: Stream,
-    turn: Option<Turn>,
+    permit: Option<OpenPermit>,
 }
 
 impl AsyncRead for Unanswered {
@@ -146,7 +146,7 @@ impl AsyncRead for Unanswered {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.turn = None;
+        self.permit = None;
         Poll::Ready(Ok(()))
     }
 }

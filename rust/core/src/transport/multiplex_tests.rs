@@ -20,8 +20,8 @@ fn fresh(arrived: Arrived) -> Stream {
 }
 
 async fn open(session: &Multiplex, first: &[u8]) -> Stream {
-    let turn = session.turn().await;
-    let mut stream = session.open(&turn).await.unwrap();
+    let permit = session.permit().await;
+    let mut stream = session.open(&permit).await.unwrap();
     stream.write_all(first).await.unwrap();
     stream
 }
@@ -64,16 +64,16 @@ async fn end_of_one_side_is_told_to_the_other() {
     let (host, plugin) = pair();
     drop(plugin);
     assert!(timeout(LIMIT, host.ended()).await.unwrap().contains("closed"));
-    let turn = host.turn().await;
-    assert!(host.open(&turn).await.is_err());
+    let permit = host.permit().await;
+    assert!(host.open(&permit).await.is_err());
 }
 
 #[tokio::test]
 async fn stream_that_was_reset_at_once_still_has_its_place() {
     let (host, plugin) = pair();
-    let turn = host.turn().await;
-    drop(host.open(&turn).await.unwrap());
-    drop(turn);
+    let permit = host.permit().await;
+    drop(host.open(&permit).await.unwrap());
+    drop(permit);
     let _second = open(&host, b"x").await;
     let mut arrivals = plugin.take_arrivals().unwrap();
     let first = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().map(fresh);

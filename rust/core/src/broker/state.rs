@@ -7,13 +7,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
-use crate::transport::Arrived;
 
 /// How long a ConnInfo or a knock is kept for whoever it is meant for, and how long a dialler waits: go-plugin's.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const RENDEZVOUS_LIMIT: Duration = Duration::from_secs(5);
 
 /// Within this a stream follows the answer to its knock.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const STREAM_AFTER_ACK_LIMIT: Duration = Duration::from_secs(1);
 
 /// ConnInfos and knocks kept at a time; a peer that sends more than are ever taken must not fill the memory.
 const PARKED_LIMIT: usize = 4096;
@@ -27,29 +26,28 @@ pub(super) enum Outcome {
     /// It was delivered, or kept for later.
     Kept,
     /// The peer may open its stream now: tell it.
-    Welcome,
+    Acknowledge,
     /// The peer lets somebody in who no longer waits: its next stream goes to a place nobody wants.
     TooLate,
 }
 
 /// Whom a stream is for.
-pub(super) enum Expected {
+pub(super) enum Expected<S> {
     /// Whoever knocked for it has a listener.
-    Listener(mpsc::UnboundedSender<Arrived>),
+    Listener(mpsc::UnboundedSender<S>),
     /// The listener is gone, and its stream with it.
     Nobody,
     /// Nobody knocked.
     Unannounced,
 }
 
-#[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct BrokerState<S> {
     announced: HashMap<u32, (Instant, Address)>,
     diallers: HashMap<u32, VecDeque<oneshot::Sender<Result<Address, Error>>>>,
     knocks: HashMap<u32, Instant>,
     knockers: HashMap<u32, oneshot::Sender<Result<(), Error>>>,
-    /// What this side serves; with the way for its streams where these are multiplexed.
-    listeners: HashMap<u32, Option<mpsc::UnboundedSender<Arrived>>>,
+    /// What this side serves; and the way for its streams where these are multiplexed.
+    listeners: HashMap<u32, Option<mpsc::UnboundedSender<S>>>,
     /// Whose stream comes next, in the order of the knocks, and since when: nothing else binds a stream to its id.
     expected: VecDeque<(u32, Instant)>,
     /// Knocks whose callers gave up before the answer.
@@ -59,7 +57,23 @@ pub(super) struct Ledger {
     closed: Option<String>,
 }
 
-impl Ledger {
+impl<S> Default for BrokerState<S> {
+    fn default() -> Self {
+        Self {
+            announced: HashMap::new(),
+            diallers: HashMap::new(),
+            knocks: HashMap::new(),
+            knockers: HashMap::new(),
+            listeners: HashMap::new(),
+            expected: VecDeque::new(),
+            overdue: HashSet::new(),
+            owed: 0,
+            closed: None,
+        }
+    }
+}
+
+impl<S> BrokerState<S> {
     /// The peer listens: tells who waits, or keeps it. As in Go's broker one announcement serves one dialler, and a second
     /// one that finds the first still unused is dropped.
     pub(super) fn announce(&mut self, id: u32, address: Address, now: Instant) -> Outcome {
@@ -108,10 +122,10 @@ impl Ledger {
     pub(super) fn knocked(&mut self, id: u32, now: Instant) -> Outcome {
         if let Some(Some(_)) = self.listeners.get(&id) {
             // A stream follows its answer at once, or never: its dialler had given up.
-            self.expected.retain(|(_, since)| now.saturating_duration_since(*since) < AT_ONCE);
+            self.expected.retain(|(_, since)| now.saturating_duration_since(*since) < STREAM_AFTER_ACK_LIMIT);
             if self.expected.len() < EXPECTED_LIMIT {
                 self.expected.push_back((id, now));
-                return Outcome::Welcome;
+                return Outcome::Acknowledge;
             }
         }
         self.forget_stale(now);
@@ -121,8 +135,8 @@ impl Ledger {
         Outcome::Kept
     }
 
-    /// Waits to be let in; one at a time, which the multiplexer's turn ensures.
-    pub(super) fn await_answer(&mut self, id: u32) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+    /// Waits to be let in; one at a time, which the permit to open a stream ensures.
+    pub(super) fn await_acknowledgement(&mut self, id: u32) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
         self.check_open()?;
         let (sender, receiver) = oneshot::channel();
         self.knockers.insert(id, sender);
@@ -136,8 +150,8 @@ impl Ledger {
     }
 
     /// The peer answers a knock.
-    pub(super) fn answered(&mut self, id: u32, answer: Result<(), String>) -> Outcome {
-        let welcome = answer.is_ok();
+    pub(super) fn acknowledged(&mut self, id: u32, answer: Result<(), String>) -> Outcome {
+        let is_acknowledged = answer.is_ok();
         let answer = answer.map_err(|reason| {
             Error::new(
                 ErrorKind::BrokerRefused,
@@ -145,7 +159,7 @@ impl Ledger {
             )
         });
         let waits = self.knockers.remove(&id).is_some_and(|knocker| knocker.send(answer).is_ok());
-        if waits || !self.overdue.remove(&id) || !welcome {
+        if waits || !self.overdue.remove(&id) || !is_acknowledged {
             return Outcome::Kept;
         }
         self.owed += 1;
@@ -161,7 +175,7 @@ impl Ledger {
     pub(super) fn listen(
         &mut self,
         id: u32,
-        streams: Option<mpsc::UnboundedSender<Arrived>>,
+        streams: Option<mpsc::UnboundedSender<S>>,
         now: Instant,
     ) -> Result<Outcome, Error> {
         self.check_open()?;
@@ -184,8 +198,8 @@ impl Ledger {
     }
 
     /// Whom the peer's next stream is for.
-    pub(super) fn next_expected(&mut self, now: Instant) -> Expected {
-        self.expected.retain(|(_, since)| now.saturating_duration_since(*since) < PATIENCE);
+    pub(super) fn next_expected(&mut self, now: Instant) -> Expected<S> {
+        self.expected.retain(|(_, since)| now.saturating_duration_since(*since) < RENDEZVOUS_LIMIT);
         match self.expected.pop_front().map(|(id, _)| self.listeners.get(&id).and_then(Option::as_ref)) {
             None => Expected::Unannounced,
             Some(None) => Expected::Nobody,
@@ -217,7 +231,7 @@ impl Ledger {
     }
 
     fn forget_stale(&mut self, now: Instant) {
-        let fresh = |arrived: &Instant| now.saturating_duration_since(*arrived) < PATIENCE;
+        let fresh = |arrived: &Instant| now.saturating_duration_since(*arrived) < RENDEZVOUS_LIMIT;
         self.announced.retain(|_, (arrived, _)| fresh(arrived));
         self.knocks.retain(|_, arrived| fresh(arrived));
     }
@@ -228,5 +242,5 @@ fn closed(reason: &str) -> Error {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
+#[path = "state_tests.rs"]
 mod tests;
