@@ -10,13 +10,12 @@ use ferrule_core::host::Host;
 use ferrule_core::server::PluginServer;
 use pyo3::prelude::*;
 
-use crate::channel::PassedChannelSettings;
+use crate::channel::{Channel, PassedChannelSettings};
 use crate::convert::{address, location};
 use crate::errors::to_py_err;
 use crate::fork_safe::ForkSafe;
 use crate::io_thread;
-use crate::mailbox::Mailbox;
-use crate::outcome::{Outcome, run};
+use crate::mailbox::{Mailbox, Nothing};
 
 /// Whose broker it is.
 #[derive(Clone)]
@@ -63,13 +62,13 @@ impl Broker {
         future: Py<PyAny>,
     ) -> PyResult<()> {
         let ((settings, outgoing), owner) = (settings.read(None)?, Owner::clone(&self.owner));
-        run(mailbox, future, async move {
+        mailbox.run(future, async move {
             let channel = owner.broker()?.dial(service_id, settings).await?;
-            Ok(Outcome::Connected(Box::new((channel, outgoing))))
+            Ok(Channel::new(channel, outgoing))
         })
     }
 
-    /// The same for an address that came by other means.
+    /// Connects to an address that came by other means than the broker; the future gets a `Channel`.
     fn dial_address(
         &self,
         network: &str,
@@ -80,16 +79,16 @@ impl Broker {
     ) -> PyResult<()> {
         let ((settings, outgoing), owner) = (settings.read(None)?, Owner::clone(&self.owner));
         let address = address(network, location, ErrorKind::ConnectFailed)?;
-        run(mailbox, future, async move {
+        mailbox.run(future, async move {
             let channel = owner.broker()?.dial_address(address, settings).await?;
-            Ok(Outcome::Connected(Box::new((channel, outgoing))))
+            Ok(Channel::new(channel, outgoing))
         })
     }
 
     /// Lets the peer dial an id; the future gets a `BrokerListener`.
     fn accept(&self, service_id: u32, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let owner = Owner::clone(&self.owner);
-        run(mailbox, future, async move { Ok(Outcome::Listening(Box::new(owner.broker()?.accept(service_id).await?))) })
+        mailbox.run(future, async move { Ok(BrokerListener::of(owner.broker()?.accept(service_id).await?)) })
     }
 }
 
@@ -132,11 +131,11 @@ impl BrokerListener {
     /// No more connections, and the end of those there are; the future gets None.
     fn close(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
-        run(mailbox, future, async move {
+        mailbox.run(future, async move {
             if let Some(core) = core {
                 core.close().await;
             }
-            Ok(Outcome::Nothing)
+            Ok(Nothing)
         })
     }
 }

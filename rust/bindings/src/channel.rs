@@ -25,9 +25,8 @@ use crate::errors::to_py_err;
 use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::lent::{Lent, Loan};
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Nothing};
 use crate::metadata::read_metadata;
-use crate::outcome::Outcome;
 use crate::settings::PassedTls;
 
 /// Settings as the Python face passes them: a dict of plain values, already checked.
@@ -184,11 +183,10 @@ impl Channel {
     /// Resolves a future once the state is another.
     fn watch_state(&self, last: u8, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let last = state(last)?;
-        let completion = mailbox.completion(future);
         let core = CoreChannel::clone(&self.core);
-        io_thread::spawn(async move {
+        mailbox.run(future, async move {
             core.state_changed(last).await;
-            completion.post(Ok(Outcome::Nothing));
+            Ok(Nothing)
         })
     }
 

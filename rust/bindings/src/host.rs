@@ -19,8 +19,8 @@ use crate::channel::{Channel, PassedChannelSettings};
 use crate::convert::duration;
 use crate::fork_safe::ForkSafe;
 use crate::io_thread;
-use crate::mailbox::Mailbox;
-use crate::outcome::{Outcome, run};
+use crate::mailbox::{Mailbox, Nothing};
+use crate::plugin_facts::{Facts, StopReport};
 use crate::settings::PassedSettings;
 
 /// Plugins that were started and not closed yet: what must be ended when the interpreter exits.
@@ -67,12 +67,12 @@ impl Host {
     fn start(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         live().insert(self.id, CoreHost::clone(&self.core));
         let (core, id) = (CoreHost::clone(&self.core), self.id);
-        let begun = run(mailbox, future, async move {
+        let begun = mailbox.run(future, async move {
             let result = core.start().await;
             if result.is_err() {
                 live().remove(&id);
             }
-            result.map(|facts| Outcome::Ready(Box::new(facts)))
+            result.map(Facts)
         });
         if begun.is_err() {
             live().remove(&self.id);
@@ -83,21 +83,21 @@ impl Host {
     /// Stops the plugin by the ladder; the future gets a `StopReport`.
     fn stop(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let core = CoreHost::clone(&self.core);
-        run(mailbox, future, async move { Ok(Outcome::Stopped(core.stop().await)) })
+        mailbox.run(future, async move { Ok(StopReport(core.stop().await)) })
     }
 
     /// Gives everything back, also during a start; the future gets None.
     fn close(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let (core, id) = (CoreHost::clone(&self.core), self.id);
-        run(mailbox, future, async move {
+        mailbox.run(future, async move {
             core.close().await;
             live().remove(&id);
-            Ok(Outcome::Nothing)
+            Ok(Nothing)
         })
     }
 
-    /// The same where there is nothing left to wait for: the plugin was stopped, or its start could not even begin or has
-    /// failed. False if there is.
+    /// Gives everything back without waiting, if there is nothing to wait for: the plugin was stopped, or its start has failed
+    /// or could not even begin. False if there is.
     fn close_at_once(&self) -> bool {
         let closed = !live().contains_key(&self.id) || self.core.close_at_once();
         if closed {
@@ -106,7 +106,7 @@ impl Host {
         closed
     }
 
-    /// The same without waiting for it: for a client that was forgotten.
+    /// Gives everything back in the background, for a client that was forgotten.
     fn abandon(&self) -> PyResult<()> {
         self.forget_listener();
         let (core, id) = (CoreHost::clone(&self.core), self.id);
@@ -119,7 +119,7 @@ impl Host {
     /// Waits for the plugin's end; the future gets its exit status, or None where unknown or never launched.
     fn exited(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let core = CoreHost::clone(&self.core);
-        run(mailbox, future, async move { Ok(Outcome::Exited(core.exited().await.unwrap_or(ExitStatus::Unknown))) })
+        mailbox.run(future, async move { Ok(core.exited().await.and_then(ExitStatus::return_code)) })
     }
 
     /// A channel to the plugin, which must be ready.

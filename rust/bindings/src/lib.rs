@@ -14,8 +14,9 @@ mod io_thread;
 mod lent;
 mod mailbox;
 mod metadata;
-mod outcome;
+mod panic_hook;
 mod panics;
+mod plugin_facts;
 mod reattach;
 mod runner;
 mod server;
@@ -23,7 +24,6 @@ mod settings;
 mod stream;
 
 use pyo3::prelude::*;
-
 use pyo3::types::PyDict;
 
 /// What this build is: version, profile, target.
@@ -51,9 +51,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<server::BrokerStream>()?;
     module.add_class::<channel::Channel>()?;
     module.add_class::<call::Call>()?;
-    module.add_class::<outcome::Facts>()?;
-    module.add_class::<outcome::CertificateFacts>()?;
-    module.add_class::<outcome::StopReport>()?;
+    module.add_class::<plugin_facts::Facts>()?;
+    module.add_class::<plugin_facts::CertificateFacts>()?;
+    module.add_class::<plugin_facts::StopReport>()?;
     module.add_class::<frames::FrameDecoder>()?;
     module.add_class::<stream::Stream>()?;
     let after_fork = PyDict::new(module.py());

@@ -1,9 +1,11 @@
-//! Outcomes from the I/O thread to futures and listeners on an event loop's thread.
+//! Carries results from the I/O thread to futures and listeners on an event loop's thread.
 //!
 //! One mailbox per event loop. The I/O thread pushes plain Rust values and, if the mailbox was idle, rings a bell that the
-//! loop watches. The loop's callback drains the queue in one go: one wake-up for however many outcomes.
+//! loop watches. The loop's callback drains the queue in one go: one wake-up for any number of letters. A result becomes a
+//! Python object by PyO3's own trait, which each type implements where it is defined, so that no file has to know them all.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,38 +13,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::grpc::call::Watcher;
 use ferrule_core::wake::Wake;
-use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::{IntoPyObjectExt, intern};
 
 use crate::errors::{refused_by_system, to_exception};
-use crate::outcome::Outcome;
-use crate::panics;
+use crate::{io_thread, panic_hook};
 
-/// Outcomes handled per wake-up; the rest waits for the loop's next turn, so that a flood cannot starve the loop.
-const BATCH: usize = 1024;
+/// Letters handled per wake-up. The rest waits for the loop's next turn, so that a flood cannot starve the loop.
+const LETTERS_PER_DRAIN: usize = 1024;
 
 type Id = u64;
+/// Makes a result a Python object, on the thread that holds the interpreter.
+type Conversion = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 enum Letter {
     /// The end of an operation: resolves a future.
-    Done(Id, Result<Outcome, Error>),
-    /// Something waits: calls a listener.
+    Done(Id, Result<Conversion, Error>),
+    /// Calls a listener.
     Wake(Id),
-    /// The same for the last time: calls a listener and forgets it.
+    /// Calls a listener for the last time, and forgets it.
     Last(Id),
     /// An object was let go of without the interpreter. Reading any letter makes up for that.
     Released,
 }
 
-struct Shared {
-    queue: Mutex<Vec<Letter>>,
+/// The mailbox as the I/O thread has it.
+struct LetterQueue {
+    letters: Mutex<Vec<Letter>>,
     idle: AtomicBool,
     bell: Bell,
 }
 
-impl Shared {
+impl LetterQueue {
     fn post(&self, letter: Letter) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
         // ORDERING: sequentially consistent together with `drain`, which sets the flag before it empties the queue. So
         // either that emptying sees this letter, or this swap sees the flag and rings.
         if self.idle.swap(false, Ordering::SeqCst) {
@@ -51,10 +55,10 @@ impl Shared {
     }
 }
 
-/// Delivers outcomes to one event loop. Made once per loop; its methods are called on the loop's thread.
+/// Delivers results to one event loop. Made once per loop. All methods are called on the loop's thread.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Mailbox {
-    shared: Arc<Shared>,
+    queue: Arc<LetterQueue>,
     receivers: Mutex<Receivers>,
 }
 
@@ -68,26 +72,30 @@ struct Receivers {
 impl Mailbox {
     #[new]
     fn new() -> PyResult<Self> {
-        let shared = Shared { queue: Mutex::default(), idle: AtomicBool::new(true), bell: Bell::new()? };
-        Ok(Self { shared: Arc::new(shared), receivers: Mutex::default() })
+        let queue = LetterQueue { letters: Mutex::default(), idle: AtomicBool::new(true), bell: Bell::new()? };
+        Ok(Self { queue: Arc::new(queue), receivers: Mutex::default() })
     }
 
-    /// The descriptor that becomes readable when there is something to drain.
+    /// The descriptor that becomes readable when there are letters to drain.
     fn fileno(&self) -> i32 {
-        self.shared.bell.fileno()
+        self.queue.bell.fileno()
     }
 
     /// Resolves futures and calls listeners for everything that has arrived.
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
-        self.shared.bell.silence();
-        // ORDERING: see `Shared::post`; the other order loses a wake-up.
-        self.shared.idle.store(true, Ordering::SeqCst);
+        self.queue.bell.silence();
+        // ORDERING: see `LetterQueue::post`; the other order loses a wake-up.
+        self.queue.idle.store(true, Ordering::SeqCst);
         let mut letters = {
-            let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            if queue.len() <= BATCH { std::mem::take(&mut *queue) } else { queue.drain(..BATCH).collect() }
+            let mut waiting = self.queue.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.len() <= LETTERS_PER_DRAIN {
+                std::mem::take(&mut *waiting)
+            } else {
+                waiting.drain(..LETTERS_PER_DRAIN).collect()
+            }
         };
-        if letters.len() == BATCH && self.shared.idle.swap(false, Ordering::SeqCst) {
-            self.shared.bell.ring();
+        if letters.len() == LETTERS_PER_DRAIN && self.queue.idle.swap(false, Ordering::SeqCst) {
+            self.queue.bell.ring();
         }
         // An exception of one receiver must not lose the others' letters: the last one is reported to the loop.
         let mut result = Ok(());
@@ -99,50 +107,60 @@ impl Mailbox {
         result
     }
 
-    /// Forgets a listener; what is still under way for it is dropped.
+    /// Forgets a listener. Letters that are still under way to it are dropped.
     pub(crate) fn remove_listener(&self, listener: Id) {
         let listener = self.receivers().by_id.remove(&listener);
         // Outside the lock: dropping an object may run Python code.
         drop(listener);
     }
 
-    /// Forgets all futures and listeners: of a loop that was closed. They may hold this mailbox, in a circle that the
+    /// Forgets all futures and listeners, of a loop that was closed. They may hold this mailbox, in a circle that the
     /// collector cannot see.
     fn forget_all(&self) {
         let forgotten = std::mem::take(&mut self.receivers().by_id);
-        // Outside the lock, as above.
+        // Outside the lock: dropping an object may run Python code.
         drop(forgotten);
     }
 
-    /// How many futures and listeners wait. For tests of leaks.
+    /// The number of futures and listeners that wait. For tests of leaks.
     fn __len__(&self) -> usize {
         self.receivers().by_id.len()
     }
 }
 
 impl Mailbox {
-    /// Keeps `future` until its outcome is posted.
+    /// Runs an operation on the I/O thread, and resolves `future` with its result.
+    pub(crate) fn run<T: for<'py> IntoPyObject<'py> + Send + 'static>(
+        &self,
+        future: Py<PyAny>,
+        operation: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> PyResult<()> {
+        let completion = self.completion(future);
+        io_thread::spawn(async move { completion.post(operation.await) })
+    }
+
+    /// Keeps `future` until its result is posted.
     pub(crate) fn completion(&self, future: Py<PyAny>) -> Completion {
-        Completion { shared: self.shared.clone(), id: self.register(future), posted: false }
+        Completion { queue: self.queue.clone(), id: self.register(future), posted: false }
     }
 
     /// Keeps `listener`, called without arguments at each wake, until it is removed by the returned id.
     pub(crate) fn listener(&self, listener: Py<PyAny>) -> (Id, Arc<dyn Wake>) {
         let id = self.register(listener);
-        let shared = self.shared.clone();
-        (id, Arc::new(move || shared.post(Letter::Wake(id))))
+        let queue = self.queue.clone();
+        (id, Arc::new(move || queue.post(Letter::Wake(id))))
     }
 
     /// Has the loop's thread make up for objects that were let go of without the interpreter.
     pub(crate) fn release(&self) -> impl Fn() + Send + Sync + use<> {
-        let shared = self.shared.clone();
-        move || shared.post(Letter::Released)
+        let queue = self.queue.clone();
+        move || queue.post(Letter::Released)
     }
 
-    /// The same for a call, whose end is the last wake.
+    /// Keeps the receiver of a call's events, called without arguments at each, until the call's end, which is the last.
     pub(crate) fn watcher(&self, receiver: Py<PyAny>) -> (Id, Box<dyn Watcher>) {
         let id = self.register(receiver);
-        (id, Box::new(Post { shared: self.shared.clone(), id }))
+        (id, Box::new(CallWatcher { queue: self.queue.clone(), id }))
     }
 
     fn register(&self, receiver: Py<PyAny>) -> Id {
@@ -159,13 +177,13 @@ impl Mailbox {
 
     fn deliver(&self, py: Python<'_>, letter: Letter) -> PyResult<()> {
         match letter {
-            Letter::Done(id, outcome) => {
+            Letter::Done(id, result) => {
                 let Some(future) = self.receivers().by_id.remove(&id) else { return Ok(()) };
                 let future = future.bind(py);
                 if future.call_method0(intern!(py, "done"))?.is_truthy()? {
                     return Ok(());
                 }
-                match outcome.map(|outcome| outcome.into_python(py)) {
+                match result.map(|convert| convert(py)) {
                     Ok(Ok(value)) => future.call_method1(intern!(py, "set_result"), (value,)),
                     Ok(Err(error)) => future.call_method1(intern!(py, "set_exception"), (error,)),
                     Err(error) => future.call_method1(intern!(py, "set_exception"), (to_exception(py, &error)?,)),
@@ -186,44 +204,58 @@ impl Mailbox {
 }
 
 /// Posts the events of one call.
-struct Post {
-    shared: Arc<Shared>,
+struct CallWatcher {
+    queue: Arc<LetterQueue>,
     id: Id,
 }
 
-impl Watcher for Post {
+impl Watcher for CallWatcher {
     fn event(&self) {
-        self.shared.post(Letter::Wake(self.id));
+        self.queue.post(Letter::Wake(self.id));
     }
 
     fn ended(&self) {
-        self.shared.post(Letter::Last(self.id));
+        self.queue.post(Letter::Last(self.id));
     }
 }
 
-/// The promise of one outcome. Dropped without one, by a panic or the end of the runtime, it posts an error instead, so
+/// The promise of one result. Dropped without a result, by a panic or the end of the runtime, it posts an error instead, so
 /// that no future waits for ever.
 pub(crate) struct Completion {
-    shared: Arc<Shared>,
+    queue: Arc<LetterQueue>,
     id: Id,
     posted: bool,
 }
 
 impl Completion {
-    pub(crate) fn post(mut self, outcome: Result<Outcome, Error>) {
+    pub(crate) fn post<T: for<'py> IntoPyObject<'py> + Send + 'static>(mut self, result: Result<T, Error>) {
         self.posted = true;
-        self.shared.post(Letter::Done(self.id, outcome));
+        let result = result.map(|value| -> Conversion { Box::new(move |py| value.into_py_any(py)) });
+        self.queue.post(Letter::Done(self.id, result));
     }
 }
 
 impl Drop for Completion {
     fn drop(&mut self) {
         if !self.posted {
-            let what = panics::take_latest().unwrap_or_else(|| "it has ended".to_owned());
+            let what = panic_hook::take_latest().unwrap_or_else(|| "it has ended".to_owned());
             let message = format!("the operation was abandoned by the I/O thread: {what}; please report this");
             let error = Error::new(ErrorKind::Cancelled, message);
-            self.shared.post(Letter::Done(self.id, Err(error)));
+            self.queue.post(Letter::Done(self.id, Err(error)));
         }
+    }
+}
+
+/// The result of an operation that has none: `None`, where PyO3 makes an empty tuple of `()`.
+pub(crate) struct Nothing;
+
+impl<'py> IntoPyObject<'py> for Nothing {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Self::Error> {
+        Ok(py.None().into_bound(py))
     }
 }
 

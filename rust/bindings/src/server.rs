@@ -17,8 +17,7 @@ use crate::errors::to_py_err;
 use crate::fork_safe::ForkSafe;
 use crate::host::{Batch, take_batch};
 use crate::io_thread;
-use crate::mailbox::Mailbox;
-use crate::outcome::{Outcome, run};
+use crate::mailbox::{Mailbox, Nothing};
 use crate::settings::{PassedTls, curve};
 
 /// Settings as the Python face passes them: a dict of plain values, already checked.
@@ -82,16 +81,16 @@ impl PluginServer {
     /// Listens; the future gets `ServerFacts`.
     fn start(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let core = CoreServer::clone(&self.core);
-        run(mailbox, future, async move { Ok(Outcome::Serving(Box::new(core.start().await?))) })
+        mailbox.run(future, async move { core.start().await.map(ServerFacts) })
     }
 
     /// Ends all connections and gives everything back; the future gets None.
     fn close(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         self.mailbox.get().remove_listener(self.listener);
         let core = CoreServer::clone(&self.core);
-        run(mailbox, future, async move {
+        mailbox.run(future, async move {
             core.close().await;
-            Ok(Outcome::Nothing)
+            Ok(Nothing)
         })
     }
 
@@ -127,7 +126,7 @@ impl Drop for PluginServer {
 
 /// What a plugin knows once it listens.
 #[pyclass(frozen, module = "ferrule._core")]
-pub(crate) struct ServerFacts(pub(crate) Facts);
+pub(crate) struct ServerFacts(Facts);
 
 #[pymethods]
 impl ServerFacts {

@@ -16,8 +16,7 @@ use crate::convert;
 use crate::errors::to_py_err;
 use crate::fork_safe::ForkSafe;
 use crate::io_thread;
-use crate::mailbox::Mailbox;
-use crate::outcome::Outcome;
+use crate::mailbox::{Mailbox, Nothing};
 use crate::settings::PassedTls;
 
 /// Received chunks, unsent bytes, end of input, ended, reason.
@@ -64,10 +63,10 @@ impl Stream {
             };
             match dialled {
                 Ok(stream) => {
-                    completion.post(Ok(Outcome::Nothing));
+                    completion.post(Ok(Nothing));
                     drive(duplex, stream).await;
                 }
-                Err(error) => completion.post(Err(error)),
+                Err(error) => completion.post::<Nothing>(Err(error)),
             }
         })
     }

@@ -1,60 +1,18 @@
-//! Results of operations: plain Rust values until they are on the thread that holds the interpreter.
+//! Facts of a plugin that is ready, and the report of its stop.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use ferrule_core::error::Error;
-use ferrule_core::exit_status::ExitStatus;
-use ferrule_core::grpc::channel;
-use ferrule_core::{broker, host, server};
+use ferrule_core::{certificate, host};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::broker::BrokerListener;
-use crate::channel::{Channel, Outgoing};
 use crate::convert::location;
 use crate::errors::to_py_err;
-use crate::io_thread;
-use crate::mailbox::Mailbox;
-use crate::server::ServerFacts;
 
-/// What an operation can end with.
-pub(crate) enum Outcome {
-    Ready(Box<host::Facts>),
-    Stopped(host::StopReport),
-    Exited(ExitStatus),
-    Connected(Box<(channel::Channel, Outgoing)>),
-    Listening(Box<broker::BrokerListener>),
-    Serving(Box<server::Facts>),
-    Nothing,
-}
-
-/// Runs an operation on the I/O thread; `future` gets its outcome through the mailbox.
-pub(crate) fn run(
-    mailbox: &Mailbox,
-    future: Py<PyAny>,
-    work: impl Future<Output = Result<Outcome, Error>> + Send + 'static,
-) -> PyResult<()> {
-    let completion = mailbox.completion(future);
-    io_thread::spawn(async move { completion.post(work.await) })
-}
-
-impl Outcome {
-    pub(crate) fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self {
-            Self::Ready(facts) => Ok(Py::new(py, Facts(*facts))?.into_any()),
-            Self::Stopped(report) => Ok(Py::new(py, StopReport(report))?.into_any()),
-            Self::Exited(status) => Ok(status.return_code().into_pyobject(py)?.into_any().unbind()),
-            Self::Connected(connected) => Ok(Py::new(py, Channel::new(connected.0, connected.1))?.into_any()),
-            Self::Listening(listener) => Ok(Py::new(py, BrokerListener::of(*listener))?.into_any()),
-            Self::Serving(facts) => Ok(Py::new(py, ServerFacts(*facts))?.into_any()),
-            Self::Nothing => Ok(py.None()),
-        }
-    }
-}
-
-/// What is known of a plugin that is ready.
+/// A plugin that is ready.
 #[pyclass(frozen, module = "ferrule._core")]
-pub(crate) struct Facts(host::Facts);
+pub(crate) struct Facts(pub(crate) host::Facts);
 
 #[pymethods]
 impl Facts {
@@ -88,16 +46,16 @@ impl Facts {
         self.0.certificate.as_ref().map(|certificate| PyBytes::new(py, certificate))
     }
 
-    /// The facts of that certificate.
+    /// The facts of the plugin's certificate.
     #[getter]
     fn certificate_facts(&self) -> PyResult<Option<CertificateFacts>> {
-        let facts = self.0.certificate.as_ref().map(ferrule_core::certificate::CertificateFacts::of);
+        let facts = self.0.certificate.as_ref().map(certificate::CertificateFacts::of);
         Ok(facts.transpose().map_err(|error| to_py_err(&error))?.map(CertificateFacts))
     }
 
     /// The local socket for a stock gRPC library, if asked for.
     #[getter]
-    fn bridge(&self) -> Option<std::path::PathBuf> {
+    fn bridge(&self) -> Option<PathBuf> {
         self.0.bridge.clone()
     }
 
@@ -112,9 +70,9 @@ impl Facts {
     }
 }
 
-/// What a person wants to know of a certificate.
+/// Facts of a certificate, for people.
 #[pyclass(frozen, module = "ferrule._core")]
-pub(crate) struct CertificateFacts(ferrule_core::certificate::CertificateFacts);
+pub(crate) struct CertificateFacts(certificate::CertificateFacts);
 
 #[pymethods]
 impl CertificateFacts {
@@ -143,9 +101,9 @@ impl CertificateFacts {
     }
 }
 
-/// What stopping a plugin took.
+/// How a plugin was stopped.
 #[pyclass(frozen, module = "ferrule._core")]
-pub(crate) struct StopReport(host::StopReport);
+pub(crate) struct StopReport(pub(crate) host::StopReport);
 
 #[pymethods]
 impl StopReport {
