@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -17,7 +18,9 @@ import pytest
 import ferrule.channel
 import ferrule.channel.sync
 from broker.witness import Witness, serve_witness
+from ferrule import _core
 from ferrule.client import ClientConnection
+from ferrule.errors import LaunchError
 from ferrule.server import RPCPluginServer
 from ferrule.sync import RPCPluginClient as SyncClient
 from ferrule.testing import KVStub, kv_pb2
@@ -146,6 +149,31 @@ async def test_calls_go_on_to_raise() -> None:
                 KVStub(client.sync_channel).Get(kv_pb2.GetRequest(key="key"), timeout=LIMIT)
 
         assert await asyncio.to_thread(in_child, call) == 0
+
+
+@pytest.mark.parametrize("count", [20])
+def test_start_is_refused_while_the_parent_starts_and_closes_plugins(count: int) -> None:
+    """Whatever locks the parent's I/O thread holds at the fork."""
+
+    def start() -> None:
+        assert _core.live_plugins() == 0
+        with pytest.raises(RuntimeError, match="after the fork"):
+            SyncClient(python_kv(), kv_config()).start()
+
+    def start_and_close() -> None:
+        while not over.is_set():
+            with pytest.raises(LaunchError):
+                SyncClient(["/etc/passwd"]).start()
+
+    over = threading.Event()
+    with sync_started(python_kv()):
+        parent = threading.Thread(target=start_and_close)
+        parent.start()
+        try:
+            assert [in_child(start) for _ in range(count)] == [0] * count
+        finally:
+            over.set()
+            parent.join()
 
 
 FORK_WITHOUT_WATCHER = """

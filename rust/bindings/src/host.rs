@@ -65,6 +65,8 @@ impl Host {
 
     /// Launches the plugin; the future gets `Facts`.
     fn start(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
+        // Before the lock, which the parent's I/O thread may have held at the fork.
+        io_thread::refuse_fork()?;
         live().insert(self.id, CoreHost::clone(&self.core));
         let (core, id) = (CoreHost::clone(&self.core), self.id);
         let begun = mailbox.run(future, async move {
@@ -99,6 +101,10 @@ impl Host {
     /// Gives everything back without waiting, if there is nothing to wait for: the plugin was stopped, or its start has failed
     /// or could not even begin. False if there is.
     fn close_at_once(&self) -> bool {
+        if io_thread::is_forked() {
+            // No start began here.
+            return true;
+        }
         let closed = !live().contains_key(&self.id) || self.core.close_at_once();
         if closed {
             live().remove(&self.id);
@@ -207,7 +213,8 @@ fn level(number: u8) -> Level {
 /// How many plugins are started and not closed.
 #[pyfunction]
 pub(crate) fn live_plugins() -> usize {
-    live().len()
+    // A fork asks for no lock that the parent's I/O thread may have held.
+    if io_thread::is_forked() { 0 } else { live().len() }
 }
 
 /// Kills and cleans up all plugins, waiting at most `limit` seconds. For the interpreter's exit.

@@ -158,10 +158,13 @@ pub(crate) fn after_fork() {
     }
 }
 
+/// The error of a process that is a fork of the one that has the I/O thread.
+pub(crate) fn refuse_fork() -> PyResult<()> {
+    if is_forked() { Err(forked()) } else { Ok(()) }
+}
+
 fn with_thread<R>(act: impl FnOnce(&IoThread) -> R) -> PyResult<R> {
-    if is_forked() {
-        return Err(forked());
-    }
+    refuse_fork()?;
     let mut place = IO_THREAD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(thread) = place.as_ref() {
         // A fork that the interpreter did not hear of.

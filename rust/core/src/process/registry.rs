@@ -52,10 +52,7 @@ impl Registration {
         }
         let mut entry = EMPTY;
         entry[..line.len()].copy_from_slice(&line);
-        let mut place = lock();
-        let registry = place.as_mut()?;
-        let slot = registry.take_slot();
-        registry.write(slot, &entry).ok()?;
+        let slot = lock().as_mut()?.add(&entry)?;
         Some(Self { slot, process: getpid() })
     }
 }
@@ -77,6 +74,16 @@ impl Registry {
     fn new() -> io::Result<Self> {
         let entries = memfd_create("ferrule-registry", MemfdFlags::CLOEXEC)?;
         Ok(Self { entries: entries.into(), slots: 0, free: BTreeSet::new() })
+    }
+
+    /// Writes an entry; `None` if that fails, for want of memory.
+    fn add(&mut self, entry: &[u8; SLOT_BYTES]) -> Option<u64> {
+        let slot = self.take_slot();
+        let written = self.write(slot, entry);
+        if written.is_err() {
+            self.free.insert(slot);
+        }
+        written.is_ok().then_some(slot)
     }
 
     /// The first that is free, so that there are no more than there ever were entries at a time.
@@ -104,4 +111,21 @@ pub(super) fn entries() -> io::Result<OwnedFd> {
 
 fn lock() -> MutexGuard<'static, Option<Registry>> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn slot_of_an_entry_that_could_not_be_written_is_taken_again() {
+        let writable = tempfile::tempfile().unwrap();
+        let readable = File::open("/dev/null").unwrap();
+        let mut registry = Registry { entries: readable, slots: 0, free: BTreeSet::new() };
+        assert_eq!(registry.add(&EMPTY), None);
+        registry.entries = writable;
+        assert_eq!([registry.add(&EMPTY), registry.add(&EMPTY)], [Some(0), Some(1)]);
+    }
 }
