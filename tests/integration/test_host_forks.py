@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import os
 import platform
@@ -174,6 +175,36 @@ def test_start_is_refused_while_the_parent_starts_and_closes_plugins(count: int)
         finally:
             over.set()
             parent.join()
+
+
+def test_blocking_channel_is_forgotten_while_its_thread_is_held_up() -> None:
+    """The thread of the parent may hold the worker's lock at the fork, and nobody gives that back in the child."""
+    channel: Any = ferrule.channel.sync.insecure_channel("localhost:1")
+    channel.unary_unary("/test/call").future(b"")
+    held = [channel]
+    lock = channel._call_factory.worker()._lock
+    taken, released = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            released.wait(LIMIT)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert taken.wait(LIMIT)
+        channel = None
+
+        def forget() -> None:
+            faulthandler.dump_traceback_later(LIMIT, exit=True)
+            held.clear()
+
+        assert in_child(forget) == 0
+    finally:
+        released.set()
+        holder.join()
+        held.pop().close()
 
 
 FORK_WITHOUT_WATCHER = """

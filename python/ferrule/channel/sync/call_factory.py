@@ -42,8 +42,9 @@ class CallFactory:
         self._worker: Worker | None = None
 
     def __del__(self) -> None:
-        # An __init__ that raised leaves an object without this attribute.
-        if not getattr(self, "_closed", True):
+        # An __init__ that raised leaves no such attribute. In a forked child the worker's lock and pipe are those of
+        # the parent.
+        if not getattr(self, "_closed", True) and not _core.is_forked():
             self._end("Channel deallocated!")
 
     def start(
@@ -117,8 +118,10 @@ class CallFactory:
         if self._worker is None:
             with self._lock:
                 if self._worker is None and not self._closed:
-                    self._worker = Worker("ferrule-callbacks")
-                    self._worker.start()
+                    worker = Worker("ferrule-callbacks")
+                    # A worker whose thread was refused must not be left for the next call.
+                    worker.start()
+                    self._worker = worker
         if self._worker is None:
             raise ValueError(_CLOSED)
         return self._worker

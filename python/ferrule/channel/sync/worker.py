@@ -79,9 +79,15 @@ class Worker:
                 self._thread = thread
 
     def post(self, job: Callable[[], object]) -> None:
-        """Queues `job` for the thread, which runs it now or once started."""
-        self._jobs.append(job)
-        self.wake()
+        """Queues `job` for the thread, which runs it now or once started; runs it at once if the thread has ended."""
+        with self._lock:
+            has_ended = self._thread is None and self._ending is not None
+            if not has_ended:
+                self._jobs.append(job)
+        if has_ended:
+            self._attempt(job)
+        else:
+            self.wake()
 
     def wake(self) -> None:
         """Wakes the thread, which looks for jobs and whether it may end."""
