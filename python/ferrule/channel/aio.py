@@ -119,8 +119,9 @@ class Channel(aio.Channel):
         # All waiters for one state share a watch, so that repeated and cancelled waits leave one behind, not many.
         change = self._changes.get(last)
         if change is None or change.done():
-            change = self._changes[last] = asyncio.get_running_loop().create_future()
+            change = asyncio.get_running_loop().create_future()
             self._core.watch_state(last, mailbox(), change)
+            self._changes[last] = change
         await asyncio.shield(change)
 
     async def channel_ready(self) -> None:

@@ -215,8 +215,9 @@ class RPCPluginClient(PluginInfo):
         loop = asyncio.get_running_loop()
         # One for all who wait: a watchdog that asks again and again must not pile up.
         if self._exited is None or self._exited.get_loop() is not loop:
-            self._exited = loop.create_future()
-            self._host.exited(mailbox(), self._exited)
+            exited = loop.create_future()
+            self._host.exited(mailbox(), exited)
+            self._exited = exited
         status = await asyncio.shield(self._exited)
         if status is None and self._facts is None and not self._host.was_launched:
             raise no_plugin("wait for")

@@ -55,6 +55,21 @@ async def test_a_lost_server(channel: Any, peer: Any, within: Any) -> None:
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+async def test_a_refused_mailbox_is_no_answer_that_never_comes(
+    peer: Any, within: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Any:
+        raise OSError("too many open files")
+
+    async with insecure_channel(peer.target) as channel:
+        with monkeypatch.context() as patched:
+            patched.setattr("ferrule.channel.aio.mailbox", refuse)
+            with pytest.raises(OSError, match="too many"):
+                await channel.wait_for_state_change(IDLE)
+        channel.get_state(try_to_connect=True)
+        await within(channel.wait_for_state_change(IDLE))
+
+
 async def test_a_closed_channel(channel: Any) -> None:
     await channel.close()
     await channel.close()
