@@ -63,11 +63,16 @@ def listen(server: grpc.Server | grpc.aio.Server, target: str) -> None:
 async def start_server(server: grpc.aio.Server) -> None:
     """Starts a server, and finishes even if the caller is cancelled: grpcio's own start would break half-way."""
     starting = asyncio.ensure_future(server.start())
-    try:
-        await asyncio.shield(starting)
-    finally:
-        # Done within a turn of the loop.
-        await starting
+    cancelled = None
+    # The start takes a turn of the loop, in which the caller may be cancelled more than once.
+    while not starting.done():
+        try:
+            await asyncio.wait([starting])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    await starting
+    if cancelled is not None:
+        raise cancelled
 
 
 def split_address(address: str) -> tuple[str, str]:
