@@ -224,7 +224,7 @@ class _Child(RunningPlugin):
         if self._process.returncode is None:
             await _ended(self._process)
             # Nothing that the plugin started may outlive it. The group is killed before its leader is reaped, while the
-            # number still names it.
+            # number still names it; a system without pidfds and `waitid` has reaped the leader a moment ago.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         return self._status(self._process.wait())
@@ -278,7 +278,12 @@ async def _ended(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_in_thread(process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
-    process.wait()
+    if hasattr(os, "waitid"):
+        with contextlib.suppress(ChildProcessError):
+            # The child stays a zombie: its number must name its group until that was killed.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        process.wait()
     with contextlib.suppress(RuntimeError):
         # The loop may be closed by now.
         loop.call_soon_threadsafe(over.set)

@@ -136,6 +136,22 @@ async def test_what_the_child_started_ends_with_it(has_pidfd: bool, monkeypatch:
         assert os.read(plugin.stdout, 1000) == b""
 
 
+@pytest.mark.parametrize("has_pidfd", [True, False])
+async def test_group_is_killed_while_its_number_is_taken(has_pidfd: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_pidfd:
+        monkeypatch.delattr(os, "pidfd_open")
+    killed: list[str] = []
+
+    def kill(group: int, _number: int) -> None:
+        killed.append(Path(f"/proc/{group}/stat").read_text().rpartition(")")[2].split()[0])
+
+    async with running(Shell("exit 0"), launch("plugin")) as plugin:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "killpg", kill)
+            assert await ended(plugin) == 0
+    assert killed[:1] == ["Z"]
+
+
 async def test_waiting_may_be_cancelled_and_repeated() -> None:
     async with running(Shell("exec sleep 600"), launch("plugin")) as plugin:
         before = descriptors()
