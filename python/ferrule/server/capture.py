@@ -45,15 +45,16 @@ class Capture:
         self._originals = sys.stdout, sys.stderr
         self._files = _File(output, STDOUT), _File(output, STDERR)
         self._replacements = _text_file(self._files[0]), _text_file(self._files[1])
-        # What was printed too early and not flushed may not come before the handshake line.
+        # Text that was printed too early and not flushed may come neither before the handshake line nor after what is
+        # printed from now on. Such text may be longer than the pipe holds.
+        self._start_pump()
         for stream in self._originals:
             if stream is not None:
                 stream.flush()
-        self._read(PIPE_BYTES)
+        self._stop_pump()
         sys.stdout, sys.stderr = self._replacements
         _captures.add(self)
-        self._thread = threading.Thread(target=self._pump, name="ferrule-stdout", daemon=True)
-        self._thread.start()
+        self._start_pump()
 
     def announce(self, line: str) -> None:
         """Writes a line to the process's real standard output, unbuffered."""
@@ -64,8 +65,7 @@ class Capture:
         _captures.discard(self)
         self.restore_streams()
         os.dup2(self._handshake, 1)
-        os.write(self._release, b"\n")
-        self._thread.join()
+        self._stop_pump()
         for descriptor in (self._handshake, self._pipe, self._released, self._release):
             os.close(descriptor)
 
@@ -83,6 +83,15 @@ class Capture:
             # A handler of logging, for one, keeps what was `sys.stderr` when it was made.
             file.lead_to_descriptor()
 
+    def _start_pump(self) -> None:
+        self._thread = threading.Thread(target=self._pump, name="ferrule-stdout", daemon=True)
+        self._thread.start()
+
+    def _stop_pump(self) -> None:
+        """Ends the thread; what was written to the pipe before is in the output when this returns."""
+        os.write(self._release, b"\n")
+        self._thread.join()
+
     def _pump(self) -> None:
         # A thread, because the loop may be the one that fills the pipe, in one system call that waits for room.
         poll = select.poll()
@@ -91,6 +100,7 @@ class Capture:
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
             if self._released in ready:
+                os.read(self._released, 1)
                 # A child that still prints must not keep this going.
                 self._read(PIPE_BYTES)
                 return

@@ -15,7 +15,7 @@ import asyncio, json, logging, os, subprocess, sys
 from ferrule.server.capture import Capture
 from ferrule.server.stdio import Output
 
-sys.stdout.write("early\\n")  # in Python's buffer
+{early}  # in Python's buffer
 handler = logging.StreamHandler()  # made before, so for descriptor 2
 
 async def main():
@@ -35,9 +35,9 @@ asyncio.run(main())
 """
 
 
-def run(body: str) -> tuple[str, str, str, str]:
+def run(body: str, early: str = 'sys.stdout.write("early\\n")') -> tuple[str, str, str, str]:
     """Runs a program that captures meanwhile; its stdout and stderr, and what was captured of each."""
-    program = PROGRAM.format(body=textwrap.indent(textwrap.dedent(body), "    "))
+    program = PROGRAM.format(early=early, body=textwrap.indent(textwrap.dedent(body), "    "))
     command = [sys.executable, "-W", "error", "-c", program]
     # Buffered as usual: what Python writes at once cannot be held back.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -52,6 +52,11 @@ LINES = "1|1|unix|/tmp/x|grpc|\nafter\n"
 
 def test_nothing_printed_comes_before_the_handshake_line() -> None:
     assert run("pass") == (LINES, "", "early\n", "")
+
+
+def test_more_is_held_back_than_a_pipe_holds() -> None:
+    early = 'sys.stdout = open(1, "w", 1 << 20, closefd=False); sys.stdout.write("early" * 40_000)'
+    assert run("print('then')", early) == (LINES, "", "early" * 40_000 + "then\n", "")
 
 
 def test_python_prints() -> None:
