@@ -14,6 +14,7 @@ from conformance.wire_run import Answer, Factory, mismatches, observe
 from conformance.wire_scripts import SCRIPTS
 from conformance.wire_server import serving
 from ferrule import channel
+from reference import WITH_GRPCIO
 
 GRPCIO: dict[str, Answer] = json.loads(Path(__file__).with_name("grpcio_answers.json").read_text())
 """What grpcio 1.85.1 answered, without ports, addresses and texts that nobody compares."""
@@ -47,6 +48,7 @@ async def test_ferrule(name: str) -> None:
     await check(name, channel.insecure_channel, ferrule_answers(name))
 
 
+@WITH_GRPCIO
 @pytest.mark.parametrize("name", CASES)
 async def test_grpcio(name: str) -> None:
     """The recorded answers are grpcio's, and the peer and the comparison make it through all of them."""
