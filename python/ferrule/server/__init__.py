@@ -1,6 +1,6 @@
 """The plugin side: write a plugin in Python that any go-plugin host can start, Terraform included.
 
-Names are loaded when they are first used: the small plugin of `ferrule.testing` shares some modules and needs no more.
+Names are loaded on first use, because the small plugin of `ferrule.testing` needs only some of the modules.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Leads what the process prints to an `Output`, and keeps the ways that lead elsewhere.
+"""Captures what the process prints, for an `Output` that is sent to the host.
 
-As in a Go plugin the language's own stdout and stderr are replaced, while file descriptor 2 stays what it was: the way
-of logs and of the interpreter's last words, which a host reads even when gRPC is dead. File descriptor 1 is different:
-after the handshake line hosts throw away what comes there. So it is led to the output too, and what C code and child
-processes print is not lost as it is in Go.
+As in a Go plugin, the language's own stdout and stderr are replaced. File descriptor 2 stays: logs and the
+interpreter's last words go there, and a host reads it even when gRPC is dead. File descriptor 1 is captured too,
+because hosts discard what arrives there after the handshake line: the output of C code and of child processes reaches
+the host, while in Go it is lost.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["Capture"]
 
 PIPE_BYTES = 64 << 10
-"""How much Linux keeps in a pipe."""
+"""Capacity of a pipe on Linux."""
 
 
 class Capture:
     """Replaces `sys.stdout`, `sys.stderr` and file descriptor 1 until `release`.
 
     Args:
-        output: Where everything goes.
+        output: Receives everything that is printed.
     """
 
     def __init__(self, output: Output) -> None:
@@ -61,7 +61,7 @@ class Capture:
         write_all(self._handshake, f"{line}\n".encode())
 
     def release(self) -> None:
-        """Puts everything back; what was printed before is in the output when this returns."""
+        """Restores everything. Whatever was printed before is in the output when this returns."""
         _captures.discard(self)
         self.restore_streams()
         os.dup2(self._handshake, 1)
@@ -70,17 +70,17 @@ class Capture:
             os.close(descriptor)
 
     def restore_streams(self) -> None:
-        """Puts back what the language prints with, unless somebody else has replaced it since."""
+        """Restores `sys.stdout` and `sys.stderr`, unless other code has replaced them since."""
         if sys.stdout is self._replacements[0]:
             sys.stdout = self._originals[0]
         if sys.stderr is self._replacements[1]:
             sys.stderr = self._originals[1]
 
     def leave_to_parent(self) -> None:
-        """In a forked child: what is printed goes to the descriptors."""
+        """Leads output to the descriptors again, in a forked child."""
         self.restore_streams()
         for file in self._files:
-            # A handler of logging, for one, keeps what was `sys.stderr` when it was made.
+            # Handlers of logging, for example, keep the `sys.stderr` of their making.
             file.lead_to_descriptor()
 
     def _start_pump(self) -> None:
@@ -93,7 +93,7 @@ class Capture:
         self._thread.join()
 
     def _pump(self) -> None:
-        # A thread, because the loop may be the one that fills the pipe, in one system call that waits for room.
+        # On a thread of its own, because the loop's thread may fill the pipe, in a system call that waits for room.
         poll = select.poll()
         for descriptor in (self._pipe, self._released):
             poll.register(descriptor, select.POLLIN)
@@ -108,7 +108,7 @@ class Capture:
                 poll.unregister(self._pipe)
 
     def _read(self, limit: int) -> bool:
-        """Whether the pipe has an end that can be written to."""
+        """Whether the pipe still has a writer."""
         try:
             data = os.read(self._pipe, limit)
         except BlockingIOError:
@@ -121,7 +121,7 @@ _captures: set[Capture] = set()
 
 
 def _restore_in_fork() -> None:
-    # The child has no loop that sends. Its descriptor 1 still leads to the output, over the parent.
+    # The child has no loop that sends. Its descriptor 1 still leads to the output, by way of the parent.
     for capture in _captures:
         capture.leave_to_parent()
 
@@ -131,7 +131,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _text_file(file: _File) -> io.TextIOWrapper:
-    # Without a buffer, whose lock a waiting thread would hold while the loop prints as well.
+    # Without a buffer: a thread that waits would hold the buffer's lock, for which the loop's thread would wait.
     return io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
@@ -149,7 +149,7 @@ class _File(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        # For child processes and faulthandler: 1 is captured as well, and 2 is the log.
+        # For child processes and faulthandler: descriptor 1 is captured too, and descriptor 2 is the log.
         return self._channel
 
     def write(self, data: ReadableBuffer) -> int:

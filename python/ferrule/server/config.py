@@ -1,4 +1,4 @@
-"""How a plugin is recognised and served: the settings of a server, checked when they are given."""
+"""The settings of a plugin, checked when they are given."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["Register", "ServerConfig", "Services", "services_by_version"]
 
 Register: TypeAlias = "Callable[[grpc.aio.Server, GRPCBroker], Awaitable[None] | None]"
-"""Adds an application's servicers to a server; the broker is for calling the host back. May be a coroutine function."""
+"""A function that adds an application's servicers to a server; the broker is for calling services of the host. May be a
+coroutine function."""
 
 Services: TypeAlias = "Register | Mapping[int, Register]"
-"""What a plugin serves: one function for all of its protocol versions, or one for each version."""
+"""A plugin's services: one function for all protocol versions, or one for each version."""
 
 TERRAFORM_MESSAGE_BYTES = 256 << 20
-"""The limit of the providers that are written with Terraform's own SDK, in both directions."""
+"""The limit in both directions of providers that are written with Terraform's own SDK."""
 
 
 def _level(value: Any) -> int:
@@ -48,26 +49,27 @@ INTERCEPTORS = rules.Rule("a list of interceptors", _interceptors)
 @forgetful_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """All settings of a plugin. Only the cookie has no default: it is what the plugin's hosts agreed on.
+    """All settings of a plugin. Only the cookie has no default: a plugin and its hosts agree on one.
 
     Attributes:
-        magic_cookie_key: The variable by which a host announces itself.
-        magic_cookie_value: What that variable holds. It keeps people from starting a plugin by hand; no secret.
+        magic_cookie_key: Name of the environment variable by which a host announces itself.
+        magic_cookie_value: Value of that variable. The cookie keeps people from starting a plugin by hand and is no
+            secret.
         protocol_versions: Application protocol versions of the services, one or more, 0 or higher; default None, which
             is version 1, or the versions of the mapping that was given as services.
-        network: What the plugin listens on: `unix` (default) or `tcp`, on 127.0.0.1 in the port range of the host.
+        network: The kind of socket: `unix` (default), or `tcp` on 127.0.0.1, in the port range that the host names.
         tls: The plugin's own certificates, a `TLSConfig` with `certificate` and `key`, whose `ca` says who may connect;
             default None, AutoMTLS if the host asks for it and else plaintext, as with Go plugins.
         certificate_curve: Curve of AutoMTLS's one-time key: `P-256` (default, the fastest), `P-384` or `P-521`. SEC 2
             names such as `secp256r1` and lower case are accepted.
-        max_receive_bytes: Largest request accepted, in bytes; default 4 MiB, as Go plugins have it. None is no limit.
-        max_send_bytes: Largest response sent, in bytes; default None, no limit, as Go plugins have it.
-        grace: Seconds that open calls have to end after a Shutdown; default 0.5. A host kills a plugin that is still
-            there 2 seconds after.
-        threads: Most calls at once of servicers that are not async, which each occupy a thread; default 32.
+        max_receive_bytes: Largest request accepted, in bytes; default 4 MiB, that of Go plugins. None is no limit.
+        max_send_bytes: Largest response sent, in bytes; default None, no limit, as in Go plugins.
+        grace: Seconds that open calls have to end after a Shutdown; default 0.5. A Go host kills the plugin 2 seconds
+            after its Shutdown.
+        threads: Most calls that servicers without async handle at once, each on a thread; default 32.
         interceptors: Interceptors for asyncio (`grpc.aio.ServerInterceptor`), the outermost first; default none.
         grpc_options: Further server options, pairs of name and value as gRPC has them; default none.
-        log_level: Lowest level that `serve` has logged, if it is `serve` that sets up logging; default `INFO`.
+        log_level: Lowest level that is logged, if logging is not set up and `serve` does it; default `INFO`.
 
     Raises:
         ConfigError: A value does not fit, or two contradict each other.
@@ -103,10 +105,10 @@ class ServerConfig:
     @classmethod
     @forgetful
     def of(cls, config: "ServerConfig | Mapping[str, Any]") -> "ServerConfig":
-        """A configuration from whatever form a caller has it in.
+        """A checked configuration.
 
         Args:
-            config: A configuration, or a mapping of settings.
+            config: A configuration, which is returned, or a mapping of settings.
 
         Returns:
             The configuration, checked.
@@ -126,7 +128,7 @@ class ServerConfig:
         Args:
             protocol_versions: `(6,)` (default) for a provider that serves `tfplugin6.Provider`, `(5,)` for
                 `tfplugin5.Provider`; None if the services are given by version.
-            **settings: Further ones, or other values for these.
+            **settings: Further settings, or other values for the cookie and the limits.
 
         Raises:
             ConfigError: A setting is unknown or does not fit.

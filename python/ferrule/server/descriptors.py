@@ -1,8 +1,8 @@
-"""The services that every go-plugin plugin has: descriptions, in a descriptor pool of their own, and handlers by them.
+"""Descriptors of the services that every go-plugin plugin has, in a pool of their own, and handlers for them.
 
-A second file that defines `plugin.Empty` or `grpc.health.v1.Health` in the default pool raises TypeError, so with that
-pool a process could not import this next to grpcio-health-checking, grpcio-reflection or a generated go-plugin module.
-Descriptions rather than hand-written encoders, because server reflection has to hand them out anyway.
+In the default pool a second file that defines `plugin.Empty` or `grpc.health.v1.Health` raises TypeError: no process
+could import this module beside grpcio-health-checking, grpcio-reflection or a generated module of go-plugin. Server
+reflection has to hand out descriptors anyway, so hand-written encoders would save nothing.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ HEALTH = "grpc.health.v1.Health"
 STDIO = "plugin.GRPCStdio"
 
 HEALTHY_SERVICES = ("plugin", "")
-"""Names the health service knows, as in a Go plugin; the application's own services are not among them."""
+"""Names that the health service knows. As in a Go plugin, the application's services are not among them."""
 
 _CHOSEN: Any = {"oneof_index": 0}  # a member of its message's only oneof
 
@@ -205,7 +205,7 @@ def _pool() -> DescriptorPool:
 
 
 POOL = _pool()
-"""Exactly these files; google.protobuf's default pool also holds what else a process imported."""
+"""The pool of these files alone; google.protobuf's default pool holds those of other modules too."""
 
 
 def message_class(name: str) -> Any:
@@ -214,10 +214,10 @@ def message_class(name: str) -> Any:
 
 
 def service_handler(name: str, **behaviors: Callable[..., Any]) -> grpc.GenericRpcHandler:
-    """Serves methods of a service in the pool; the service's other methods answer UNIMPLEMENTED.
+    """Handler of a service in the pool. Methods without a behaviour answer UNIMPLEMENTED.
 
     Args:
         name: Fully qualified name of the service.
-        **behaviors: What each method does, by its name.
+        **behaviors: The function of each method, by the method's name.
     """
     return grpc.method_handlers_generic_handler(name, method_handlers(POOL.FindServiceByName(name), behaviors))

@@ -1,4 +1,7 @@
-"""How plugin and host recognise each other: the cookie's refusal and the version choice."""
+"""The words of a plugin that no host started, and the choice of the application protocol version.
+
+Without any import of the package, for the start-up time of `ferrule.testing`.
+"""
 
 import re
 from collections.abc import Collection
@@ -7,10 +10,10 @@ __all__ = ["choose_version", "cookie_refusal"]
 
 
 def cookie_refusal(key: str) -> str:
-    """What people are told who start a plugin by hand; the first words are those of every go-plugin plugin.
+    """The message for somebody who starts a plugin by hand. The first words are those of every go-plugin plugin.
 
     Args:
-        key: The environment variable that a host sets.
+        key: Name of the environment variable that a host sets.
     """
     return (
         "This binary is a plugin. It serves another program and does nothing on its own.\n"
@@ -20,19 +23,19 @@ def cookie_refusal(key: str) -> str:
 
 
 def choose_version(own: Collection[int], offered: str) -> tuple[int, list[str]]:
-    """Picks the application version as go-plugin's server does: the highest common one, else the lowest own one.
+    """Chooses the application version as go-plugin's server does: the highest common one, else the plugin's lowest.
 
-    Announcing an own version without a match leaves the complaint to the host, which knows both lists.
+    Without a common version the plugin announces its own, because the host knows both lists and can name them.
 
     Args:
-        own: Versions the plugin speaks, at least one.
+        own: Versions that the plugin speaks, at least one.
         offered: `PLUGIN_PROTOCOL_VERSIONS`, decimal numbers joined with commas; empty for none.
 
     Returns:
         The version, and the items of `offered` that are not integers.
     """
     items = offered.split(",") if offered else []
-    # Go's Atoi, which unlike int() takes no spaces and no underscores.
+    # The grammar of Go's Atoi, which unlike int() accepts neither spaces nor underscores.
     valid = {item for item in items if re.fullmatch(r"[+-]?\d+", item, re.ASCII)}
     common = set(own) & {int(item) for item in valid}
     return (max(common) if common else min(own)), [item for item in items if item not in valid]

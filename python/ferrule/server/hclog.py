@@ -1,6 +1,6 @@
-"""Log records as Go plugins write them, so that a host files each line under its level and module.
+"""Log records in the format of Go plugins, so that hosts file each line under its level and module.
 
-The format is hclog's: one JSON object a line on file descriptor 2, which hosts read for logs and nothing else.
+The format is hclog's: one JSON object per line on file descriptor 2, which hosts read for logs alone.
 """
 
 import datetime
@@ -15,27 +15,27 @@ from ferrule.server.pipes import write_all
 __all__ = ["HclogHandler"]
 
 STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
-"""What every record has; what else there is came by `extra=`."""
+"""Attributes of every record. Others came by `extra=`."""
 
 LONGEST_LINE_BYTES = 65_535
-"""A Go host takes a longer line for plain text, in pieces, each at debug level."""
+"""Longest line that a Go host reads as JSON. A longer one is plain text to it, in pieces, each at debug level."""
 
 SHORTENED_CHARACTERS = 5_000
-"""What is kept of a message, and of a stack trace, that made a line too long; six bytes each at worst."""
+"""Characters kept of the message and of the stack trace of a line that is too long; six bytes each at worst."""
 
 LARGEST_INTEGER = 2**1023
-"""A Go host reads numbers as floating point, and takes a line with a larger one for plain text."""
+"""Largest number in a line. A Go host reads numbers as floating point, and a line with a larger one as plain text."""
 
 DEEPEST = 32
-"""How deep a value may be nested."""
+"""Deepest nesting of a value; what is deeper is written as text."""
 
 
 class HclogHandler(logging.Handler):
     """Writes records as hclog's JSON lines.
 
-    A record's message becomes `@message`, its logger `@module`, and what was given by `extra=` further keys; an
-    exception becomes `error` (what was raised) and `stacktrace`. The level is one of `trace` (below DEBUG), `debug`,
-    `info`, `warn` and `error`. Lines that would be too long for a Go host are shortened.
+    The message of a record becomes `@message`, the logger's name `@module`, and each item of `extra` a further key. An
+    exception becomes `error` (the exception itself) and `stacktrace`. The level is one of `trace` (below DEBUG),
+    `debug`, `info`, `warn` and `error`. Lines that are too long for a Go host are shortened.
 
     Args:
         descriptor: File descriptor to write to; default 2, where a host reads a plugin's log. It stays open.
@@ -65,7 +65,7 @@ class HclogHandler(logging.Handler):
         return _json({**kept, "shortened_from_bytes": len(line.encode())})
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one record; a host that is gone is no error."""
+        """Writes one record. A host that is gone is no error."""
         try:
             line = self.format(record).encode() + b"\n"
         except Exception:  # noqa: BLE001 - as every handler: what a record raises must not reach who logs.
@@ -74,7 +74,7 @@ class HclogHandler(logging.Handler):
         try:
             write_all(self._descriptor, line)
         except OSError:
-            # The pipe's reader has ended. Losing the line is better than failing what is being logged.
+            # The reader is gone. A lost line is better than an error in the code that logs.
             return
 
 
@@ -85,7 +85,7 @@ def _entry(record: logging.LogRecord) -> dict[str, Any]:
         "@module": record.name,
         "@timestamp": _timestamp(record.created),
     }
-    # First, for hosts that search the text for them.
+    # Those four come first, for hosts that search the text for them.
     taken = STANDARD_ATTRIBUTES | entry.keys()
     entry.update((name, value) for name, value in vars(record).items() if name not in taken)
     if record.exc_info and record.exc_info[1] is not None:
@@ -105,13 +105,13 @@ def _timestamp(seconds: float) -> str:
 
 
 def _json(entry: dict[str, Any]) -> str:
-    # Half a surrogate pair cannot be encoded; JSON's own escape for it is what backslashreplace writes.
+    # Half a surrogate pair cannot be encoded. For it, backslashreplace writes JSON's own escape.
     text = json.dumps(_plain(entry), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode(errors="backslashreplace").decode()
 
 
 def _plain(value: Any, parents: tuple[int, ...] = ()) -> Any:
-    """A value as JSON and readers in Go have it, whatever subclasses make of it; what they have not becomes text."""
+    """A value in the types that JSON and Go's readers know, ignoring what subclasses override; others become text."""
     plain: Any = None
     if value is None or isinstance(value, bool):
         plain = value

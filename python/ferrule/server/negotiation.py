@@ -1,4 +1,4 @@
-"""What a plugin settles before it listens: which version it speaks and how it is reached."""
+"""The decisions of a plugin before it listens: protocol version, security, address."""
 
 from __future__ import annotations
 
@@ -26,32 +26,35 @@ _VARIABLES = (
     "PLUGIN_UNIX_SOCKET_DIR",
     "PLUGIN_UNIX_SOCKET_GROUP",
 )
-# Go's ParseBool.
+# The words that Go's ParseBool takes for true.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
 class Negotiated(NamedTuple):
-    """What the plugin's settings and its environment come to."""
+    """The result of a plugin's settings and its host's variables."""
 
     protocol_version: int
     core_settings: Sealed
     """Settings of the core's `PluginServer`, by name."""
     ignored_versions: list[str]
-    """What the host offered that is no number."""
+    """Items of the host's list of versions that are not integers."""
 
 
 def host_variables() -> dict[str, str]:
-    """What the host wrote into the environment; nothing else, since the frames of an error may show it."""
+    """The variables that the host wrote into the environment.
+
+    Other variables are left out, because a traceback with local variables shows the result.
+    """
     return {name: os.environ[name] for name in _VARIABLES if name in os.environ}
 
 
 def negotiate(config: ServerConfig, versions: Collection[int], environment: Mapping[str, str]) -> Negotiated:
-    """Combines the plugin's settings with what its host wrote into the environment.
+    """Combines the plugin's settings with its host's variables.
 
     Args:
         config: The plugin's settings.
         versions: Protocol versions that the plugin speaks, at least one.
-        environment: What `host_variables` returned, or nothing for a plugin without a host.
+        environment: The result of `host_variables`; empty for a plugin without a host.
 
     Raises:
         ConfigError: The host's port range is reversed or not made of numbers.
@@ -60,7 +63,7 @@ def negotiate(config: ServerConfig, versions: Collection[int], environment: Mapp
     host_certificate = environment.get("PLUGIN_CLIENT_CERT") or None
     settings = Sealed(
         security="certificates" if config.tls else "auto-mtls" if host_certificate else "plaintext",
-        # A plugin with certificates of its own takes no notice of AutoMTLS, as in Go.
+        # As in Go, a plugin with its own certificates ignores AutoMTLS.
         client_certificate=None if config.tls else host_certificate,
         tls=None if config.tls is None else tls_settings(config.tls),
         curve=config.certificate_curve,
@@ -70,7 +73,7 @@ def negotiate(config: ServerConfig, versions: Collection[int], environment: Mapp
         ports=_ports(environment),
         socket_directory=environment.get("PLUGIN_UNIX_SOCKET_DIR") or None,
         socket_group=environment.get("PLUGIN_UNIX_SOCKET_GROUP") or None,
-        # A host that gives a directory removes it with all that a killed plugin leaves there.
+        # A host that names a directory removes it, and with it what a killed plugin leaves there.
         socket_base=socket_base(environment.get("PLUGIN_UNIX_SOCKET_DIR")),
     )
     return Negotiated(version, settings, ignored)
@@ -85,7 +88,7 @@ def _ports(environment: Mapping[str, str]) -> tuple[int, int]:
 
 
 def _port(environment: Mapping[str, str], name: str) -> int:
-    """A port of the host's range; 0, any free one, if the host has none."""
+    """One end of the host's port range; 0, any free port, if the host names none."""
     text = environment.get(name) or "0"
     if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > 65535:
         raise ConfigError(f"{name} is {text!r}, expected a port from 0 to 65535", "Correct it in the host.", INVALID)

@@ -1,4 +1,4 @@
-"""Writing to pipes whose reader may be gone, such as the standard output and error of a plugin whose host has died."""
+"""Writing to pipes whose reader may be gone, such as a plugin's standard output and error after its host's death."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def write_all(descriptor: int, data: bytes) -> None:
     """Writes all of `data`, and waits for room meanwhile, also where somebody has made the descriptor non-blocking.
 
     Raises:
-        BrokenPipeError: Nobody reads any more. Raised in a program with SIGPIPE at its default action as well, which
-            that signal would end.
+        BrokenPipeError: The reader is gone. Programs with SIGPIPE at its default action get this error too, instead
+            of being ended by the signal.
         OSError: Any other failure of the write.
     """
     rest = memoryview(data)
@@ -38,7 +38,7 @@ def _wait_for_room(descriptor: int) -> None:
 
 @contextlib.contextmanager
 def _sigpipe_held_back() -> Iterator[None]:
-    # Python itself ignores the signal, so that this costs the others one look. Pipes have no flag as sockets have.
+    # Python ignores the signal by default, where this costs one look. Pipes have no flag such as MSG_NOSIGNAL.
     if signal.getsignal(signal.SIGPIPE) is not signal.SIG_DFL:
         yield
         return
@@ -47,6 +47,6 @@ def _sigpipe_held_back() -> Iterator[None]:
         yield
     finally:
         if signal.SIGPIPE not in before:
-            # The signal of a broken pipe is sent to the writing thread alone, where it waits now.
+            # The kernel sends the signal to the writing thread alone, for which it is pending now.
             signal.sigtimedwait({signal.SIGPIPE}, 0)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

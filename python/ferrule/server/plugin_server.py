@@ -1,4 +1,4 @@
-"""RPCPluginServer: the plugin side, from the cookie to a clean end."""
+"""RPCPluginServer: the plugin side, from the check of the cookie to a clean end."""
 
 from __future__ import annotations
 
@@ -41,24 +41,25 @@ __all__ = ["RPCPluginServer"]
 _logger = logging.getLogger("ferrule.server")
 
 _DIAL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.default_authority", "localhost"))
-"""Of channels that the broker dials; a host's messages have no limit, as in Go."""
+"""Options of the channels that the broker dials. As in go-plugin, a host's messages have no limit."""
 
 
 class RPCPluginServer:
     """Serves one host as a go-plugin plugin.
 
-    It takes over what a plugin's process owes its host: the handshake line on standard output, everything printed
-    later (sent to the host), SIGINT (ignored, since a terminal sends it to the plugin as well) and SIGTERM (a clean
-    end). `serve` is this class as a whole program. A server belongs to the event loop that starts it, is started once,
-    and as a context manager starts on entry and stops on exit.
+    The server writes the handshake line to standard output, sends everything that is printed later to the host, ignores
+    SIGINT (a terminal sends it to the plugin too, and its end is the host's decision) and ends cleanly on SIGTERM.
+    `serve` is this class as a whole program. A server belongs to the event loop that starts it and is started once. As
+    a context manager it starts on entry and stops on exit.
 
     Args:
-        services: A function that is given a `grpc.aio.Server` and a `GRPCBroker` and adds the application's servicers,
-            async ones or not; it may be a coroutine function. Or a mapping from each protocol version to one.
+        services: A function that takes a `grpc.aio.Server` and a `GRPCBroker` and adds the application's servicers,
+            async or not. The function may be a coroutine function. A mapping from protocol versions to such functions
+            serves several versions.
         config: Settings: a `ServerConfig` or a mapping with the same names.
         test: Whether to serve in go-plugin's test mode, without a host that started this process: no cookie, no
-            handshake line, nothing captured, SIGINT as usual; hosts come and go, and none can end the plugin. They
-            find it by `reattach_config`. Default False.
+            handshake line, nothing captured, SIGINT as usual. Hosts come and go, none can end the plugin, and they find
+            it by `reattach_config`. Default False.
 
     Attributes:
         config (ServerConfig): The checked settings.
@@ -110,16 +111,16 @@ class RPCPluginServer:
         await self.stop()
 
     async def start(self) -> None:
-        """Listens, serves, and tells the host where. When this returns, calls may come at any moment.
+        """Listens, serves, and announces the address to the host. Calls may arrive from the return on.
 
-        What the function for the services raises comes through. A start that failed has given everything back.
+        An exception of the function for the services comes through. A failed start leaves nothing behind.
 
         Raises:
-            HandshakeError: No host that knows this plugin started the process; its message is for people.
-            ConfigError: What the host wrote into the environment does not fit.
+            HandshakeError: No host that knows this plugin started the process. The message is for people.
+            ConfigError: A variable that the host wrote into the environment does not fit.
             SecurityError: The host's certificate cannot be read.
-            TransportError: There is nothing to listen on.
-            RPCPluginError: It was started before.
+            TransportError: No address can be listened on.
+            RPCPluginError: The server was started before.
         """
         if self._begun:
             raise RPCPluginError("start() was called before", "Make another RPCPluginServer: each is started once.")
@@ -133,32 +134,32 @@ class RPCPluginServer:
             raise
 
     async def wait_stopping(self) -> None:
-        """Returns when the end begins: by a host's Shutdown, SIGTERM, or `stop`."""
+        """Returns when the end begins, by the host's Shutdown, by SIGTERM or by `stop`."""
         await self._stopping.wait()
 
     async def wait_stopped(self) -> None:
-        """Returns when nothing is served any more and everything was given back, whoever asked for it."""
+        """Returns when the server has ended and everything is given back, whatever caused the end."""
         await self._stopping.wait()
         if self._stop is not None:
             await asyncio.shield(self._stop)
 
     async def stop(self, grace: float | None = None) -> None:
-        """Ends everything: calls, brokered connections, sockets, the capture of what is printed.
+        """Ends calls, brokered connections, sockets, and the capture of standard output.
 
-        May be called at any moment and as often as one likes; every call returns when all is given back.
+        May be called at any time and repeatedly. Each call returns when everything is given back.
 
         Args:
-            grace: Seconds that open calls have to end by themselves; default None, as the settings say. Only the first
-                call's counts.
+            grace: Seconds that open calls have to end by themselves; default None, the setting `grace`. The first
+                call's value counts.
         """
-        # In a forked child all is the parent's.
+        # In a forked child everything belongs to the parent.
         if self._begun and not _core.is_forked():
-            # A caller that is cancelled must not stop the cleaning up.
+            # The cancellation of a caller must not stop the clean-up.
             await asyncio.shield(self._begin_stop(grace))
 
     @property
     def broker(self) -> GRPCBroker:
-        """For calling the host back, and for serving it more than the main services.
+        """The broker, for calling services of the host and for serving it more than the main services.
 
         Raises:
             RPCPluginError: The server is not started.
@@ -169,7 +170,7 @@ class RPCPluginServer:
 
     @property
     def reattach_config(self) -> ReattachConfig:
-        """How hosts that did not start this process reach it. Only a server in test mode lets them come and go.
+        """The address for hosts that did not start this process. In test mode such hosts may come and go.
 
         Raises:
             RPCPluginError: The server is not started.
@@ -207,10 +208,10 @@ class RPCPluginServer:
     async def _start(self) -> None:
         output = Output()
         if not self._test:
-            # First, so that nothing that is printed meanwhile comes before the handshake line.
+            # The capture comes first, so that nothing is printed before the handshake line.
             self._capture = Capture(output)
         self._signals = Signals(self._signal_actions(), {signal.SIGTERM: self._told_to_end})
-        # The environment of a process that no host started says nothing.
+        # Without a host the variables, if there are any, are somebody else's.
         environment = {} if self._test else host_variables()
         negotiated = negotiate(self.config, tuple(self._services), environment)
         for item in negotiated.ignored_versions:
@@ -268,7 +269,7 @@ class RPCPluginServer:
     def _signal_actions(self) -> dict[signal.Signals, Callable[[], object]]:
         actions: dict[signal.Signals, Callable[[], object]] = {signal.SIGTERM: self._begin_stop}
         if not self._test:
-            # A terminal's Ctrl-C reaches the plugin as well; ending the plugin is the host's decision.
+            # A terminal's Ctrl-C reaches the plugin too, and ending the plugin is the host's decision.
             actions[signal.SIGINT] = self._count_interrupt
         return actions
 
@@ -283,7 +284,7 @@ class RPCPluginServer:
             self._begin_stop()
 
     def _report(self) -> None:
-        """Logs what the core remarked: peers that it refused, TLS handshakes that failed."""
+        """Logs the core's messages about refused peers and failed TLS handshakes."""
         assert self._core is not None
         wanted = next((number for number, level in enumerate(LEVELS) if _logger.isEnabledFor(level)), None)
         lines, dropped, _, more = self._core.take(wanted)
@@ -303,7 +304,7 @@ class RPCPluginServer:
 
     async def _end(self, grace: float) -> None:
         try:
-            # In this order what was printed still reaches the host.
+            # In this order the last output still reaches the host.
             if self._capture is not None:
                 self._capture.release()
             if self._standard is not None:
@@ -317,7 +318,7 @@ class RPCPluginServer:
                 await outcome(self._core.close)
                 self._report()
             if self._threads is not None:
-                # Not waiting: a servicer that blocks must not keep the plugin from ending.
+                # No wait: a servicer that blocks must not keep the plugin from ending.
                 self._threads.shutdown(wait=False, cancel_futures=True)
             if self._signals is not None:
                 self._signals.restore()
@@ -333,9 +334,9 @@ def _server_options(config: ServerConfig) -> list[tuple[str, Any]]:
     return [
         ("grpc.max_receive_message_length", config.max_receive_bytes or unlimited),
         ("grpc.max_send_message_length", config.max_send_bytes or unlimited),
-        # Its one client is the host, which must not be cut off for asking whether the plugin lives.
+        # The one client is the host, whose keepalive pings must not end the connection.
         ("grpc.http2.max_ping_strikes", 0),
-        # Last, so that the caller's word is the last.
+        # The caller's options come last, so that they win.
         *config.grpc_options,
     ]
 

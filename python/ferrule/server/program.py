@@ -26,21 +26,22 @@ from ferrule.server.plugin_server import RPCPluginServer, is_invited
 __all__ = ["ReattachTarget", "serve"]
 
 EXIT_SECONDS = 1.0
-"""Beyond the grace of open calls; with its default 0.5 the process is gone before a host kills it after 2."""
+"""Seconds beyond the grace of open calls. With the default grace, 0.5, the process ends before a Go host kills it, 2 s
+after its Shutdown."""
 
 WORD_SECONDS = 0.1
-"""For a last word in the log."""
+"""Seconds for a last message in the log."""
 
 _logger = logging.getLogger("ferrule.server")
 
 
 @dataclass(frozen=True, slots=True)
 class ReattachTarget:
-    """Who is to reattach to a plugin in test mode, and so in which form the plugin prints how.
+    """The host that reattaches to a plugin in test mode, which decides the form of what the plugin prints.
 
     Attributes:
-        provider: Source address of a Terraform provider, such as `registry.terraform.io/example/example`; default
-            None, for another plugin, which prints its configuration as JSON.
+        provider: Source address of a Terraform provider, such as `registry.terraform.io/example/example`, for the
+            variable that Terraform reads; default None, for any other host: the configuration as JSON.
 
     Example:
         >>> config = ReattachConfig(protocol_version=6, network="unix", address="/tmp/plugin1", pid=12, test=True)
@@ -52,7 +53,11 @@ class ReattachTarget:
     provider: str | None = None
 
     def announcement(self, config: ReattachConfig) -> str:
-        """What the plugin prints."""
+        """The text that the plugin prints.
+
+        Args:
+            config: How hosts reach the plugin.
+        """
         if self.provider is None:
             return config.to_json()
         value = f"{{{json.dumps(self.provider)}:{config.to_json()}}}"
@@ -63,18 +68,19 @@ class ReattachTarget:
 
 
 def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test: ReattachTarget | None = None) -> None:
-    """Runs this process as a plugin, from the cookie to its end; returns when a host has ended it.
+    """Runs this process as a plugin, from the check of the cookie to the end, and returns when a host has ended it.
 
     Args:
-        services: A function that is given a `grpc.aio.Server` and a `GRPCBroker` and adds the application's servicers,
-            async ones or not; it may be a coroutine function. Or a mapping from each protocol version to one.
+        services: A function that takes a `grpc.aio.Server` and a `GRPCBroker` and adds the application's servicers,
+            async or not. The function may be a coroutine function. A mapping from protocol versions to such functions
+            serves several versions.
         config: Settings: a `ServerConfig` or a mapping with the same names.
-        test: Serve in test mode, under a debugger for example, until Ctrl-C: prints how to reattach, and needs no
-            host. Default None.
+        test: Serves in go-plugin's test mode until Ctrl-C, for a plugin under a debugger, say: prints how to reattach,
+            and needs no host. Default None, a plugin that its host has started.
 
     Raises:
-        SystemExit: With status 1 if no host started the process, which people are told on standard error, or if the
-            plugin cannot serve, for its services for example, which the log tells.
+        SystemExit: Status 1. No host started the process, as a message on standard error says; or the plugin cannot
+            serve, as the log says, because its function for the services failed, say.
         ConfigError: A setting does not fit.
         RPCPluginError: An event loop runs in this thread already; `RPCPluginServer` is for programs that have one.
 
@@ -91,7 +97,7 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
     try:
         checked = ServerConfig.of(config)
     finally:
-        # A mapping may hold a key, which the frames of an error must not.
+        # A mapping may hold a private key, which a traceback with local variables would show.
         del config
     _refuse_running_loop()
     if test is None and not is_invited(checked):
@@ -101,7 +107,7 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
     try:
         asyncio.run(_run(services, checked, test))
     except KeyboardInterrupt:
-        # In test mode, the way to end it.
+        # Ctrl-C ends a plugin in test mode.
         return
     except (RPCPluginError, OSError) as error:
         _logger.error("plugin init error", extra={"error": str(error)})
@@ -161,13 +167,13 @@ class _Program(RPCPluginServer):
 def _set_up_logging(config: ServerConfig, test: ReattachTarget | None) -> None:
     root = logging.getLogger()
     if not root.handlers:
-        # In test mode people read it.
+        # In test mode people read the log.
         root.addHandler(HclogHandler() if test is None else logging.StreamHandler())
         root.setLevel(config.log_level)
 
 
 def _end_children() -> None:
-    """Ends what Python's own exit would end: workers of pools, which never notice that nobody gives them work."""
+    """Ends the child processes that Python's own exit would end, such as workers of pools that wait for work."""
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None:
         for child in multiprocessing.active_children():

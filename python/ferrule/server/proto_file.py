@@ -1,7 +1,7 @@
-"""A .proto file, described in Python: the parts of a `FileDescriptorProto`, and what serves its services.
+"""The parts of a .proto file as descriptors, and handlers for its services.
 
-Generated code demands a protobuf at least as new as its generator, and is promised to work with one further major
-release at most. A description works with all of them.
+Generated code needs a protobuf at least as new as its generator, and works with one further major release at most.
+Descriptors work with every release.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
 
 
 def field(name: str, number: int, kind: Any, type_name: str = "", **more: Any) -> FieldDescriptorProto:
-    """A field; `type_name` is that of a message or an enumeration, with a leading dot."""
+    """A field; `type_name` names its message or enumeration, with a leading dot."""
     label = more.pop("label", FieldDescriptorProto.LABEL_OPTIONAL)
     return FieldDescriptorProto(name=name, number=number, type=kind, type_name=type_name or None, label=label, **more)
 
@@ -74,7 +74,7 @@ def enum(name: str, *values: str) -> EnumDescriptorProto:
 
 
 def method(name: str, request: str, response: str, **streaming: Any) -> MethodDescriptorProto:
-    """A method; request and response are names of messages, with a leading dot."""
+    """A method; `request` and `response` are names of messages, with a leading dot."""
     return MethodDescriptorProto(name=name, input_type=request, output_type=response, **streaming)
 
 

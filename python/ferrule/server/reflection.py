@@ -1,4 +1,4 @@
-"""gRPC server reflection: which services there are and how their messages look."""
+"""gRPC server reflection: answers about a server's services and messages."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from ferrule.server.descriptors import message_class
 __all__ = ["VERSIONS", "Reflection", "service_name"]
 
 VERSIONS = ("v1", "v1alpha")
-"""Both, because older clients ask for `v1alpha` alone."""
+"""Versions that are served, both, because older clients ask for `v1alpha` alone."""
 
 
 _Finder = Callable[[DescriptorPool, str], FileDescriptor]
@@ -24,12 +24,12 @@ def service_name(version: str) -> str:
 
 
 class Reflection:
-    """Answers the questions of one protocol version.
+    """Answers the requests of one version of the protocol.
 
     Args:
         version: `v1` or `v1alpha`.
         services: Fully qualified names to list.
-        pools: Where descriptions are looked up, the first pool that knows something first.
+        pools: Pools in which descriptors are looked up, in this order.
     """
 
     def __init__(self, version: str, services: Sequence[str], pools: Sequence[DescriptorPool]) -> None:
@@ -39,7 +39,7 @@ class Reflection:
         self._pools = pools
 
     def answer(self, request: Any) -> Any:
-        """The response to one question."""
+        """The response to one request."""
         response = self.response_class(valid_host=request.host, original_request=request)
         asked = request.WhichOneof("message_request")
         if asked == "list_services":
@@ -81,14 +81,14 @@ def _file_of_symbol(pool: DescriptorPool, symbol: str) -> FileDescriptor:
 
 
 _FINDERS: dict[str, _Finder] = {
-    # Not the class's own method: a pool may be of another class, that of protobuf's C implementation.
+    # Not `DescriptorPool.FindFileByName`: in protobuf's C implementation a pool may be of another class.
     "file_by_filename": lambda pool, name: pool.FindFileByName(name),
     "file_containing_symbol": _file_of_symbol,
 }
 
 
 def _with_dependencies(file: FileDescriptor) -> dict[str, bytes]:
-    """The file first, then all it imports, each once: what a client needs to use it without asking again."""
+    """A file and all its imports, each once and the file first, so that a client needs no further request."""
     found = {file.name: file.serialized_pb}
     for dependency in file.dependencies:
         found.update(_with_dependencies(dependency))

@@ -1,4 +1,4 @@
-"""The server as an application's register function sees it."""
+"""The server that an application's function for its services gets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ __all__ = ["Registrar"]
 
 
 class Registrar(grpc.aio.Server):
-    """Passes servicers on to a server and remembers their names, which reflection lists.
+    """Passes servicers on to a server, and notes their names for reflection.
+
+    Starting, stopping and ports are refused, because `RPCPluginServer` does these.
 
     Args:
         server: The server.
-        names: Where the names are put.
+        names: The list to which the names are added.
     """
 
     def __init__(self, server: grpc.aio.Server, names: list[str]) -> None:
@@ -34,7 +36,7 @@ class Registrar(grpc.aio.Server):
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
-        # What generated code calls besides; grpc.aio has no use for it yet.
+        # Generated code calls this too; grpc.aio does nothing with it yet.
         self._server.add_registered_method_handlers(service_name, method_handlers)
 
     def add_insecure_port(self, address: str) -> NoReturn:

@@ -35,11 +35,11 @@ class StandardServices:
     """Health, reflection, controller, stdio and broker of one plugin.
 
     Args:
-        output: What the stdio service sends.
-        open_broker_stream: Gives the core's end of a broker stream; the core knows the messages.
-        shutdown: Called when a host asks the plugin to end, before it is answered.
-        application: Fully qualified names of the application's services, which reflection lists with these; may still
-            grow.
+        output: The output that the stdio service sends.
+        open_broker_stream: Opens the core's end of a broker stream, which reads and writes the messages.
+        shutdown: Called when a host asks the plugin to end, before the answer.
+        application: Fully qualified names of the application's services, which reflection lists beside the standard
+            ones. The list may still grow.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class StandardServices:
         self._broker_events: set[asyncio.Event] = set()
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
-        """For `grpc.aio.server`."""
-        # Bytes as they are: what they mean is the core's business.
+        """Handlers of all services, for `grpc.aio.server`."""
+        # Without serialisers: the core reads and writes the messages.
         stream: Any = grpc.stream_stream_rpc_method_handler(self.broker_messages)
         return [
             service_handler(HEALTH, Check=_check, Watch=self._watch),
@@ -69,7 +69,7 @@ class StandardServices:
         ]
 
     def end(self) -> None:
-        """Ends the streams that would never end by themselves; stdio's when all was sent."""
+        """Ends the streams that would never end by themselves, that of stdio once all output is sent."""
         self._ending.set()
         self._output.finish()
         for changed in self._broker_events:
@@ -85,7 +85,7 @@ class StandardServices:
         standard = {BROKER, CONTROLLER, HEALTH, STDIO, *map(service_name, VERSIONS)}
 
         async def info(requests: AsyncIterator[Any], _: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            # Generated code registers itself in the default pool.
+            # The default pool is that of generated code.
             pools = [POOL, descriptor_pool.Default()]
             reflection = Reflection(version, sorted(standard | set(self._application)), pools)
             async for request in requests:
@@ -103,7 +103,7 @@ class StandardServices:
             yield data_class(channel=channel, data=data)
 
     async def broker_messages(self, requests: AsyncIterator[bytes], _: object = None) -> AsyncGenerator[bytes, None]:
-        """One call of the broker's stream: what it sends."""
+        """The messages that the broker sends on one stream."""
         changed = asyncio.Event()
         stream = self._open_broker_stream(mailbox(), changed.set)
         self._broker_events.add(changed)
@@ -112,7 +112,7 @@ class StandardServices:
         try:
             while not (receiving.done() or self._ending.is_set()):
                 changed.clear()
-                # One at a time: what is left when this call ends is the next one's.
+                # One at a time, because the messages that are left when this call ends belong to the next call.
                 while (message := stream.take()) is not None:
                     yield message
                 await changed.wait()
@@ -120,7 +120,7 @@ class StandardServices:
             self._broker_events.discard(changed)
             stream.close()
             receiving.cancel()
-            # How reading ended is how the connection ended, which the host knows.
+            # An error of the reading side is that of the connection, which the host knows.
             await asyncio.gather(receiving, return_exceptions=True)
 
 

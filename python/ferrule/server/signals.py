@@ -1,7 +1,7 @@
-"""What a plugin does on signals, and putting back what was before.
+"""A plugin's signal handlers, which are restored in the end and dropped in forked children.
 
 A child that the plugin forks, by multiprocessing for example, inherits the handlers and the descriptor by which they
-wake the plugin's loop: a SIGTERM for the child would end the plugin. So the child keeps neither.
+wake the plugin's loop. A SIGTERM for the child would therefore end the plugin, so the child keeps neither.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ __all__ = ["Signals"]
 
 
 class Signals:
-    """Has the running loop handle signals, until `restore`. Outside the main thread, nothing: Python allows no more.
+    """Has the running loop handle signals until `restore`.
+
+    Does nothing outside the main thread, where Python allows no signal handlers, and on Windows.
 
     Args:
-        actions: What the loop calls on each signal.
-        at_once: What to call before, between any two steps of the main thread, also while the loop is held up.
+        actions: The function that the loop calls for each signal.
+        at_once: Functions that are called earlier, between two steps of the main thread, even while the loop is held
+            up.
     """
 
     def __init__(
@@ -45,20 +48,20 @@ class Signals:
         _active.add(self)
 
     def restore(self) -> None:
-        """Puts the handlers of before back."""
+        """Restores the previous handlers."""
         _active.discard(self)
         for number, before in self._before.items():
             self._loop.remove_signal_handler(number)
-            # None: not installed from Python, and nothing that Python could install.
+            # None stands for a handler in C, which Python cannot install.
             if before is not None:
                 signal.signal(number, before)
         self._before.clear()
 
     def leave_to_child(self) -> None:
-        """In a child that was forked: signals do what they did before, and nothing on the parent's loop."""
+        """Restores the previous handlers in a forked child, and cuts the child off the parent's loop."""
         signal.set_wakeup_fd(-1)
         for number, before in self._before.items():
-            # A terminal sends SIGINT to the children as well, and the plugin goes on.
+            # A terminal sends SIGINT to the children too, and the plugin goes on without them.
             signal.signal(number, _ignore if number == signal.SIGINT else before or signal.SIG_DFL)
         self._before.clear()
 
@@ -75,11 +78,11 @@ def _calling(action: Callable[[], object]) -> Callable[..., None]:
 
 
 def _ignore(*_: object) -> None:
-    """Unlike SIG_IGN it ends with exec."""
+    """Ignores a signal. Unlike SIG_IGN, a Python handler does not survive `exec`."""
 
 
 def _before_fork() -> None:
-    # What is sent to the child at once waits until it has handlers of its own.
+    # A signal that is sent to the child at once waits until the child has its own handlers.
     _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}) if _active else None
 
 

@@ -1,8 +1,8 @@
-"""What the plugin prints, on its way to the host by plugin.GRPCStdio.
+"""The plugin's output on its way to the host, for plugin.GRPCStdio.
 
-Nothing that is printed may stop the plugin's event loop for good: it is the loop that sends what was printed, so it
-would wait for itself. What the loop's own thread prints is therefore kept in memory. Other threads wait while the host
-is slow, but not for ever: they may hold a lock that the loop is about to ask for, such as that of a logging handler.
+Output must never block the event loop, because the loop itself sends the output. So the output of the loop's own thread
+is kept in memory. Other threads wait while the host is slow, but with a limit: they may hold a lock that the loop needs
+next, such as that of a logging handler.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ STDOUT = 1
 STDERR = 2
 
 PIECE_BYTES = 1024
-"""Largest piece that a Go plugin sends; pieces split lines and characters anywhere."""
+"""Largest piece, as in Go plugins. Pieces split lines and characters anywhere."""
 
 CAPACITY_BYTES = 64 << 10
-"""A thread waits beyond this, so that an absent host holds it up after 64 KiB, as a pipe stops a Go plugin."""
+"""Pending bytes beyond which a writing thread waits, as a Go plugin waits for its full pipe."""
 
 PATIENCE_SECONDS = 1.0
-"""How long a write waits for a host. If nothing was fetched meanwhile, none waits until something is: hosts that never
-fetch, such as those older than the service, do not stop a thread that prints."""
+"""Longest wait of a write. After a wait in vain no write waits until the host fetches something, so that hosts which
+never fetch, such as those older than the service, do not stop a thread that prints."""
 
 LIMIT_BYTES = 16 << 20
-"""Kept at most, for the sake of memory; what is written beyond is lost."""
+"""Most bytes that are kept. Output beyond the limit is lost, to spare memory."""
 
 _logger = logging.getLogger("ferrule.server")
 
 
 class Output:
-    """What was printed and not yet sent, in order, across both channels.
+    """Output that was printed and not yet sent, in order, across both channels.
 
-    Belongs to the event loop that runs when it is made.
+    An instance belongs to the event loop that runs when it is made.
     """
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class Output:
         self._is_waking = False
 
     def write(self, channel: int, data: bytes | memoryview, capacity: int = CAPACITY_BYTES) -> None:
-        """Adds to one channel, from any thread.
+        """Adds output to one channel, from any thread.
 
         Args:
             channel: STDOUT or STDERR.
             data: Any number of bytes.
-            capacity: How much may be pending before other threads than the loop's wait; default `CAPACITY_BYTES`.
+            capacity: Pending bytes beyond which threads other than the loop's wait; default `CAPACITY_BYTES`.
         """
         view = memoryview(data).cast("B")
         patient, begins_to_lose = threading.get_ident() != self._loop_thread, False
@@ -74,19 +74,19 @@ class Output:
                     break
                 self._append(channel, piece)
         if begins_to_lose:
-            # Not under the lock: whoever handles the record may print.
+            # Not under the lock, because the record's handler may print.
             _logger.warning("output is lost from now on: %d bytes wait for a host to fetch them", LIMIT_BYTES)
 
     async def pieces(self) -> AsyncIterator[tuple[int, bytes]]:
-        """Channel and data of each piece, until there is no more after `finish`.
+        """Channel and data of each piece, up to the last one before `finish`.
 
-        Two readers share the pieces; neither gets a copy.
+        Two readers share the pieces: each piece goes to one of them.
         """
         arrived = asyncio.Event()
         self._readers.add(arrived)
         try:
             while True:
-                # First, since what comes after a fruitless _take must not be forgotten.
+                # Before `_take`, so that output which arrives after a fruitless one is noticed.
                 arrived.clear()
                 piece = self._take()
                 if piece is not None:
@@ -99,14 +99,14 @@ class Output:
             self._readers.discard(arrived)
 
     def finish(self) -> None:
-        """Lets readers end once they have everything; nobody waits any more."""
+        """Ends readers after the last piece, and the waits of writers."""
         with self._changed:
             self._finished = True
             self._changed.notify_all()
         self._wake_readers()
 
     def _wait_for_room(self, capacity: int) -> bool:
-        """Whether waiting helps."""
+        """Waits for room. False: the host fetches nothing, so that further pieces need not wait."""
         before = self._taken
         patience = 0.0 if before == self._waited_in_vain_at else PATIENCE_SECONDS
         helps = self._changed.wait_for(lambda: self._finished or self._loses or self._size < capacity, patience)
@@ -122,7 +122,7 @@ class Output:
         self._size += len(piece)
         if self._readers and not self._is_waking:
             self._is_waking = True
-            # A loop that has ended sends nothing any more.
+            # A closed loop refuses, and has nothing to send to any more.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._wake_readers)
 

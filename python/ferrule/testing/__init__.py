@@ -1,9 +1,9 @@
-"""A small real go-plugin plugin, to test a host against without a Go toolchain.
+"""A small real go-plugin plugin, for testing a host without a Go toolchain.
 
-The plugin is a process of its own: it checks its cookie, prints a handshake line, speaks gRPC with or without mutual
-TLS and ends on request. Mode words make it misbehave: `python -m ferrule.testing --help` lists them.
+The plugin is a process that checks its cookie, prints a handshake line, speaks gRPC with or without mutual TLS, and
+ends on request. Mode words make the plugin misbehave; `python -m ferrule.testing --help` lists them.
 
-Its service is `kv.KV` in `kv.proto`; the messages are in `ferrule.testing.kv_pb2`.
+The plugin serves `kv.KV` of `kv.proto`, whose messages are in `ferrule.testing.kv_pb2`.
 
 Example:
     >>> plugin_command("versions=3,5", "tcp")[1:]
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["COOKIE_KEY", "COOKIE_VALUE", "KV_CONFIG", "KVStub", "plugin_command"]
 
 COOKIE_KEY = "FERRULE_KV_COOKIE"
-"""Environment variable the plugin looks for before it does anything else."""
+"""Name of the environment variable that the plugin checks first."""
 
 COOKIE_VALUE = "5f1d0a86-ferrule-kv"
-"""The value it expects there; identification, not a secret."""
+"""Value that the plugin expects in `COOKIE_KEY`; identification, no secret."""
 
 KV_CONFIG: dict[str, Any] = {
     "magic_cookie_key": COOKIE_KEY,
     "magic_cookie_value": COOKIE_VALUE,
     "protocol_versions": (1,),
 }
-"""Client settings that fit the plugin as `plugin_command()` starts it."""
+"""Client settings for the plugin that `plugin_command()` starts."""
 
 
 def plugin_command(*mode_words: str) -> list[str]:
@@ -37,7 +37,7 @@ def plugin_command(*mode_words: str) -> list[str]:
 
     Args:
         *mode_words: Deviations from a well-behaved plugin, such as `tcp`, `versions=3,5` or `ignore-shutdown`; default
-            none. A word the plugin does not know ends it with exit status 2.
+            none. An unknown word ends the plugin with exit status 2.
 
     Returns:
         The program and its arguments, without a shell in between.
@@ -50,7 +50,7 @@ def plugin_command(*mode_words: str) -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # The stub brings grpc and protobuf, 80 ms of start-up that a plugin ending at its cookie check must not pay.
+    # The stub imports grpc and protobuf, 80 ms that a plugin whose cookie is missing must not spend.
     if name == "KVStub":
         from ferrule.testing.kv_pb2_grpc import KVStub
 

@@ -10,13 +10,13 @@ from ferrule.testing import COOKIE_KEY, handshake, modes
 
 
 def main(words: list[str]) -> int:
-    """Run the plugin.
+    """Runs the plugin.
 
     Args:
         words: Mode words, as on the command line.
 
     Returns:
-        The exit status: 1 without the cookie, 2 for a word that is not understood, else what serving gave.
+        The exit status: 1 without the cookie, 2 for an unknown word, otherwise that of serving.
     """
     if "--help" in words:
         sys.stdout.write(modes.usage())
@@ -39,7 +39,7 @@ def main(words: list[str]) -> int:
         os.write(1, f"{chosen.raw_line}\n".encode())
     if chosen.hang or chosen.raw_line is not None:
         threading.Event().wait()
-    # Here, because the import takes ten times as long as everything before it, and the modes above need none of it.
+    # Imported here, because the import takes ten times as long as everything above, which does without it.
     from ferrule.testing.server import serve
 
     return serve(chosen, os.environ)
@@ -49,5 +49,5 @@ if __name__ == "__main__":
     status = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    # Past the interpreter's own end, which would wait for every thread that still serves a call.
+    # The interpreter's own end would wait for every thread that still serves a call.
     os._exit(status)

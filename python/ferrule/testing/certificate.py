@@ -15,9 +15,10 @@ class Identity(NamedTuple):
 
 
 def generate() -> Identity:
-    """Make a key and a certificate of go-plugin's profile, on P-256.
+    """A new key on P-256 and a certificate of go-plugin's profile.
 
-    Not go-plugin's P-521: the TLS inside gRPC's C core cannot sign or verify with it.
+    go-plugin's own curve, P-521, is out of the question: the TLS inside gRPC's C core can neither sign nor verify with
+    it.
     """
     certificate, key = _core.one_time_identity()
     der = base64.b64decode("".join(certificate.splitlines()[1:-1]))

@@ -1,4 +1,4 @@
-"""What a plugin settles before it serves: cookie, version, address, and the line that tells the host."""
+"""A plugin's steps before it serves: the cookie, the address, and the handshake line."""
 
 import base64
 import os
@@ -13,19 +13,19 @@ CORE_VERSION = 1
 
 
 class Address(NamedTuple):
-    """Where the plugin listens, in the words of the handshake line."""
+    """The plugin's address, in the words of the handshake line."""
 
     network: str
     location: str
 
 
 def cookie_matches(environment: Mapping[str, str]) -> bool:
-    """Whether a host that knows this plugin started it."""
+    """Whether a host that knows this plugin started the process."""
     return environment.get(COOKIE_KEY) == COOKIE_VALUE
 
 
 def candidate_addresses(environment: Mapping[str, str], tcp: bool) -> Iterator[Address]:
-    """Addresses to try in turn; a Unix socket has one, TCP every port of the host's range that is free.
+    """Addresses to try in turn: one for a Unix socket, each free port of the host's range for TCP.
 
     Raises:
         ValueError: The port range is reversed or not made of numbers.
@@ -38,7 +38,7 @@ def candidate_addresses(environment: Mapping[str, str], tcp: bool) -> Iterator[A
     if lowest > highest:
         raise ValueError(f"PLUGIN_MIN_PORT {lowest} is above PLUGIN_MAX_PORT {highest}; swap them")
     for port in range(lowest, highest + 1):
-        # A plain socket asks first, because gRPC reports every port in use on stderr.
+        # A plain socket tries the port first, because gRPC reports every port in use on stderr.
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -52,10 +52,11 @@ def line(version: int, address: Address, certificate: bytes, multiplexing_asked:
     """The handshake line without its line break.
 
     Args:
-        version: Application version chosen.
-        address: Where the plugin listens.
+        version: The chosen application version.
+        address: The plugin's address.
         certificate: DER of the plugin's certificate; empty for plaintext.
-        multiplexing_asked: Whether the host set `PLUGIN_MULTIPLEX_GRPC`; the answer `false` makes it fail clearly.
+        multiplexing_asked: Whether the host set `PLUGIN_MULTIPLEX_GRPC`. The line then answers `false`, so that the
+            host fails with a clear error.
     """
     encoded = base64.b64encode(certificate).decode().rstrip("=")
     multiplexing = "|false" if multiplexing_asked else ""

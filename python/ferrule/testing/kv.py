@@ -13,7 +13,7 @@ from ferrule.testing.hclog import log
 
 LINE_BYTES = 100
 WRITE_BYTES = 65_536
-"""Flooding goes out in pieces of this size, so that a gigabyte of noise does not need a gigabyte of memory."""
+"""Largest piece of a flood, so that a gigabyte of noise does not need a gigabyte of memory."""
 
 
 class KV(kv_pb2_grpc.KVServicer):
@@ -64,14 +64,14 @@ class KV(kv_pb2_grpc.KVServicer):
 
 
 def _panic(text: str) -> NoReturn:
-    """End as an uncaught error does, with Go's first line and exit status, which hosts recognise."""
+    """Ends the process like an uncaught error, with the first line and the exit status of Go, which hosts recognise."""
     stack = "".join(traceback.format_stack())
     _write(2, f"panic: {text}\n\nTraceback (most recent call last):\n{stack}RuntimeError: {text}\n".encode())
     os._exit(2)
 
 
 def _write_lines(descriptor: int, count: int) -> None:
-    """Write `count` bytes in lines of 100 bytes, the last one shorter where they do not divide."""
+    """Writes `count` bytes in lines of 100 bytes; the last line may be shorter."""
     line = b"x" * (LINE_BYTES - 1) + b"\n"
     block = line * (WRITE_BYTES // LINE_BYTES)
     blocks, rest = divmod(count, len(block))
@@ -82,7 +82,7 @@ def _write_lines(descriptor: int, count: int) -> None:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    # Past sys.stdout and sys.stderr, which go to the host over gRPC. A pipe may take less than it is given.
+    # Not by sys.stdout and sys.stderr, which go to the host over gRPC. A pipe may take less than all of the data.
     remaining: Any = memoryview(data)
     while remaining:
         remaining = remaining[os.write(descriptor, remaining) :]

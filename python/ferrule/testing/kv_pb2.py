@@ -1,6 +1,6 @@
-"""The messages of `kv.proto`, as generated code has them, but described at run time: any protobuf will do.
+"""The messages of `kv.proto` under the names of generated code, made from descriptors for any release of protobuf.
 
-The description is in google.protobuf's default pool, as that of generated code is.
+The descriptors are in google.protobuf's default pool, like those of generated code.
 """
 
 from google.protobuf import descriptor_pool, message_factory

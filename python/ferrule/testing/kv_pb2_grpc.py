@@ -1,4 +1,4 @@
-"""Stub and servicer of `kv.KV`, as generated code has them, by the description in `kv_pb2`."""
+"""Stub and servicer of `kv.KV` under the names of generated code, made from the descriptors in `kv_pb2`."""
 
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -12,7 +12,7 @@ _SERVICE = DESCRIPTOR.services_by_name["KV"]
 
 
 def _multicallables() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Each method's name, the channel's function that makes its callable, its path, and how its messages are coded."""
+    """For each method: its name, the channel's function that makes its callable, its path, and its serialisers."""
     for method in _SERVICE.methods:
         request, response = codecs(method)
         make = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
@@ -20,7 +20,7 @@ def _multicallables() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         yield method.name, make, f"/{_SERVICE.full_name}/{method.name}", coding
 
 
-# Once: a stub is made for each plugin.
+# Made once, because each plugin gets a new stub.
 _MULTICALLABLES = tuple(_multicallables())
 
 
@@ -28,7 +28,7 @@ class KVStub:
     """Calls the methods of `kv.KV`.
 
     Args:
-        channel: A `grpc.Channel` or a `grpc.aio.Channel`; each method is a callable of its kind.
+        channel: A `grpc.Channel` or a `grpc.aio.Channel`, whose multicallables the methods are.
     """
 
     def __init__(self, channel: Any) -> None:
@@ -37,7 +37,7 @@ class KVStub:
 
 
 class KVServicer:
-    """Base of what serves `kv.KV`; a method that is not overridden answers UNIMPLEMENTED."""
+    """Base class of servicers of `kv.KV`. A method that is not overridden answers UNIMPLEMENTED."""
 
     def _unimplemented(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

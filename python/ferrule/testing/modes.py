@@ -1,4 +1,4 @@
-"""The plugin's mode words: one table, from which parsing and `--help` both follow."""
+"""The plugin's mode words: one table for parsing and for `--help`."""
 
 import re
 from dataclasses import dataclass, field, fields
@@ -6,13 +6,13 @@ from typing import Any
 
 
 def _word(default: Any, explanation: str, *, value: str = "") -> Any:
-    """One row of the table; `value` shows the form of what follows the equals sign, empty for a bare word."""
+    """One row of the table; `value` shows the form of the value after the equals sign, empty for a bare word."""
     return field(default=default, metadata={"explanation": explanation, "value": value})
 
 
 @dataclass(frozen=True)
 class Modes:
-    """How the plugin deviates from a well-behaved one. The mode word is the field name with `-` for `_`."""
+    """Deviations from a well-behaved plugin. A mode word is the name of a field with `-` for `_`."""
 
     versions: tuple[int, ...] = _word((1,), "application versions the plugin speaks (default 1)", value="3,5,7")
     tcp: bool = _word(False, "listen on 127.0.0.1 instead of a Unix socket")
@@ -30,10 +30,10 @@ class Modes:
 
 
 def parse(words: list[str]) -> Modes:
-    """Read mode words as they stand on the command line.
+    """The modes that words of the command line ask for.
 
     Raises:
-        ValueError: A word is unknown, or its value is missing, superfluous or not of the form the table shows.
+        ValueError: A word is unknown, or its value is missing, superfluous, or not of the form in the table.
     """
     table = {row.name.replace("_", "-"): row for row in fields(Modes)}
     chosen: dict[str, Any] = {}

@@ -13,7 +13,7 @@ __all__ = ["VERSIONS", "reflection", "service_name"]
 
 
 def reflection(version: str, services: list[str]) -> grpc.GenericRpcHandler:
-    """`ServerReflectionInfo` of one version.
+    """Handler of `ServerReflectionInfo` in one version.
 
     Args:
         version: `v1` or `v1alpha`.

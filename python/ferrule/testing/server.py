@@ -1,4 +1,4 @@
-"""The plugin's gRPC server: listening, announcing itself, and ending on request."""
+"""The plugin's gRPC server: listening, the handshake line, and the end on request."""
 
 import contextlib
 import os
@@ -23,10 +23,10 @@ from ferrule.testing.reflection import VERSIONS, reflection, service_name
 from ferrule.testing.stdio import STDERR, STDOUT, SyncedOutput
 
 THREADS = 2 + 8
-"""A stdio and a broker stream occupy a thread each for the whole run; the rest serve calls."""
+"""Threads of the server: one for the stdio stream, one for the broker's, the others for calls."""
 
 STOP_GRACE_SECONDS = 0.5
-"""Time for open calls, the Shutdown call among them, to end; a host waits 2 s for the exit."""
+"""Seconds that open calls, the Shutdown call among them, have to end; a Go host waits 2 s for the exit."""
 
 LATE_LISTEN_SECONDS = 0.3
 
@@ -39,14 +39,14 @@ OPTIONS = (
 
 
 def serve(modes: Modes, environment: Mapping[str, str]) -> int:
-    """Run the plugin from the version choice to its end.
+    """Runs the plugin from the choice of the version to its end.
 
     Returns:
-        The exit status: 0 after a Shutdown, 1 when there is nothing to listen on or the host's certificate is unusable.
+        The exit status: 0 after a Shutdown, 1 if no address can be listened on or the host's certificate is unusable.
     """
     output, shutdown = SyncedOutput(), threading.Event()
     server = _build(modes, output, shutdown)
-    # A terminal's Ctrl-C reaches the plugin as well; ending the plugin is the host's decision.
+    # A terminal's Ctrl-C reaches the plugin too, and ending the plugin is the host's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout, sys.stderr = output.writer(STDOUT), output.writer(STDERR)
     try:
@@ -55,7 +55,7 @@ def serve(modes: Modes, environment: Mapping[str, str]) -> int:
         log("error", "plugin init error", error=error)
         return 1
     shutdown.wait()
-    # The stdio stream never ends by itself; left open it would use up the whole grace period.
+    # The stdio stream never ends by itself and would use up the whole grace period.
     output.close()
     server.stop(STOP_GRACE_SECONDS).wait()
     if address.network == "unix":
@@ -78,7 +78,7 @@ def _build(modes: Modes, output: SyncedOutput, shutdown: threading.Event) -> grp
 
 
 def _start(server: grpc.Server, modes: Modes, environment: Mapping[str, str]) -> Address:
-    """Listen, serve and print the handshake line, in this order unless the mode says otherwise."""
+    """Listens, serves and prints the handshake line, in this order unless the mode says otherwise."""
     version, invalid = choose_version(modes.versions, environment.get("PLUGIN_PROTOCOL_VERSIONS", ""))
     for item in invalid:
         log("warn", "ignoring an offered version that is not an integer", version=item)
@@ -106,11 +106,11 @@ def _start(server: grpc.Server, modes: Modes, environment: Mapping[str, str]) ->
 
 
 def _tls(modes: Modes, environment: Mapping[str, str]) -> tuple[grpc.ServerCredentials | None, bytes]:
-    """Credentials that accept the host's certificate alone, and the DER of the plugin's own; nothing for plaintext."""
+    """Credentials that accept the host's certificate alone, and the plugin's own as DER; neither for plaintext."""
     host_certificate = environment.get("PLUGIN_CLIENT_CERT", "")
     if modes.no_cert or not host_certificate:
         return None, b""
-    # Here, because only AutoMTLS needs the core.
+    # Imported here, because only AutoMTLS needs the core.
     from ferrule.testing import certificate
 
     log("debug", "configuring server automatic mTLS")
@@ -124,10 +124,10 @@ def _tls(modes: Modes, environment: Mapping[str, str]) -> tuple[grpc.ServerCrede
 
 
 def _listen(server: grpc.Server, addresses: Iterator[Address], credentials: grpc.ServerCredentials | None) -> Address:
-    """Bind the first address that can be had.
+    """Listens on the first address that is free.
 
     Raises:
-        OSError: None could.
+        OSError: None is free.
     """
     failure: Exception | None = None
     target = ""

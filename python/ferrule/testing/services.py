@@ -1,4 +1,4 @@
-"""The services every go-plugin plugin has: health, controller and stdio."""
+"""Services of every go-plugin plugin: health, controller and stdio."""
 
 import threading
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from ferrule.testing.stdio import SyncedOutput
 
 
 def health() -> grpc.GenericRpcHandler:
-    """`grpc.health.v1.Health/Check`, which a host calls as its ping."""
+    """Handler of `grpc.health.v1.Health/Check`, by which a host pings the plugin."""
     response = message_class("grpc.health.v1.HealthCheckResponse")
 
     def check(request: Any, context: grpc.ServicerContext) -> Any:
@@ -24,19 +24,19 @@ def health() -> grpc.GenericRpcHandler:
 
 
 def controller(shutdown: threading.Event, *, hang: bool, ignore: bool) -> grpc.GenericRpcHandler:
-    """`plugin.GRPCController/Shutdown`.
+    """Handler of `plugin.GRPCController/Shutdown`.
 
     Args:
         shutdown: Set when a host asks the plugin to end.
-        hang: Never answer.
-        ignore: Answer and carry on.
+        hang: Whether the call is never answered.
+        ignore: Whether the plugin answers and goes on.
     """
     empty = message_class("plugin.Empty")
 
     def stop(_: Any, context: grpc.ServicerContext) -> Any:
         log("info", "shutdown requested", hang=hang, ignore=ignore)
         if hang:
-            # Until the caller gives up: a thread that waited longer would be one fewer for the calls that follow.
+            # Until the caller gives up, because a thread that waited longer would be missing for later calls.
             ended = threading.Event()
             if context.add_callback(ended.set):
                 ended.wait()
@@ -48,7 +48,7 @@ def controller(shutdown: threading.Event, *, hang: bool, ignore: bool) -> grpc.G
 
 
 def stdio(output: SyncedOutput) -> grpc.GenericRpcHandler:
-    """`plugin.GRPCStdio/StreamStdio`, held open until the host or the plugin ends."""
+    """Handler of `plugin.GRPCStdio/StreamStdio`, which stays open until the host or the plugin ends."""
     data_class = message_class("plugin.StdioData")
 
     def stream(_: Any, context: grpc.ServicerContext) -> Iterator[Any]:

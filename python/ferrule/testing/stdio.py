@@ -1,4 +1,4 @@
-"""The plugin's own standard output and error, carried to the host by plugin.GRPCStdio."""
+"""The plugin's standard output and error on their way to the host, for plugin.GRPCStdio."""
 
 import io
 import threading
@@ -15,14 +15,14 @@ STDOUT = 1
 STDERR = 2
 
 CHUNK_BYTES = 1024
-"""Largest piece a Go plugin sends; pieces split lines and characters anywhere."""
+"""Largest piece, as in Go plugins. Pieces split lines and characters anywhere."""
 
 CAPACITY_CHUNKS = 64
-"""A writer waits beyond this, so that an absent host stops a plugin after 64 KiB, as a pipe stops a Go plugin."""
+"""Pending pieces beyond which a writer waits: after 64 KiB, as a Go plugin waits for its full pipe."""
 
 
 class SyncedOutput:
-    """What was written and not yet sent, in order, across both channels."""
+    """Output that was written and not yet sent, in order, across both channels."""
 
     def __init__(self) -> None:
         self._pending: deque[tuple[int, bytes]] = deque()
@@ -30,11 +30,11 @@ class SyncedOutput:
         self._closed = False
 
     def writer(self, channel: int) -> io.TextIOWrapper:
-        """A text file whose lines go to `channel`; a replacement for `sys.stdout` or `sys.stderr`."""
+        """A text file whose lines go to `channel`, as a replacement for `sys.stdout` or `sys.stderr`."""
         return io.TextIOWrapper(io.BufferedWriter(_Writer(self, channel)), encoding="utf-8", line_buffering=True)
 
     def put(self, channel: int, data: bytes) -> None:
-        """Queue one chunk, waiting for room; dropped once closed, when nobody will fetch it."""
+        """Queues one chunk once there is room. After `close` the chunk is dropped, since no reader will fetch it."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._pending) < CAPACITY_CHUNKS)
             if not self._closed:
@@ -42,7 +42,7 @@ class SyncedOutput:
                 self._changed.notify_all()
 
     def chunks(self, context: grpc.ServicerContext) -> Iterator[tuple[int, bytes]]:
-        """Channel and data of each chunk until the call or the plugin ends; two readers would share them, not copy."""
+        """Channel and data of each chunk until the call or the plugin ends. Each chunk goes to one reader."""
         if not context.add_callback(self._wake):
             return
         while True:
@@ -55,7 +55,7 @@ class SyncedOutput:
             yield chunk
 
     def close(self) -> None:
-        """Let readers end once they have what was written; writers no longer wait."""
+        """Ends readers after the last chunk, and the waits of writers."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
