@@ -12,7 +12,7 @@ use crate::errors::to_py_err;
 
 /// A plugin that is ready.
 #[pyclass(frozen, module = "ferrule._core")]
-pub(crate) struct Facts(pub(crate) host::Facts);
+pub(crate) struct Facts(pub(crate) host::PluginFacts);
 
 #[pymethods]
 impl Facts {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ferrule_core::address::Address;
 use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::exit_status::ExitStatus;
-use ferrule_core::runner::{Answer, Order, Runner, Running};
+use ferrule_core::future::BoxFuture;
+use ferrule_core::runner::{Order, Runner, Running};
 use ferrule_core::wake::Wake;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -83,7 +84,7 @@ async fn reply(receiver: oneshot::Receiver<Result<Reply, Error>>) -> Result<Repl
 }
 
 impl PythonRunner {
-    fn translate(&self, direction: &'static str, address: Address) -> Answer<Address> {
+    fn translate(&self, direction: &'static str, address: Address) -> BoxFuture<Result<Address, Error>> {
         let receiver = self.0.ask(Request::Translate(direction, address));
         Box::pin(async move {
             match reply(receiver).await? {
@@ -95,7 +96,7 @@ impl PythonRunner {
 }
 
 impl Runner for PythonRunner {
-    fn start(&self, order: Order) -> Answer<Running> {
+    fn start(&self, order: Order) -> BoxFuture<Result<Running, Error>> {
         let receiver = self.0.ask(Request::Start(Box::new(order)));
         Box::pin(async move {
             match reply(receiver).await? {
@@ -109,11 +110,11 @@ impl Runner for PythonRunner {
         drop(self.0.ask(Request::Signal(force)));
     }
 
-    fn plugin_to_host(&self, address: Address) -> Answer<Address> {
+    fn plugin_to_host(&self, address: Address) -> BoxFuture<Result<Address, Error>> {
         self.translate("plugin_to_host", address)
     }
 
-    fn host_to_plugin(&self, address: Address) -> Answer<Address> {
+    fn host_to_plugin(&self, address: Address) -> BoxFuture<Result<Address, Error>> {
         self.translate("host_to_plugin", address)
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use ferrule_core::broker::Broker as CoreBroker;
-use ferrule_core::server::{Facts, PluginServer as CoreServer, Security, Settings};
+use ferrule_core::server::{PluginServer as CoreServer, Security, ServerFacts as CoreFacts, Settings};
 use ferrule_core::settings::SocketGroup;
 use ferrule_core::transport::listener::Place;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -126,7 +126,7 @@ impl Drop for PluginServer {
 
 /// What a plugin knows once it listens.
 #[pyclass(frozen, module = "ferrule._core")]
-pub(crate) struct ServerFacts(Facts);
+pub(crate) struct ServerFacts(CoreFacts);
 
 #[pymethods]
 impl ServerFacts {

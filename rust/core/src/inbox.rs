@@ -20,8 +20,8 @@ const LINES_LIMIT: usize = 4 << 20;
 const LINE_OVERHEAD: usize = 64;
 /// Lines that nobody would see do not wake the consumer, which costs it more than anything else here: they wait for the
 /// next wake, at most so long or until there are so many bytes of them. Then it may say that it sees more levels by now.
-const PATIENCE: Duration = Duration::from_millis(100);
-const PATIENCE_BYTES: usize = 256 << 10;
+const UNSEEN_DELAY: Duration = Duration::from_millis(100);
+const UNSEEN_BYTES: usize = 256 << 10;
 /// Synchronised output that may wait, in bytes. Beyond it the plugin waits: output is never lost.
 const OUTPUT_LIMIT: usize = 1 << 20;
 
@@ -47,7 +47,7 @@ pub struct Batch {
     pub more: bool,
 }
 
-struct State {
+struct InboxState {
     classifier: Classifier,
     refusals: Refusals,
     /// The lowest level that the consumer wanted when it last looked; `None` if it wanted none.
@@ -64,7 +64,7 @@ struct State {
 
 /// Filled by the I/O thread, emptied by the consumer.
 pub struct Inbox {
-    state: Mutex<State>,
+    state: Mutex<InboxState>,
     room: Notify,
     wake: Arc<dyn Wake>,
 }
@@ -72,7 +72,7 @@ pub struct Inbox {
 impl Inbox {
     /// An empty inbox that wakes its consumer when something arrives, and in its own time for lines below `wanted`.
     pub fn new(wake: Arc<dyn Wake>, wanted: Option<Level>) -> Self {
-        let state = State {
+        let state = InboxState {
             classifier: Classifier::default(),
             refusals: Refusals::default(),
             wanted,
@@ -94,9 +94,9 @@ impl Inbox {
         self.add_line(state, level, line);
     }
 
-    /// Adds a remark of the host's own about the plugin.
-    pub fn push_remark(self: &Arc<Self>, level: Level, text: String) {
-        self.add_line(self.lock(), level, text.into_bytes());
+    /// Adds a warning of this side's own about the peer.
+    pub fn push_warning(self: &Arc<Self>, text: String) {
+        self.add_line(self.lock(), Level::Warn, text.into_bytes());
     }
 
     /// Adds that somebody was refused; of a flood of them a part, and their number.
@@ -109,7 +109,7 @@ impl Inbox {
         self.add_line(state, Level::Warn, text.into_bytes());
     }
 
-    fn add_line(self: &Arc<Self>, mut state: MutexGuard<'_, State>, level: Level, line: Vec<u8>) {
+    fn add_line(self: &Arc<Self>, mut state: MutexGuard<'_, InboxState>, level: Level, line: Vec<u8>) {
         let cost = line.len() + LINE_OVERHEAD;
         if state.lines_bytes + cost > LINES_LIMIT {
             state.dropped += 1;
@@ -118,7 +118,7 @@ impl Inbox {
             state.lines.push_back((level, line));
         }
         let is_seen = state.wanted.is_some_and(|wanted| level >= wanted);
-        if is_seen || state.lines_bytes > PATIENCE_BYTES {
+        if is_seen || state.lines_bytes > UNSEEN_BYTES {
             self.announce(state);
         } else if !state.woken && state.later.is_none() {
             state.later = Some(self.announce_later());
@@ -170,14 +170,14 @@ impl Inbox {
         Batch { lines, dropped, output, more }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn announce_later(self: &Arc<Self>) -> AbortHandle {
         let inbox = Arc::downgrade(self);
         let announcing = tokio::spawn(async move {
-            sleep(PATIENCE).await;
+            sleep(UNSEEN_DELAY).await;
             let Some(inbox) = inbox.upgrade() else { return };
             let mut state = inbox.lock();
             state.later = None;
@@ -189,7 +189,7 @@ impl Inbox {
         announcing.abort_handle()
     }
 
-    fn announce(&self, mut state: MutexGuard<'_, State>) {
+    fn announce(&self, mut state: MutexGuard<'_, InboxState>) {
         let first = !std::mem::replace(&mut state.woken, true);
         drop(state);
         if first {
@@ -245,7 +245,7 @@ mod tests {
             inbox.push_line(b"[DEBUG] who cares".to_vec());
         }
         assert_eq!(wakes.load(Ordering::Relaxed), 0);
-        sleep(PATIENCE * 2).await;
+        sleep(UNSEEN_DELAY * 2).await;
         assert_eq!(wakes.load(Ordering::Relaxed), 1);
         // The level was lowered meanwhile.
         assert_eq!(inbox.take(Some(Level::Debug), usize::MAX).lines.len(), 10);
@@ -256,7 +256,7 @@ mod tests {
         inbox.push_output(Output::Stdout, Bytes::from_static(b"but this")).await;
         assert_eq!(wakes.load(Ordering::Relaxed), 3);
         assert_eq!(inbox.take(None, usize::MAX).output.len(), 1);
-        sleep(PATIENCE * 2).await;
+        sleep(UNSEEN_DELAY * 2).await;
         assert_eq!(wakes.load(Ordering::Relaxed), 3, "nothing waited");
         inbox.push_line(b"[ERROR] and the last".to_vec());
         inbox.end_lines();
@@ -267,7 +267,7 @@ mod tests {
     #[tokio::test]
     async fn many_lines_that_nobody_sees_do_not_wait() {
         let (inbox, wakes) = inbox_for(None);
-        for _ in 0..PATIENCE_BYTES / 1000 {
+        for _ in 0..UNSEEN_BYTES / 1000 {
             inbox.push_line(vec![b'x'; 1000]);
         }
         assert_eq!(wakes.load(Ordering::Relaxed), 1);

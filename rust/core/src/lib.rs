@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod environment;
 pub mod error;
 pub mod exit_status;
+pub mod future;
 pub mod grpc;
 pub mod handshake;
 pub mod host;

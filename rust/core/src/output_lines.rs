@@ -93,7 +93,7 @@ impl Tail {
     }
 
     /// The few lines that say most about an end: from the panic on, else the last ones.
-    pub(crate) fn essence(&self, count: usize) -> Vec<String> {
+    pub(crate) fn most_relevant(&self, count: usize) -> Vec<String> {
         let lines = self.lines();
         let begin = lines.iter().rposition(|line| announces_panic(line.as_bytes()));
         let begin = begin.unwrap_or(lines.len().saturating_sub(count));
@@ -141,8 +141,8 @@ impl ErrorOutput {
     }
 
     /// The few lines that say most about an end.
-    pub(crate) fn essence(&self, count: usize) -> Vec<String> {
-        self.tail.essence(count)
+    pub(crate) fn most_relevant(&self, count: usize) -> Vec<String> {
+        self.tail.most_relevant(count)
     }
 }
 
@@ -193,12 +193,12 @@ mod tests {
         for line in ["before", "panic: boom", "goroutine 1:"] {
             tail.push(line.as_bytes());
         }
-        assert_eq!(tail.essence(2), ["panic: boom", "goroutine 1:"]);
+        assert_eq!(tail.most_relevant(2), ["panic: boom", "goroutine 1:"]);
         for _ in 0..100 {
             tail.push(b"frame");
         }
         assert_eq!((tail.lines().len(), tail.lines()[0].as_str()), (TAIL_LINES, "panic: boom"));
-        assert_eq!(tail.essence(2), ["panic: boom", "frame"]);
+        assert_eq!(tail.most_relevant(2), ["panic: boom", "frame"]);
     }
 
     #[test]

@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::pin::Pin;
 
 use tokio::sync::oneshot;
 
 use crate::address::Address;
 use crate::error::Error;
 use crate::exit_status::ExitStatus;
-
-/// What a runner answers with.
-pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+use crate::future::BoxFuture;
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -44,11 +41,11 @@ pub struct Running {
 /// Launches and ends plugins in the core's stead, and translates addresses between its world and this one.
 pub trait Runner: Send + Sync {
     /// Starts the plugin.
-    fn start(&self, order: Order) -> Answer<Running>;
+    fn start(&self, order: Order) -> BoxFuture<Result<Running, Error>>;
     /// Asks the plugin to end, or ends it.
     fn signal(&self, force: bool);
     /// An address of the plugin's world as this one sees it.
-    fn plugin_to_host(&self, address: Address) -> Answer<Address>;
+    fn plugin_to_host(&self, address: Address) -> BoxFuture<Result<Address, Error>>;
     /// An address of this world as the plugin sees it.
-    fn host_to_plugin(&self, address: Address) -> Answer<Address>;
+    fn host_to_plugin(&self, address: Address) -> BoxFuture<Result<Address, Error>>;
 }

@@ -21,7 +21,7 @@ use crate::tls::{ALPN_H2, Trust, client_config, server_config};
 use crate::transport::listener::{Listener, Place};
 use crate::transport::lobby::{Lobby, Refused};
 use crate::transport::multiplex::{Candidate, Chosen, Multiplex};
-use crate::transport::terminator::{TOO_MANY, Terminator};
+use crate::transport::tls_terminator::{TOO_MANY, Terminator};
 use crate::transport::{Counted, PrivateDirectory, Tls, Traffic};
 use crate::wake::Wake;
 
@@ -56,7 +56,7 @@ pub struct Settings {
 
 /// What is known once the plugin listens.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct ServerFacts {
     /// What the host waits for on standard output.
     pub handshake_line: String,
     /// Where the host connects to.
@@ -99,7 +99,7 @@ impl PluginServer {
     }
 
     /// Listens. Connections wait until the server behind does.
-    pub async fn start(&self) -> Result<Facts, Error> {
+    pub async fn start(&self) -> Result<ServerFacts, Error> {
         let mut place = self.0.place.lock().await;
         let settings = &self.0.settings;
         let protection = Protection::of(&settings.security)?;
@@ -112,7 +112,7 @@ impl PluginServer {
         let listener = Listener::bind(&settings.place).await?;
         let (address, backend) = (listener.address().clone(), directory.join("main"));
         let leaf = protection.identity.as_ref().and_then(Identity::leaf);
-        let facts = Facts {
+        let facts = ServerFacts {
             handshake_line: handshake::line(settings.protocol_version, &address, leaf.as_ref(), settings.multiplex),
             address,
             backend: backend.clone(),

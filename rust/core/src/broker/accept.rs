@@ -13,9 +13,9 @@ use super::state::Outcome;
 use super::{conn_info, translated};
 use crate::address::Address;
 use crate::error::Error;
-use crate::transport::Arrived;
+use crate::transport::InboundStream;
 use crate::transport::listener::Listener;
-use crate::transport::terminator::{CONNECTIONS, Terminator};
+use crate::transport::tls_terminator::{CONNECTIONS, Terminator};
 
 /// What the peer can dial until this is dropped; its connections end with it.
 pub struct BrokerListener {
@@ -81,7 +81,7 @@ impl Broker {
 }
 
 async fn serve_streams(
-    mut streams: mpsc::UnboundedReceiver<Arrived>,
+    mut streams: mpsc::UnboundedReceiver<InboundStream>,
     terminator: Terminator,
     peer: String,
     backend: PathBuf,
@@ -93,7 +93,7 @@ async fn serve_streams(
             connections.join_next().await;
         }
         let (terminator, peer, backend) = (terminator.clone(), peer.clone(), backend.clone());
-        connections.spawn(async move { terminator.carry_arrived(stream, &peer, &backend).await });
+        connections.spawn(async move { terminator.carry_inbound(stream, &peer, &backend).await });
         while connections.try_join_next().is_some() {}
     }
     while connections.join_next().await.is_some() {}

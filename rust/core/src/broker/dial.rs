@@ -177,7 +177,7 @@ impl Broker {
     /// HTTP/2, known to work once the peer has acknowledged.
     async fn speak(&self, stream: Stream, dialer: &Dialer) -> Result<Connection, Error> {
         let peer = self.0.context.peer.clone();
-        let explain: Explain = Box::new(move |reason| peer.epitaph(reason));
+        let explain: Explain = Box::new(move |reason| peer.exit_explanation(reason));
         let connection = Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))?;
         connection.settled().await.map_err(|reason| {
             dialer.last_error().unwrap_or_else(|| {
@@ -229,7 +229,7 @@ impl Connector for BrokeredConnector {
                 Ok(connection) => Ok(connection),
                 Err(error) => {
                     let peer = &broker.0.context.peer;
-                    let status = Status::unavailable(peer.epitaph(error.to_string()).await);
+                    let status = Status::unavailable(peer.exit_explanation(error.to_string()).await);
                     Err(Refusal { status, is_final: peer.has_ended() })
                 }
             }

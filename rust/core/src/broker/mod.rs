@@ -11,7 +11,6 @@ mod state;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,17 +27,14 @@ pub(crate) use self::state::RENDEZVOUS_LIMIT;
 use self::state::{BrokerState, Expected, Outcome};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind};
+use crate::future::BoxFuture;
 use crate::inbox::Inbox;
-use crate::log_line::Level;
 use crate::settings::{Peers, Transports};
 use crate::transport::listener::Place;
-use crate::transport::multiplex::{Arrivals, Multiplex, OpenPermit};
-use crate::transport::terminator::{CONNECTIONS, Terminator};
-use crate::transport::{Arrived, Tls, Traffic};
+use crate::transport::multiplex::{InboundStreams, Multiplex, OpenPermit};
+use crate::transport::tls_terminator::{CONNECTIONS, Terminator};
+use crate::transport::{InboundStream, Tls, Traffic};
 use crate::wake::Wake;
-
-/// A future of whoever is asked.
-pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What a broker knows of the other side. By default: nothing, and that it lives in the same world.
 pub trait Peer: Send + Sync {
@@ -48,17 +44,17 @@ pub trait Peer: Send + Sync {
     }
 
     /// Why calls fail: its end, or `otherwise` if it lives on.
-    fn epitaph(&self, otherwise: String) -> Answer<String> {
+    fn exit_explanation(&self, otherwise: String) -> BoxFuture<String> {
         Box::pin(std::future::ready(otherwise))
     }
 
     /// Our address as the peer sees it: other in another namespace.
-    fn address_there(&self, address: Address) -> Answer<Result<Address, Error>> {
+    fn address_there(&self, address: Address) -> BoxFuture<Result<Address, Error>> {
         Box::pin(std::future::ready(Ok(address)))
     }
 
     /// The peer's address as we see it.
-    fn address_here(&self, address: Address) -> Answer<Result<Address, Error>> {
+    fn address_here(&self, address: Address) -> BoxFuture<Result<Address, Error>> {
         Box::pin(std::future::ready(Ok(address)))
     }
 }
@@ -100,7 +96,7 @@ struct BrokerShared {
     context: BrokerContext,
     last_id: AtomicU32,
     last_backend: AtomicU64,
-    state: Mutex<BrokerState<Arrived>>,
+    state: Mutex<BrokerState<InboundStream>>,
     outgoing: Mutex<Outgoing>,
     /// Whether somebody carries messages.
     carried: watch::Sender<bool>,
@@ -123,7 +119,7 @@ impl Broker {
     /// for: the plugin's main connection.
     #[must_use]
     pub fn new(context: BrokerContext, main: Option<PathBuf>) -> Self {
-        let arrivals = context.session.as_ref().and_then(|session| session.take_arrivals());
+        let arrivals = context.session.as_ref().and_then(|session| session.take_inbound());
         let broker = Self(Arc::new(BrokerShared {
             context,
             last_id: AtomicU32::new(0),
@@ -229,8 +225,8 @@ impl Broker {
     }
 
     /// Says something about the peer to whoever reads its log.
-    pub fn remark(&self, text: String) {
-        self.0.context.inbox.push_remark(Level::Warn, text);
+    pub fn warn(&self, text: String) {
+        self.0.context.inbox.push_warning(text);
     }
 
     fn notice(&self, id: u32, notice: Notice) {
@@ -249,7 +245,7 @@ impl Broker {
 
     /// The peer lets in a stream that nobody opens any more. It would take the next one for it, so it gets one.
     fn fill_gap(&self, id: u32) {
-        self.remark(format!("the peer let service {id} in after its caller had given up"));
+        self.warn(format!("the peer let service {id} in after its caller had given up"));
         // Whoever has the permit opens it, or whoever gets it next.
         self.0.owing.notify_one();
         if let Some(session) = self.0.context.session.clone() {
@@ -284,7 +280,7 @@ impl Broker {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, BrokerState<Arrived>> {
+    fn state(&self) -> MutexGuard<'_, BrokerState<InboundStream>> {
         lock(&self.0.state)
     }
 
@@ -304,7 +300,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What a runner makes of an address, within a limit.
-async fn translated(answer: Answer<Result<Address, Error>>) -> Result<Address, Error> {
+async fn translated(answer: BoxFuture<Result<Address, Error>>) -> Result<Address, Error> {
     timeout(RENDEZVOUS_LIMIT, answer).await.unwrap_or_else(|_| {
         let message = format!("the runner did not translate an address within {} s", RENDEZVOUS_LIMIT.as_secs());
         Err(Error::new(ErrorKind::RunnerFailed, message))
@@ -312,7 +308,7 @@ async fn translated(answer: Answer<Result<Address, Error>>) -> Result<Address, E
 }
 
 /// Hands each stream to the listener whose knock is the oldest, and what nobody knocked for to the main server.
-async fn sort(broker: std::sync::Weak<BrokerShared>, mut arrivals: Arrivals, main: Option<PathBuf>) {
+async fn sort(broker: std::sync::Weak<BrokerShared>, mut arrivals: InboundStreams, main: Option<PathBuf>) {
     let mut mains = JoinSet::new();
     while let Some(stream) = arrivals.next().await {
         let Some(broker) = broker.upgrade().map(Broker) else { return };
@@ -324,22 +320,22 @@ async fn sort(broker: std::sync::Weak<BrokerShared>, mut arrivals: Arrivals, mai
             (Expected::Listener(listener), _) => drop(listener.send(stream)),
             (Expected::Nobody, _) => (),
             (Expected::Unannounced, Some(_)) if mains.len() >= CONNECTIONS => {
-                broker.remark("refused a stream of the host: it has too many".to_owned());
+                broker.warn("refused a stream of the host: it has too many".to_owned());
             }
             (Expected::Unannounced, Some(main)) => serve_main(&broker, stream, main.clone(), &mut mains),
             (Expected::Unannounced, None) => {
-                broker.remark("refused a stream that the plugin opened without a knock".to_owned());
+                broker.warn("refused a stream that the plugin opened without a knock".to_owned());
             }
         }
         while mains.try_join_next().is_some() {}
     }
 }
 
-fn serve_main(broker: &Broker, stream: Arrived, main: PathBuf, mains: &mut JoinSet<()>) {
+fn serve_main(broker: &Broker, stream: InboundStream, main: PathBuf, mains: &mut JoinSet<()>) {
     match broker.terminator() {
         Ok(terminator) => {
-            mains.spawn(async move { terminator.carry_arrived(stream, "the host", &main).await });
+            mains.spawn(async move { terminator.carry_inbound(stream, "the host", &main).await });
         }
-        Err(error) => broker.remark(format!("refused the host: {error}")),
+        Err(error) => broker.warn(format!("refused the host: {error}")),
     }
 }

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use super::endpoint::{PluginEndpoint, exit_explanation, open};
 use super::launch::Announced;
 use super::limit::within;
-use super::reach::{Reach, epitaph, open};
 use super::session::Session;
 use super::streams::keep_carrying;
-use super::{Facts, Host};
+use super::{Host, PluginFacts};
 use crate::certificate::SERVER_NAME;
 use crate::error::{Error, ErrorKind};
 use crate::exit_status::ExitStatus;
@@ -21,12 +21,12 @@ use crate::process::Process;
 use crate::services::health;
 use crate::settings::{Curve, Security};
 use crate::tls::{ALPN_H2, Trust, client_config};
-use crate::transport::bridge::{Bridge, Epitaph};
+use crate::transport::bridge::{Bridge, ExitExplanation};
 use crate::transport::multiplex::{Multiplex, Side};
 use crate::transport::{Dialer, Tls};
 
 impl Host {
-    pub(super) async fn bring_up(&self, session: &mut Session, announced: Announced) -> Result<Facts, Error> {
+    pub(super) async fn bring_up(&self, session: &mut Session, announced: Announced) -> Result<PluginFacts, Error> {
         let begun = Instant::now();
         let handshake = match announced {
             Announced::Line(first_line, limit) => self.handshake(session, first_line, limit).await?,
@@ -41,18 +41,19 @@ impl Host {
         let limit = self.0.settings.timeouts.connect;
         let (connection, checked) = self.connect(&session.process, &dialer).await?;
         let connected = begun.elapsed().saturating_sub(checked);
-        let reach = Reach::new(session.process.clone(), dialer.clone(), self.0.traffic.clone(), connection, limit);
-        let _ = self.0.reach.set(reach.clone());
-        session.stdio = Some(tokio::spawn(self.clone().keep_subscribed(reach.clone(), session.ending.clone())));
+        let endpoint =
+            PluginEndpoint::new(session.process.clone(), dialer.clone(), self.0.traffic.clone(), connection, limit);
+        let _ = self.0.endpoint.set(endpoint.clone());
+        session.stdio = Some(tokio::spawn(self.clone().keep_subscribed(endpoint.clone(), session.ending.clone())));
         session.owned = self.0.settings.reattach.as_ref().is_none_or(|reattach| reattach.owned);
         let broker = self.make_broker(session, protection, multiplex);
-        tokio::spawn(keep_carrying(broker.clone(), reach.clone(), session.ending.clone()));
-        (session.broker, session.reach) = (Some(broker), Some(reach));
+        tokio::spawn(keep_carrying(broker.clone(), endpoint.clone(), session.ending.clone()));
+        (session.broker, session.endpoint) = (Some(broker), Some(endpoint));
         if self.0.settings.bridge {
             let path = session.backends().join("grpc");
-            session.bridge = Some(Bridge::listen(path, dialer, bridge_epitaph(session.process.clone()), limit)?);
+            session.bridge = Some(Bridge::listen(path, dialer, explain_for_bridge(session.process.clone()), limit)?);
         }
-        Ok(Facts {
+        Ok(PluginFacts {
             pid: session.process.pid(),
             protocol_version: handshake.protocol_version,
             address: handshake.address,
@@ -162,8 +163,10 @@ impl Host {
             Some(Ok(connected)) => Ok(connected),
             // A crash breaks the connection first and is known a moment later: it is the better explanation.
             Some(Err(error)) if !names_certificate(&error) => {
-                const MOMENT: Duration = Duration::from_millis(50);
-                timeout(MOMENT, process.exited()).await.map_or(Err(error), |status| Err(ended_early(status)))
+                const EXIT_AFTER_ERROR_GRACE: Duration = Duration::from_millis(50);
+                timeout(EXIT_AFTER_ERROR_GRACE, process.exited())
+                    .await
+                    .map_or(Err(error), |status| Err(ended_early(status)))
             }
             Some(Err(error)) => Err(error),
             None => {
@@ -201,9 +204,9 @@ fn ended_early(status: ExitStatus) -> Error {
     Error::new(ErrorKind::ExitedBeforeReady, message)
 }
 
-fn bridge_epitaph(process: Arc<Process>) -> Epitaph {
+fn explain_for_bridge(process: Arc<Process>) -> ExitExplanation {
     Arc::new(move || {
         let process = process.clone();
-        Box::pin(async move { epitaph(&process, "the plugin closed the connection".to_owned()).await })
+        Box::pin(async move { exit_explanation(&process, "the plugin closed the connection".to_owned()).await })
     })
 }

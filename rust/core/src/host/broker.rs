@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Host;
-use super::peer::Plugin;
+use super::peer::PluginPeer;
 use super::session::Session;
 use crate::broker::{Broker, BrokerContext};
 use crate::error::{Error, ErrorKind};
@@ -42,7 +42,7 @@ impl Host {
             connect_timeout: settings.timeouts.connect,
             traffic: self.0.traffic.clone(),
             inbox: self.0.inbox.clone(),
-            peer: Arc::new(Plugin { process: session.process.clone(), runner: settings.runner.clone() }),
+            peer: Arc::new(PluginPeer { process: session.process.clone(), runner: settings.runner.clone() }),
         };
         self.0.broker.get_or_init(|| Broker::new(context, None)).clone()
     }

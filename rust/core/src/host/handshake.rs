@@ -13,11 +13,10 @@ use super::session::Session;
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
 use crate::handshake::{Expectations, Handshake, socket_named};
-use crate::log_line::Level;
 use crate::process::{FirstLine, Process};
 
 /// After the end of its standard output a process has usually ended, which takes a moment to be known.
-const MOMENT: Duration = Duration::from_secs(1);
+const EXIT_AFTER_STDOUT_GRACE: Duration = Duration::from_secs(1);
 
 /// What go-plugin's server says to whoever does not set its cookie, and every server that is made like it.
 const UNKNOWN_HOST: &str = "This binary is a plugin";
@@ -38,8 +37,8 @@ impl Host {
         let first = within(limit, first_line).await;
         let first = first.ok_or_else(|| self.no_line_in_time(session))?;
         for text in session.process.stray_lines() {
-            let remark = format!("printed before its handshake line: {text}");
-            self.0.inbox.push_remark(Level::Warn, remark);
+            let warning = format!("printed before its handshake line: {text}");
+            self.0.inbox.push_warning(warning);
         }
         match first {
             Ok(FirstLine::Found(line)) => self.understand(session, &line).await,
@@ -88,7 +87,7 @@ impl Host {
 
     /// A line without an end is a whole one only if the plugin lives on.
     async fn check_finished(&self, process: &Process, line: &[u8]) -> Result<(), Error> {
-        let Some(status) = within(MOMENT, process.exited()).await else { return Ok(()) };
+        let Some(status) = within(EXIT_AFTER_STDOUT_GRACE, process.exited()).await else { return Ok(()) };
         let (name, shown) = (self.name(), excerpt(line));
         let message = format!("the plugin {name} ended with {status} within its handshake line, after {shown}");
         Err(Error::new(ErrorKind::ExitedBeforeHandshake, message)
@@ -99,7 +98,7 @@ impl Host {
     async fn no_handshake(&self, session: &Session) -> Error {
         let process = &session.process;
         let (name, seen) = (self.name(), process.stdout_seen());
-        let Some(status) = within(MOMENT, process.exited()).await else {
+        let Some(status) = within(EXIT_AFTER_STDOUT_GRACE, process.exited()).await else {
             let message = format!("the plugin {name} closed its standard output without a handshake; {seen}");
             return Error::new(ErrorKind::HandshakeMissing, message);
         };

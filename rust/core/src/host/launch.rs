@@ -21,7 +21,6 @@ use crate::certificate::Identity;
 use crate::environment::child_environment;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::Handshake;
-use crate::log_line::Level;
 use crate::process::watcher::{self, Registration};
 use crate::process::{Child, FirstLine, Launch, Process, SpawnError, diagnose, spawner};
 use crate::runner::{Order, Runner};
@@ -45,7 +44,7 @@ struct Place {
     /// Of the directories.
     registrations: Vec<Registration>,
     /// Why there is no watcher, the first time.
-    remark: Option<String>,
+    warning: Option<String>,
 }
 
 impl Host {
@@ -72,11 +71,11 @@ impl Host {
         let Place { directory, backends, registrations, .. } = place;
         // Until it has answered, a process that was attached to is only a number that somebody wrote down.
         let owned = settings.reattach.is_none();
-        let (reach, stdio, bridge, address, broker) = (None, None, None, None, None);
+        let (endpoint, stdio, bridge, address, broker) = (None, None, None, None, None);
         let ending = CancellationToken::new();
         let session = Session {
             process,
-            reach,
+            endpoint,
             stdio,
             bridge,
             address,
@@ -115,8 +114,8 @@ impl Host {
             }
         };
         let (outcome, mut place) = worked.ok_or_else(|| self.held_up())?.map_err(|error| no_thread(&error))??;
-        if let Some(remark) = place.remark.take() {
-            self.0.inbox.push_remark(Level::Warn, remark);
+        if let Some(warning) = place.warning.take() {
+            self.0.inbox.push_warning(warning);
         }
         Ok((outcome, place))
     }
@@ -128,7 +127,7 @@ impl Host {
         }
         // What may outlive the host needs its directory.
         let is_watched = settings.reattach.is_some() || (settings.die_with_host && settings.runner.is_none());
-        let remark = if is_watched { watcher::start().err().and_then(|failure| unwatched(&failure)) } else { None };
+        let warning = if is_watched { watcher::start().err().and_then(|failure| unwatched(&failure)) } else { None };
         let mut registrations = Vec::new();
         let mut make = || {
             let directory = PrivateDirectory::create(&settings.socket_base)?;
@@ -140,7 +139,7 @@ impl Host {
         if let (Some(group), None) = (&settings.socket_group, &settings.reattach) {
             directory.share(group)?;
         }
-        Ok(Place { directory, backends, registrations, remark })
+        Ok(Place { directory, backends, registrations, warning })
     }
 
     fn environment(&self, place: &Place) -> BTreeMap<OsString, OsString> {

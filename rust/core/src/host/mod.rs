@@ -5,11 +5,11 @@
 
 mod bring_up;
 mod broker;
+mod endpoint;
 mod handshake;
 mod launch;
 mod limit;
 mod peer;
-mod reach;
 mod session;
 mod stop;
 mod streams;
@@ -23,7 +23,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use self::reach::{PluginConnector, Reach};
+use self::endpoint::{PluginConnector, PluginEndpoint};
 use self::session::Session;
 pub use self::stop::{Rung, StopReport};
 use self::stop::{kill, stop};
@@ -42,7 +42,7 @@ use crate::wake::Wake;
 
 /// What is known of a plugin that is ready.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct PluginFacts {
     /// Process id, where there is one.
     pub pid: Option<i32>,
     /// Application protocol version in use.
@@ -59,9 +59,9 @@ pub struct Facts {
 
 /// A handle to one plugin. Clones name the same plugin.
 #[derive(Clone)]
-pub struct Host(Arc<Shared>);
+pub struct Host(Arc<HostShared>);
 
-struct Shared {
+struct HostShared {
     settings: Settings,
     /// Closed with the launch: a descriptor for each of hundreds of plugins would be felt.
     executable: StdMutex<Option<OwnedFd>>,
@@ -69,7 +69,7 @@ struct Shared {
     traffic: Traffic,
     identity: OnceLock<Identity>,
     process: OnceLock<Arc<Process>>,
-    reach: OnceLock<Arc<Reach>>,
+    endpoint: OnceLock<Arc<PluginEndpoint>>,
     broker: OnceLock<Broker>,
     given_up: CancellationToken,
     /// Held by whoever starts, stops or closes, so that these follow each other.
@@ -79,14 +79,14 @@ struct Shared {
 impl Host {
     /// A host that has done nothing yet; `wake` is told when the inbox fills, at once by lines at or above `wanted`.
     pub fn new(mut settings: Settings, wake: Arc<dyn Wake>, wanted: Option<Level>) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(HostShared {
             executable: StdMutex::new(settings.executable.take()),
             settings,
             inbox: Arc::new(Inbox::new(wake, wanted)),
             traffic: Traffic::default(),
             identity: OnceLock::new(),
             process: OnceLock::new(),
-            reach: OnceLock::new(),
+            endpoint: OnceLock::new(),
             broker: OnceLock::new(),
             given_up: CancellationToken::new(),
             session: Mutex::new(None),
@@ -94,7 +94,7 @@ impl Host {
     }
 
     /// Launches the plugin and brings it to where calls work. A failure has cleaned up after itself.
-    pub async fn start(&self) -> Result<Facts, Error> {
+    pub async fn start(&self) -> Result<PluginFacts, Error> {
         let mut place = self.0.session.lock().await;
         let begun = Instant::now();
         if self.0.given_up.is_cancelled() {
@@ -194,9 +194,9 @@ impl Host {
     /// A channel to the plugin; `None` before it is ready.
     #[must_use]
     pub fn channel(&self, settings: ChannelSettings) -> Option<Channel> {
-        let reach = self.0.reach.get()?.clone();
-        let secure = reach.is_secure();
-        Some(Channel::new(Box::new(PluginConnector(reach)), ChannelSettings { secure, ..settings }))
+        let endpoint = self.0.endpoint.get()?.clone();
+        let secure = endpoint.is_secure();
+        Some(Channel::new(Box::new(PluginConnector(endpoint)), ChannelSettings { secure, ..settings }))
     }
 
     /// The broker; `None` before the plugin is ready.

@@ -2,37 +2,38 @@
 
 use std::sync::Arc;
 
-use super::reach::epitaph;
+use super::endpoint::exit_explanation;
 use crate::address::Address;
-use crate::broker::{Answer, Peer};
+use crate::broker::Peer;
 use crate::error::Error;
+use crate::future::BoxFuture;
 use crate::process::Process;
 use crate::runner::Runner;
 
-pub(super) struct Plugin {
+pub(super) struct PluginPeer {
     pub(super) process: Arc<Process>,
     /// Whoever launched it, and knows how its addresses differ from ours.
     pub(super) runner: Option<Arc<dyn Runner>>,
 }
 
-impl Peer for Plugin {
+impl Peer for PluginPeer {
     fn has_ended(&self) -> bool {
         self.process.exit_status().is_some()
     }
 
-    fn epitaph(&self, otherwise: String) -> Answer<String> {
+    fn exit_explanation(&self, otherwise: String) -> BoxFuture<String> {
         let process = self.process.clone();
-        Box::pin(async move { epitaph(&process, otherwise).await })
+        Box::pin(async move { exit_explanation(&process, otherwise).await })
     }
 
-    fn address_there(&self, address: Address) -> Answer<Result<Address, Error>> {
+    fn address_there(&self, address: Address) -> BoxFuture<Result<Address, Error>> {
         match &self.runner {
             Some(runner) => runner.host_to_plugin(address),
             None => Box::pin(std::future::ready(Ok(address))),
         }
     }
 
-    fn address_here(&self, address: Address) -> Answer<Result<Address, Error>> {
+    fn address_here(&self, address: Address) -> BoxFuture<Result<Address, Error>> {
         match &self.runner {
             Some(runner) => runner.plugin_to_host(address),
             None => Box::pin(std::future::ready(Ok(address))),

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::reach::Reach;
+use super::endpoint::PluginEndpoint;
 use super::stop::KILL_LIMIT;
 use crate::address::Address;
 use crate::broker::Broker;
@@ -26,7 +26,7 @@ const ASKING_LIMIT: usize = 5;
 /// What must be given back.
 pub(super) struct Session {
     pub(super) process: Arc<Process>,
-    pub(super) reach: Option<Arc<Reach>>,
+    pub(super) endpoint: Option<Arc<PluginEndpoint>>,
     pub(super) stdio: Option<JoinHandle<()>>,
     pub(super) bridge: Option<Bridge>,
     pub(super) address: Option<Address>,
@@ -52,10 +52,10 @@ impl Session {
 
     /// Asks the plugin to end itself, on a connection that it takes calls on; whether it was asked and did not refuse.
     pub(super) async fn ask_to_end(&self) -> bool {
-        let Some(reach) = &self.reach else { return false };
+        let Some(endpoint) = &self.endpoint else { return false };
         let mut asked = false;
         for _ in 0..ASKING_LIMIT {
-            let Ok(connection) = reach.connection().await else { return asked };
+            let Ok(connection) = endpoint.connection().await else { return asked };
             self.ending.cancel();
             match controller::shutdown(&GrpcClient::new(&connection)).await {
                 Ok(true) => return true,
@@ -86,8 +86,8 @@ impl Session {
         if let Some(broker) = self.broker.take() {
             broker.shut_down("the client was closed");
         }
-        if let Some(reach) = &self.reach {
-            reach.disconnect("the client was closed");
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.disconnect("the client was closed");
         }
     }
 

@@ -9,12 +9,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Host;
-use super::reach::Reach;
+use super::endpoint::PluginEndpoint;
 use crate::broker::Broker;
 use crate::grpc::connection::Connection;
 use crate::grpc::{Code, Failure, GrpcClient, MessageStream, Status};
 use crate::inbox::Output;
-use crate::log_line::Level;
 use crate::services::broker::carry;
 use crate::services::stdio::{self, StdioData};
 use crate::settings::Settings;
@@ -24,24 +23,24 @@ use crate::settings::Settings;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that lasted so long is lost without a pause.
-const LASTING: Duration = Duration::from_secs(1);
+const STABLE_AFTER: Duration = Duration::from_secs(1);
 /// Messages that cannot be read, one after the other, before the service is left alone.
 const UNREADABLE_LIMIT: u32 = 5;
 
 /// Serves on each connection in turn, until that is done with the service, the plugin has ended, or is told to. Returns why.
 async fn on_each_connection<Serving: Future<Output = ControlFlow<()>>>(
-    reach: &Reach,
+    endpoint: &PluginEndpoint,
     ending: &CancellationToken,
     mut serve: impl FnMut(GrpcClient) -> Serving,
 ) -> Option<String> {
-    let mut pauses = Pauses(Duration::ZERO);
+    let mut backoff = Backoff(Duration::ZERO);
     loop {
         let begun = Instant::now();
         let connected = tokio::select! {
             biased;
             // A plugin that was asked to end gets no more connections.
             () = ending.cancelled() => return None,
-            connected = reach.connection() => connected,
+            connected = endpoint.connection() => connected,
         };
         match connected {
             Ok(connection) => {
@@ -58,20 +57,20 @@ async fn on_each_connection<Serving: Future<Output = ControlFlow<()>>>(
             Err(_) => (),
         }
         tokio::select! {
-            () = sleep(pauses.after(begun.elapsed())) => (),
+            () = sleep(backoff.after(begun.elapsed())) => (),
             // Somebody else has dialled with success.
-            () = reach.reached() => (),
+            () = endpoint.usable_again() => (),
             () = ending.cancelled() => return None,
         }
     }
 }
 
 /// Between connections, of which the first that does not last is followed at once; holds the next.
-struct Pauses(Duration);
+struct Backoff(Duration);
 
-impl Pauses {
+impl Backoff {
     fn after(&mut self, lasted: Duration) -> Duration {
-        if lasted >= LASTING {
+        if lasted >= STABLE_AFTER {
             self.0 = Duration::ZERO;
             return Duration::ZERO;
         }
@@ -90,8 +89,8 @@ async fn over(connection: &Connection) {
 
 impl Host {
     /// Always subscribes to the output, whoever listens: without a subscriber the plugin would block in its own writes.
-    pub(super) async fn keep_subscribed(self, reach: Arc<Reach>, ending: CancellationToken) {
-        on_each_connection(&reach, &ending, |client| self.relay_output(client)).await;
+    pub(super) async fn keep_subscribed(self, endpoint: Arc<PluginEndpoint>, ending: CancellationToken) {
+        on_each_connection(&endpoint, &ending, |client| self.relay_output(client)).await;
     }
 
     /// Relays output until the service or the connection ends. Breaks if there is no such service.
@@ -103,7 +102,7 @@ impl Host {
                     Ok(()) => return ControlFlow::Continue(()),
                     // Such a message ends the stream, not the service.
                     Err(Failure::Unreadable(status)) if unreadable < UNREADABLE_LIMIT => {
-                        self.remark(format!("output was lost: {}", status.message));
+                        self.warn(format!("output was lost: {}", status.message));
                         unreadable += 1;
                         // Also where others come between them, which a service may send as fast as it is asked.
                         sleep(SHORTEST_PAUSE * unreadable).await;
@@ -117,7 +116,7 @@ impl Host {
                 return ControlFlow::Break(());
             }
             if client.connection().takes_calls() {
-                self.remark(format!("output is not relayed any more: the plugin's service for it ended with {status}"));
+                self.warn(format!("output is not relayed any more: the plugin's service for it ended with {status}"));
             }
             return ControlFlow::Continue(());
         }
@@ -136,15 +135,15 @@ impl Host {
         Ok(())
     }
 
-    fn remark(&self, text: String) {
-        self.0.inbox.push_remark(Level::Warn, text);
+    fn warn(&self, text: String) {
+        self.0.inbox.push_warning(text);
     }
 }
 
 /// Carries the broker's messages until the plugin's broker or the plugin ends, then closes the broker. Whether or not the host
 /// uses it: a Go plugin that serves something waits for the stream before it answers.
-pub(super) async fn keep_carrying(broker: Broker, reach: Arc<Reach>, ending: CancellationToken) {
-    let over = on_each_connection(&reach, &ending, |client| carry(client, broker.clone())).await;
+pub(super) async fn keep_carrying(broker: Broker, endpoint: Arc<PluginEndpoint>, ending: CancellationToken) {
+    let over = on_each_connection(&endpoint, &ending, |client| carry(client, broker.clone())).await;
     broker.close(
         &over.map_or_else(|| "the plugin was asked to end".to_owned(), |why| format!("its stream broke: {why}")),
     );
@@ -159,20 +158,20 @@ mod tests {
 
     #[test]
     fn a_broker_whose_connections_do_not_last_is_there_again_in_time() {
-        let mut pauses = Pauses(Duration::ZERO);
-        let longest = (0..100).map(|_| pauses.after(NOW)).max();
+        let mut backoff = Backoff(Duration::ZERO);
+        let longest = (0..100).map(|_| backoff.after(NOW)).max();
         assert!(longest.is_some_and(|longest| longest < RENDEZVOUS_LIMIT / 2), "{longest:?}");
     }
 
     #[test]
     fn pauses_grow_and_are_forgotten_after_a_connection_that_lasted() {
-        let mut pauses = Pauses(Duration::ZERO);
+        let mut backoff = Backoff(Duration::ZERO);
         for _ in 0..2 {
-            assert_eq!(pauses.after(NOW), Duration::ZERO);
-            assert_eq!(pauses.after(NOW), SHORTEST_PAUSE);
-            assert!(pauses.after(NOW) > SHORTEST_PAUSE);
+            assert_eq!(backoff.after(NOW), Duration::ZERO);
+            assert_eq!(backoff.after(NOW), SHORTEST_PAUSE);
+            assert!(backoff.after(NOW) > SHORTEST_PAUSE);
             // As those of servers do that end each after a few seconds.
-            assert_eq!(pauses.after(Duration::from_secs(2)), Duration::ZERO);
+            assert_eq!(backoff.after(Duration::from_secs(2)), Duration::ZERO);
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Child {
     pid: Pid,
     /// Not there on kernels before 5.2, and other systems.
     pidfd: Option<OwnedFd>,
-    state: Mutex<State>,
+    state: Mutex<ChildState>,
     /// Read end of its standard output.
     pub stdout: Option<OwnedFd>,
     /// Read end of its standard error.
@@ -29,7 +29,7 @@ pub struct Child {
 }
 
 #[derive(Debug)]
-enum State {
+enum ChildState {
     /// Its number is its own, and that of its group, even if it has ended.
     Unreaped(#[expect(dead_code, reason = "held for its end")] Option<Registration>),
     /// Its number may be another's.
@@ -48,7 +48,7 @@ impl Child {
         let streams = Streams { stdin: None, stdout: stdout_write.as_fd(), stderr: stderr_write.as_fd() };
         let started = spawn::start(launch, &streams)?;
         let registration = launch.die_with_host.then(|| Registration::of_group(started.pid)).flatten();
-        let state = Mutex::new(State::Unreaped(registration));
+        let state = Mutex::new(ChildState::Unreaped(registration));
         let (pid, pidfd) = (started.pid, started.pidfd);
         let child = Self { pid, pidfd, state, stdout: Some(stdout), stderr: Some(stderr) };
         // Dropping a child that executed nothing collects it.
@@ -80,7 +80,7 @@ impl Child {
     /// Signals the process and all it started, unless it was collected.
     pub fn signal(&self, signal: Signal) {
         let state = self.state();
-        if matches!(*state, State::Unreaped(_)) {
+        if matches!(*state, ChildState::Unreaped(_)) {
             self.signal_unreaped(signal);
         }
     }
@@ -103,7 +103,7 @@ impl Child {
         let state = self.state();
         // The state is left for others to see.
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let status = matches!(*state, State::Unreaped(_)).then(|| self.wait(options).ok()).flatten()?;
+        let status = matches!(*state, ChildState::Unreaped(_)).then(|| self.wait(options).ok()).flatten()?;
         status?.stopping_signal()
     }
 
@@ -111,7 +111,7 @@ impl Child {
     pub fn reap(&self) -> ExitStatus {
         let mut state = self.state();
         // Its group is the watcher's no more, before the number can be another's.
-        *state = State::Reaped;
+        *state = ChildState::Reaped;
         match self.wait(WaitIdOptions::EXITED) {
             Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => ExitStatus::Code(code),
@@ -131,14 +131,14 @@ impl Child {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ChildState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if matches!(*self.state(), State::Unreaped(_)) {
+        if matches!(*self.state(), ChildState::Unreaped(_)) {
             self.signal_unreaped(Signal::KILL);
             self.reap();
         }

@@ -206,9 +206,9 @@ impl Process {
 
     /// The few lines of standard error that say most about the end.
     #[must_use]
-    pub fn last_words(&self) -> String {
+    pub fn exit_lines(&self) -> String {
         const LINES: usize = 3;
-        lock(&self.stderr).essence(LINES).join("\n")
+        lock(&self.stderr).most_relevant(LINES).join("\n")
     }
 
     /// What standard output began with instead of a handshake, for an error message.
@@ -306,7 +306,7 @@ thread_local! {
 /// How long the end of a plugin may be put off by the search for what has left its group.
 const SEARCH_LIMIT: Duration = Duration::from_secs(1);
 
-enum Turn {
+enum PipeState {
     Empty,
     Busy,
     Closed,
@@ -319,33 +319,33 @@ async fn read_to_end(pipe: Option<OwnedFd>, mut ended: watch::Receiver<bool>, mu
             readable = pipe.readable() => readable.is_ok(),
             _ = ended.wait_for(|ended| *ended) => break,
         };
-        match if readable { turn(&pipe, &mut take) } else { Turn::Closed } {
-            Turn::Closed => return Rest::Closed,
-            Turn::Busy => tokio::task::yield_now().await,
-            Turn::Empty => (),
+        match if readable { read_available(&pipe, &mut take) } else { PipeState::Closed } {
+            PipeState::Closed => return Rest::Closed,
+            PipeState::Busy => tokio::task::yield_now().await,
+            PipeState::Empty => (),
         }
     }
     for _ in 0..LAST_TURNS {
-        match turn(&pipe, &mut take) {
-            Turn::Closed => return Rest::Closed,
-            Turn::Busy => tokio::task::yield_now().await,
-            Turn::Empty => return Rest::Held,
+        match read_available(&pipe, &mut take) {
+            PipeState::Closed => return Rest::Closed,
+            PipeState::Busy => tokio::task::yield_now().await,
+            PipeState::Empty => return Rest::Held,
         }
     }
     Rest::Held
 }
 
-fn turn(pipe: &Receiver, take: &mut impl FnMut(&[u8])) -> Turn {
+fn read_available(pipe: &Receiver, take: &mut impl FnMut(&[u8])) -> PipeState {
     BUFFER.with_borrow_mut(|buffer| {
         for _ in 0..READS_PER_TURN {
             match pipe.try_read(buffer) {
-                Ok(0) => return Turn::Closed,
+                Ok(0) => return PipeState::Closed,
                 Ok(count) => take(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Empty,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return PipeState::Empty,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                Err(_) => return Turn::Closed,
+                Err(_) => return PipeState::Closed,
             }
         }
-        Turn::Busy
+        PipeState::Busy
     })
 }

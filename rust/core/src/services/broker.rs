@@ -52,7 +52,7 @@ async fn receive(answers: &mut MessageStream<ConnInfo>, broker: &Broker) -> Resu
     let Some(info) = answers.next().await? else { return Ok(false) };
     if let Err(error) = broker.receive(info) {
         // One such message ends nothing: the others are of other services.
-        broker.remark(format!("the plugin's broker sent a message that cannot be used: {error}"));
+        broker.warn(format!("the plugin's broker sent a message that cannot be used: {error}"));
     }
     Ok(true)
 }

@@ -7,9 +7,7 @@
 //! that cannot be carried is answered in HTTP/2, each call with the reason as its status; and a connection that breaks is
 //! ended by a GOAWAY frame whose debug text is the reason.
 
-use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +22,7 @@ use super::permissions::open_to_owner;
 use super::socket::Socket;
 use super::{Dialer, Stream};
 use crate::error::{Error, ErrorKind};
+use crate::future::BoxFuture;
 
 /// Size of the buffer of each direction, in bytes: at 8 KiB large messages cost twice as much.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -32,10 +31,10 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a library may take to read why its connection ends.
-const FAREWELL: Duration = Duration::from_secs(1);
+const REASON_READ_LIMIT: Duration = Duration::from_secs(1);
 
 /// Says why the plugin is gone, or that it merely closed the connection.
-pub type Epitaph = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+pub type ExitExplanation = Arc<dyn Fn() -> BoxFuture<String> + Send + Sync>;
 
 /// The listening socket and all it carries; closed when dropped.
 #[derive(Debug)]
@@ -46,7 +45,12 @@ pub struct Bridge {
 
 impl Bridge {
     /// Listens on `path`, which must lie in a private directory.
-    pub fn listen(path: PathBuf, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit: Duration) -> Result<Self, Error> {
+    pub fn listen(
+        path: PathBuf,
+        dialer: Arc<Dialer>,
+        explain: ExitExplanation,
+        dial_limit: Duration,
+    ) -> Result<Self, Error> {
         let listener = UnixListener::bind(&path).and_then(|listener| open_to_owner(&path).map(|()| listener));
         let listener = listener.map_err(|error| {
             Error::new(
@@ -54,7 +58,7 @@ impl Bridge {
                 format!("the local socket {} cannot be opened: {error}", path.display()),
             )
         })?;
-        Ok(Self { path, accepting: tokio::spawn(accept(listener, dialer, epitaph, dial_limit)) })
+        Ok(Self { path, accepting: tokio::spawn(accept(listener, dialer, explain, dial_limit)) })
     }
 
     /// The path to dial.
@@ -70,7 +74,7 @@ impl Drop for Bridge {
     }
 }
 
-async fn accept(listener: UnixListener, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit: Duration) {
+async fn accept(listener: UnixListener, dialer: Arc<Dialer>, explain: ExitExplanation, dial_limit: Duration) {
     // Owned by this task, so that all connections end with it.
     let mut connections = JoinSet::new();
     loop {
@@ -78,7 +82,7 @@ async fn accept(listener: UnixListener, dialer: Arc<Dialer>, epitaph: Epitaph, d
             Ok((local, _)) if is_this_process(&local) => {
                 // One that cannot be watched is closed: the library dials again.
                 if let Ok(local) = watched(local) {
-                    connections.spawn(serve(local, dialer.clone(), epitaph.clone(), dial_limit));
+                    connections.spawn(serve(local, dialer.clone(), explain.clone(), dial_limit));
                 }
             }
             Ok(_) => (),
@@ -98,16 +102,16 @@ fn watched(local: UnixStream) -> std::io::Result<Stream> {
     Ok(Stream::new(Socket::new(local.into_std()?, false)?))
 }
 
-async fn serve(local: Stream, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit: Duration) {
+async fn serve(local: Stream, dialer: Arc<Dialer>, explain: ExitExplanation, dial_limit: Duration) {
     // A plugin that hangs must not collect the connections of a library that tries again and again.
     let dialled = timeout(dial_limit, dialer.dial()).await.unwrap_or_else(|_| {
         let message = format!("no connection to {} after {:.1} s", dialer.address(), dial_limit.as_secs_f64());
         Err(Error::new(ErrorKind::ConnectTimeout, message))
     });
     match dialled {
-        Ok(remote) => carry(local, remote, &epitaph).await,
+        Ok(remote) => carry(local, remote, &explain).await,
         Err(error) => {
-            let reason = format!("{error}; {}", epitaph().await);
+            let reason = format!("{error}; {}", explain().await);
             // The local side may be gone already: then nobody wants the reason.
             let _ = refuse(local, &reason).await;
         }
@@ -115,7 +119,7 @@ async fn serve(local: Stream, dialer: Arc<Dialer>, epitaph: Epitaph, dial_limit:
 }
 
 /// Copies both ways until one side ends.
-async fn carry(local: Stream, remote: Stream, epitaph: &Epitaph) {
+async fn carry(local: Stream, remote: Stream, explain: &ExitExplanation) {
     let (mut local_read, mut local_write) = tokio::io::split(local);
     let (mut remote_read, mut remote_write) = tokio::io::split(remote);
     let upward = async {
@@ -132,10 +136,10 @@ async fn carry(local: Stream, remote: Stream, epitaph: &Epitaph) {
     };
     if may_explain {
         // Any failure here means that the library is gone too.
-        let _ = local_write.write_all(&go_away(&epitaph().await)).await;
+        let _ = local_write.write_all(&go_away(&explain().await)).await;
         let _ = local_write.shutdown().await;
         // Were this end closed at once, a library that is writing would see a broken pipe before it sees the reason.
-        let _ = timeout(FAREWELL, copy(&mut local_read, &mut tokio::io::sink())).await;
+        let _ = timeout(REASON_READ_LIMIT, copy(&mut local_read, &mut tokio::io::sink())).await;
     }
 }
 

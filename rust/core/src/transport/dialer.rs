@@ -19,7 +19,7 @@ use super::multiplex::Multiplex;
 use super::permissions::open_to_owner;
 #[cfg(unix)]
 use super::socket::Socket;
-use super::stream::Watched;
+use super::stream::TlsWatch;
 use super::{Counted, Stream, Traffic, lookup};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind};
@@ -195,7 +195,7 @@ impl Dialer {
             let message = format!("{} did not agree to speak HTTP/2 (no ALPN protocol \"h2\")", self.address);
             return Err(Error::new(ErrorKind::Http2Failed, message));
         }
-        let watched = Watched::new(stream, self.address.to_string(), self.last_error.clone());
+        let watched = TlsWatch::new(stream, self.address.to_string(), self.last_error.clone());
         Ok(Stream::new(Counted::new(watched, self.traffic.content.clone())))
     }
 }

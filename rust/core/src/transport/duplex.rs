@@ -20,7 +20,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// Room that a read needs at least, in bytes.
 const MIN_READ_BYTES: usize = 4 * 1024;
 /// How long the goodbye of a closed stream may take.
-const FAREWELL: Duration = Duration::from_millis(100);
+const CLOSE_NOTIFY_LIMIT: Duration = Duration::from_millis(100);
 
 /// What waits for the consumer.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub struct Arrivals {
 }
 
 #[derive(Default)]
-struct State {
+struct DuplexState {
     incoming: Vec<Bytes>,
     incoming_bytes: usize,
     paused: bool,
@@ -51,7 +51,7 @@ struct State {
 /// The consumer's end. Cheap to clone; the stream itself lives in [`drive`].
 #[derive(Clone)]
 pub struct Duplex {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<DuplexState>>,
     queued: Arc<Notify>,
     room: Arc<Notify>,
     closing: CancellationToken,
@@ -117,17 +117,17 @@ impl Duplex {
         arrivals
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DuplexState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn update(&self, change: impl FnOnce(&mut State)) {
+    fn update(&self, change: impl FnOnce(&mut DuplexState)) {
         change(&mut self.lock());
         self.queued.notify_one();
         self.room.notify_one();
     }
 
-    fn announce(&self, change: impl FnOnce(&mut State)) {
+    fn announce(&self, change: impl FnOnce(&mut DuplexState)) {
         let mut state = self.lock();
         change(&mut state);
         let first = !std::mem::replace(&mut state.woken, true);
@@ -154,7 +154,7 @@ pub async fn drive(duplex: Duplex, stream: Stream) {
         () = duplex.closed() => Ok(()),
     };
     // TLS says goodbye, if the peer lets it.
-    let _ = timeout(FAREWELL, sink.shutdown()).await;
+    let _ = timeout(CLOSE_NOTIFY_LIMIT, sink.shutdown()).await;
     duplex.announce(|state| state.end = Some(end.map_err(|error| error.to_string())));
 }
 

@@ -8,9 +8,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 /// How many may be proving themselves at a time. One more, and the oldest goes: it has had the most time.
-const PLACES: usize = 256;
+const PROOFS: usize = 256;
 /// How long each may take: a peer speaks as soon as it has connected.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PROOF_LIMIT: Duration = Duration::from_secs(5);
 
 /// Somebody who was refused, and why.
 pub(crate) struct Refused {
@@ -36,13 +36,13 @@ impl<T: Send + 'static> Lobby<T> {
         proof: impl Future<Output = Result<T, String>> + Send + 'static,
     ) -> bool {
         self.waiting.retain(|proof| !proof.is_finished());
-        let oldest = if self.waiting.len() < PLACES { None } else { self.waiting.pop_front() };
+        let oldest = if self.waiting.len() < PROOFS { None } else { self.waiting.pop_front() };
         if let Some(oldest) = &oldest {
             oldest.abort();
         }
         self.waiting.push_back(self.proofs.spawn(async move {
-            let proven = timeout(PATIENCE, proof).await.unwrap_or_else(|_| {
-                Err(format!("it did not prove within {} s who it is: it has to speak first", PATIENCE.as_secs()))
+            let proven = timeout(PROOF_LIMIT, proof).await.unwrap_or_else(|_| {
+                Err(format!("it did not prove within {} s who it is: it has to speak first", PROOF_LIMIT.as_secs()))
             });
             proven.map_err(|reason| Refused { peer, reason })
         }));

@@ -1,10 +1,10 @@
 //! From an address to a connected, counted, possibly encrypted stream of bytes.
 
-mod arrived;
 pub mod bridge;
 mod counted;
 mod dialer;
 pub mod duplex;
+mod inbound;
 mod last_error;
 pub mod listener;
 pub(crate) mod lobby;
@@ -15,11 +15,11 @@ mod private_directory;
 #[cfg(unix)]
 mod socket;
 mod stream;
-pub mod terminator;
+pub mod tls_terminator;
 
-pub use arrived::{Arrived, Proven};
 pub use counted::{Counted, Counters, Traffic};
 pub use dialer::{Dialer, Tls};
+pub use inbound::{InboundStream, Proven};
 pub use lookup::LOOKUPS;
 pub use private_directory::PrivateDirectory;
 pub use stream::Stream;

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 use yamux::{Config, Connection, ConnectionError};
 
-use super::{Arrived, Proven, Stream};
+use super::{InboundStream, Proven, Stream};
 
 /// Which end of the socket this is: it decides the parity of stream ids.
 #[derive(Debug, Clone, Copy)]
@@ -36,17 +36,17 @@ const STREAMS: usize = 1024;
 const GROWTH: usize = 16 << 20;
 
 /// How long the last frames may take to be written.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 const CLOSED: &str = "the multiplexed connection was closed";
 
-type Requests = mpsc::UnboundedReceiver<Wanted>;
-type Wanted = oneshot::Sender<Result<yamux::Stream, ConnectionError>>;
+type Requests = mpsc::UnboundedReceiver<OpenRequest>;
+type OpenRequest = oneshot::Sender<Result<yamux::Stream, ConnectionError>>;
 
 /// A session. Ends when dropped.
 pub struct Multiplex {
-    wanted: mpsc::UnboundedSender<Wanted>,
-    arrivals: Mutex<Option<Arrivals>>,
+    wanted: mpsc::UnboundedSender<OpenRequest>,
+    arrivals: Mutex<Option<InboundStreams>>,
     permit: Arc<tokio::sync::Mutex<()>>,
     ended: watch::Receiver<Option<String>>,
     driver: JoinHandle<()>,
@@ -69,7 +69,7 @@ impl Multiplex {
     }
 
     fn driven<F: Future<Output = String> + Send + 'static>(
-        drive: impl FnOnce(Requests, mpsc::UnboundedSender<Arriving>) -> F,
+        drive: impl FnOnce(Requests, mpsc::UnboundedSender<Inbound>) -> F,
     ) -> Self {
         let (wanted, requests) = mpsc::unbounded_channel();
         let (sender, arrivals) = mpsc::unbounded_channel();
@@ -78,12 +78,12 @@ impl Multiplex {
         let driver = tokio::spawn(async move {
             ending.send_replace(Some(driving.await));
         });
-        let arrivals = Mutex::new(Some(Arrivals(arrivals)));
+        let arrivals = Mutex::new(Some(InboundStreams(arrivals)));
         Self { wanted, arrivals, permit: Arc::default(), ended, driver }
     }
 
     /// Streams that the peer opens, in order; to be taken once.
-    pub fn take_arrivals(&self) -> Option<Arrivals> {
+    pub fn take_inbound(&self) -> Option<InboundStreams> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -177,20 +177,20 @@ impl AsyncWrite for Unanswered {
     }
 }
 
-enum Arriving {
+enum Inbound {
     Fresh(yamux::Stream),
     Proven(Proven),
 }
 
 /// Streams that the peer opens, in order.
-pub struct Arrivals(mpsc::UnboundedReceiver<Arriving>);
+pub struct InboundStreams(mpsc::UnboundedReceiver<Inbound>);
 
-impl Arrivals {
+impl InboundStreams {
     /// The next one, an error if it was reset at once; `None` when the session has ended.
-    pub async fn next(&mut self) -> Option<io::Result<Arrived>> {
+    pub async fn next(&mut self) -> Option<io::Result<InboundStream>> {
         Some(match self.0.recv().await? {
-            Arriving::Fresh(stream) => announced(stream).await.map(Arrived::Fresh),
-            Arriving::Proven(proven) => Ok(Arrived::Proven(proven)),
+            Inbound::Fresh(stream) => announced(stream).await.map(InboundStream::Fresh),
+            Inbound::Proven(proven) => Ok(InboundStream::Proven(proven)),
         })
     }
 }
@@ -198,8 +198,8 @@ impl Arrivals {
 /// A session of the plugin's side with somebody whose first stream is still to prove who it is.
 pub(crate) struct Candidate {
     driving: Pin<Box<dyn Future<Output = String> + Send>>,
-    wanted: mpsc::UnboundedSender<Wanted>,
-    arrivals: mpsc::UnboundedReceiver<Arriving>,
+    wanted: mpsc::UnboundedSender<OpenRequest>,
+    arrivals: mpsc::UnboundedReceiver<Inbound>,
 }
 
 /// A session whose first stream has proved it.
@@ -225,12 +225,12 @@ impl Candidate {
             loop {
                 match self.arrivals.recv().await {
                     // One that was reset at once is no first stream.
-                    Some(Arriving::Fresh(stream)) => {
+                    Some(Inbound::Fresh(stream)) => {
                         if let Ok(stream) = announced(stream).await {
                             return prove(stream).await;
                         }
                     }
-                    Some(Arriving::Proven(proven)) => return Ok(proven),
+                    Some(Inbound::Proven(proven)) => return Ok(proven),
                     // The other side of the race has the reason.
                     None => std::future::pending().await,
                 }
@@ -245,10 +245,10 @@ impl Candidate {
 }
 
 impl Chosen {
-    async fn go_on(self, mut requests: Requests, arrivals: mpsc::UnboundedSender<Arriving>) -> String {
+    async fn go_on(self, mut requests: Requests, arrivals: mpsc::UnboundedSender<Inbound>) -> String {
         let Candidate { mut driving, wanted, arrivals: mut arriving } = self.session;
         // Nobody takes streams any more while the session ends; nobody asks for any either.
-        let _ = arrivals.send(Arriving::Proven(self.first));
+        let _ = arrivals.send(Inbound::Proven(self.first));
         loop {
             tokio::select! {
                 reason = &mut driving => return reason,
@@ -294,20 +294,20 @@ fn mode(side: Side) -> yamux::Mode {
 async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
     mut connection: Connection<tokio_util::compat::Compat<S>>,
     mut requests: Requests,
-    arrivals: mpsc::UnboundedSender<Arriving>,
+    arrivals: mpsc::UnboundedSender<Inbound>,
 ) -> String {
     let mut asking = None;
     let reason = poll_fn(|context| advance(&mut connection, &mut requests, &mut asking, &arrivals, context)).await;
     // A peer that is gone takes nothing.
-    let _ = timeout(FAREWELL, poll_fn(|context| connection.poll_close(context))).await;
+    let _ = timeout(CLOSE_LIMIT, poll_fn(|context| connection.poll_close(context))).await;
     reason
 }
 
 fn advance<S: AsyncRead + AsyncWrite + Unpin>(
     connection: &mut Connection<tokio_util::compat::Compat<S>>,
     requests: &mut Requests,
-    asking: &mut Option<Wanted>,
-    arrivals: &mpsc::UnboundedSender<Arriving>,
+    asking: &mut Option<OpenRequest>,
+    arrivals: &mpsc::UnboundedSender<Inbound>,
     context: &mut Context<'_>,
 ) -> Poll<String> {
     loop {
@@ -315,7 +315,7 @@ fn advance<S: AsyncRead + AsyncWrite + Unpin>(
         match connection.poll_next_inbound(context) {
             Poll::Ready(Some(Ok(stream))) => {
                 // Nobody takes streams any more while the session ends.
-                let _ = arrivals.send(Arriving::Fresh(stream));
+                let _ = arrivals.send(Inbound::Fresh(stream));
                 continue;
             }
             Poll::Ready(Some(Err(error))) => return Poll::Ready(format!("the multiplexed connection broke: {error}")),

@@ -12,10 +12,10 @@ fn pair() -> (Multiplex, Multiplex) {
     (Multiplex::start(left, Side::Client), Multiplex::start(right, Side::Server))
 }
 
-fn fresh(arrived: Arrived) -> Stream {
+fn fresh(arrived: InboundStream) -> Stream {
     match arrived {
-        Arrived::Fresh(stream) => stream,
-        Arrived::Proven(_) => panic!("nothing was to be proved"),
+        InboundStream::Fresh(stream) => stream,
+        InboundStream::Proven(_) => panic!("nothing was to be proved"),
     }
 }
 
@@ -30,7 +30,7 @@ async fn open(session: &Multiplex, first: &[u8]) -> Stream {
 async fn streams_arrive_in_the_order_of_their_turns_from_both_sides() {
     let (host, plugin) = pair();
     for (opener, taker) in [(&host, &plugin), (&plugin, &host)] {
-        let mut arrivals = taker.take_arrivals().unwrap();
+        let mut arrivals = taker.take_inbound().unwrap();
         let mut opened = Vec::new();
         for number in 0..50_u8 {
             opened.push(open(opener, &[number]).await);
@@ -45,7 +45,7 @@ async fn streams_arrive_in_the_order_of_their_turns_from_both_sides() {
 #[tokio::test]
 async fn stream_that_nobody_reads_does_not_stop_the_others() {
     let (host, plugin) = pair();
-    let mut arrivals = plugin.take_arrivals().unwrap();
+    let mut arrivals = plugin.take_inbound().unwrap();
     let mut stuck = open(&host, b"stuck").await;
     let unread = fresh(timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().unwrap());
     let filling = tokio::spawn(async move { stuck.write_all(&vec![0; 4 << 20]).await });
@@ -75,7 +75,7 @@ async fn stream_that_was_reset_at_once_still_has_its_place() {
     drop(host.open(&permit).await.unwrap());
     drop(permit);
     let _second = open(&host, b"x").await;
-    let mut arrivals = plugin.take_arrivals().unwrap();
+    let mut arrivals = plugin.take_inbound().unwrap();
     let first = timeout(LIMIT, arrivals.next()).await.unwrap().unwrap().map(fresh);
     let mut left = Vec::new();
     if let Ok(mut first) = first {
@@ -148,7 +148,7 @@ fn survives(bytes: &[u8], side: Side) {
     runtime.block_on(async {
         let (mut peer, socket) = duplex(1 << 20);
         let session = Multiplex::start(socket, side);
-        let mut arrivals = session.take_arrivals().unwrap();
+        let mut arrivals = session.take_inbound().unwrap();
         let taking = tokio::spawn(async move { while arrivals.next().await.is_some() {} });
         // The session may be over already.
         let _ = peer.write_all(bytes).await;

@@ -65,9 +65,9 @@ connected!(UnixStream);
 connected!(TcpStream);
 
 /// A second name of a descriptor, because epoll knows each name only once.
-struct Watched(OwnedFd);
+struct DupFd(OwnedFd);
 
-impl AsRawFd for Watched {
+impl AsRawFd for DupFd {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
@@ -103,7 +103,7 @@ impl Ahead {
 pub(super) struct Socket<S: Connected> {
     readable: AsyncFd<S>,
     /// Only while a write waits.
-    writable: Option<AsyncFd<Watched>>,
+    writable: Option<AsyncFd<DupFd>>,
     /// Whether to read more than is asked for while much arrives. rustls asks for 4 KiB at a time: 260 system calls for a
     /// megabyte. HTTP/2 asks for enough, and there the copy costs more than it saves (1 MiB unary: a sixth more CPU).
     reads_ahead: bool,
@@ -162,7 +162,7 @@ impl<S: Connected> Socket<S> {
             match self.readable.get_ref().send(slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.writable.is_none() {
-                        let name = Watched(self.readable.get_ref().as_fd().try_clone_to_owned()?);
+                        let name = DupFd(self.readable.get_ref().as_fd().try_clone_to_owned()?);
                         self.writable = Some(watch(name, Interest::WRITABLE)?);
                     }
                 }

@@ -10,11 +10,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::last_error::LastError;
 use crate::tls;
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 /// A connected stream. One indirect call per read or write; what it carries costs far more.
-pub struct Stream(Box<dyn Duplex>);
+pub struct Stream(Box<dyn ByteStream>);
 
 impl Stream {
     pub(super) fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
@@ -62,7 +62,7 @@ impl AsyncWrite for Stream {
 const EARLY_LIMIT: usize = 1 << 20;
 
 /// Remembers what broke TLS. Whoever reads this stream, `h2` for one, keeps only the text of an error.
-pub(super) struct Watched<S> {
+pub(super) struct TlsWatch<S> {
     stream: S,
     peer: String,
     last_error: LastError,
@@ -72,7 +72,7 @@ pub(super) struct Watched<S> {
     early: BytesMut,
 }
 
-impl<S: AsyncRead + Unpin> Watched<S> {
+impl<S: AsyncRead + Unpin> TlsWatch<S> {
     pub(super) fn new(stream: S, peer: String, last_error: LastError) -> Self {
         Self { stream, peer, last_error, failed_write: None, early: BytesMut::new() }
     }
@@ -114,7 +114,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TlsWatch<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -133,7 +133,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsWatch<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.settle(context, result)

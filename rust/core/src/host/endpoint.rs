@@ -1,5 +1,5 @@
-//! How a plugin is reached: over one connection that all share, over another once that takes no more calls, and not at all
-//! once the plugin has ended.
+//! The way to one plugin: a connection that all share, another once that takes no more calls, and none once the plugin has
+//! ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::grpc::connector::{Connecting, Connector, Refusal};
 use crate::process::Process;
 use crate::transport::{Dialer, Traffic};
 
-/// How long after its socket's end a plugin's own end is waited for, to be able to tell of it.
-const MOMENT: Duration = Duration::from_millis(250);
+/// How long after its connection a plugin may end, for its calls to be told how it ended.
+const EXIT_GRACE: Duration = Duration::from_millis(250);
 
-/// The means to reach one plugin.
-pub(super) struct Reach {
+/// The connection to one plugin, replaced once it takes no more calls.
+pub(super) struct PluginEndpoint {
     process: Arc<Process>,
     dialer: Arc<Dialer>,
     traffic: Traffic,
@@ -29,7 +29,7 @@ pub(super) struct Reach {
     connect_timeout: Duration,
 }
 
-impl Reach {
+impl PluginEndpoint {
     pub(super) fn new(
         process: Arc<Process>,
         dialer: Arc<Dialer>,
@@ -51,7 +51,7 @@ impl Reach {
         if let Some(connection) = usable(&self.connections.borrow()) {
             return Ok(connection);
         }
-        let _turn = self.dialling.lock().await;
+        let _dialling = self.dialling.lock().await;
         let last = self.connections.borrow().last().cloned();
         match last {
             // Somebody else has dialled meanwhile.
@@ -72,7 +72,7 @@ impl Reach {
     }
 
     /// Returns when there is a connection that takes calls.
-    pub(super) async fn reached(&self) {
+    pub(super) async fn usable_again(&self) {
         // Cannot fail: `self` holds the sender.
         let _ = self.connections.subscribe().wait_for(|connections| usable(connections).is_some()).await;
     }
@@ -98,14 +98,14 @@ impl Reach {
             Err(_) => format!("the plugin did not answer within {:.1} s", self.connect_timeout.as_secs_f64()),
         };
         // A plugin that is just ending refuses connections first.
-        if timeout(MOMENT, self.process.exited()).await.is_ok() {
+        if timeout(EXIT_GRACE, self.process.exited()).await.is_ok() {
             return Err(self.ended().await);
         }
         Err(Refusal { status: Status::unavailable(failed), is_final: self.dialer.is_spent() })
     }
 
     async fn ended(&self) -> Refusal {
-        let status = Status::unavailable(epitaph(&self.process, String::new()).await);
+        let status = Status::unavailable(exit_explanation(&self.process, String::new()).await);
         Refusal { status, is_final: true }
     }
 }
@@ -118,31 +118,31 @@ fn usable(connections: &[Connection]) -> Option<Connection> {
 pub(super) async fn open(dialer: &Dialer, process: &Arc<Process>) -> Result<Connection, Error> {
     let stream = dialer.dial_patiently().await?;
     let process = process.clone();
-    let explain: Explain = Box::new(move |reason| Box::pin(async move { epitaph(&process, reason).await }));
+    let explain: Explain = Box::new(move |reason| Box::pin(async move { exit_explanation(&process, reason).await }));
     Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))
 }
 
 /// Why calls fail: the plugin's end with its last output, or `otherwise` if it lives on.
-pub(super) async fn epitaph(process: &Process, otherwise: String) -> String {
-    match timeout(MOMENT, process.exited()).await {
-        Ok(status) => last_words(process, status),
+pub(super) async fn exit_explanation(process: &Process, otherwise: String) -> String {
+    match timeout(EXIT_GRACE, process.exited()).await {
+        Ok(status) => describe_exit(process, status),
         Err(_) => otherwise,
     }
 }
 
-fn last_words(process: &Process, status: ExitStatus) -> String {
-    let last = process.last_words();
+fn describe_exit(process: &Process, status: ExitStatus) -> String {
+    let last = process.exit_lines();
     let said = if last.is_empty() { String::new() } else { format!("; its last output:\n{last}") };
     format!("the plugin ended with {status}{said}")
 }
 
-/// One channel's way to the plugin.
-pub(super) struct PluginConnector(pub(super) Arc<Reach>);
+/// Connects a channel to the plugin.
+pub(super) struct PluginConnector(pub(super) Arc<PluginEndpoint>);
 
 impl Connector for PluginConnector {
     fn connect(&self) -> Connecting {
-        let reach = self.0.clone();
-        Box::pin(async move { reach.connection().await })
+        let endpoint = self.0.clone();
+        Box::pin(async move { endpoint.connection().await })
     }
 
     /// The connection is the host's, whichever channel had it dialled.

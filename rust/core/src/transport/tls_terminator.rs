@@ -17,14 +17,14 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::listener::{Accepted, Listener};
-use super::lobby::{Lobby, Refused};
+use super::lobby::{Lobby, PROOF_LIMIT, Refused};
 use super::socket::Socket;
-use super::{Arrived, Counted, Proven, Stream, Traffic};
+use super::{Counted, InboundStream, Proven, Stream, Traffic};
 use crate::inbox::Inbox;
 use crate::tls::{self, ALPN_H2};
 
-/// How long a stream's peer may take to prove who it is, and the server behind to listen.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the server behind may take to listen.
+const BACKEND_LIMIT: Duration = Duration::from_secs(5);
 /// Size of the buffer of each direction, in bytes: at 8 KiB large messages cost twice as much.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Connections carried at a time by one listener, at three descriptors each; further ones wait. A gRPC peer has one, or two
@@ -119,11 +119,11 @@ impl Terminator {
         Ok(Proven { stream: Stream::new(stream), early: Vec::new() })
     }
 
-    /// Carries what arrived in a multiplexed session to the server at `backend` until it ends.
-    pub async fn carry_arrived(self, arrived: Arrived, peer: &str, backend: &Path) {
-        let proven = match arrived {
-            Arrived::Proven(proven) => Ok(proven),
-            Arrived::Fresh(stream) => timeout(PATIENCE, self.prove(stream))
+    /// Carries a stream of a multiplexed session to the server at `backend` until it ends.
+    pub async fn carry_inbound(self, inbound: InboundStream, peer: &str, backend: &Path) {
+        let proven = match inbound {
+            InboundStream::Proven(proven) => Ok(proven),
+            InboundStream::Fresh(stream) => timeout(PROOF_LIMIT, self.prove(stream))
                 .await
                 .unwrap_or_else(|_| Err("it did not prove in time who it is".to_owned())),
         };
@@ -134,7 +134,7 @@ impl Terminator {
     }
 
     async fn carry(self, proven: Proven, peer: &str, backend: &Path) {
-        let mut local = match timeout(PATIENCE, reach(backend)).await {
+        let mut local = match timeout(BACKEND_LIMIT, connect(backend)).await {
             Ok(Ok(local)) => local,
             Ok(Err(cause)) => return self.refuse(peer, &format!("the server behind does not answer: {cause}")),
             Err(_) => return self.refuse(peer, "no server listens behind this one; it was accepted, but not served"),
@@ -172,7 +172,7 @@ async fn read_preface(stream: &mut Stream) -> Result<Vec<u8>, String> {
 }
 
 /// Connects to a server that may still be about to listen; the caller's limit ends it.
-async fn reach(backend: &Path) -> io::Result<Stream> {
+async fn connect(backend: &Path) -> io::Result<Stream> {
     let mut pause = Duration::from_millis(1);
     loop {
         match UnixStream::connect(backend).await {

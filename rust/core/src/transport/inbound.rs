@@ -3,7 +3,7 @@
 use super::Stream;
 
 /// A stream that the peer opened.
-pub enum Arrived {
+pub enum InboundStream {
     /// One that has said nothing.
     Fresh(Stream),
     /// One that has proved whose it is.
