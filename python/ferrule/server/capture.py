@@ -8,6 +8,7 @@ the host, while in Go it is lost.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import select
@@ -49,7 +50,8 @@ class Capture:
         # printed from now on. Such text may be longer than the pipe holds.
         self._start_pump()
         for stream in self._originals:
-            if stream is not None:
+            # None, closed, or an object that only writes: then it holds nothing back.
+            with contextlib.suppress(AttributeError, ValueError):
                 stream.flush()
         self._stop_pump()
         sys.stdout, sys.stderr = self._replacements

@@ -105,6 +105,9 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
         sys.exit(1)
     _set_up_logging(checked, test)
     try:
+        _refuse_import_by_child()
+        if test is None:
+            _refuse_closed_output()
         asyncio.run(_run(services, checked, test))
     except KeyboardInterrupt:
         # Ctrl-C ends a plugin in test mode.
@@ -121,6 +124,26 @@ def _refuse_running_loop() -> None:
         return
     hint = "Use `async with RPCPluginServer(services, config) as server: await server.wait_stopped()` inside a loop."
     raise RPCPluginError("serve() runs an event loop of its own, and was called while one runs", hint)
+
+
+def _refuse_import_by_child() -> None:
+    """Refuses a program that a child of multiprocessing imports: it would serve, and its parent wait for ever."""
+    # Python's own test for that, by which a child that is being imported may not start others.
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and getattr(process.current_process(), "_inheriting", False):
+        hint = 'Call it under `if __name__ == "__main__":`, since such a child imports the plugin\'s program.'
+        raise RPCPluginError("serve() was called in a child of multiprocessing that is about to begin", hint)
+
+
+def _refuse_closed_output() -> None:
+    """Refuses a closed standard output. The event loop must not get its number."""
+    try:
+        os.fstat(1)
+    except OSError:
+        hint = "Leave it open until serve() returns; a wrapper that starts the plugin has to leave it open as well."
+        raise RPCPluginError(
+            "standard output is closed, and the host waits there for the handshake line", hint
+        ) from None
 
 
 async def _run(services: Services, config: ServerConfig, test: ReattachTarget | None) -> None:
