@@ -1,4 +1,4 @@
-//! Settings to the environment of the child.
+//! The environment of a plugin, made from its settings. No I/O.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -6,17 +6,17 @@ use std::path::Path;
 
 use crate::settings::{Security, Settings};
 
-/// PEM of the host's certificate; its presence turns AutoMTLS on in the plugin.
+/// The host's certificate, PEM. Its presence turns AutoMTLS on in the plugin.
 const CLIENT_CERT: &str = "PLUGIN_CLIENT_CERT";
-/// Its presence turns broker multiplexing on in the plugin.
+/// Asks the plugin for broker multiplexing.
 const MULTIPLEX_GRPC: &str = "PLUGIN_MULTIPLEX_GRPC";
 /// Group whose members may use the plugin's sockets.
 const UNIX_SOCKET_GROUP: &str = "PLUGIN_UNIX_SOCKET_GROUP";
 /// Directory in which the plugin makes its sockets.
 pub(crate) const UNIX_SOCKET_DIR: &str = "PLUGIN_UNIX_SOCKET_DIR";
 
-/// go-plugin's fixed names. A host that is itself a plugin has inherited them, and handing them on would switch TLS or
-/// multiplexing on in a plugin that was not asked for it.
+/// go-plugin's fixed names, which are not inherited. A host that is itself a plugin has them, and they would switch TLS
+/// or multiplexing on in a plugin that was not asked for it.
 const RESERVED: [&str; 7] = [
     "PLUGIN_MIN_PORT",
     "PLUGIN_MAX_PORT",
@@ -27,7 +27,8 @@ const RESERVED: [&str; 7] = [
     UNIX_SOCKET_DIR,
 ];
 
-/// The child's environment: ours over the caller's over the host's, the host's without go-plugin's own names.
+/// The plugin's environment. go-plugin's variables override the caller's, which override the host's; go-plugin's own
+/// names are not taken from the host.
 #[must_use]
 pub fn child_environment(
     settings: &Settings,
@@ -46,14 +47,16 @@ pub fn child_environment(
     set(UNIX_SOCKET_DIR, socket_directory.into());
     match (&settings.security, client_certificate) {
         (Security::AutoMtls(_), Some(pem)) => drop(set(CLIENT_CERT, pem.into())),
-        // A caller's own value, `{**os.environ}` for one, would make the plugin serve TLS that this host will not speak.
+        // The caller's value, from `{**os.environ}` for example, would make the plugin serve TLS that this host will
+        // not speak.
         _ => drop(environment.remove(OsStr::new(CLIENT_CERT))),
     }
-    // The same goes for multiplexing and for the group.
+    // The caller's values for multiplexing and for the group must not take effect either.
     environment.remove(OsStr::new(MULTIPLEX_GRPC));
     environment.remove(OsStr::new(UNIX_SOCKET_GROUP));
     if settings.multiplex {
-        // No other word: Go plugins announce multiplexing whatever it says, but do it only for a true one.
+        // The word must be a true one for Go's `strconv.ParseBool`: Go plugins announce multiplexing for any word, but
+        // multiplex for a true one alone.
         environment.insert(MULTIPLEX_GRPC.into(), "true".into());
     }
     if let Some(group) = &settings.socket_group {

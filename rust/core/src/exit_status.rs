@@ -1,20 +1,20 @@
-//! How a process ended, and how that is said. No I/O.
+//! The exit status of a process, and its wording. No I/O.
 
 use std::fmt;
 
-/// How a process ended.
+/// The exit status of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// By itself, with this code.
+    /// The exit code.
     Code(i32),
-    /// By this signal.
+    /// The signal that ended it.
     Signal(i32),
-    /// Somebody else collected the status.
+    /// Unknown, because another waiter collected it.
     Unknown,
 }
 
 impl ExitStatus {
-    /// As Python's `subprocess` has it: the code, or the negative signal; `None` where unknown.
+    /// The status as Python's `subprocess` has it: the code, the negative signal, or `None` if unknown.
     #[must_use]
     pub fn return_code(self) -> Option<i32> {
         match self {

@@ -1,4 +1,4 @@
-//! What one plugin says, waiting for the host to read it: log lines, and synchronised output.
+//! The log lines and the synchronised output of one plugin, until the host takes them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,19 +13,19 @@ use crate::log_line::{Classifier, Level};
 use crate::refusals::Refusals;
 use crate::wake::Wake;
 
-/// Log lines that may wait, in bytes. Beyond it new lines are dropped and counted: a host that does not read must not
-/// stall its plugin, nor grow without bound.
+/// Bytes of log lines that may wait. Further lines are dropped and counted: a host that does not read must neither
+/// stall its plugin nor grow without bound.
 const LINES_LIMIT: usize = 4 << 20;
-/// Charged per line for its bookkeeping.
+/// Bytes charged per line for its bookkeeping.
 const LINE_OVERHEAD: usize = 64;
-/// Lines that nobody would see do not wake the consumer, which costs it more than anything else here: they wait for the
-/// next wake, at most so long or until there are so many bytes of them. Then it may say that it sees more levels by now.
+/// How long lines below the wanted level wait, unless other lines wake the consumer earlier. Waking it is the main cost
+/// of a line; it is woken all the same, because the wanted level may have been lowered.
 const UNSEEN_DELAY: Duration = Duration::from_millis(100);
 const UNSEEN_BYTES: usize = 256 << 10;
-/// Synchronised output that may wait, in bytes. Beyond it the plugin waits: output is never lost.
+/// Bytes of synchronised output that may wait. Further output makes the plugin wait: none is lost.
 const OUTPUT_LIMIT: usize = 1 << 20;
 
-/// Which of the plugin's two synchronised outputs.
+/// The plugin's two synchronised outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// Standard output.
@@ -34,23 +34,23 @@ pub enum Output {
     Stderr,
 }
 
-/// What waited.
+/// The contents of an inbox, handed over.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Lines of standard error at or above the wanted level, oldest first.
     pub lines: Vec<(Level, Vec<u8>)>,
-    /// How many lines were dropped since the last batch because nobody read.
+    /// Lines dropped since the last batch, because the host did not read.
     pub dropped: u64,
     /// Synchronised output in order of arrival.
     pub output: Vec<(Output, Bytes)>,
-    /// Lines are left: the caller is expected to come back.
+    /// True if lines are left: the caller is expected to come back.
     pub more: bool,
 }
 
 struct InboxState {
     classifier: Classifier,
     refusals: Refusals,
-    /// The lowest level that the consumer wanted when it last looked; `None` if it wanted none.
+    /// The lowest level that the consumer wanted when it last looked; `None` for no line at all.
     wanted: Option<Level>,
     lines: VecDeque<(Level, Vec<u8>)>,
     lines_bytes: usize,
@@ -58,11 +58,11 @@ struct InboxState {
     output: Vec<(Output, Bytes)>,
     output_bytes: usize,
     woken: bool,
-    /// A wake that is due in a while.
+    /// The task that wakes the consumer for lines below the wanted level.
     later: Option<AbortHandle>,
 }
 
-/// Filled by the I/O thread, emptied by the consumer.
+/// A bounded queue, filled on the I/O thread and emptied by the consumer.
 pub struct Inbox {
     state: Mutex<InboxState>,
     room: Notify,
@@ -70,7 +70,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// An empty inbox that wakes its consumer when something arrives, and in its own time for lines below `wanted`.
+    /// An empty inbox. It wakes its consumer at once for lines at or above `wanted`, and after a while for others.
     pub fn new(wake: Arc<dyn Wake>, wanted: Option<Level>) -> Self {
         let state = InboxState {
             classifier: Classifier::default(),
@@ -87,19 +87,19 @@ impl Inbox {
         Self { state: Mutex::new(state), room: Notify::new(), wake }
     }
 
-    /// Adds a line; never waits. Within the runtime, as the other ways to add something.
+    /// Adds a line; never waits. Must be called within the runtime, like the other methods that add something.
     pub fn push_line(self: &Arc<Self>, line: Vec<u8>) {
         let mut state = self.lock();
         let level = state.classifier.level(&line);
         self.add_line(state, level, line);
     }
 
-    /// Adds a warning of this side's own about the peer.
+    /// Adds a warning about the peer, by this side.
     pub fn push_warning(self: &Arc<Self>, text: String) {
         self.add_line(self.lock(), Level::Warn, text.into_bytes());
     }
 
-    /// Adds that somebody was refused; of a flood of them a part, and their number.
+    /// Adds a warning about a refused peer. Of a flood some are added, and the number of the others.
     pub fn push_refusal(self: &Arc<Self>, mut text: String) {
         let mut state = self.lock();
         let Some(untold) = state.refusals.count(Instant::now()) else { return };
@@ -125,7 +125,7 @@ impl Inbox {
         }
     }
 
-    /// There will be no more lines: those that wait are announced.
+    /// Ends the lines: those that wait wake the consumer now.
     pub fn end_lines(&self) {
         let mut state = self.lock();
         if let Some(later) = state.later.take() {
@@ -136,7 +136,7 @@ impl Inbox {
         }
     }
 
-    /// Adds synchronised output; waits while too much of it is unread.
+    /// Adds synchronised output; waits while too much is unread.
     pub async fn push_output(&self, channel: Output, data: Bytes) {
         while self.lock().output_bytes > OUTPUT_LIMIT {
             self.room.notified().await;
@@ -147,7 +147,7 @@ impl Inbox {
         self.announce(state);
     }
 
-    /// Hands over what waits, at most `limit` lines; those below `wanted` are forgotten.
+    /// Takes what waits, at most `limit` lines; lines below `wanted` are dropped uncounted.
     pub fn take(&self, wanted: Option<Level>, limit: usize) -> Batch {
         let mut state = self.lock();
         state.wanted = wanted;
@@ -160,7 +160,7 @@ impl Inbox {
             }
         }
         let more = !state.lines.is_empty();
-        // Whoever is told that there is more comes back without being woken.
+        // A consumer that was told of more lines comes back without being woken.
         state.woken = more;
         state.output_bytes = 0;
         let output = std::mem::take(&mut state.output);
@@ -181,7 +181,7 @@ impl Inbox {
             let Some(inbox) = inbox.upgrade() else { return };
             let mut state = inbox.lock();
             state.later = None;
-            // Somebody may have looked meanwhile.
+            // The consumer may have taken them meanwhile.
             if !state.lines.is_empty() {
                 inbox.announce(state);
             }

@@ -7,15 +7,15 @@ use memchr::memmem;
 use crate::error::{Error, ErrorKind, excerpt};
 use crate::handshake::{CORE_VERSION, parse_integer};
 
-/// Bound on what may come before the handshake line. Go's host allows nothing at all; banners are a common mishap.
+/// Lines that may come before the handshake line. Go's host allows none; banners are a common mishap.
 pub const MAX_STRAY_LINES: usize = 64;
-/// Bound on the bytes up to and including the handshake line.
+/// Bytes up to and including the handshake line.
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// Finds the handshake line, skipping stray text up to a bound: lines, and what stands in front of it without a line end.
 ///
-/// A line is taken for a handshake, if perhaps a broken one, by its marks, as [`is_meant`] says. Any other is stray: kept for
-/// the log, and for the error if nothing better follows.
+/// A line with the marks that [`is_meant`] looks for is taken for a handshake, perhaps a broken one. Any other line is
+/// stray: kept for the log, and for the error if no handshake follows.
 #[derive(Debug, Default)]
 pub struct LineFinder {
     partial: Vec<u8>,
@@ -24,7 +24,7 @@ pub struct LineFinder {
 }
 
 impl LineFinder {
-    /// Takes what was read; returns the handshake line as soon as it is complete. Bytes after it are dropped.
+    /// Takes bytes; returns the handshake line once it is complete. Bytes after it are dropped.
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.take(&bytes[..end])?;
@@ -38,7 +38,7 @@ impl LineFinder {
         Ok(None)
     }
 
-    /// End of output: a last line without a line end, which may have been cut off.
+    /// Ends the output; returns a handshake line without a line end, which may have been cut off.
     pub fn finish(&mut self) -> Option<Vec<u8>> {
         if self.partial.is_empty() { None } else { self.complete() }
     }
@@ -48,7 +48,7 @@ impl LineFinder {
         self.stray.iter().map(String::as_str)
     }
 
-    /// What was seen instead of a handshake line, for an error message.
+    /// The output seen instead of a handshake line, for an error message.
     #[must_use]
     pub fn seen(&self) -> String {
         let unfinished =
@@ -110,7 +110,7 @@ fn split(line: &[u8]) -> (&[u8], Option<&[u8]>) {
     if is_meant(text) { (b"", Some(text)) } else { (line, None) }
 }
 
-/// Without the escape sequences (`ESC [ ... m`) by which a wrapper ends its colours.
+/// The line without the escape sequences (`ESC [ ... m`) at its end, by which wrappers end their colours.
 fn without_colours_behind(line: &[u8]) -> &[u8] {
     let text = line.trim_ascii();
     let parameters = text.strip_suffix(b"m").and_then(|text| Some((text, memmem::rfind(text, b"\x1b[")?)));
@@ -152,11 +152,11 @@ fn digits_before(line: &[u8], end: usize) -> usize {
 
 const NETWORKS: [&[u8]; 2] = [b"unix", b"tcp"];
 
-/// Whether a line is meant to be a handshake: better refused at once, by the fault that it has, than waited for.
+/// Whether a line is meant to be a handshake. A broken one is better refused at once, by its fault, than waited for.
 ///
-/// Lines with bars are also how some loggers write, `1700000000|INFO|main|ready`. So a line needs two of the four marks of
-/// a handshake: core version, a number as application version, network, protocol. One that was cut off needs both of its
-/// numbers, and nothing behind them that could not become a network.
+/// Some loggers write lines with bars too, `1700000000|INFO|main|ready`. So a line needs two of the four marks of a
+/// handshake: core version, a number as application version, network, protocol. A line that was cut off needs both of
+/// its numbers, and behind them only what could become a network.
 fn is_meant(line: &[u8]) -> bool {
     let fields: Vec<&[u8]> = line.splitn(6, |byte| *byte == b'|').collect();
     let is_core = |field: &[u8]| integer(field) == Some(CORE_VERSION);

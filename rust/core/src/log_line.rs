@@ -1,7 +1,7 @@
-//! The level of one line of a plugin's standard error, found without building what it says. No I/O.
+//! The level of one line of a plugin's standard error, found without parsing the line. No I/O.
 //!
-//! Most lines are never seen: their level is below what the host's logger wants. So the level is looked up here, in one
-//! pass that keeps nothing, and only lines that somebody wants are parsed, later and elsewhere.
+//! Most lines are never shown, because their level is below the logger's. So the level is found here in one pass
+//! that allocates nothing, and only the lines that are shown are parsed, elsewhere.
 
 use std::borrow::Cow;
 
@@ -18,13 +18,13 @@ pub enum Level {
     Debug,
     /// For operators.
     Info,
-    /// Something is odd.
+    /// For possible faults.
     Warn,
-    /// Something failed.
+    /// For failures.
     Error,
 }
 
-/// Tells levels line by line. It has a memory: after a Go panic the lines of the stack trace are errors too.
+/// Finds the level of each line in turn. After a Go panic the lines of its stack trace are errors too.
 #[derive(Debug, Default)]
 pub struct Classifier {
     panicked: bool,
@@ -45,11 +45,11 @@ impl Classifier {
     }
 }
 
-/// The level in the outermost object, the last one if there are several, as JSON's readers have it. What is no JSON has no
-/// level either, or that of its readable part.
+/// The level in the outermost object; the last one if there are several, as JSON readers have it. Of invalid JSON, the
+/// level in its readable part, if any.
 fn json_level(line: &[u8]) -> Option<Level> {
     const KEY: &[u8] = b"@level";
-    // Neither the key nor an escape that it may hide behind: most lines of other programs.
+    // Without the key, and without an escape that may spell it, there is no level: so are most lines of other programs.
     if memmem::find(line, KEY).is_none() && memmem::find(line, b"\\u").is_none() {
         return None;
     }
@@ -75,7 +75,7 @@ fn json_level(line: &[u8]) -> Option<Level> {
     level
 }
 
-/// Text up to the quote that ends it, escapes as they are, and what follows.
+/// A JSON string up to its closing quote, escapes included, and the text behind it.
 fn json_string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut end = 0;
     loop {
@@ -87,7 +87,7 @@ fn json_string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// Text without its escapes, if there are any and they are JSON.
+/// The text of a JSON string; the string itself if its escapes are invalid.
 fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', text).is_none() {
         return Cow::Borrowed(text);
@@ -96,7 +96,7 @@ fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     serde_json::from_slice::<String>(&quoted).map_or(Cow::Borrowed(text), |text| Cow::Owned(text.into_bytes()))
 }
 
-/// `[LEVEL]` in the first column; a leading blank is no match, as in go-plugin.
+/// The level of `[LEVEL]` in the first column; as in go-plugin, not after a blank.
 fn prefix_level(line: &[u8]) -> Option<Level> {
     const LONGEST: usize = "[TRACE]".len();
     let head = line.strip_prefix(b"[")?;

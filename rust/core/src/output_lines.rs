@@ -1,15 +1,15 @@
-//! Bytes of a pipe to lines, and the last of them for error messages. No I/O.
+//! Splits the bytes of a pipe into lines, and keeps the last ones for error messages. No I/O.
 
 use std::collections::VecDeque;
 
-/// A longer line is cut here; the rest of it is counted and dropped. Bounds what one line can cost.
+/// Bytes of a line. The rest of a longer one is counted and dropped, which bounds the memory of a line.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
-/// How many last lines an error message may show.
+/// Last lines that an error message may show.
 const TAIL_LINES: usize = 40;
-/// A line in the tail is cut here.
+/// Bytes of a line that an error message may show.
 const TAIL_LINE_BYTES: usize = 500;
 
-/// Cuts output into lines without their line ends, whatever their length and however they arrive.
+/// Cuts output into lines, without line ends; the bytes may arrive in any pieces.
 #[derive(Debug, Default)]
 struct LineSplitter {
     partial: Vec<u8>,
@@ -27,14 +27,14 @@ impl LineSplitter {
         self.extend(bytes);
     }
 
-    /// End of output: what is left is a line too.
+    /// Ends the output: the bytes that are left are a line too.
     fn finish(&mut self, mut line: impl FnMut(Vec<u8>)) {
         if !self.partial.is_empty() {
             line(self.complete());
         }
     }
 
-    /// What has no line end yet.
+    /// The bytes of the line that is not complete.
     fn unfinished(&self) -> &[u8] {
         &self.partial
     }
@@ -58,7 +58,7 @@ impl LineSplitter {
     }
 }
 
-/// How the Go runtime begins its last words.
+/// Whether the Go runtime begins its report of a panic with this line.
 pub(crate) fn announces_panic(line: &[u8]) -> bool {
     line.starts_with(b"panic: ") || line.starts_with(b"fatal error: ")
 }
@@ -92,7 +92,7 @@ impl Tail {
         lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect()
     }
 
-    /// The few lines that say most about an end: from the panic on, else the last ones.
+    /// The lines that say most about an exit: from the panic on, else the last ones; at most `count`.
     pub(crate) fn most_relevant(&self, count: usize) -> Vec<String> {
         let lines = self.lines();
         let begin = lines.iter().rposition(|line| announces_panic(line.as_bytes()));
@@ -101,7 +101,7 @@ impl Tail {
     }
 }
 
-/// Standard error: its lines, the last of them, and the one that has no end yet, a prompt for example.
+/// Standard error: its lines, the last lines, and the line that is not complete, a prompt for example.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorOutput {
     splitter: LineSplitter,
@@ -118,7 +118,7 @@ impl ErrorOutput {
         });
     }
 
-    /// End of output: what is left is a line too.
+    /// Ends the output: the bytes that are left are a line too.
     pub(crate) fn finish(&mut self, mut line: impl FnMut(Vec<u8>)) {
         let Self { splitter, tail } = self;
         splitter.finish(|text| {
@@ -130,7 +130,7 @@ impl ErrorOutput {
     /// The last lines, oldest first.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = self.tail.lines();
-        // Of a progress bar, the state that is on the screen.
+        // Of a progress bar, the text behind the last carriage return: that is the one on the screen.
         let unfinished = self.splitter.unfinished().trim_ascii_end();
         let begin = memchr::memrchr(b'\r', unfinished).map_or(0, |at| at + 1);
         let shown = &unfinished[begin..unfinished.len().min(begin + TAIL_LINE_BYTES)];
@@ -140,7 +140,7 @@ impl ErrorOutput {
         lines
     }
 
-    /// The few lines that say most about an end.
+    /// The lines that say most about an exit, at most `count`.
     pub(crate) fn most_relevant(&self, count: usize) -> Vec<String> {
         self.tail.most_relevant(count)
     }

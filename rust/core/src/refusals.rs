@@ -1,12 +1,12 @@
-//! How often refused peers are spoken of: strangers decide how many there are. No I/O.
+//! A limit on warnings about refused peers, whose number strangers decide. No I/O; the time is passed in.
 
 use std::time::{Duration, Instant};
 
-/// Refusals that are told of one by one, in each period.
+/// Refusals that are logged one by one, in each period.
 const TOLD: u32 = 8;
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Counts refusals.
+/// Counts refused peers.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     begin: Option<Instant>,
@@ -15,7 +15,7 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    /// Whether to tell of one more refusal, and if so of how many earlier ones nobody was told.
+    /// Counts one more refusal. If it is to be logged, the number of earlier ones that were not.
     pub(crate) fn count(&mut self, now: Instant) -> Option<u64> {
         if self.begin.is_none_or(|begin| now.duration_since(begin) >= PERIOD) {
             (self.begin, self.told) = (Some(now), 0);

@@ -1,4 +1,4 @@
-//! A plugin that somebody else launches: in a namespace, a container, on a remote machine.
+//! Plugins that the caller's code launches: in a namespace, in a container, on a remote machine. No I/O.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,12 +12,12 @@ use crate::error::Error;
 use crate::exit_status::ExitStatus;
 use crate::future::BoxFuture;
 
-/// What is to be run.
+/// What a runner is to start.
 #[derive(Debug, Clone)]
 pub struct Order {
     /// Program and arguments, as the caller gave them.
     pub command: Vec<OsString>,
-    /// Everything that go-plugin wants in the plugin's environment, and the rest of it.
+    /// The plugin's whole environment, go-plugin's variables included.
     pub environment: BTreeMap<OsString, OsString>,
     /// Working directory, if one was given.
     pub working_directory: Option<PathBuf>,
@@ -25,7 +25,7 @@ pub struct Order {
     pub socket_directory: PathBuf,
 }
 
-/// A plugin that runs.
+/// A plugin that a runner has started.
 #[derive(Debug)]
 pub struct Running {
     /// Read end of its standard output.
@@ -34,18 +34,18 @@ pub struct Running {
     pub stderr: OwnedFd,
     /// Its process here, if there is one.
     pub pid: Option<i32>,
-    /// Told of its end; dropped without that when nobody can tell.
+    /// Gets the exit status; dropped without a value if it is unknown.
     pub exit: oneshot::Receiver<ExitStatus>,
 }
 
-/// Launches and ends plugins in the core's stead, and translates addresses between its world and this one.
+/// Launches and ends a plugin, and translates addresses between its namespaces and the host's.
 pub trait Runner: Send + Sync {
     /// Starts the plugin.
     fn start(&self, order: Order) -> BoxFuture<Result<Running, Error>>;
-    /// Asks the plugin to end, or ends it.
+    /// Asks the plugin to end, or kills it if `force` is set.
     fn signal(&self, force: bool);
-    /// An address of the plugin's world as this one sees it.
+    /// Translates an address of the plugin for the host.
     fn plugin_to_host(&self, address: Address) -> BoxFuture<Result<Address, Error>>;
-    /// An address of this world as the plugin sees it.
+    /// Translates an address of the host for the plugin.
     fn host_to_plugin(&self, address: Address) -> BoxFuture<Result<Address, Error>>;
 }

@@ -1,4 +1,5 @@
-//! The plugin's side: a socket that the host dials, TLS that admits this host alone, and a stock gRPC server behind it.
+//! The plugin's side: a socket that the host dials, TLS that admits this host alone, and a stock gRPC server behind
+//! both.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -25,13 +26,13 @@ use crate::transport::tls_terminator::{TOO_MANY, Terminator};
 use crate::transport::{Counted, PrivateDirectory, Tls, Traffic};
 use crate::wake::Wake;
 
-/// Limit of one attempt to reach what the host serves.
+/// Limit of one attempt to connect to a service of the host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How the plugin's connections are protected.
 #[derive(Clone)]
 pub enum Security {
-    /// Not at all.
+    /// Plaintext.
     Plaintext,
     /// go-plugin's AutoMTLS: the host's certificate as it came in the environment, PEM, and a one-time key of our own.
     AutoMtls(String, Curve),
@@ -39,35 +40,35 @@ pub enum Security {
     Certificates(TlsFiles),
 }
 
-/// What a plugin's side needs to know.
+/// The settings of a plugin's side.
 #[derive(Clone)]
 pub struct Settings {
     /// How connections are protected.
     pub security: Security,
-    /// Everything over one socket, as the host asked.
+    /// Whether all connections share one socket, as the host asked.
     pub multiplex: bool,
-    /// Application protocol version that was chosen.
+    /// The application protocol version that was negotiated.
     pub protocol_version: u32,
     /// Where to listen.
     pub place: Place,
-    /// Directory under which the private one is made.
+    /// The directory under which the private directory is made, for a plugin on TCP.
     pub socket_base: PathBuf,
 }
 
-/// What is known once the plugin listens.
+/// The facts about a plugin that listens.
 #[derive(Debug, Clone)]
 pub struct ServerFacts {
-    /// What the host waits for on standard output.
+    /// The line that the host waits for on standard output, without its line end.
     pub handshake_line: String,
     /// Where the host connects to.
     pub address: Address,
-    /// Where the server behind is to listen.
+    /// Where the server behind TLS is to listen.
     pub backend: PathBuf,
     /// Our certificate, PEM.
     pub certificate: Option<String>,
 }
 
-/// One plugin's side. Clones name the same one.
+/// A handle to one plugin's side. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct PluginServer(Arc<PluginServerShared>);
 
@@ -78,13 +79,13 @@ struct PluginServerShared {
     place: Mutex<Option<Serving>>,
 }
 
-/// What must be given back.
+/// The resources of a plugin that listens.
 struct Serving {
     accepting: Option<JoinHandle<()>>,
     _directory: PrivateDirectory,
 }
 
-/// Both directions of TLS, and our certificate.
+/// TLS of both directions, and the plugin's own certificate.
 struct Protection {
     dialing: Option<Tls>,
     accepting: Option<Arc<ServerConfig>>,
@@ -92,18 +93,18 @@ struct Protection {
 }
 
 impl PluginServer {
-    /// A server that does nothing yet; `wake` is told when somebody was refused.
+    /// A server that does not listen yet; `wake` is called for each warning about a refused peer.
     pub fn new(settings: Settings, wake: Arc<dyn Wake>) -> Self {
         let (inbox, broker) = (Arc::new(Inbox::new(wake, Some(Level::Trace))), OnceLock::new());
         Self(Arc::new(PluginServerShared { settings, inbox, broker, place: Mutex::new(None) }))
     }
 
-    /// Listens. Connections wait until the server behind does.
+    /// Listens. Connections wait until the server behind TLS listens too.
     pub async fn start(&self) -> Result<ServerFacts, Error> {
         let mut place = self.0.place.lock().await;
         let settings = &self.0.settings;
         let protection = Protection::of(&settings.security)?;
-        // Inside the host's directory, where there is one: it is removed even after a plugin that was killed.
+        // A directory inside the host's, if there is one, is removed even after a plugin that was killed.
         let base = match &settings.place {
             Place::Unix(directory, _) => directory,
             Place::Tcp(..) => &settings.socket_base,
@@ -131,13 +132,13 @@ impl PluginServer {
         self.0.broker.get()
     }
 
-    /// Those who were refused.
+    /// The warnings about refused peers.
     #[must_use]
     pub fn inbox(&self) -> &Inbox {
         &self.0.inbox
     }
 
-    /// Ends all connections and gives everything back.
+    /// Ends all connections and frees all resources.
     pub async fn close(&self) {
         let serving = self.0.place.lock().await.take();
         if let Some(broker) = self.0.broker.get() {
@@ -146,7 +147,7 @@ impl PluginServer {
         }
         if let Some(accepting) = serving.and_then(|mut serving| serving.accepting.take()) {
             accepting.abort();
-            // An error is the abortion itself.
+            // An error only says that the task was aborted.
             let _ = accepting.await;
         }
     }
@@ -189,8 +190,8 @@ impl PluginServer {
     }
 }
 
-/// The host's one session. It is the only one for the life of the plugin, so that a stranger must not take its place: it
-/// is the first whose first stream proves that it is the host's.
+/// Accepts the host's session. A plugin has only one in its life, so a stranger must not take its place: the session is
+/// the first whose first stream proves to be the host's.
 async fn accept_one(listener: Listener, terminator: Terminator) -> Chosen {
     let (mut lobby, address) = (Lobby::new(), listener.address().to_string());
     loop {
@@ -235,7 +236,8 @@ impl Protection {
     }
 }
 
-/// go-plugin goes on with nobody to admit, and every connection fails; better to say it at once.
+/// The host's certificate. An unreadable one is an error here; go-plugin goes on without it, and every connection
+/// fails.
 fn host_certificate(pem: &str) -> Result<CertificateDer<'static>, Error> {
     let certificates = parse_pem_certificates(pem.as_bytes(), "PLUGIN_CLIENT_CERT");
     certificates.ok().and_then(|certificates| certificates.into_iter().next()).ok_or_else(|| {
@@ -244,7 +246,7 @@ fn host_certificate(pem: &str) -> Result<CertificateDer<'static>, Error> {
     })
 }
 
-/// The host, of whose end only the connection tells, and whose addresses are ours.
+/// The host as a peer: its end shows in the connection alone, and its addresses are valid here.
 struct HostOfPlugin;
 
 impl Peer for HostOfPlugin {}

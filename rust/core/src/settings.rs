@@ -1,4 +1,5 @@
-//! What a launch needs to know. Plain values: defaults and validation belong to the Python face, where users meet them.
+//! The settings of one plugin and its host, as plain values. Defaults and validation belong to the Python side, where
+//! users meet them.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -12,15 +13,15 @@ use zeroize::Zeroizing;
 use crate::address::Address;
 use crate::runner::Runner;
 
-/// Everything about one plugin and how to drive it. No `Debug`: environment and cookie are not for logs.
+/// The settings of one plugin. No `Debug`: environment and cookie must not reach a log.
 pub struct Settings {
     /// Program and arguments; never empty.
     pub command: Vec<OsString>,
     /// Working directory of the plugin, or the host's.
     pub working_directory: Option<PathBuf>,
-    /// The host's own environment, as far as the plugin may see it.
+    /// The part of the host's environment that the plugin inherits.
     pub host_environment: Vec<(OsString, OsString)>,
-    /// The caller's additions, which win over the host's.
+    /// The caller's variables, which override the host's.
     pub environment: Vec<(OsString, OsString)>,
     /// Where to look for a program named without a slash.
     pub search_path: OsString,
@@ -40,29 +41,29 @@ pub struct Settings {
     pub socket_base: PathBuf,
     /// Whether the plugin dies with this process even when that is killed (Linux).
     pub die_with_host: bool,
-    /// Whether somebody wants the plugin's synchronised standard output.
+    /// Whether the plugin's synchronised standard output is delivered.
     pub sync_stdout: bool,
-    /// Whether somebody wants the plugin's synchronised standard error.
+    /// Whether the plugin's synchronised standard error is delivered.
     pub sync_stderr: bool,
-    /// Serve a local socket on which a stock gRPC library reaches the plugin.
+    /// Whether to serve a local socket on which a stock gRPC library reaches the plugin.
     pub bridge: bool,
-    /// Ask for broker multiplexing: one socket for everything.
+    /// Whether to ask for broker multiplexing: one socket for all connections.
     pub multiplex: bool,
     /// A group whose members may use the plugin's sockets: a name or a number.
     pub socket_group: Option<SocketGroup>,
-    /// The program as it was opened and checked; executed instead of whatever its path names by then.
+    /// The program as it was opened and checked, executed instead of the file that its path names later.
     pub executable: Option<OwnedFd>,
-    /// What the plugin's process may use.
+    /// Resource limits of the plugin's process.
     pub limits: Limits,
-    /// A plugin that runs already; nothing is launched then.
+    /// A running plugin to attach to, instead of a launch.
     pub reattach: Option<Reattach>,
-    /// Launches in the core's stead.
+    /// The caller's code that launches the plugin, instead of the core.
     pub runner: Option<Arc<dyn Runner>>,
 }
 
 impl Settings {
-    /// Whose sockets the plugin's are. A group admits another user, a runner chooses the user, and an address to attach to
-    /// was chosen by the caller.
+    /// The users to whom the plugin's sockets may belong. A group admits another user, a runner chooses the user, and
+    /// the address of a reattach was chosen by the caller.
     #[must_use]
     pub fn peers(&self) -> Peers {
         let chosen = self.socket_group.is_some() || self.runner.is_some() || self.reattach.is_some();
@@ -70,12 +71,12 @@ impl Settings {
     }
 }
 
-/// Whose Unix sockets are dialled.
+/// The users whose Unix sockets are dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peers {
-    /// This user's and root's, who could do anything anyway.
+    /// This user, and root, who may do anything anyway.
     OwnUser,
-    /// Whoever's: another user was agreed on, or somebody chose the address.
+    /// Any user: another one was agreed on, or the caller chose the address.
     Anybody,
 }
 
@@ -83,7 +84,7 @@ pub enum Peers {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketGroup(pub String);
 
-/// What a process may use; beyond it the system refuses memory, or kills.
+/// Resource limits of a process. Beyond them the system refuses memory, or kills.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
     /// Address space in bytes.
@@ -92,7 +93,7 @@ pub struct Limits {
     pub cpu_seconds: Option<u64>,
 }
 
-/// How to reach a plugin that somebody else started. No `Debug`: of the key.
+/// How to reach a plugin that another host started. No `Debug`: the key must not reach a log.
 #[derive(Clone)]
 pub struct Reattach {
     /// Where it listens.
@@ -101,7 +102,7 @@ pub struct Reattach {
     pub pid: Option<i32>,
     /// The application protocol version that it speaks.
     pub protocol_version: u32,
-    /// Whether it may be shut down, and killed.
+    /// Whether this host may shut the plugin down, and kill it.
     pub owned: bool,
     /// Certificate and key of the host that started it, PEM.
     pub identity: Option<(String, Zeroizing<String>)>,
@@ -112,7 +113,7 @@ pub struct Reattach {
 /// How the connection is protected.
 #[derive(Debug, Clone)]
 pub enum Security {
-    /// Not at all: plaintext on this machine.
+    /// Plaintext.
     Plaintext,
     /// go-plugin's AutoMTLS: one-time certificates, pinned in both directions.
     AutoMtls(Curve),
@@ -127,7 +128,7 @@ pub enum Curve {
     P256,
     /// NIST P-384.
     P384,
-    /// NIST P-521: what go-plugin itself uses.
+    /// NIST P-521: go-plugin's own choice.
     P521,
 }
 
@@ -146,7 +147,7 @@ pub struct TlsFiles {
 
 impl std::fmt::Debug for TlsFiles {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Written by hand so that the key can never reach a log.
+        // Written by hand, so that the key never reaches a log.
         formatter.debug_struct("TlsFiles").field("server_name", &self.server_name).finish_non_exhaustive()
     }
 }

@@ -1,8 +1,8 @@
-//! How the core tells whoever consumes its results that there are some.
+//! How the core wakes the consumer of its results. No I/O.
 
-/// Tells a consumer that something waits for it. Called from the I/O thread; must return at once.
+/// Wakes a consumer. Called on the I/O thread; must return at once.
 pub trait Wake: Send + Sync {
-    /// Something waits. Several calls before the consumer looks are one.
+    /// Wakes the consumer: results wait. Several calls before it looks count as one.
     fn wake(&self);
 }
 

@@ -17,7 +17,7 @@ use crate::transport::InboundStream;
 use crate::transport::listener::Listener;
 use crate::transport::tls_terminator::{CONNECTIONS, Terminator};
 
-/// What the peer can dial until this is dropped; its connections end with it.
+/// A service that the peer can dial until this is dropped; its connections end with it.
 pub struct BrokerListener {
     broker: Broker,
     id: u32,
@@ -28,8 +28,8 @@ pub struct BrokerListener {
 }
 
 impl Broker {
-    /// From now on the peer can dial `id`. Its connections are carried to the server at [`BrokerListener::backend`], which
-    /// may begin to listen a little later.
+    /// Serves `id` to the peer. Its connections are carried to the server at [`BrokerListener::backend`], which may
+    /// begin to listen a little later.
     pub async fn accept(&self, id: u32) -> Result<BrokerListener, Error> {
         self.state().check_open()?;
         let terminator = self.terminator()?;
@@ -68,7 +68,7 @@ impl Broker {
         Ok(self.spawn(serve_streams(streams, terminator, peer, backend)))
     }
 
-    /// Runs until done, or until the broker is closed.
+    /// Runs `serving` until it is done or the broker is closed.
     fn spawn(&self, serving: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let closing = self.0.closing.clone();
         tokio::spawn(async move {
@@ -100,13 +100,13 @@ async fn serve_streams(
 }
 
 impl BrokerListener {
-    /// Where the server behind is to listen: a path in a private directory.
+    /// Where the server behind this listener is to listen: a path in a private directory.
     #[must_use]
     pub fn backend(&self) -> &Path {
         &self.backend
     }
 
-    /// How many connections of the peer there are now.
+    /// The number of the peer's open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -120,11 +120,11 @@ impl BrokerListener {
 }
 
 impl BrokerListener {
-    /// The same as dropping it, waiting for all to be given back.
+    /// Stops listening, and returns once everything is given back.
     pub async fn close(mut self) {
         if let Some(serving) = self.serving.take() {
             serving.abort();
-            // An error is the abortion itself.
+            // An error only says that the task was aborted.
             let _ = serving.await;
         }
     }
@@ -135,7 +135,7 @@ impl Drop for BrokerListener {
         self.broker.state().stop_listening(self.id);
         // The socket's file goes with the task that owns its listener.
         self.serving.iter().for_each(JoinHandle::abort);
-        // The server behind leaves its file, or has removed it already.
+        // The server may leave the file of its socket, or have removed it already.
         let _ = std::fs::remove_file(&self.backend);
     }
 }

@@ -1,4 +1,4 @@
-//! `plugin.ConnInfo`, the one message of the broker's stream, and what it can mean. No socket, clock or process.
+//! `plugin.ConnInfo`, the only message of the broker's stream, and its meanings. No I/O.
 
 use prost::Message;
 
@@ -19,45 +19,45 @@ pub struct ConnInfo {
     /// Where the sender listens.
     #[prost(string, tag = "3")]
     pub address: String,
-    /// Asks to be let in, or answers that.
+    /// Present in a knock and in its acknowledgement.
     #[prost(message, optional, tag = "4")]
     pub knock: Option<Knock>,
 }
 
-/// "The next stream that I open is for this id", and the answer.
+/// Announces that the sender's next stream is for the id, or acknowledges that.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Knock {
     /// Always true.
     #[prost(bool, tag = "1")]
     pub knock: bool,
-    /// Whether this is the answer.
+    /// Whether this acknowledges a knock.
     #[prost(bool, tag = "2")]
     pub ack: bool,
-    /// Why not, in an answer.
+    /// Why a knock is refused; empty if it is acknowledged.
     #[prost(string, tag = "3")]
     pub error: String,
 }
 
 impl ConnInfo {
-    /// As it travels.
+    /// The encoded message.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.encode_to_vec()
     }
 }
 
-/// What a message means.
+/// The meaning of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// The peer listens for this id.
     Listening(Address),
     /// The peer wants to open a stream for this id.
     Knock,
-    /// The peer lets us in, or says why not.
+    /// The peer acknowledges this side's knock, or refuses it with a reason.
     Acknowledgement(Result<(), String>),
 }
 
-/// Reads a message: the id, and what is said of it.
+/// Decodes a message: the id, and what is said of it.
 pub fn read(message: &[u8], transports: Transports) -> Result<(u32, Notice), Error> {
     let info = ConnInfo::decode(message).map_err(|error| {
         let shown = excerpt(message);
@@ -66,7 +66,7 @@ pub fn read(message: &[u8], transports: Transports) -> Result<(u32, Notice), Err
     understand(info, transports)
 }
 
-/// The same for a message that is decoded already.
+/// The id of a decoded message, and what is said of it.
 pub fn understand(info: ConnInfo, transports: Transports) -> Result<(u32, Notice), Error> {
     let notice = match info.knock {
         None => Notice::Listening(parse_address(&info.network, &info.address, transports)?),
@@ -77,19 +77,19 @@ pub fn understand(info: ConnInfo, transports: Transports) -> Result<(u32, Notice
     Ok((info.service_id, notice))
 }
 
-/// Announces a listener.
+/// A message that announces a listener.
 #[must_use]
 pub fn listening(id: u32, network: &str, address: String) -> ConnInfo {
     ConnInfo { service_id: id, network: network.to_owned(), address, knock: None }
 }
 
-/// Asks to be let in.
+/// A message that knocks.
 #[must_use]
 pub fn knock(id: u32) -> ConnInfo {
     knocking(id, false)
 }
 
-/// Lets the peer in.
+/// A message that acknowledges a knock.
 #[must_use]
 pub fn acknowledgement(id: u32) -> ConnInfo {
     knocking(id, true)

@@ -1,4 +1,4 @@
-//! Reaching what the peer serves under an id.
+//! Dialling what the peer serves under an id.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -17,11 +17,12 @@ use crate::grpc::connector::{Connecting, Connector, Refusal};
 use crate::transport::multiplex::{Multiplex, OpenPermit};
 use crate::transport::{Dialer, Stream, Traffic};
 
-/// Of one dialler: each but the last lost what would have carried it.
+/// Knocks of one dialler: the stream that would have carried each but the last was lost.
 const KNOCKS: usize = 5;
 
 impl Broker {
-    /// A channel to what the peer serves under `id`, already connected. Waits a few seconds for the peer to say where.
+    /// A connected channel to what the peer serves under `id`. The peer has go-plugin's five seconds to announce or to
+    /// acknowledge it.
     pub async fn dial(&self, id: u32, settings: ChannelSettings) -> Result<Channel, Error> {
         let route = match &self.0.context.session {
             Some(session) => Route::Knock(id, session.clone()),
@@ -30,7 +31,7 @@ impl Broker {
         self.open_channel(route, settings).await
     }
 
-    /// A channel to an address that came by other means, under the same protection.
+    /// A channel to an address that was not announced by the broker, under the same protection.
     pub async fn dial_address(&self, address: Address, settings: ChannelSettings) -> Result<Channel, Error> {
         self.open_channel(Route::Address(address), settings).await
     }
@@ -60,10 +61,11 @@ impl Broker {
         match route {
             Route::Address(address) => self.in_time(route, self.connect_to(address)).await,
             Route::Knock(id, session) => {
-                // On a task of its own: given up between the peer's answer and the opening, it would leave the peer waiting
-                // for a stream, and the next one would go astray.
+                // The task of its own goes on when this caller gives up: a stream that was acknowledged and never
+                // opened would make the peer take the next stream for it.
                 let opening = tokio::spawn(self.clone().knock_and_open(*id, session.clone())).await;
-                // Kept until the peer speaks on its stream: Go's gives it to the wrong listener if the next knock overtakes.
+                // The permit is kept until the peer speaks on the stream: Go's broker gives it to the wrong listener if
+                // the next knock overtakes it.
                 let (_permit, stream) =
                     opening.map_err(|error| Error::new(ErrorKind::BrokerClosed, error.to_string()))??;
                 self.in_time(route, self.connect_over(stream, *id, session)).await
@@ -91,7 +93,8 @@ impl Broker {
         self.speak(stream, &dialer).await
     }
 
-    /// Knocks, and opens a stream once let in. Nobody else opens one meanwhile: the peer goes by the order alone.
+    /// Knocks, and opens a stream after the acknowledgement. The permit keeps others from opening one meanwhile: the
+    /// peer tells streams apart by their order alone.
     async fn knock_and_open(self, id: u32, session: Arc<Multiplex>) -> Result<(OpenPermit, Stream), Error> {
         let mut knocks = 0..KNOCKS;
         let permit = loop {
@@ -110,9 +113,9 @@ impl Broker {
                 break permit;
             }
         };
-        // Answers come in the order in which the peer expects the streams.
+        // Acknowledgements come in the order in which the peer expects the streams.
         self.open_owed(&session, &permit).await;
-        // A peer that acknowledges no streams gets no more of them.
+        // yamux opens no further stream while too many are not acknowledged.
         let opening = timeout(RENDEZVOUS_LIMIT, session.open(&permit)).await;
         let stream = opening.map_err(|_| too_late(id, "acknowledged no stream"))?.map_err(|error| {
             Error::new(ErrorKind::ConnectFailed, format!("no stream for service {id} could be opened: {error}"))
@@ -120,8 +123,9 @@ impl Broker {
         Ok((permit, stream))
     }
 
-    /// Whether the peer lets a stream in; false if it was not asked. What carries the knock must not be waited for: it
-    /// needs the permit itself: after a lost connection the next one is a stream of the session as well.
+    /// Knocks: true once the peer has acknowledged, false if the knock was never carried. The caller must not wait for
+    /// the next stream that carries knocks: after a lost connection that stream is opened in the same session, by the
+    /// permit that the caller holds.
     async fn knock(&self, id: u32, session: &Multiplex, permit: &OpenPermit) -> Result<bool, Error> {
         let knock = conn_info::knock(id);
         let answer = self.state().await_acknowledgement(id)?;
@@ -149,8 +153,8 @@ impl Broker {
         }
     }
 
-    /// Waits for the answer to a knock. A peer that still expects the stream of an earlier one may answer only after that
-    /// has come.
+    /// Waits for the acknowledgement of a knock. A peer that still expects the stream of an earlier knock may
+    /// acknowledge only after that stream.
     async fn acknowledged<A>(
         &self,
         mut answer: oneshot::Receiver<A>,
@@ -174,7 +178,7 @@ impl Broker {
         self.speak(stream, &dialer).await
     }
 
-    /// HTTP/2, known to work once the peer has acknowledged.
+    /// Opens an HTTP/2 connection and waits for the peer's first frames.
     async fn speak(&self, stream: Stream, dialer: &Dialer) -> Result<Connection, Error> {
         let peer = self.0.context.peer.clone();
         let explain: Explain = Box::new(move |reason| peer.exit_explanation(reason));
@@ -194,7 +198,7 @@ fn too_late(id: u32, what: &str) -> Error {
     Error::new(ErrorKind::BrokerTimeout, format!("the peer {what} for service {id} within {seconds} s"))
 }
 
-/// How to reach a service again and again.
+/// How each connection to a service is made.
 enum Route {
     Address(Address),
     Knock(u32, Arc<Multiplex>),
@@ -209,8 +213,8 @@ impl std::fmt::Display for Route {
     }
 }
 
-/// One channel's connections to a brokered service: over the connection that was made when it was dialled, and after that over
-/// others, as gRPC does when one breaks or was idle.
+/// Connects one channel to a brokered service: by the connection that was made when it was dialled, later by new ones,
+/// as gRPC does after a lost or idle connection.
 struct BrokeredConnector {
     broker: Broker,
     route: Arc<Route>,

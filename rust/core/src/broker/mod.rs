@@ -1,8 +1,8 @@
 //! `plugin.GRPCBroker`: further gRPC connections between a host and its plugin, in both directions.
 //!
-//! Host and plugin use it alike. Ids name listeners of whoever announces them; the two sides' ids never meet. Without
-//! multiplexing a listener is a socket, whose address travels as a ConnInfo. With it a stream of the one socket is opened
-//! after a knock and its answer.
+//! Host and plugin run this code alike. An id names a listener of the side that announces it, and the ids of the two
+//! sides are independent. Without multiplexing a listener is a socket, whose address travels as a ConnInfo. With
+//! multiplexing a stream of the one socket is opened after a knock and its acknowledgement.
 
 mod accept;
 pub mod conn_info;
@@ -36,43 +36,45 @@ use crate::transport::tls_terminator::{CONNECTIONS, Terminator};
 use crate::transport::{InboundStream, Tls, Traffic};
 use crate::wake::Wake;
 
-/// What a broker knows of the other side. By default: nothing, and that it lives in the same world.
+/// The other side, as a broker knows it. The defaults describe a peer of which only its connection tells, in the
+/// namespaces of this process.
 pub trait Peer: Send + Sync {
-    /// Whether it is gone for good.
+    /// Whether the peer has ended and cannot come back.
     fn has_ended(&self) -> bool {
         false
     }
 
-    /// Why calls fail: its end, or `otherwise` if it lives on.
+    /// Why calls to the peer fail: its end, or `otherwise` if it has not ended.
     fn exit_explanation(&self, otherwise: String) -> BoxFuture<String> {
         Box::pin(std::future::ready(otherwise))
     }
 
-    /// Our address as the peer sees it: other in another namespace.
+    /// An address of this side as the peer sees it; the two differ across namespaces.
     fn address_there(&self, address: Address) -> BoxFuture<Result<Address, Error>> {
         Box::pin(std::future::ready(Ok(address)))
     }
 
-    /// The peer's address as we see it.
+    /// An address of the peer as this side sees it.
     fn address_here(&self, address: Address) -> BoxFuture<Result<Address, Error>> {
         Box::pin(std::future::ready(Ok(address)))
     }
 }
 
-/// Messages that wait for the peer. Each is asked for by one of this side's callers, or answers one of the peer's.
+/// Messages that may wait for the peer. Each is asked for by one of this side's callers, or acknowledges one of the
+/// peer's.
 const OUTGOING_LIMIT: usize = 16 * 1024;
 
-/// How connections are made and let in.
+/// What a broker needs to dial and to accept connections.
 pub struct BrokerContext {
     /// TLS of dialled connections.
     pub dialing: Option<Tls>,
-    /// TLS of accepted ones, made when it is needed; an error where there is no certificate to show.
+    /// TLS of accepted connections, made at the first of them; an error without a certificate to show.
     pub accepting: Box<dyn Fn() -> Result<Option<Arc<ServerConfig>>, Error> + Send + Sync>,
-    /// The socket that all share, if they do.
+    /// The session that all connections share when they are multiplexed.
     pub session: Option<Arc<Multiplex>>,
-    /// By what the peer may be dialled.
+    /// Transports by which the peer may be dialled.
     pub transports: Transports,
-    /// Whose sockets may be dialled.
+    /// Users whose sockets may be dialled.
     pub peers: Peers,
     /// Where listeners listen.
     pub place: Place,
@@ -82,7 +84,7 @@ pub struct BrokerContext {
     pub connect_timeout: Duration,
     /// Counts all bytes.
     pub traffic: Traffic,
-    /// Told of those who were refused.
+    /// Gets a warning for each refused connection.
     pub inbox: Arc<Inbox>,
     /// The other side.
     pub peer: Arc<dyn Peer>,
@@ -98,9 +100,9 @@ struct BrokerShared {
     last_backend: AtomicU64,
     state: Mutex<BrokerState<InboundStream>>,
     outgoing: Mutex<Outgoing>,
-    /// Whether somebody carries messages.
+    /// True while a stream carries messages to the peer.
     carried: watch::Sender<bool>,
-    /// Told of streams that the peer expects and nobody has opened.
+    /// Notified of streams that the peer expects and that no caller opens.
     owing: Notify,
     /// Ends what this broker serves.
     closing: CancellationToken,
@@ -115,8 +117,8 @@ struct Outgoing {
 }
 
 impl Broker {
-    /// A broker whose messages wait until somebody carries them. `main` takes the multiplexed streams that nobody knocked
-    /// for: the plugin's main connection.
+    /// A broker whose messages wait for [`Broker::carry_by`]. `main` is the server that takes the multiplexed streams
+    /// without a knock: those of the plugin's main connection.
     #[must_use]
     pub fn new(context: BrokerContext, main: Option<PathBuf>) -> Self {
         let arrivals = context.session.as_ref().and_then(|session| session.take_inbound());
@@ -138,7 +140,7 @@ impl Broker {
         broker
     }
 
-    /// An id that no listener of this side has: some families have fixed ones beside those that are given out.
+    /// An id that no listener of this side has. Some families of plugins use fixed ids beside those that are given out.
     #[must_use]
     pub fn next_id(&self) -> u32 {
         let state = self.state();
@@ -150,32 +152,33 @@ impl Broker {
         }
     }
 
-    /// Takes a message of the peer.
+    /// Handles a message of the peer.
     pub fn receive(&self, info: ConnInfo) -> Result<(), Error> {
         let (id, notice) = conn_info::understand(info, self.0.context.transports)?;
         self.notice(id, notice);
         Ok(())
     }
 
-    /// The same for one that is not decoded yet.
+    /// Decodes and handles a message of the peer.
     pub fn receive_bytes(&self, message: &[u8]) -> Result<(), Error> {
         let (id, notice) = conn_info::read(message, self.0.context.transports)?;
         self.notice(id, notice);
         Ok(())
     }
 
-    /// The next message to carry to the peer. One at a time: the others wait for the next stream if this one ends.
+    /// The next message to carry to the peer. Messages are taken one at a time: if the stream ends, the others wait for
+    /// the next stream.
     #[must_use]
     pub fn next_outgoing(&self) -> Option<ConnInfo> {
         lock(&self.0.outgoing).messages.pop_front()
     }
 
-    /// Takes back one that could not be carried.
+    /// Puts a message that could not be carried back to the front.
     pub fn put_back(&self, message: ConnInfo) {
         lock(&self.0.outgoing).messages.push_front(message);
     }
 
-    /// Says who carries messages from now on; woken at once if some wait.
+    /// Sets the carrier of messages, which is woken at once if some wait; `None` when the carrier has ended.
     pub fn carry_by(&self, wake: Option<Arc<dyn Wake>>) {
         let mut outgoing = lock(&self.0.outgoing);
         outgoing.wake.clone_from(&wake);
@@ -187,20 +190,20 @@ impl Broker {
         }
     }
 
-    /// Returns when somebody carries messages, or nobody does.
+    /// Returns once messages are carried, or once they are not, as `wanted` says.
     async fn carried(&self, wanted: bool) {
-        // Cannot fail: `self` holds the sender.
+        // Never fails: `self` holds the sender.
         let _ = self.0.carried.subscribe().wait_for(|carried| *carried == wanted).await;
     }
 
-    /// Takes back a message that nobody has carried yet; whether there was one.
+    /// Removes a message that has not been carried yet; false if it has.
     fn withdraw(&self, message: &ConnInfo) -> bool {
         let messages = &mut lock(&self.0.outgoing).messages;
         let place = messages.iter().position(|waiting| waiting == message);
         place.is_some_and(|place| messages.remove(place).is_some())
     }
 
-    /// No more exchanges: the peer's stream has ended, or this side has.
+    /// Ends all exchanges, because the peer's stream or this side has ended.
     pub fn close(&self, reason: &str) {
         self.state().close(reason);
         self.0.closing.cancel();
@@ -209,7 +212,7 @@ impl Broker {
         }
     }
 
-    /// The same, together with the socket that all share, if they do.
+    /// Closes the broker, and the multiplexed session if there is one.
     pub fn shut_down(&self, reason: &str) {
         self.close(reason);
         if let Some(session) = &self.0.context.session {
@@ -217,14 +220,14 @@ impl Broker {
         }
     }
 
-    /// Returns when the socket that all share is closed; at once where there is none.
+    /// Returns when the multiplexed session has ended; at once without one.
     pub async fn session_ended(&self) {
         if let Some(session) = &self.0.context.session {
             session.ended().await;
         }
     }
 
-    /// Says something about the peer to whoever reads its log.
+    /// Logs a warning about the peer.
     pub fn warn(&self, text: String) {
         self.0.context.inbox.push_warning(text);
     }
@@ -243,10 +246,11 @@ impl Broker {
         }
     }
 
-    /// The peer lets in a stream that nobody opens any more. It would take the next one for it, so it gets one.
+    /// Opens a stream for an acknowledgement whose dialler has given up, and closes it. Otherwise the peer would take
+    /// the next stream for this one.
     fn fill_gap(&self, id: u32) {
         self.warn(format!("the peer let service {id} in after its caller had given up"));
-        // Whoever has the permit opens it, or whoever gets it next.
+        // A dialler that waits with the permit opens the stream; otherwise the task below does.
         self.0.owing.notify_one();
         if let Some(session) = self.0.context.session.clone() {
             let broker = self.clone();
@@ -257,8 +261,8 @@ impl Broker {
         }
     }
 
-    /// Opens the streams that the peer waits for in vain; dropping them resets them. Failing means that the session has
-    /// ended, and with it all waiting.
+    /// Opens the streams that the peer expects and that no caller opens; dropping them resets them. An error means that
+    /// the session has ended, and all waiting with it.
     async fn open_owed(&self, session: &Multiplex, permit: &OpenPermit) {
         let owed = self.state().take_owed();
         for _ in 0..owed {
@@ -299,7 +303,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a runner makes of an address, within a limit.
+/// Waits for a runner's translation of an address, up to its limit.
 async fn translated(answer: BoxFuture<Result<Address, Error>>) -> Result<Address, Error> {
     timeout(RENDEZVOUS_LIMIT, answer).await.unwrap_or_else(|_| {
         let message = format!("the runner did not translate an address within {} s", RENDEZVOUS_LIMIT.as_secs());
@@ -307,13 +311,13 @@ async fn translated(answer: BoxFuture<Result<Address, Error>>) -> Result<Address
     })
 }
 
-/// Hands each stream to the listener whose knock is the oldest, and what nobody knocked for to the main server.
+/// Hands each inbound stream to the listener with the oldest knock, and streams without a knock to the main server.
 async fn sort(broker: std::sync::Weak<BrokerShared>, mut arrivals: InboundStreams, main: Option<PathBuf>) {
     let mut mains = JoinSet::new();
     while let Some(stream) = arrivals.next().await {
         let Some(broker) = broker.upgrade().map(Broker) else { return };
         let expected = broker.state().next_expected(Instant::now());
-        // One that was reset at once had its place all the same.
+        // A stream that was reset at once has taken its place in the order all the same.
         let Ok(stream) = stream else { continue };
         match (expected, &main) {
             // An error means that the listener is closing, and its stream with it.

@@ -1,4 +1,4 @@
-//! Who waits for whom: the broker's state, changed by messages and callers, without socket or clock of its own.
+//! The broker's state, changed by messages and callers: who waits for whom. No I/O; the time is passed in.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -8,36 +8,36 @@ use tokio::sync::{mpsc, oneshot};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
 
-/// How long a ConnInfo or a knock is kept for whoever it is meant for, and how long a dialler waits: go-plugin's.
+/// How long a ConnInfo or a knock is kept for its receiver, and how long a dialler waits; go-plugin's value.
 pub(crate) const RENDEZVOUS_LIMIT: Duration = Duration::from_secs(5);
 
-/// Within this a stream follows the answer to its knock.
+/// How long after the acknowledgement of a knock its stream is expected.
 const STREAM_AFTER_ACK_LIMIT: Duration = Duration::from_secs(1);
 
-/// ConnInfos and knocks kept at a time; a peer that sends more than are ever taken must not fill the memory.
+/// ConnInfos and knocks kept at a time: a peer that sends them without end must not fill the memory.
 const PARKED_LIMIT: usize = 4096;
 
-/// Streams expected at a time. Diallers knock one after the other.
+/// Streams expected at a time. A peer's diallers knock one after the other.
 const EXPECTED_LIMIT: usize = 256;
 
-/// What became of a message.
+/// What a message asks of this side.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It was delivered, or kept for later.
+    /// Nothing: the message was delivered, or kept for later.
     Kept,
-    /// The peer may open its stream now: tell it.
+    /// To acknowledge the peer's knock.
     Acknowledge,
-    /// The peer lets somebody in who no longer waits: its next stream goes to a place nobody wants.
+    /// To open a stream that no caller wants: the peer has acknowledged a knock whose dialler gave up.
     TooLate,
 }
 
-/// Whom a stream is for.
+/// The receiver of the peer's next stream.
 pub(super) enum Expected<S> {
-    /// Whoever knocked for it has a listener.
+    /// The listener of the id that was knocked for.
     Listener(mpsc::UnboundedSender<S>),
-    /// The listener is gone, and its stream with it.
+    /// No one: the listener was closed after its knock.
     Nobody,
-    /// Nobody knocked.
+    /// The main connection: no knock came before the stream.
     Unannounced,
 }
 
@@ -46,13 +46,14 @@ pub(super) struct BrokerState<S> {
     diallers: HashMap<u32, VecDeque<oneshot::Sender<Result<Address, Error>>>>,
     knocks: HashMap<u32, Instant>,
     knockers: HashMap<u32, oneshot::Sender<Result<(), Error>>>,
-    /// What this side serves; and the way for its streams where these are multiplexed.
+    /// The ids that this side serves, with the sender for their streams where those are multiplexed.
     listeners: HashMap<u32, Option<mpsc::UnboundedSender<S>>>,
-    /// Whose stream comes next, in the order of the knocks, and since when: nothing else binds a stream to its id.
+    /// The ids of the next streams, in the order of their knocks, and when each was acknowledged. The order alone binds
+    /// a stream to its id.
     expected: VecDeque<(u32, Instant)>,
-    /// Knocks whose callers gave up before the answer.
+    /// Knocks whose diallers gave up before the acknowledgement.
     overdue: HashSet<u32>,
-    /// Late answers to those: streams that the peer expects and nobody has opened.
+    /// Late acknowledgements of overdue knocks: streams that the peer expects and no dialler opens.
     owed: usize,
     closed: Option<String>,
 }
@@ -74,8 +75,8 @@ impl<S> Default for BrokerState<S> {
 }
 
 impl<S> BrokerState<S> {
-    /// The peer listens: tells who waits, or keeps it. As in Go's broker one announcement serves one dialler, and a second
-    /// one that finds the first still unused is dropped.
+    /// Handles the peer's announcement: tells a dialler, or keeps it. As in Go's broker one announcement serves one
+    /// dialler, and a second announcement of an id is dropped while the first is unused.
     pub(super) fn announce(&mut self, id: u32, address: Address, now: Instant) -> Outcome {
         if let Some(waiting) = self.diallers.get_mut(&id) {
             while let Some(dialler) = waiting.pop_front() {
@@ -91,7 +92,7 @@ impl<S> BrokerState<S> {
         Outcome::Kept
     }
 
-    /// Waits for the peer to listen.
+    /// Registers a dialler, which waits for the peer's announcement.
     pub(super) fn await_address(
         &mut self,
         id: u32,
@@ -101,14 +102,14 @@ impl<S> BrokerState<S> {
         self.forget_stale(now);
         let (sender, receiver) = oneshot::channel();
         match self.announced.remove(&id) {
-            // The receiver is right here.
+            // The receiver exists: sending cannot fail.
             Some((_, address)) => drop(sender.send(Ok(address))),
             None => self.diallers.entry(id).or_default().push_back(sender),
         }
         Ok(receiver)
     }
 
-    /// Forgets diallers that gave up.
+    /// Removes the diallers of `id` that gave up.
     pub(super) fn forget_diallers(&mut self, id: u32) {
         if let Some(waiting) = self.diallers.get_mut(&id) {
             waiting.retain(|dialler| !dialler.is_closed());
@@ -118,10 +119,10 @@ impl<S> BrokerState<S> {
         }
     }
 
-    /// The peer knocks.
+    /// Handles a knock of the peer.
     pub(super) fn knocked(&mut self, id: u32, now: Instant) -> Outcome {
         if let Some(Some(_)) = self.listeners.get(&id) {
-            // A stream follows its answer at once, or never: its dialler had given up.
+            // A stream that does not follow its acknowledgement at once never comes: its dialler has given up.
             self.expected.retain(|(_, since)| now.saturating_duration_since(*since) < STREAM_AFTER_ACK_LIMIT);
             if self.expected.len() < EXPECTED_LIMIT {
                 self.expected.push_back((id, now));
@@ -135,7 +136,7 @@ impl<S> BrokerState<S> {
         Outcome::Kept
     }
 
-    /// Waits to be let in; one at a time, which the permit to open a stream ensures.
+    /// Registers a dialler that has knocked. There is one at a time, which the permit to open a stream ensures.
     pub(super) fn await_acknowledgement(&mut self, id: u32) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
         self.check_open()?;
         let (sender, receiver) = oneshot::channel();
@@ -143,13 +144,13 @@ impl<S> BrokerState<S> {
         Ok(receiver)
     }
 
-    /// Waits no more: a later answer is overdue.
+    /// Removes a dialler that has knocked: a later acknowledgement is overdue.
     pub(super) fn give_up_knock(&mut self, id: u32) {
         self.knockers.remove(&id);
         self.overdue.insert(id);
     }
 
-    /// The peer answers a knock.
+    /// Handles the peer's acknowledgement or refusal of a knock.
     pub(super) fn acknowledged(&mut self, id: u32, answer: Result<(), String>) -> Outcome {
         let is_acknowledged = answer.is_ok();
         let answer = answer.map_err(|reason| {
@@ -166,12 +167,12 @@ impl<S> BrokerState<S> {
         Outcome::TooLate
     }
 
-    /// How many streams the peer expects that nobody else opens; for the caller to open.
+    /// Takes the number of streams that the peer expects and no dialler opens; the caller opens them.
     pub(super) fn take_owed(&mut self) -> usize {
         std::mem::take(&mut self.owed)
     }
 
-    /// Serves an id from now on, and takes its streams. `Welcome` if the peer has knocked already.
+    /// Registers a listener. [`Outcome::Acknowledge`] if the peer has knocked already.
     pub(super) fn listen(
         &mut self,
         id: u32,
@@ -197,7 +198,7 @@ impl<S> BrokerState<S> {
         self.listeners.remove(&id);
     }
 
-    /// Whom the peer's next stream is for.
+    /// The receiver of the peer's next stream.
     pub(super) fn next_expected(&mut self, now: Instant) -> Expected<S> {
         self.expected.retain(|(_, since)| now.saturating_duration_since(*since) < RENDEZVOUS_LIMIT);
         match self.expected.pop_front().map(|(id, _)| self.listeners.get(&id).and_then(Option::as_ref)) {
@@ -207,7 +208,7 @@ impl<S> BrokerState<S> {
         }
     }
 
-    /// No more exchanges: those who wait are told.
+    /// Ends all exchanges; diallers that wait get an error with the reason.
     pub(super) fn close(&mut self, reason: &str) {
         if self.closed.is_some() {
             return;

@@ -9,8 +9,8 @@ use crate::broker::Broker;
 use crate::broker::conn_info::ConnInfo;
 use crate::grpc::{Code, Failure, GrpcClient, MessageStream, Status};
 
-/// Carries messages both ways until the stream ends. If that is the end of the plugin's broker it breaks, and closes this
-/// one; messages that a lost connection leaves behind wait for the next.
+/// Carries messages both ways until the stream ends. Breaks, and closes this side's broker, if the plugin's broker has
+/// ended too; messages that a lost connection leaves behind wait for the next one.
 pub async fn carry(client: GrpcClient, broker: Broker) -> ControlFlow<()> {
     let ended = carry_until_end(&client, &broker).await;
     broker.carry_by(None);
@@ -47,11 +47,11 @@ async fn carry_until_end(client: &GrpcClient, broker: &Broker) -> Result<(), Fai
     }
 }
 
-/// Takes one message; false at the end of the stream. May be dropped before it is done: nothing is lost.
+/// Handles one message; false at the end of the stream. Cancel safe: a message is either handled or still to come.
 async fn receive(answers: &mut MessageStream<ConnInfo>, broker: &Broker) -> Result<bool, Failure> {
     let Some(info) = answers.next().await? else { return Ok(false) };
     if let Err(error) = broker.receive(info) {
-        // One such message ends nothing: the others are of other services.
+        // The stream goes on: other messages are of other services.
         broker.warn(format!("the plugin's broker sent a message that cannot be used: {error}"));
     }
     Ok(true)

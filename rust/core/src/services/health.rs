@@ -1,8 +1,8 @@
-//! `grpc.health.v1.Health`: proof that somebody answers.
+//! `grpc.health.v1.Health`: the check that the plugin answers.
 
 use crate::grpc::{Code, GrpcClient, Status};
 
-/// The name under which go-plugin registers itself.
+/// The service whose health go-plugin's server reports.
 const SERVICE: &str = "plugin";
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -17,8 +17,8 @@ struct HealthCheckResponse {
     status: i32,
 }
 
-/// Checks the service `plugin`. As in Go's host an answer is enough, whatever it says; a plugin without the service, or
-/// without the name, answers too.
+/// Checks the service `plugin`. As in Go's host any answer is enough, also that of a plugin without the health service
+/// or without that name.
 pub async fn check(client: &GrpcClient) -> Result<(), Status> {
     let request = HealthCheckRequest { service: SERVICE.to_owned() };
     let answer = client.unary::<HealthCheckResponse>("/grpc.health.v1.Health/Check", &request).await;

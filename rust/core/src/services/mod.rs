@@ -1,4 +1,4 @@
-//! The services of every go-plugin plugin that the host itself calls.
+//! The services of go-plugin that the host itself calls.
 
 pub mod broker;
 pub mod controller;

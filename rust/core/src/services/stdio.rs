@@ -20,7 +20,7 @@ pub const STDOUT: i32 = 1;
 /// `StdioData.channel` of standard error.
 pub const STDERR: i32 = 2;
 
-/// Subscribes. Somebody must: a plugin without a subscriber blocks in its write after about 64 KiB.
+/// Subscribes to the plugin's output. A Go plugin without a subscriber blocks in its writes after about 64 KiB.
 pub async fn subscribe(client: &GrpcClient) -> Result<MessageStream<StdioData>, Failure> {
     client.server_streaming("/plugin.GRPCStdio/StreamStdio", &Empty {}).await
 }
