@@ -1,6 +1,6 @@
-"""The package's imports run one way: no cycle, and none from a lower floor of docs/architecture.md to a higher one.
+"""Imports run one way, as docs/architecture.md draws them: without a cycle, and never upwards.
 
-Every import counts: those inside functions, and those for type checkers alone, which hide the same coupling.
+In Python every import counts: those inside functions, and those for type checkers alone, which hide the same coupling.
 """
 
 from __future__ import annotations
@@ -102,6 +102,33 @@ def test_faces_stand_beside_each_other(face: str) -> None:
 def test_the_core_imports_the_errors_alone() -> None:
     sources = "".join(source.read_text() for source in BINDINGS.rglob("*.rs"))
     assert set(re.findall(r'"(ferrule(?:\.\w+)+)"', sources)) - {"ferrule._core"} == {"ferrule.errors"}
+
+
+def drawn(heading: str) -> dict[str, int]:
+    """The line of each module in a drawing, from above."""
+    (drawing,) = re.findall(rf"^## {heading}$(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^ {4}(\w+(?:, \w+)*) {2,}", drawing, re.MULTILINE)
+    return {name: number for number, names in enumerate(lines) for name in names.split(", ")}
+
+
+@pytest.mark.parametrize(
+    ("heading", "sources"),
+    [("The modules of the core", ROOT / "rust" / "core" / "src"), ("The modules of the bindings", BINDINGS)],
+)
+def test_modules_in_rust_import_from_lower_lines_of_the_drawing(heading: str, sources: Path) -> None:
+    line = drawn(heading)
+    assert sorted(line) == sorted(
+        set(re.findall(r"^(?:pub )?mod (\w+);", (sources / "lib.rs").read_text(), re.MULTILINE))
+    )
+    upwards = []
+    for file in sources.rglob("*.rs"):
+        module = file.relative_to(sources).parts[0].removesuffix(".rs")
+        if module in line:
+            source = re.sub(r"^#\[cfg\(test\)\]\nmod \w+ \{.*", "", file.read_text(), flags=re.MULTILINE | re.DOTALL)
+            named = re.findall(r"\bcrate::(\w+|\{[^}]*\})", source)
+            imported = set(re.findall(r"\w+", " ".join(named))) & line.keys() - {module}
+            upwards += [f"{module} imports {used}" for used in imported if line[used] <= line[module]]
+    assert upwards == []
 
 
 def test_files_that_the_page_names_exist() -> None:
