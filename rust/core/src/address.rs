@@ -1,4 +1,4 @@
-//! Where a peer listens, in go-plugin's words. No I/O.
+//! The address at which a peer listens, in go-plugin's format. No I/O.
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -24,7 +24,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// Reads an address as Go's `net.ResolveTCPAddr` and `net.ResolveUnixAddr` do, but for ports by name.
+    /// Reads an address as Go's `net.ResolveTCPAddr` and `net.ResolveUnixAddr` do, except for ports by name.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Address {
         })
     }
 
-    /// go-plugin's word for the kind of transport.
+    /// go-plugin's name of the transport.
     #[must_use]
     pub fn network(&self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A host as it stands before a port.
+/// A host as it is written before a port: IPv6 addresses in brackets.
 pub(crate) fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
@@ -85,14 +85,14 @@ fn parse_tcp(location: &str) -> Option<Address> {
     let is_name = match bare {
         // An IPv6 address whose zone is the name of an interface.
         Some(zoned) => zoned.split_once('%').is_some_and(|(ip, zone)| ip.parse::<Ipv6Addr>().is_ok() && is_name(zone)),
-        // As Go has it, no host is this one.
+        // As in Go, an empty host is this machine.
         None if host.is_empty() => return Some(Address::Name(LOCALHOST.to_owned(), port)),
         None => is_name(host),
     };
     is_name.then(|| Address::Name(bare.unwrap_or(host).to_owned(), port))
 }
 
-/// Whether a resolver may be asked for it.
+/// Whether `host` may be a name for a resolver.
 fn is_name(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     !host.is_empty() && host.len() <= LONGEST_NAME && host.bytes().all(plain)

@@ -1,4 +1,4 @@
-//! One-time keys and certificates, and the facts of a foreign one.
+//! One-time keys and certificates, and the facts about a peer's certificate.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl Identity {
         mut key: PrivateKeyDer<'static>,
         key_pem: Zeroizing<String>,
     ) -> Result<Self, Error> {
-        // From the certificates alone: a file that holds a key as well must not make it public.
+        // The PEM is written anew from the certificates: a file that holds a key as well must not make it public.
         let encoded: Vec<Pem> = chain.iter().map(|each| Pem::new("CERTIFICATE", each.to_vec())).collect();
         let certificate_pem = pem::encode_many_config(&encoded, EncodeConfig::new().set_line_ending(LineEnding::LF));
         let signing_key = any_supported_type(&key);
@@ -95,7 +95,7 @@ impl Identity {
         &self.certificate_pem
     }
 
-    /// The private key as PEM. For the caller that asks for it by name; never for logs.
+    /// The private key as PEM, for callers that ask for it by name; never for logs.
     #[must_use]
     pub fn key_pem(&self) -> &str {
         &self.key_pem
@@ -149,7 +149,7 @@ fn identity_error(what: &str, cause: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::IdentityFailed, format!("{what}: {cause}"))
 }
 
-/// What a person wants to know of a certificate.
+/// The facts about a certificate, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFacts {
     /// Distinguished name, for example `O=HashiCorp, CN=localhost`.

@@ -1,4 +1,4 @@
-//! The handshake: bytes of standard output in, one announcement out. No socket, clock or process.
+//! The handshake line, parsed and written. No I/O.
 //!
 //! A plugin prints `CORE|APP|NETWORK|ADDRESS|PROTOCOL|CERTIFICATE|MULTIPLEX` as a line on its standard output. The rules
 //! are checked in go-plugin's own order, so that both hosts name the same first fault.
@@ -19,10 +19,10 @@ use crate::settings::Transports;
 
 /// Shorter certificate fields are ignored: old releases of go-plugin put other text there.
 const MIN_CERTIFICATE_CHARACTERS: usize = 50;
-/// The only core protocol there is.
+/// go-plugin's only core protocol version.
 pub(crate) const CORE_VERSION: i64 = 1;
 
-/// What the host is ready to accept.
+/// What the host accepts.
 #[derive(Debug, Clone)]
 pub struct Expectations {
     /// Application versions on offer.
@@ -33,7 +33,7 @@ pub struct Expectations {
     pub multiplex: bool,
 }
 
-/// A valid announcement.
+/// A valid handshake line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handshake {
     /// The application version in use.
@@ -52,7 +52,7 @@ impl Handshake {
         let text = std::str::from_utf8(line).map_err(|_| {
             Error::new(ErrorKind::HandshakeNotText, format!("the handshake line is not UTF-8: {}", excerpt(line)))
         })?;
-        // The line is trimmed as a whole, its fields are not: a blank inside is part of the value.
+        // The line is trimmed, its fields are not: a blank inside is part of the value.
         let fields: Vec<&str> = text.trim().split('|').collect();
         let &[core, app, network, address, ..] = fields.as_slice() else {
             let message =
@@ -60,7 +60,7 @@ impl Handshake {
             return Err(Error::new(ErrorKind::HandshakeFields, message));
         };
         check_core_version(core).map_err(|error| refuse_packer(&fields).unwrap_or(error))?;
-        // Before the version, which whoever is told of it would add to the settings, in vain.
+        // Checked before the version: adding the plugin's version to the settings would be in vain.
         refuse_net_rpc(fields.get(4).copied())?;
         let protocol_version = negotiate_app_version(app, &expected.protocol_versions)?;
         let address = parse_address(network, address, expected.transports)?;
@@ -110,7 +110,7 @@ fn negotiate_app_version(field: &str, offered: &[u32]) -> Result<u32, Error> {
     })
 }
 
-/// Go-plugin's words for an address, checked.
+/// The address of go-plugin's two fields for it, checked.
 pub(crate) fn parse_address(network: &str, address: &str, allowed: Transports) -> Result<Address, Error> {
     if !matches!(network, "unix" | "tcp") {
         let shown = excerpt(network.as_bytes());
@@ -126,7 +126,7 @@ pub(crate) fn parse_address(network: &str, address: &str, allowed: Transports) -
     Err(Error::new(ErrorKind::NetworkUnsupported, message))
 }
 
-/// An absent field means net/rpc, the only protocol of early go-plugin.
+/// Refuses net/rpc. A missing field means net/rpc too, the only protocol of early go-plugin.
 fn refuse_net_rpc(field: Option<&str>) -> Result<(), Error> {
     let message = match field {
         Some("netrpc") => "the plugin speaks Go's net/rpc; only gRPC is supported",
@@ -136,7 +136,7 @@ fn refuse_net_rpc(field: Option<&str>) -> Result<(), Error> {
     Err(Error::new(ErrorKind::ProtocolUnsupported, message))
 }
 
-/// An empty field is the empty protocol.
+/// Refuses any protocol but gRPC; an empty field is a protocol with an empty name.
 fn check_protocol(field: Option<&str>) -> Result<(), Error> {
     match field {
         None | Some("grpc") => Ok(()),
@@ -147,7 +147,7 @@ fn check_protocol(field: Option<&str>) -> Result<(), Error> {
     }
 }
 
-/// What the plugins of packer-plugin-sdk print, `API_MAJOR|API_MINOR|NETWORK|ADDRESS`, from version 4 on.
+/// The error for plugins of packer-plugin-sdk, which print `API_MAJOR|API_MINOR|NETWORK|ADDRESS` from version 4 on.
 fn refuse_packer(fields: &[&str]) -> Option<Error> {
     let &[major, minor, "unix" | "tcp", _] = fields else { return None };
     let (major, minor) = (parse_integer(major).filter(|major| *major >= 4)?, parse_integer(minor)?);
@@ -158,17 +158,17 @@ fn refuse_packer(fields: &[&str]) -> Option<Error> {
     Some(Error::new(ErrorKind::ProtocolUnsupported, message).with_hint("Plugins for Packer run under Packer alone."))
 }
 
-/// The socket that a line names, also one that is refused for something else: whoever ends the plugin removes it.
+/// The socket that a line names, also a refused line: the host removes the socket after the plugin has ended.
 #[must_use]
 pub fn socket_named(line: &[u8]) -> Option<PathBuf> {
     let mut fields = line.trim_ascii().split(|byte| *byte == b'|').skip(2);
     let (network, path) = (fields.next()?, fields.next()?);
-    // What is relative belongs to a directory that may be another than ours.
+    // A relative path is that of the plugin's directory, which may be another than the host's.
     let usable = network == b"unix" && path.first() == Some(&b'/');
     usable.then(|| PathBuf::from(OsStr::from_bytes(path)))
 }
 
-/// Go prints unpadded base64; others pad. Both are understood.
+/// The certificate of its field. Go prints base64 without padding, others with; both are read.
 fn parse_certificate(field: &str) -> Result<Option<CertificateDer<'static>>, Error> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
@@ -190,7 +190,7 @@ fn parse_certificate(field: &str) -> Result<Option<CertificateDer<'static>>, Err
     Ok(Some(CertificateDer::from(der)))
 }
 
-/// Only read when the host asked for multiplexing. The words are those of Go's `strconv.ParseBool`.
+/// The multiplexing field, read only if the host asked for it. The words are those of Go's `strconv.ParseBool`.
 fn parse_multiplex(field: Option<&str>) -> Result<bool, Error> {
     match field {
         Some("1" | "t" | "T" | "TRUE" | "true" | "True") => Ok(true),
@@ -205,7 +205,7 @@ fn parse_multiplex(field: Option<&str>) -> Result<bool, Error> {
     }
 }
 
-/// Go's `strconv.Atoi`: an optional sign and decimal digits, leading zeros allowed, nothing else.
+/// Parses an integer as Go's `strconv.Atoi`: an optional sign and decimal digits, leading zeros allowed, nothing else.
 pub(crate) fn parse_integer(field: &str) -> Option<i64> {
     let digits = field.strip_prefix(['+', '-']).unwrap_or(field);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,12 +1,12 @@
-//! How to reach a running plugin, as JSON: go-plugin's `ReattachConfig`, alone or by name as Terraform reads it from
-//! `TF_REATTACH_PROVIDERS`. Text in, values out; no socket, clock or process.
+//! go-plugin's `ReattachConfig`, the JSON that tells how to reach a running plugin: alone, or by name as Terraform
+//! reads it from `TF_REATTACH_PROVIDERS`. No I/O.
 
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, excerpt};
 
-/// One running plugin, as it is described.
+/// The description of one running plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReattachConfig {
     /// The protocol's name; empty means net/rpc.
@@ -17,15 +17,15 @@ pub struct ReattachConfig {
     pub network: String,
     /// Socket path, or `HOST:PORT`.
     pub address: String,
-    /// Its process, where known.
+    /// Its process id, if known.
     pub pid: Option<i32>,
-    /// Whether it serves in test mode.
+    /// Whether the plugin serves in test mode.
     pub test: bool,
-    /// Certificates of its first host: our own addition, which go-plugin ignores.
+    /// Certificates of its first host: an addition of this project, which go-plugin ignores.
     pub tls: Option<ReattachTls>,
 }
 
-/// What lets a second host in.
+/// The certificates with which a second host connects.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReattachTls {
     /// The host's certificate, PEM.
@@ -38,7 +38,7 @@ pub struct ReattachTls {
 
 impl std::fmt::Debug for ReattachTls {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Written by hand so that the key can never reach a log.
+        // Written by hand, so that the key never reaches a log.
         formatter.debug_struct("ReattachTls").finish_non_exhaustive()
     }
 }
@@ -84,7 +84,7 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::ReattachInvalid, message)
 }
 
-/// The text itself is not repeated: it may hold a key.
+/// The error does not repeat the text, which may hold a key.
 fn parse_json(text: &str) -> Result<Value, Error> {
     serde_json::from_str(text).map_err(|error| invalid(format!("the reattach configuration is not JSON: {error}")))
 }
@@ -122,7 +122,7 @@ fn certificates(value: &Value, whose: &str) -> Result<ReattachTls, Error> {
     })
 }
 
-/// The exact name first, then any case, as Go has it.
+/// The field of this name, or else of this name in any case, as in Go.
 fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let exact = fields.get(name);
     exact.or_else(|| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
@@ -144,7 +144,7 @@ fn flag(fields: &Map<String, Value>, name: &str, whose: &str) -> Result<bool, Er
     }
 }
 
-/// Not negative and below 2^31: process ids and versions are.
+/// An integer from 0 to 2^31 - 1, as process ids and versions are.
 fn integer(fields: &Map<String, Value>, name: &str, whose: &str) -> Result<i32, Error> {
     let value = match field(fields, name) {
         None | Some(Value::Null) => return Ok(0),

@@ -28,14 +28,14 @@ use crate::error::{Error, ErrorKind};
 /// The only application protocol of gRPC. Go's server drops a client that does not offer it.
 pub const ALPN_H2: &[u8] = b"h2";
 
-/// The process-wide cryptography: aws-lc-rs, which knows P-521.
+/// The cryptography of the process: aws-lc-rs, which knows P-521.
 pub fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider()))
 }
 
-/// The same for connections that never leave the machine, without post-quantum key exchange: nobody can record them
-/// today to break them in twenty years, and Go's server would ask for a second round trip to have it.
+/// The cryptography of connections that never leave the machine, without post-quantum key exchange: they cannot be
+/// recorded today to be broken in twenty years, and Go's server would ask for a second round trip.
 fn local_provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     PROVIDER.get_or_init(|| {
@@ -44,7 +44,7 @@ fn local_provider() -> &'static Arc<CryptoProvider> {
     })
 }
 
-/// Whom to believe.
+/// The peers to trust.
 #[derive(Debug, Clone)]
 pub enum Trust {
     /// Exactly this certificate.
@@ -101,7 +101,7 @@ fn server_verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, Error> 
     }
 }
 
-/// The verifier by this machine's authorities, and where they were read: by these variables a user can have others.
+/// The verifier by this machine's authorities, and the variables that named their files: a user can set others.
 type System = ([Option<OsString>; 2], Arc<AuthorityVerifier>);
 
 /// Reading the authorities takes milliseconds, so it is done once, as in other libraries.
@@ -136,7 +136,7 @@ struct PinnedVerifier {
 
 impl PinnedVerifier {
     fn check(&self, presented: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
-        // Both are public, so constant time is not needed.
+        // Both certificates are public, so constant time is not needed.
         if presented != &self.pinned {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
@@ -192,7 +192,7 @@ impl ServerCertVerifier for PinnedVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // The pin is stronger than any name, so the name is not looked at.
+        // The pin is stronger than any name, so the name is not checked.
         self.check(end_entity, now).map(|()| ServerCertVerified::assertion())
     }
 
@@ -216,7 +216,7 @@ impl ClientCertVerifier for PinnedVerifier {
     verify_signatures_with_provider!();
 }
 
-/// Stock verification by authority, and besides it what Go does: a leaf found in the pool is its own chain.
+/// Verification by authority; as in Go, a leaf among the authorities is trusted too.
 #[derive(Debug)]
 struct AuthorityVerifier {
     authorities: Vec<CertificateDer<'static>>,
@@ -264,7 +264,7 @@ impl ServerCertVerifier for AuthorityVerifier {
     verify_signatures_with_provider!();
 }
 
-/// The same for those who connect to us.
+/// Verification by authority of peers that connect to us.
 #[derive(Debug)]
 struct AuthorityClientVerifier {
     authorities: Vec<CertificateDer<'static>>,
@@ -301,14 +301,14 @@ impl ClientCertVerifier for AuthorityClientVerifier {
     verify_signatures_with_provider!();
 }
 
-/// Says what a failed TLS handshake or a broken TLS stream was about, if it was about TLS.
+/// The error behind a failed TLS handshake or a broken TLS stream, if TLS is the cause.
 #[must_use]
 pub fn explain(error: &std::io::Error, peer: &str) -> Option<Error> {
     let (kind, what) = cause(error, "than it announced in its handshake line")?;
     Some(Error::new(kind, format!("no TLS connection to {peer}: {what}")))
 }
 
-/// The same about somebody who connected to us.
+/// The TLS error behind a refused connection to us, if TLS is the cause.
 #[must_use]
 pub fn explain_client(error: &std::io::Error) -> Option<String> {
     cause(error, "than the one that was agreed on").map(|(_, what)| what)

@@ -1,6 +1,6 @@
-//! Certificates of the caller's own, checked when the setting `tls` is made: before any plugin is started.
+//! Checks the caller's own certificates when the setting `tls` is made, before any plugin is started.
 //!
-//! No message repeats a byte of what was given: where a certificate belongs, a key may stand.
+//! No message repeats a byte of its input: a key may stand where a certificate belongs.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ fn readable_certificates(setting: &str, pem: &[u8]) -> Result<Vec<CertificateDer
         refused(message, CERTIFICATE_HINT)
     };
     let sections: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    // The parser's own words may quote the line at which it stopped.
+    // The parser's error may quote the line at which it stopped.
     let certificates = sections.map_err(|_| unreadable(&"its PEM is damaged"))?;
     if certificates.is_empty() {
         return Err(unreadable(&"it has no section of a certificate"));

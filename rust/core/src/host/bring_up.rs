@@ -1,4 +1,4 @@
-//! From a running process to a plugin that answers: handshake, connection, health check, subscription.
+//! The steps from a running process to a plugin that answers: handshake, connection, health check, subscription.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,8 +63,8 @@ impl Host {
         })
     }
 
-    /// How connections to the plugin are made. With multiplexing there is only one socket ever, and a Go plugin waits for it
-    /// no longer than five seconds.
+    /// The dialler of connections to the plugin. With multiplexing there is one socket for the plugin's whole life, for
+    /// which a Go plugin waits no longer than five seconds.
     async fn dialer(
         &self,
         process: &Process,
@@ -82,7 +82,7 @@ impl Host {
         Ok((Arc::new(Dialer::multiplexed(session.clone(), address, tls, traffic)), Some(session)))
     }
 
-    /// TLS of all connections to the plugin, and whom to believe; nothing for plaintext.
+    /// TLS of all connections to the plugin, and the certificates to trust; `None` for plaintext.
     fn protection(&self, handshake: &Handshake) -> Result<Option<(Tls, Trust)>, Error> {
         let settings = &self.0.settings;
         let (trust, name) = match (&settings.security, &handshake.certificate) {
@@ -90,7 +90,7 @@ impl Host {
                 (Trust::Authorities(files.authorities.clone()), files.server_name.as_str())
             }
             (Security::AutoMtls(_), Some(certificate)) => (Trust::Pinned(certificate.clone()), SERVER_NAME),
-            // As with Go's host: whoever attaches without certificates reaches a plugin that serves plaintext.
+            // As with Go's host, a reattach without certificates reaches a plugin that serves plaintext.
             (Security::AutoMtls(_), None) if settings.reattach.is_some() => return Ok(None),
             (Security::Plaintext, _) => return Ok(None),
             (Security::AutoMtls(_), None) => {
@@ -103,7 +103,7 @@ impl Host {
         Ok(Some((tls, trust)))
     }
 
-    /// Connects and has the plugin answer once; the duration is that of the answer.
+    /// Connects, and checks that the plugin answers; the duration is that of the check.
     async fn connect(&self, process: &Arc<Process>, dialer: &Dialer) -> Result<(Connection, Duration), Error> {
         let connecting = async {
             let connection = open(dialer, process).await?;
@@ -123,8 +123,9 @@ impl Host {
         self.in_time(process, dialer, connecting).await
     }
 
-    /// Under TLS 1.3 a server judges its client's certificate only when that takes the connection for made. Go's sends an alert
-    /// then; BoringSSL, that of grpcio, sends nothing.
+    /// The error of a connection that closed before it answered. Under TLS 1.3 a server checks its client's certificate
+    /// after the client takes the connection for made. Go's server then sends an alert; BoringSSL, which grpcio uses,
+    /// sends nothing.
     fn closed_early(&self, dialer: &Dialer, status: &Status) -> Error {
         let address = dialer.address();
         if !dialer.is_secure() {
@@ -146,7 +147,7 @@ impl Host {
         })
     }
 
-    /// An attempt to connect, within its limit and the plugin's life.
+    /// Runs an attempt to connect within its limit, and no longer than the plugin lives.
     async fn in_time<T>(
         &self,
         process: &Process,
@@ -161,7 +162,7 @@ impl Host {
         };
         match result {
             Some(Ok(connected)) => Ok(connected),
-            // A crash breaks the connection first and is known a moment later: it is the better explanation.
+            // A crash breaks the connection a moment before it is noticed, and explains the failure better.
             Some(Err(error)) if !names_certificate(&error) => {
                 const EXIT_AFTER_ERROR_GRACE: Duration = Duration::from_millis(50);
                 timeout(EXIT_AFTER_ERROR_GRACE, process.exited())
@@ -180,7 +181,7 @@ impl Host {
     }
 }
 
-/// A stopped process does nothing, whatever its limits are.
+/// Adds to an error that the process is stopped, if it is: limits pass while it does nothing.
 pub(super) fn explained_by_stop(error: Error, process: &Process) -> Error {
     let Some(signal) = process.stopped_by() else { return error };
     let message = format!("{}; it is stopped by {}", error.message(), ExitStatus::Signal(signal));
@@ -194,7 +195,7 @@ pub(super) fn explained_by_stop(error: Error, process: &Process) -> Error {
     Error::new(error.kind(), message).with_hint(hint)
 }
 
-/// Such an error must not be hidden behind another.
+/// Whether an error is about the peer's certificate: no other explanation may replace it.
 fn names_certificate(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::CertificateMismatch | ErrorKind::CertificateExpired)
 }

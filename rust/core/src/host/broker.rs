@@ -1,4 +1,4 @@
-//! The host's broker: under the same protection as its connection to the plugin.
+//! The host's broker, under the protection of its connection to the plugin.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::transport::listener::Place;
 use crate::transport::multiplex::Multiplex;
 
 impl Host {
-    /// A broker that nobody uses yet.
+    /// The host's broker, made once.
     pub(super) fn make_broker(
         &self,
         session: &Session,

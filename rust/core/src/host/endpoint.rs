@@ -23,7 +23,7 @@ pub(super) struct PluginEndpoint {
     process: Arc<Process>,
     dialer: Arc<Dialer>,
     traffic: Traffic,
-    /// The last is the one in use; calls may still run on those before it.
+    /// The last one is in use; calls may still run on those before it.
     connections: watch::Sender<Vec<Connection>>,
     dialling: Mutex<()>,
     connect_timeout: Duration,
@@ -46,7 +46,7 @@ impl PluginEndpoint {
         self.dialer.is_secure()
     }
 
-    /// A connection that takes calls, dialled if need be.
+    /// The connection that takes calls; dialled if there is none.
     pub(super) async fn connection(&self) -> Result<Connection, Refusal> {
         if let Some(connection) = usable(&self.connections.borrow()) {
             return Ok(connection);
@@ -54,9 +54,9 @@ impl PluginEndpoint {
         let _dialling = self.dialling.lock().await;
         let last = self.connections.borrow().last().cloned();
         match last {
-            // Somebody else has dialled meanwhile.
+            // Another caller has dialled meanwhile.
             Some(last) if last.takes_calls() => return Ok(last),
-            // Perhaps the plugin has ended, which is known by the time the end is explained.
+            // If the plugin has ended, that is known once the connection's end is explained.
             Some(last) if !last.is_going_away() => drop(last.ended().await),
             _ => (),
         }
@@ -71,13 +71,13 @@ impl PluginEndpoint {
         Ok(connection)
     }
 
-    /// Returns when there is a connection that takes calls.
+    /// Returns once there is a connection that takes calls.
     pub(super) async fn usable_again(&self) {
-        // Cannot fail: `self` holds the sender.
+        // Never fails: `self` holds the sender.
         let _ = self.connections.subscribe().wait_for(|connections| usable(connections).is_some()).await;
     }
 
-    /// Ends all connections, whoever uses them.
+    /// Ends all connections, with the calls on them.
     pub(super) fn disconnect(&self, reason: &str) {
         self.connections.borrow().iter().for_each(|connection| connection.fail(reason.to_owned()));
     }
@@ -97,7 +97,7 @@ impl PluginEndpoint {
             Ok(Err(reason)) => reason,
             Err(_) => format!("the plugin did not answer within {:.1} s", self.connect_timeout.as_secs_f64()),
         };
-        // A plugin that is just ending refuses connections first.
+        // A plugin that is about to end refuses connections before its end is noticed.
         if timeout(EXIT_GRACE, self.process.exited()).await.is_ok() {
             return Err(self.ended().await);
         }
@@ -114,7 +114,7 @@ fn usable(connections: &[Connection]) -> Option<Connection> {
     connections.last().filter(|connection| connection.takes_calls()).cloned()
 }
 
-/// Speaks HTTP/2 with a plugin. Calls that break with the connection are told how the plugin ended.
+/// Opens an HTTP/2 connection to a plugin. Calls that it breaks are told how the plugin ended.
 pub(super) async fn open(dialer: &Dialer, process: &Arc<Process>) -> Result<Connection, Error> {
     let stream = dialer.dial_patiently().await?;
     let process = process.clone();
@@ -145,7 +145,7 @@ impl Connector for PluginConnector {
         Box::pin(async move { endpoint.connection().await })
     }
 
-    /// The connection is the host's, whichever channel had it dialled.
+    /// The host owns the connection, whichever channel dialled it.
     fn owns(&self, _connection: &Connection) -> bool {
         false
     }

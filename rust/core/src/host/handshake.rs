@@ -1,4 +1,4 @@
-//! From a running process to its handshake: waits for the line, and says why none came.
+//! Waits for the handshake line of a running process, and explains why none came.
 
 use std::fmt;
 use std::path::Path;
@@ -15,15 +15,15 @@ use crate::error::{Error, ErrorKind, excerpt};
 use crate::handshake::{Expectations, Handshake, socket_named};
 use crate::process::{FirstLine, Process};
 
-/// After the end of its standard output a process has usually ended, which takes a moment to be known.
+/// How long after the end of its standard output a process may end, for its exit status to be reported.
 const EXIT_AFTER_STDOUT_GRACE: Duration = Duration::from_secs(1);
 
-/// What go-plugin's server says to whoever does not set its cookie, and every server that is made like it.
+/// The message of go-plugin's servers, and of those modelled on them, to a host without their cookie.
 const UNKNOWN_HOST: &str = "This binary is a plugin";
 const UNKNOWN_HOST_HINT: &str = "The plugin knows its host by another magic cookie. ferrule.families has those of known \
     programs (ferrule inspect --family NAME); else set magic_cookie_key and magic_cookie_value to what the plugin expects.";
 
-/// For a first line such as `#!/usr/bin/env python3`: the system finds env, and env finds no `python3\r`.
+/// For a first line such as `#!/usr/bin/env python3` with CRLF: the system finds env, and env finds no `python3\r`.
 const WINDOWS_LINES_HINT: &str = "The program, or one that it starts, has the line ends of Windows (CRLF): convert them, by \
     sed -i 's/\\r$//' FILE for example.";
 
@@ -53,7 +53,7 @@ impl Host {
 
     async fn understand(&self, session: &mut Session, line: &[u8]) -> Result<Handshake, Error> {
         let Some(runner) = &self.0.settings.runner else {
-            // Also of a line that is refused: whoever ends the plugin removes its socket.
+            // The socket is kept for a refused line as well: it is removed after the plugin has ended.
             session.address = socket_named(line).map(Address::Unix);
             return Handshake::parse(line, &self.expectations());
         };
@@ -85,7 +85,7 @@ impl Host {
         if let Some(hint) = self.hint_of_user(session) { error.with_hint(hint) } else { error }
     }
 
-    /// A line without an end is a whole one only if the plugin lives on.
+    /// Checks that the plugin lives on: only then is a line without a line end a whole one.
     async fn check_finished(&self, process: &Process, line: &[u8]) -> Result<(), Error> {
         let Some(status) = within(EXIT_AFTER_STDOUT_GRACE, process.exited()).await else { return Ok(()) };
         let (name, shown) = (self.name(), excerpt(line));
@@ -94,7 +94,7 @@ impl Host {
             .with_hint("Read the plugin's last output, and who ended it."))
     }
 
-    /// Standard output is closed.
+    /// The error of a plugin that closed its standard output.
     async fn no_handshake(&self, session: &Session) -> Error {
         let process = &session.process;
         let (name, seen) = (self.name(), process.stdout_seen());
@@ -120,7 +120,7 @@ impl Host {
         }
     }
 
-    /// What to try if another user's process was kept out of the socket directory.
+    /// A hint for a plugin that another user runs, who may not enter the socket directory.
     fn hint_of_user(&self, session: &Session) -> Option<String> {
         let user = session.process.foreign_user();
         if user.is_none() && !was_kept_out(&session.process, session.directory.path()) {
@@ -144,7 +144,7 @@ impl Host {
     }
 }
 
-/// Whether the plugin says that it may not use its socket directory.
+/// Whether the plugin reports that it may not use its socket directory.
 fn was_kept_out(process: &Process, directory: &Path) -> bool {
     let directory = directory.to_string_lossy();
     let complains =
@@ -152,7 +152,7 @@ fn was_kept_out(process: &Process, directory: &Path) -> bool {
     process.stderr_tail().iter().any(complains)
 }
 
-/// Whether env misses a program whose name has a carriage return, which GNU's env writes as `\r` and others as it is.
+/// Whether `env` reports a missing program whose name has a carriage return; GNU's writes it as `\r`, others as it is.
 fn asks_for_carriage_return(line: &str) -> bool {
     line.contains("env: ") && (line.contains('\r') || line.contains("\\r"))
 }

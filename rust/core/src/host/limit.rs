@@ -1,16 +1,17 @@
-//! How long something may take, fairly measured.
+//! Time limits that do not count the time in which this process stood still.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// A timer that is so late tells that this process stood still: Ctrl-Z, a debugger, a paused container, a suspended machine.
+/// A timer that fires this late shows that the process stood still: Ctrl-Z, a debugger, a paused container, a suspended
+/// machine.
 const STOOD_STILL: Duration = Duration::from_millis(200);
 
-/// What comes of it within the limit; `None` if nothing has.
+/// The result of `work` within the limit; `None` without one.
 ///
-/// After a time in which this process stood still the limit begins anew: what happened meanwhile was not seen, and the other
-/// side may have stood still as well.
+/// The limit begins anew after a time in which this process stood still: events of that time were not seen, and the
+/// other side may have stood still as well.
 pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
     loop {
@@ -24,7 +25,7 @@ pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) ->
             break;
         }
     }
-    // Timers may be served before descriptors. Once the runtime has polled those, their readers have had their turn.
+    // The runtime may serve timers before descriptors. After a yield it has polled those too.
     tokio::select! {
         biased;
         result = &mut work => Some(result),

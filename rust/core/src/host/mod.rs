@@ -1,7 +1,7 @@
 //! One plugin from launch to end.
 //!
-//! A host lives once: started, used, stopped, closed. All of its work happens on the I/O thread; the handle may be held
-//! anywhere.
+//! A host is started, used, stopped and closed once. All of its work happens on the I/O thread; any thread may hold the
+//! handle.
 
 mod bring_up;
 mod broker;
@@ -40,7 +40,7 @@ use crate::settings::Settings;
 use crate::transport::Traffic;
 use crate::wake::Wake;
 
-/// What is known of a plugin that is ready.
+/// The facts about a plugin that is ready.
 #[derive(Debug, Clone)]
 pub struct PluginFacts {
     /// Process id, where there is one.
@@ -57,13 +57,13 @@ pub struct PluginFacts {
     pub timings: Vec<(&'static str, Duration)>,
 }
 
-/// A handle to one plugin. Clones name the same plugin.
+/// A handle to one plugin. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Host(Arc<HostShared>);
 
 struct HostShared {
     settings: Settings,
-    /// Closed with the launch: a descriptor for each of hundreds of plugins would be felt.
+    /// Taken and closed by the launch, so that hundreds of plugins keep no descriptor each.
     executable: StdMutex<Option<OwnedFd>>,
     inbox: Arc<Inbox>,
     traffic: Traffic,
@@ -72,12 +72,12 @@ struct HostShared {
     endpoint: OnceLock<Arc<PluginEndpoint>>,
     broker: OnceLock<Broker>,
     given_up: CancellationToken,
-    /// Held by whoever starts, stops or closes, so that these follow each other.
+    /// Locked while the plugin is started, stopped or closed, so that these follow each other.
     session: Mutex<Option<Session>>,
 }
 
 impl Host {
-    /// A host that has done nothing yet; `wake` is told when the inbox fills, at once by lines at or above `wanted`.
+    /// A host that has started nothing. `wake` is called when the inbox fills: at once for lines at or above `wanted`.
     pub fn new(mut settings: Settings, wake: Arc<dyn Wake>, wanted: Option<Level>) -> Self {
         Self(Arc::new(HostShared {
             executable: StdMutex::new(settings.executable.take()),
@@ -93,7 +93,7 @@ impl Host {
         }))
     }
 
-    /// Launches the plugin and brings it to where calls work. A failure has cleaned up after itself.
+    /// Launches the plugin and brings it to where calls work. After a failure everything is given back.
     pub async fn start(&self) -> Result<PluginFacts, Error> {
         let mut place = self.0.session.lock().await;
         let begun = Instant::now();
@@ -121,7 +121,7 @@ impl Host {
         }
     }
 
-    /// Ends the plugin by the ladder, and gives back what nobody can use any more. What it said last can still be taken.
+    /// Stops the plugin step by step, and frees what cannot be used any more. Its last output can still be taken.
     pub async fn stop(&self) -> StopReport {
         let mut place = self.0.session.lock().await;
         let Some(session) = place.as_mut() else {
@@ -134,13 +134,13 @@ impl Host {
         }
         let report = tokio::select! {
             report = stop(&session.process, session.ask_to_end(), &self.0.settings.timeouts) => report,
-            // Closed meanwhile: no more waiting.
+            // The host was closed meanwhile: the plugin is given no more time.
             () = self.0.given_up.cancelled() => kill(&session.process).await,
         };
         session.ending.cancel();
         session.finish_stdio().await;
         session.disconnect();
-        // Calls over the bridge are still to be told how the plugin ended.
+        // Calls over the bridge have yet to be told how the plugin ended.
         let is_useless = session.process.exit_status().is_some() && session.bridge.is_none();
         if let Some(session) = place.take_if(|_| is_useless) {
             session.destroy().await;
@@ -148,10 +148,10 @@ impl Host {
         report
     }
 
-    /// Closes at once what has nothing left to give back; `false` if that takes [`Host::close`].
+    /// Closes a host that has nothing left to free; `false` if it takes [`Host::close`].
     #[must_use]
     pub fn close_at_once(&self) -> bool {
-        // A start that was not begun yet holds no lock either, but has no process. The process is known under the lock.
+        // The lock is also free before a start, but then there is no process. The process is set under the lock.
         let was_given_back = || self.0.session.try_lock().is_ok_and(|place| place.is_none());
         let is_closed = self.was_launched() && was_given_back();
         if is_closed {
@@ -160,7 +160,7 @@ impl Host {
         is_closed
     }
 
-    /// Gives everything back, at any moment, also during a start; kills the plugin if it still runs.
+    /// Frees everything, at any moment, also during a start; kills the plugin if it still runs.
     pub async fn close(&self) {
         self.0.given_up.cancel();
         if let Some(session) = self.0.session.lock().await.take() {
@@ -173,7 +173,7 @@ impl Host {
         Some(self.0.process.get()?.exited().await)
     }
 
-    /// Whether there ever was a process.
+    /// Whether the plugin was launched, or attached to.
     #[must_use]
     pub fn was_launched(&self) -> bool {
         self.0.process.get().is_some()

@@ -1,4 +1,4 @@
-//! The plugin, as the broker knows it.
+//! The plugin as the broker's peer.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::runner::Runner;
 
 pub(super) struct PluginPeer {
     pub(super) process: Arc<Process>,
-    /// Whoever launched it, and knows how its addresses differ from ours.
+    /// The runner that launched the plugin, and translates its addresses.
     pub(super) runner: Option<Arc<dyn Runner>>,
 }
 

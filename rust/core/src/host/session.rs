@@ -1,4 +1,4 @@
-//! What a started plugin holds, and how it is given back.
+//! The resources of a started plugin, and how they are freed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::services::controller;
 use crate::transport::PrivateDirectory;
 use crate::transport::bridge::Bridge;
 
-/// Connections on which a plugin is asked to end, one after the other.
+/// Connections on which a plugin is asked to end, one after another.
 const ASKING_LIMIT: usize = 5;
 
-/// What must be given back.
+/// The resources of a started plugin.
 pub(super) struct Session {
     pub(super) process: Arc<Process>,
     pub(super) endpoint: Option<Arc<PluginEndpoint>>,
@@ -31,26 +31,26 @@ pub(super) struct Session {
     pub(super) bridge: Option<Bridge>,
     pub(super) address: Option<Address>,
     pub(super) broker: Option<Broker>,
-    /// For the plugin's sockets; a group may enter if the settings say so.
+    /// The directory of the plugin's sockets; a group may enter if the settings say so.
     pub(super) directory: PrivateDirectory,
-    /// For those that lie behind TLS, which are nobody else's, where the other is shared.
+    /// The directory of the sockets behind TLS, for this user alone; `None` if the other one is not shared.
     pub(super) backends: Option<PrivateDirectory>,
-    /// Of the directories, which go before it.
+    /// Keeps the directories registered with the watcher until they are removed.
     #[expect(dead_code, reason = "held for its end")]
     pub(super) registrations: Vec<Registration>,
     /// Whether the plugin is to end with the host.
     pub(super) owned: bool,
-    /// The host's own streams are opened no more.
+    /// Cancelled when the host opens no more streams of its own.
     pub(super) ending: CancellationToken,
 }
 
 impl Session {
-    /// Where only this user may enter.
+    /// The directory that only this user may enter.
     pub(super) fn backends(&self) -> &Path {
         self.backends.as_ref().unwrap_or(&self.directory).path()
     }
 
-    /// Asks the plugin to end itself, on a connection that it takes calls on; whether it was asked and did not refuse.
+    /// Asks the plugin to end itself, on a connection that takes calls; true if it was asked and did not refuse.
     pub(super) async fn ask_to_end(&self) -> bool {
         let Some(endpoint) = &self.endpoint else { return false };
         let mut asked = false;
@@ -59,7 +59,7 @@ impl Session {
             self.ending.cancel();
             match controller::shutdown(&GrpcClient::new(&connection)).await {
                 Ok(true) => return true,
-                // Perhaps it was heard, and this is how the plugin ends; it is asked again if it lives on.
+                // The plugin may have heard it, and be ending. If it lives on it is asked again.
                 Ok(false) => asked = true,
                 Err(Failure::Unsent(_)) => (),
                 Err(_) => return asked,
@@ -69,7 +69,7 @@ impl Session {
         asked
     }
 
-    /// Lets output that has already arrived reach the inbox. The stream ends with the connection, hence at once.
+    /// Waits until output that has arrived is in the inbox. The stream ends with the connection, hence soon.
     pub(super) async fn finish_stdio(&mut self) {
         const LIMIT: Duration = Duration::from_secs(1);
         if let Some(stdio) = self.stdio.take() {
@@ -80,7 +80,7 @@ impl Session {
         }
     }
 
-    /// Ends all connections, whoever uses them; their calls are told how the plugin ended.
+    /// Ends all connections; their calls are told how the plugin ended.
     pub(super) fn disconnect(&mut self) {
         self.ending.cancel();
         if let Some(broker) = self.broker.take() {
@@ -101,7 +101,7 @@ impl Session {
             return;
         }
         self.process.signal(Signal::KILL);
-        // A process in an uninterruptible system call outlives even that; it must not hold up its host.
+        // A process in an uninterruptible system call outlives SIGKILL, and must not hold up its host.
         let _ = timeout(KILL_LIMIT, self.process.exited()).await;
         if let Some(Address::Unix(path)) = &self.address {
             remove_socket(path);
@@ -110,13 +110,13 @@ impl Session {
     }
 }
 
-/// go-plugin before 1.5 does not know the private directory and puts its socket elsewhere. Go removes it at a clean end;
-/// after any other it stays. A socket at which somebody listens is not litter: the plugin may have named another's.
+/// Removes the socket of a plugin outside the private directory, where go-plugin before 1.5 puts it. Go removes it at a
+/// clean end only. A socket with a listener is kept: the plugin may have named another's.
 fn remove_socket(path: &Path) {
     use std::os::unix::fs::FileTypeExt;
     let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
     if is_socket && is_deserted(path) {
-        // Nothing depends on it.
+        // An error leaves the file, which harms nothing.
         let _ = std::fs::remove_file(path);
     }
 }
@@ -125,7 +125,7 @@ fn is_deserted(path: &Path) -> bool {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
     let refused = || -> rustix::io::Result<bool> {
         let probe = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
-        // A listener whose queue is full must not hold us up.
+        // Connecting to a listener with a full queue must not block.
         rustix::io::ioctl_fionbio(&probe, true)?;
         Ok(connect(&probe, &SocketAddrUnix::new(path)?) == Err(rustix::io::Errno::CONNREFUSED))
     };

@@ -1,4 +1,5 @@
-//! The ladder down: ask, insist, force. Each rung waits for the event it wants, none sleeps.
+//! How a plugin is stopped: Shutdown call, SIGTERM, SIGKILL. Each step waits for the process to end, up to its limit;
+//! none sleeps.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -10,23 +11,23 @@ use crate::exit_status::ExitStatus;
 use crate::process::Process;
 use crate::settings::Timeouts;
 
-/// How far down it went.
+/// The steps of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rung {
     /// The process had ended before it was asked to.
     Exited,
-    /// It ended when asked.
+    /// It ended after the Shutdown call.
     Shutdown,
-    /// It ended by SIGTERM.
+    /// It ended after SIGTERM.
     Terminate,
-    /// It had to be killed.
+    /// It was killed.
     Kill,
-    /// It runs on: somebody else started it.
+    /// It runs on, because another host started it.
     Detached,
 }
 
 impl Rung {
-    /// The rung's name.
+    /// The step's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -39,22 +40,23 @@ impl Rung {
     }
 }
 
-/// What stopping took.
+/// The report of a stop.
 #[derive(Debug, Clone)]
 pub struct StopReport {
-    /// The last rung needed.
+    /// The last step needed.
     pub rung: Rung,
     /// How the process ended.
     pub exit_status: ExitStatus,
-    /// Time spent on each rung that was tried.
+    /// Time spent on each step that was tried.
     pub steps: Vec<(Rung, Duration)>,
 }
 
-/// A process in an uninterruptible system call outlives SIGKILL; then its status stays unknown.
+/// How long the end of a killed process is waited for. One in an uninterruptible system call outlives SIGKILL; then its
+/// status stays unknown.
 pub(super) const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Ends the process: by asking it, SIGTERM, SIGKILL, each with its limit. `asking` says whether the plugin was asked and did
-/// not refuse.
+/// Stops the process: by the Shutdown call, SIGTERM, SIGKILL, each with its limit. `asking` makes the call, and is true
+/// if the plugin did not refuse it.
 pub(super) async fn stop(process: &Process, asking: impl Future<Output = bool>, limits: &Timeouts) -> StopReport {
     if let Some(exit_status) = process.exit_status() {
         return StopReport { rung: Rung::Exited, exit_status, steps: Vec::new() };
@@ -76,7 +78,7 @@ pub(super) async fn stop(process: &Process, asking: impl Future<Output = bool>, 
     StopReport { rung: Rung::Kill, exit_status: ExitStatus::Unknown, steps }
 }
 
-/// The last rung alone.
+/// Kills the process.
 pub(super) async fn kill(process: &Process) -> StopReport {
     let begun = Instant::now();
     let exit_status = signal(process, Signal::KILL, KILL_LIMIT).await.unwrap_or(ExitStatus::Unknown);
@@ -86,14 +88,14 @@ pub(super) async fn kill(process: &Process) -> StopReport {
 async fn ask(process: &Process, asking: impl Future<Output = bool>, limit: Duration) -> Option<ExitStatus> {
     let refused = async {
         if asking.await {
-            // Only the end of the process is of interest now.
+            // From here on only the end of the process is waited for.
             std::future::pending::<()>().await;
         }
     };
     let ended = async {
         tokio::select! {
             exit_status = process.exited() => Some(exit_status),
-            // For example because the plugin has no controller: waiting would be in vain.
+            // A plugin without the controller service refuses: waiting for its end would be in vain.
             () = refused => None,
         }
     };

@@ -1,4 +1,5 @@
-//! The streams that the host itself keeps open to its plugin, for output and for the broker: on one connection after another.
+//! The streams that the host itself keeps open to its plugin, for output and for the broker, on one connection after
+//! another.
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -18,16 +19,16 @@ use crate::services::broker::carry;
 use crate::services::stdio::{self, StdioData};
 use crate::settings::Settings;
 
-/// The first pause between two connections that did not last, and the longest: shorter than any side of a broker waits for
-/// the other.
+/// The shortest and the longest pause between connections that did not last. Diallers of a broker wait longer.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// A connection that lasted so long is lost without a pause.
+/// A connection that lasted this long is replaced without a pause.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
-/// Messages that cannot be read, one after the other, before the service is left alone.
+/// Unreadable messages in a row after which the service is given up.
 const UNREADABLE_LIMIT: u32 = 5;
 
-/// Serves on each connection in turn, until that is done with the service, the plugin has ended, or is told to. Returns why.
+/// Serves on each connection in turn, until `serve` breaks, the plugin has ended, or `ending` is cancelled. Returns the
+/// reason of the plugin's end.
 async fn on_each_connection<Serving: Future<Output = ControlFlow<()>>>(
     endpoint: &PluginEndpoint,
     ending: &CancellationToken,
@@ -47,7 +48,7 @@ async fn on_each_connection<Serving: Future<Output = ControlFlow<()>>>(
                 if serve(GrpcClient::new(&connection)).await.is_break() {
                     return None;
                 }
-                // A service that ends its stream is not asked again where it did.
+                // A service that ended its stream is asked again on the next connection only.
                 tokio::select! {
                     () = over(&connection) => (),
                     () = ending.cancelled() => return None,
@@ -58,14 +59,14 @@ async fn on_each_connection<Serving: Future<Output = ControlFlow<()>>>(
         }
         tokio::select! {
             () = sleep(backoff.after(begun.elapsed())) => (),
-            // Somebody else has dialled with success.
+            // Another caller has dialled.
             () = endpoint.usable_again() => (),
             () = ending.cancelled() => return None,
         }
     }
 }
 
-/// Between connections, of which the first that does not last is followed at once; holds the next.
+/// The pauses between connections; holds the next one. The first connection that does not last is replaced at once.
 struct Backoff(Duration);
 
 impl Backoff {
@@ -79,7 +80,8 @@ impl Backoff {
     }
 }
 
-/// Returns when another connection is needed; after the end of one, when that of the plugin would be known as well.
+/// Returns when another connection is needed. After the end of a connection, the plugin's own end would be known by
+/// then.
 async fn over(connection: &Connection) {
     connection.retired().await;
     if connection.is_closed() {
@@ -88,23 +90,25 @@ async fn over(connection: &Connection) {
 }
 
 impl Host {
-    /// Always subscribes to the output, whoever listens: without a subscriber the plugin would block in its own writes.
+    /// Subscribes to the plugin's output, also when it is not delivered: a plugin without a subscriber blocks in its
+    /// writes.
     pub(super) async fn keep_subscribed(self, endpoint: Arc<PluginEndpoint>, ending: CancellationToken) {
         on_each_connection(&endpoint, &ending, |client| self.relay_output(client)).await;
     }
 
-    /// Relays output until the service or the connection ends. Breaks if there is no such service.
+    /// Relays output until the service or the connection ends. Breaks if the plugin has no such service.
     async fn relay_output(&self, client: GrpcClient) -> ControlFlow<()> {
         let mut unreadable = 0;
         loop {
             let status = match stdio::subscribe(&client).await {
                 Ok(mut stream) => match self.relay_messages(&mut stream, &mut unreadable).await {
                     Ok(()) => return ControlFlow::Continue(()),
-                    // Such a message ends the stream, not the service.
+                    // An unreadable message ends the stream, not the service.
                     Err(Failure::Unreadable(status)) if unreadable < UNREADABLE_LIMIT => {
                         self.warn(format!("output was lost: {}", status.message));
                         unreadable += 1;
-                        // Also where others come between them, which a service may send as fast as it is asked.
+                        // The pause also follows unreadable messages between readable ones: a service may send those as
+                        // fast as it is asked.
                         sleep(SHORTEST_PAUSE * unreadable).await;
                         continue;
                     }
@@ -140,8 +144,8 @@ impl Host {
     }
 }
 
-/// Carries the broker's messages until the plugin's broker or the plugin ends, then closes the broker. Whether or not the host
-/// uses it: a Go plugin that serves something waits for the stream before it answers.
+/// Carries the broker's messages until the plugin or its broker ends, then closes the broker. It does so also when the
+/// host does not use the broker: a Go plugin that serves an id waits for the stream first.
 pub(super) async fn keep_carrying(broker: Broker, endpoint: Arc<PluginEndpoint>, ending: CancellationToken) {
     let over = on_each_connection(&endpoint, &ending, |client| carry(client, broker.clone())).await;
     broker.close(

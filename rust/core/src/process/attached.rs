@@ -1,4 +1,4 @@
-//! A process that somebody else started: its end is noticed, its status unknown.
+//! A process that another host started: its end is noticed, its status stays unknown.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::pidfd;
 use crate::error::{Error, ErrorKind};
 use crate::exit_status::ExitStatus;
 
-/// How often to look where the kernel cannot tell.
+/// How often the process is looked for without a pidfd.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A hold on a process by its id, where there is one.
+/// A process that was attached to by its id.
 pub(super) struct Attached {
     pub(super) pid: Pid,
-    /// Names this very process, whatever becomes of the number.
+    /// Names this very process, also after its number is another's.
     pidfd: Option<OwnedFd>,
     /// Whether it may be signalled.
     owned: bool,
@@ -34,7 +34,7 @@ impl Attached {
         let pidfd = match pidfd::open(pid) {
             Ok(pidfd) => Some(pidfd),
             Err(Errno::SRCH | Errno::INVAL) => return Err(gone()),
-            // A kernel, or a sandbox, without it.
+            // The kernel, or a sandbox, has no pidfd.
             Err(_) if is_alive(pid) => None,
             Err(_) => return Err(gone()),
         };
@@ -52,7 +52,7 @@ impl Attached {
         if !self.owned {
             return;
         }
-        // Errors mean that it has ended, or is another user's: the ladder goes on either way.
+        // Errors mean that it has ended, or is another user's: the stop goes on either way.
         let _ = match &self.pidfd {
             Some(pidfd) => pidfd::send(pidfd.as_fd(), signal),
             None => rustix::process::kill_process(self.pid, signal),
@@ -60,7 +60,7 @@ impl Attached {
     }
 }
 
-/// Another user's process cannot be signalled, and lives.
+/// Whether there is such a process; another user's, which cannot be signalled, counts.
 fn is_alive(pid: Pid) -> bool {
     !matches!(test_kill_process(pid), Err(Errno::SRCH))
 }

@@ -1,4 +1,4 @@
-//! What a child does before its program takes over.
+//! The code of a child before it executes its program.
 //!
 //! The invariant of every `unsafe` block: between `clone` and `execve` the child runs on its own stack in the parent's
 //! memory while the calling thread is suspended; it calls async-signal-safe functions only, allocates nothing, frees
@@ -9,21 +9,21 @@ use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr;
 
-/// What the child reads and where it leaves its failure.
+/// The instructions for the child, and the place for its failure.
 pub(super) struct Plan {
     pub(super) program: *const libc::c_char,
-    /// Executed instead of the program, or -1.
+    /// The descriptor that is executed instead of the program, or -1.
     pub(super) executable: RawFd,
     pub(super) arguments: *const *const libc::c_char,
     pub(super) environment: *const *const libc::c_char,
     pub(super) directory: *const libc::c_char,
-    /// The host's own, if -1.
+    /// The host's own standard input, if -1.
     pub(super) stdin: RawFd,
     pub(super) stdout: RawFd,
     pub(super) stderr: RawFd,
     pub(super) parent: Option<libc::pid_t>,
     pub(super) limits: [Option<(libc::__rlimit_resource_t, libc::rlim_t)>; 2],
-    /// The stack for a process in between, which ends at once, so that the host is not the parent.
+    /// The child's stack if a process in between starts it, which ends at once, so that the host is not its parent.
     pub(super) orphan_stack: Option<*mut libc::c_void>,
     pub(super) failure: Option<(Step, i32)>,
 }
@@ -36,7 +36,7 @@ pub(super) enum Step {
     Execute,
 }
 
-/// The child's whole life before the program takes over.
+/// Runs in the child until its program takes over.
 pub(super) extern "C" fn run_child(plan: *mut libc::c_void) -> libc::c_int {
     // SAFETY: `plan` is the one that `clone` was called with, alive and not accessed by anyone else.
     let plan = unsafe { &mut *plan.cast::<Plan>() };
@@ -47,7 +47,7 @@ pub(super) extern "C" fn run_child(plan: *mut libc::c_void) -> libc::c_int {
     }
 }
 
-/// The whole life of a process in between.
+/// Runs in the process in between.
 pub(super) extern "C" fn run_between(plan: *mut libc::c_void) -> libc::c_int {
     // SAFETY: as in `run_child`; the child in turn has a stack of its own, and CLONE_VFORK suspends this process.
     unsafe {
@@ -62,7 +62,7 @@ pub(super) extern "C" fn run_between(plan: *mut libc::c_void) -> libc::c_int {
     }
 }
 
-/// Returns only if something failed.
+/// Returns only after a failure.
 unsafe fn prepare_and_execute(plan: &Plan) -> (Step, i32) {
     // SAFETY: see `run_child`, the only caller.
     unsafe {
@@ -105,7 +105,8 @@ unsafe fn prepare_and_execute(plan: &Plan) -> (Step, i32) {
 
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
-/// Keeps the descriptors of careless libraries in the host from the program: all but the standard streams.
+/// Keeps all descriptors but the standard streams from the program: libraries in the host may have opened some without
+/// O_CLOEXEC.
 unsafe fn keep_descriptors() -> bool {
     // SAFETY: see `run_child`.
     unsafe {
@@ -114,7 +115,7 @@ unsafe fn keep_descriptors() -> bool {
     }
 }
 
-/// By the list that the kernel gives.
+/// Keeps the descriptors that `/proc/self/fd` lists from the program.
 unsafe fn keep_listed() -> bool {
     // SAFETY: see `run_child`. The kernel fills no more of the buffer than it says.
     unsafe {
@@ -136,9 +137,10 @@ unsafe fn keep_listed() -> bool {
     }
 }
 
-/// Names that are numbers in records of a directory (`struct linux_dirent64`), but for the standard streams'.
+/// Passes on the numbers among the names in records of a directory (`struct linux_dirent64`), but for the standard
+/// streams'.
 fn each_descriptor(mut records: &[u8], mut found: impl FnMut(RawFd)) {
-    /// Where a record has its length, two bytes, and its name, which ends with a zero.
+    /// Offset in a record of its length, two bytes, and its name, which ends with a zero.
     const LENGTH: usize = 16;
     const NAME: usize = 19;
     while let Some(length) = records.get(LENGTH..).and_then(<[u8]>::first_chunk) {
@@ -148,7 +150,7 @@ fn each_descriptor(mut records: &[u8], mut found: impl FnMut(RawFd)) {
         if let Some(descriptor) = number.filter(|number| *number > libc::STDERR_FILENO) {
             found(descriptor);
         }
-        // A length of zero would not end.
+        // A record of no length would be read for ever.
         if record.is_empty() {
             return;
         }
@@ -156,13 +158,13 @@ fn each_descriptor(mut records: &[u8], mut found: impl FnMut(RawFd)) {
     }
 }
 
-/// By trying all numbers that there may be, where those are few enough for it.
+/// Keeps the descriptors of all possible numbers from the program, if those are few.
 unsafe fn keep_possible() -> bool {
     const MOST: libc::rlim_t = 1 << 20;
     // SAFETY: see `run_child`.
     unsafe {
         let mut limit = MaybeUninit::<libc::rlimit>::zeroed().assume_init();
-        // The upper one: some may have been opened before the host lowered its own.
+        // The hard limit: some may have been opened before the host lowered its soft limit.
         if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 || limit.rlim_max > MOST {
             return false;
         }
@@ -173,7 +175,7 @@ unsafe fn keep_possible() -> bool {
     }
 }
 
-/// Sets a limit, and the one above it, so that the program cannot raise it again. Where the host's own is lower, that stays.
+/// Sets the soft and the hard limit, so that the program cannot raise it again. A lower limit of the host stays.
 unsafe fn restrict(resource: libc::__rlimit_resource_t, limit: libc::rlim_t) -> bool {
     // SAFETY: see `run_child`.
     unsafe {
@@ -181,7 +183,8 @@ unsafe fn restrict(resource: libc::__rlimit_resource_t, limit: libc::rlim_t) -> 
         if libc::getrlimit(resource, &raw mut own) != 0 {
             return false;
         }
-        // A second more of CPU time: SIGXCPU, by which a program learns why, comes at the lower limit, SIGKILL at the upper.
+        // The hard limit of CPU time is one second more: SIGXCPU at the soft limit tells a program why it ends, SIGKILL
+        // at the hard one ends it.
         let spare = libc::rlim_t::from(resource == libc::RLIMIT_CPU);
         let upper = limit.saturating_add(spare).min(own.rlim_max);
         let restricted = libc::rlimit { rlim_cur: limit.min(upper), rlim_max: upper };
@@ -189,7 +192,7 @@ unsafe fn restrict(resource: libc::__rlimit_resource_t, limit: libc::rlim_t) -> 
     }
 }
 
-/// Returns only if it failed.
+/// Executes the plan's descriptor; returns only after a failure.
 unsafe fn execute_descriptor(plan: &Plan) {
     // SAFETY: see `run_child`.
     unsafe {
@@ -199,14 +202,15 @@ unsafe fn execute_descriptor(plan: &Plan) {
         };
         execute();
         if errno() == libc::ENOENT {
-            // A script: its interpreter opens it by the name /dev/fd/N, so that the descriptor must stay open.
+            // The interpreter of a script opens it by the name /dev/fd/N, so the descriptor must stay open.
             libc::fcntl(plan.executable, libc::F_SETFD, 0);
             execute();
         }
     }
 }
 
-/// Python ignores SIGPIPE and SIGXFSZ, and ignored signals stay ignored across `execve`; so does the mask.
+/// Restores the default of ignored signals, and the mask, which both survive `execve`: Python ignores SIGPIPE and
+/// SIGXFSZ.
 unsafe fn restore_signals() {
     // SAFETY: see `run_child`. Without CLONE_SIGHAND the table of handlers is the child's own.
     unsafe {

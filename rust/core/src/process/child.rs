@@ -1,4 +1,4 @@
-//! A started child: signalled as long as its number is its own, its end noticed, its status collected once.
+//! A started child: signalled as long as its number is its own, noticed when it ends, reaped once.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,11 +15,11 @@ use super::watcher::Registration;
 use super::{pidfd, spawn};
 use crate::exit_status::ExitStatus;
 
-/// Leader of its own process group. Dropped before its status was collected, it is killed with all its group.
+/// A child that leads its own process group. Dropped before it was reaped, it is killed with all its group.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
-    /// Not there on kernels before 5.2, and other systems.
+    /// `None` on kernels before 5.2, and other systems.
     pidfd: Option<OwnedFd>,
     state: Mutex<ChildState>,
     /// Read end of its standard output.
@@ -30,17 +30,17 @@ pub struct Child {
 
 #[derive(Debug)]
 enum ChildState {
-    /// Its number is its own, and that of its group, even if it has ended.
+    /// The number is the child's own, and its group's, even if it has ended.
     Unreaped(#[expect(dead_code, reason = "held for its end")] Option<Registration>),
-    /// Its number may be another's.
+    /// The number may be another's.
     Reaped,
 }
 
-/// For a thread that does nothing but wait.
+/// Stack of a thread that only waits.
 const WAITER_STACK_BYTES: usize = 64 * 1024;
 
 impl Child {
-    /// Starts the child. The calling thread is blocked until the program is executed, as a rule a fraction of a
+    /// Starts the child. The calling thread is blocked until the program is executed, usually a fraction of a
     /// millisecond, and has to outlive a child that dies with its host.
     pub fn spawn(launch: &Launch<'_>) -> Result<Self, SpawnError> {
         let (stdout, stdout_write) = pipe().map_err(SpawnError::Resources)?;
@@ -51,22 +51,22 @@ impl Child {
         let state = Mutex::new(ChildState::Unreaped(registration));
         let (pid, pidfd) = (started.pid, started.pidfd);
         let child = Self { pid, pidfd, state, stdout: Some(stdout), stderr: Some(stderr) };
-        // Dropping a child that executed nothing collects it.
+        // Dropping a child that executed nothing reaps it.
         started.failure.map_or(Ok(child), Err)
     }
 
-    /// Its process id, which is its process group's id too.
+    /// The process id, which is also the id of its process group.
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Returns once the process has ended; it stays a zombie, so that its pid still names it.
+    /// Returns once the process has ended. It stays a zombie, so that its pid still names it.
     pub async fn ended(&self) -> io::Result<()> {
         if let Some(watched) = self.pidfd.as_ref().and_then(|pidfd| pidfd::watch(pidfd.as_fd()).ok()) {
             return watched.readable().await.map(drop);
         }
-        // Without a descriptor that tells, a thread waits.
+        // Without a pidfd a thread waits.
         let ((sender, ended), pid) = (oneshot::channel(), self.pid);
         let wait = move || {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -77,7 +77,7 @@ impl Child {
         ended.await.map_err(io::Error::other)
     }
 
-    /// Signals the process and all it started, unless it was collected.
+    /// Signals the process and its group, unless it was reaped.
     pub fn signal(&self, signal: Signal) {
         let state = self.state();
         if matches!(*state, ChildState::Unreaped(_)) {
@@ -86,31 +86,32 @@ impl Child {
     }
 
     fn signal_unreaped(&self, signal: Signal) {
-        // A process may leave its group, but not itself. Errors mean that it has ended, which is what the signal wants.
+        // A process may leave its group, so it is signalled by itself as well. Errors mean that it has ended.
         let left_group = kill_process_group(self.pid, signal).is_err();
         if left_group || signal == Signal::KILL {
             let _ = match &self.pidfd {
-                // Somebody else's `waitpid(-1)` may have collected it: then the number may be another's, this is not.
+                // Another waiter's `waitpid(-1)` may have reaped it: then the number may be another's, the pidfd is
+                // not.
                 Some(pidfd) => pidfd::send(pidfd.as_fd(), signal),
                 None => kill_process(self.pid, signal),
             };
         }
     }
 
-    /// The signal by which it is stopped, if it is.
+    /// The signal that has stopped the process, if it is stopped.
     #[must_use]
     pub fn stopped_by(&self) -> Option<i32> {
         let state = self.state();
-        // The state is left for others to see.
+        // NOWAIT leaves the state for other waiters.
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         let status = matches!(*state, ChildState::Unreaped(_)).then(|| self.wait(options).ok()).flatten()?;
         status?.stopping_signal()
     }
 
-    /// Collects the status of a child that has ended or is about to. From here on the pid may be recycled.
+    /// Reaps a child that has ended or is about to. From here on its pid may be another's.
     pub fn reap(&self) -> ExitStatus {
         let mut state = self.state();
-        // Its group is the watcher's no more, before the number can be another's.
+        // The watcher forgets the group before its number can be another's.
         *state = ChildState::Reaped;
         match self.wait(WaitIdOptions::EXITED) {
             Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
@@ -118,7 +119,7 @@ impl Child {
                 (None, Some(signal)) => ExitStatus::Signal(signal),
                 (None, None) => ExitStatus::Unknown,
             },
-            // The host's own code waited for any child, and this one was among them.
+            // The caller's code waited for any child, and this one was among them.
             Ok(None) | Err(_) => ExitStatus::Unknown,
         }
     }

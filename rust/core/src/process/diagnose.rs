@@ -1,4 +1,4 @@
-//! Finds the program, and explains why it does not start: what users meet first.
+//! Finds the program, and explains why it does not start.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
@@ -9,13 +9,13 @@ use super::executable::{Executable, find_obstacle};
 use super::launch::{Launch, SpawnError};
 use crate::error::{Error, ErrorKind};
 
-/// The file that the command names. As a shell does: a name with a slash is a path, any other is looked up.
+/// The file that the command names. As in a shell, a name with a slash is a path, and any other is looked up.
 pub fn find_program(program: &Path, directory: Option<&Path>, search_path: &OsStr) -> Result<PathBuf, Error> {
     if program.as_os_str().is_empty() {
         return Err(Error::new(ErrorKind::ConfigInvalid, "the command is empty, expected a program and its arguments"));
     }
     if program.as_os_str().as_encoded_bytes().contains(&b'/') || program.is_absolute() {
-        // Absolute at once: this process may change its directory.
+        // The path is made absolute now, because this process may change its directory.
         let path = absolute(directory.unwrap_or(Path::new("")).join(program));
         return match path.metadata() {
             Ok(_) => Ok(path),
@@ -24,7 +24,7 @@ pub fn find_program(program: &Path, directory: Option<&Path>, search_path: &OsSt
     }
     let places = || std::env::split_paths(search_path).map(|each| each.join(program));
     let candidates: Vec<PathBuf> = places().filter(|path| path.is_file()).collect();
-    // One that cannot be executed is second choice: it makes a better message than none.
+    // A file that cannot be executed is the second choice: its error is clearer than that of a missing one.
     let found = candidates.iter().find(|path| is_executable(path)).or(candidates.first());
     found.cloned().map(absolute).ok_or_else(|| match places().find_map(|path| broken_link(&path)) {
         Some(why) => {
@@ -43,7 +43,7 @@ fn not_on_path(program: &Path, search_path: &OsStr) -> Error {
     with_hint_of_shell(error, program)
 }
 
-/// What to try for a name that a shell would have taken apart first.
+/// Adds a hint for a name that a shell would have split or expanded.
 fn with_hint_of_shell(error: Error, program: &Path) -> Error {
     let name = program.as_os_str().as_encoded_bytes();
     if name.starts_with(b"~") {
@@ -57,7 +57,7 @@ fn with_hint_of_shell(error: Error, program: &Path) -> Error {
     error
 }
 
-/// The child executes it after it has changed its directory.
+/// Makes a path absolute: the child executes it after it has changed its directory.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
@@ -83,9 +83,9 @@ fn unreachable(path: &Path, cause: &io::Error) -> Error {
     Error::new(ErrorKind::LaunchNotFound, format!("the plugin {plugin} does not exist{why}"))
 }
 
-/// Says which part of a path is a link to nothing.
+/// A description of the part of a path that is a broken link.
 fn broken_link(path: &Path) -> Option<String> {
-    /// As many links as Linux follows.
+    /// The number of links that Linux follows.
     const MOST_LINKS: usize = 40;
     let mut prefixes: Vec<&Path> = path.ancestors().collect();
     prefixes.reverse();
@@ -98,7 +98,7 @@ fn broken_link(path: &Path) -> Option<String> {
     Some(format!("{} is a symbolic link to {}, which does not exist", link.display(), target.display()))
 }
 
-/// Says why the operating system refused, with what there is to know about the file.
+/// The error of a failed launch, with what is known of the file.
 #[must_use]
 pub fn explain(failure: &SpawnError, launch: &Launch<'_>) -> Error {
     let plugin = launch.program.display();
@@ -142,9 +142,9 @@ fn explain_refusal(cause: &io::Error, launch: &Launch<'_>) -> (String, Option<St
     }
 }
 
-/// How large what a program is started with is, and how large it may be (execve(2)).
+/// The size of a program's arguments and environment, and its limit (execve(2)).
 fn measure(launch: &Launch<'_>) -> String {
-    // Each ends with a byte of its own.
+    // Each string ends with a NUL byte.
     let arguments: Vec<usize> = launch.arguments.iter().map(|argument| argument.len() + 1).collect();
     let entry = |(name, value): (&OsString, &OsString)| name.len() + value.len() + 2;
     let variables = launch.environment.iter().map(entry).sum::<usize>();
@@ -165,7 +165,7 @@ fn measure(launch: &Launch<'_>) -> String {
 
 #[cfg(target_os = "linux")]
 fn limits() -> String {
-    // A quarter of the stack, at most three quarters of 8 MiB; a single string 32 pages.
+    // The limit is a quarter of the stack's, at most three quarters of 8 MiB; that of a single string is 32 pages.
     const MOST: u64 = 6 << 20;
     const LEAST: u64 = 128 << 10;
     let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current.unwrap_or(u64::MAX);
@@ -185,7 +185,7 @@ pub fn describe(program: &Path) -> String {
     let mut facts = Vec::new();
     match program.metadata() {
         Ok(metadata) if metadata.is_dir() => return "it is a directory".to_owned(),
-        // Opening a pipe would wait for its writer.
+        // Opening a named pipe would wait for its writer.
         Ok(metadata) if !metadata.is_file() => return "it is not a regular file".to_owned(),
         Ok(metadata) => facts.extend(describe_access(&metadata)),
         Err(error) => return error.to_string(),
@@ -215,7 +215,7 @@ fn describe_access(_metadata: &Metadata) -> Vec<String> {
     Vec::new()
 }
 
-/// The user as whom a process runs, also one that has ended and was not reaped yet; `None` where that is not to be seen.
+/// The user as whom a process runs, also one that is not reaped yet; `None` if that is hidden.
 #[must_use]
 pub fn effective_user(pid: i32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -1,4 +1,4 @@
-//! What a file would be executed as: its format, and the interpreter or loader that it needs, which may be missing.
+//! The format of a file to execute, and the interpreter or loader that it needs and that may be missing.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,26 +7,26 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::{ffi::OsStr, fmt};
 
-/// Enough of a file to recognise its format and its interpreter line.
+/// Bytes of a file that hold its format and its interpreter line.
 const HEAD_BYTES: u64 = 4096;
 /// Interpreters of interpreters that Linux follows (`exec_binprm`).
 const LONGEST_CHAIN: usize = 5;
 
-/// The beginning of a file, and the file for what lies further on.
+/// The beginning of a file, and the file for later parts.
 pub(super) struct Executable {
     file: File,
     head: Vec<u8>,
 }
 
-/// What has to be there for a file to be executed.
+/// Another file that is needed to execute a file.
 enum Need {
-    /// Named by the first line of a script.
+    /// The interpreter in the first line of a script.
     Interpreter(PathBuf),
-    /// Named by an ELF file that is linked to libraries.
+    /// The loader that an ELF file with shared libraries names.
     Loader(PathBuf),
 }
 
-/// Why a file that is there cannot be executed, and what to do about it.
+/// Why an existing file cannot be executed, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Obstacle {
     pub(super) reason: String,
@@ -35,7 +35,7 @@ pub(super) struct Obstacle {
 
 impl Executable {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        // Opening a pipe would wait for its writer.
+        // Opening a named pipe would wait for its writer.
         if !path.metadata()?.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
@@ -63,7 +63,7 @@ impl Executable {
         }
     }
 
-    /// Behind the `#!`.
+    /// The text behind `#!`.
     fn first_line(&self) -> &[u8] {
         let line = self.head.get(2..).unwrap_or_default();
         &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())]
@@ -71,7 +71,7 @@ impl Executable {
 
     fn need(&self) -> Option<Need> {
         if self.head.starts_with(b"#!") {
-            // A carriage return is no blank for the kernel: it is part of the name.
+            // For the kernel a carriage return is part of the name, no blank.
             let mut words =
                 self.first_line().split(|byte| matches!(byte, b' ' | b'\t' | 0)).filter(|word| !word.is_empty());
             return words.next().map(|word| Need::Interpreter(path(word)));
@@ -79,7 +79,7 @@ impl Executable {
         if self.head.starts_with(b"\x7fELF") { self.loader().map(Need::Loader) } else { None }
     }
 
-    /// PT_INTERP of the program headers (elf(5)).
+    /// The loader: PT_INTERP of the program headers (elf(5)).
     fn loader(&self) -> Option<PathBuf> {
         const PT_INTERP: u64 = 3;
         const LONGEST_PATH: u64 = 4096;
@@ -109,7 +109,7 @@ impl Executable {
         self.head.get(at..at + length).map(|bytes| self.number_of(bytes))
     }
 
-    /// In the byte order of the file.
+    /// Reads a number in the byte order of the file.
     fn number_of(&self, bytes: &[u8]) -> u64 {
         let append = |number: u64, byte: &u8| (number << 8) | u64::from(*byte);
         let is_little = self.head.get(5) == Some(&1);
@@ -117,7 +117,7 @@ impl Executable {
     }
 }
 
-/// Says which interpreter or loader, of the file or of its interpreter, is not to be had. A script may name one relative to
+/// The interpreter or loader, of the file or of its interpreter, that cannot be used. A script may name one relative to
 /// the working directory.
 pub(super) fn find_obstacle(program: &Path, working_directory: &Path) -> Option<Obstacle> {
     let mut current = program.to_owned();
@@ -176,7 +176,7 @@ fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
 }
 
-/// Foreign text, with what cannot be seen made visible.
+/// Foreign text with invisible characters escaped.
 fn shown(bytes: &[u8]) -> impl fmt::Display {
     const LONGEST: usize = 256;
     String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).escape_debug().to_string()

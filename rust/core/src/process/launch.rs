@@ -1,4 +1,4 @@
-//! What a launch needs and how it can fail, on every platform.
+//! The parameters of a launch, and its errors, on every platform.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,38 +10,38 @@ use rustix::process::Pid;
 
 use crate::settings::Limits;
 
-/// What to execute, and how.
+/// The parameters of a launch.
 pub struct Launch<'a> {
     /// The program's file.
     pub program: &'a Path,
-    /// The very file to execute, if it was opened and checked already: what the path names may have changed since.
+    /// The file to execute if it was opened and checked already: the path may name another file by now.
     pub executable: Option<BorrowedFd<'a>>,
-    /// Its arguments, the name it is called by first.
+    /// Its arguments; the first is the name that it is called by.
     pub arguments: &'a [OsString],
     /// Its whole environment.
     pub environment: &'a BTreeMap<OsString, OsString>,
     /// Its working directory, or the host's.
     pub working_directory: Option<&'a Path>,
-    /// What it may use.
+    /// Its resource limits.
     pub limits: Limits,
     /// Whether it dies with the thread that starts it.
     pub die_with_host: bool,
 }
 
-/// The standard streams of what is started, each beyond the numbers of standard streams.
+/// The standard streams of a process; each number is beyond those of standard streams.
 pub(super) struct Streams<'a> {
-    /// The host's own, if there is none.
+    /// `None` for the host's own.
     pub(super) stdin: Option<BorrowedFd<'a>>,
     pub(super) stdout: BorrowedFd<'a>,
     pub(super) stderr: BorrowedFd<'a>,
 }
 
-/// A process that was started, of which nobody has taken care yet.
+/// A process that was started and has to be reaped.
 pub(super) struct Started {
     pub(super) pid: Pid,
-    /// Where the kernel gives one.
+    /// `None` if the kernel gives none.
     pub(super) pidfd: Option<OwnedFd>,
-    /// Why it ends without having executed anything.
+    /// Why the process ends without executing anything.
     pub(super) failure: Option<SpawnError>,
 }
 

@@ -1,4 +1,4 @@
-//! The plugin as a process: started, listened to, ended, and explained when it does not start.
+//! The plugin as a process: how it is started, read, signalled and reaped, and why it does not start.
 
 mod attached;
 #[cfg(target_os = "linux")]

@@ -23,12 +23,12 @@ use crate::line_finder::LineFinder;
 use crate::output_lines::ErrorOutput;
 use crate::runner::{Runner, Running};
 
-/// What came on standard output first.
+/// The first event on standard output.
 #[derive(Debug)]
 pub enum FirstLine {
     /// A line that looks like a handshake.
     Found(Vec<u8>),
-    /// One at the end of standard output, without a line end: perhaps the half of a line.
+    /// A handshake line at the end of standard output, without a line end: perhaps half a line.
     Unfinished(Vec<u8>),
     /// The bounds on stray output were exceeded.
     Refused(Error),
@@ -38,14 +38,14 @@ pub enum FirstLine {
 
 struct Announcement {
     finder: LineFinder,
-    /// Gone once the handshake line was found: whatever follows is thrown away.
+    /// `None` once the handshake line was found: later output is dropped.
     waiter: Option<oneshot::Sender<FirstLine>>,
     has_found: bool,
-    /// As whom the process ran, if it ended without a handshake.
+    /// The user as whom the process ran, if it ended without a handshake.
     user: Option<u32>,
 }
 
-/// A handle to the running process; the work is done by tasks that end with it.
+/// A handle to a running process. Tasks that end with the process do the work.
 pub struct Process {
     control: Control,
     exit: watch::Receiver<Option<ExitStatus>>,
@@ -53,31 +53,32 @@ pub struct Process {
     stderr: Arc<Mutex<ErrorOutput>>,
 }
 
-/// Whose it is, and how it is signalled.
+/// How the process is signalled, by its origin.
 enum Control {
-    /// Our child, leader of its own process group, until it was reaped.
+    /// A child, leader of its own process group, until it is reaped.
     Child(Pid, Weak<Child>),
-    /// Somebody else's, of whom the sender says that it has not ended as far as is known.
+    /// A process of another host. The sender keeps the exit status open while no end is noticed.
     Attached(
         Option<Attached>,
         #[expect(dead_code, reason = "held, so that the receiver waits")] watch::Sender<Option<ExitStatus>>,
     ),
-    /// A runner's.
+    /// A process of a runner.
     Runner(Option<i32>, Arc<dyn Runner>),
 }
 
 /// The tasks that read a plugin's pipes.
 type Readers = (JoinHandle<Rest>, JoinHandle<Rest>);
 
-/// What became of a pipe once the plugin has ended.
+/// The state of a pipe after the plugin's end.
 enum Rest {
     Closed,
-    /// Another process has it still.
+    /// Another process holds its other end.
     Held,
 }
 
 impl Process {
-    /// Takes care of a plugin that was started, its sockets in a directory; tells what it prints first.
+    /// Reads and reaps a started plugin, whose sockets are in `directory`; the receiver gets the first event on its
+    /// standard output.
     pub fn of_child(mut child: Child, inbox: Arc<Inbox>, directory: PathBuf) -> (Self, oneshot::Receiver<FirstLine>) {
         let pipes = (child.stdout.take(), child.stderr.take());
         let child = Arc::new(child);
@@ -86,19 +87,21 @@ impl Process {
         let (ended, readers) = process.read(pipes, inbox);
         let announcement = process.announcement.clone();
         tokio::spawn(async move {
-            // An error means that the end could not be noticed; then it is now.
+            // An error means that the end cannot be noticed; then the plugin is ended now.
             let _ = child.ended().await;
             lock(&announcement).note_user(child.pid());
-            // Nothing that the plugin started may outlive it. Before reaping, while the pid still names this group.
+            // Processes that the plugin started end with it. They are killed before it is reaped, while the pid still
+            // names the group.
             child.signal(Signal::KILL);
             ended.send_replace(true);
             let (stdout, stderr) = tokio::join!(readers.0, readers.1);
             if [stdout, stderr].into_iter().any(|rest| matches!(rest, Ok(Rest::Held))) {
-                // Somebody has left the group. Where no thread is free to look for whom, nobody waits longer.
+                // A process has left the group. If no thread is free to look for it in time, the end is reported
+                // without that.
                 let _ = timeout(SEARCH_LIMIT, spawner::run(move || strays::kill(&directory))).await;
             }
             let status = child.reap();
-            // With its descriptor, before anybody hears of the end.
+            // The child's descriptor is closed before its end is reported.
             drop(child);
             exit_sender.send_replace(Some(status));
         });
@@ -123,7 +126,7 @@ impl Process {
         (process, first_line)
     }
 
-    /// Watches a plugin that somebody else started, by its id if that is known.
+    /// Watches a plugin of another host, by its id if that is known.
     pub fn attach(pid: Option<i32>, owned: bool) -> Result<Self, Error> {
         let (sender, exit) = watch::channel(None);
         let attached = pid.map(|pid| Attached::find(pid, owned, sender.clone())).transpose()?;
@@ -141,7 +144,7 @@ impl Process {
         (Self { control, exit, announcement, stderr: Arc::default() }, first_line)
     }
 
-    /// Reads both pipes to their ends, which come soon after the sender is told that the process has ended.
+    /// Reads both pipes to their ends, or until shortly after the sender is told that the process has ended.
     fn read(
         &self,
         (stdout, stderr): (Option<OwnedFd>, Option<OwnedFd>),
@@ -154,7 +157,7 @@ impl Process {
         (ended, (tokio::spawn(stdout), tokio::spawn(stderr)))
     }
 
-    /// The process id, where there is one.
+    /// The process id, if it is known.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         match &self.control {
@@ -164,20 +167,20 @@ impl Process {
         }
     }
 
-    /// How it ended, if it has.
+    /// The exit status, once the process has ended.
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
         *self.exit.borrow()
     }
 
-    /// Returns when the process has ended and all it said has been read.
+    /// Returns once the process has ended and its output has been read.
     pub async fn exited(&self) -> ExitStatus {
         let mut exit = self.exit.clone();
         // The sender is dropped without a value only when the runtime goes down.
         exit.wait_for(Option::is_some).await.map_or(ExitStatus::Unknown, |status| status.unwrap_or(ExitStatus::Unknown))
     }
 
-    /// Signals the process and all it started.
+    /// Signals the process and its group.
     pub fn signal(&self, signal: Signal) {
         if self.exit_status().is_some() {
             return;
@@ -189,7 +192,7 @@ impl Process {
         }
     }
 
-    /// The signal by which it is stopped, if it is, and is ours.
+    /// The signal that has stopped the process, if it is stopped and a child of this host.
     #[must_use]
     pub fn stopped_by(&self) -> Option<i32> {
         match &self.control {
@@ -198,36 +201,36 @@ impl Process {
         }
     }
 
-    /// The last lines of standard error, oldest first, also one that has no end yet.
+    /// The last lines of standard error, oldest first, with the line that is not complete.
     #[must_use]
     pub fn stderr_tail(&self) -> Vec<String> {
         lock(&self.stderr).lines()
     }
 
-    /// The few lines of standard error that say most about the end.
+    /// The lines of standard error that say most about the exit: from a panic on, else the last ones.
     #[must_use]
     pub fn exit_lines(&self) -> String {
         const LINES: usize = 3;
         lock(&self.stderr).most_relevant(LINES).join("\n")
     }
 
-    /// What standard output began with instead of a handshake, for an error message.
+    /// The output seen instead of a handshake, for an error message.
     #[must_use]
     pub fn stdout_seen(&self) -> String {
         lock(&self.announcement).finder.seen()
     }
 
-    /// The user as whom our child runs or ran before its handshake, if that is another than the host's.
+    /// The user as whom a child runs, or ran before its handshake, if that is another than the host's.
     #[must_use]
     pub fn foreign_user(&self) -> Option<u32> {
         let Control::Child(pid, _) = self.control else { return None };
         let noted = lock(&self.announcement).user;
-        // Once it has been reaped, the number may be another's.
+        // After the reaping the number may be another's.
         let user = if self.exit_status().is_some() { noted } else { effective_user(pid.as_raw_pid()) };
         user.filter(|user| *user != rustix::process::geteuid().as_raw())
     }
 
-    /// Texts that came before the handshake.
+    /// Lines before the handshake.
     #[must_use]
     pub fn stray_lines(&self) -> Vec<String> {
         lock(&self.announcement).finder.stray_lines().map(str::to_owned).collect()
@@ -263,7 +266,7 @@ async fn read_stdout(
 }
 
 impl Announcement {
-    /// Only for the explanation of a failed start: the end of any other plugin costs nothing here.
+    /// Notes the user for the explanation of a failed start; the end of any other plugin costs nothing here.
     fn note_user(&mut self, pid: Pid) {
         if !self.has_found {
             self.user = effective_user(pid.as_raw_pid());
@@ -273,7 +276,7 @@ impl Announcement {
     fn tell(&mut self, first: FirstLine) {
         self.has_found |= matches!(first, FirstLine::Found(_));
         if let Some(waiter) = self.waiter.take() {
-            // Nobody waits any more when the start was given up.
+            // The receiver is gone if the start was given up.
             let _ = waiter.send(first);
         }
     }
@@ -295,15 +298,15 @@ async fn read_stderr(
 const READ_BYTES: usize = 64 * 1024;
 /// Reads in a row before other tasks have their turn: a flood must not starve the calls of 499 other plugins.
 const READS_PER_TURN: usize = 16;
-/// Turns granted after the process has ended, while something that left its group may still hold and fill the pipe.
+/// Turns after the process has ended, while a process that left its group may hold and fill the pipe.
 const LAST_TURNS: usize = 64;
 
 thread_local! {
-    /// One buffer for all pipes: reads happen on the I/O thread only, and hundreds of idle plugins need no buffer each.
+    /// One buffer for all pipes: they are read on the I/O thread only, and idle plugins need no buffer each.
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
 }
 
-/// How long the end of a plugin may be put off by the search for what has left its group.
+/// How long the report of a plugin's end waits for the search for processes that left its group.
 const SEARCH_LIMIT: Duration = Duration::from_secs(1);
 
 enum PipeState {

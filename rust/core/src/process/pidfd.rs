@@ -1,4 +1,4 @@
-//! A descriptor that names one process, whatever becomes of its number: where the kernel has such.
+//! A descriptor that names one process, also after its number is another's; on kernels that have it.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 

@@ -1,10 +1,10 @@
-//! Pipes for the standard streams of what is started.
+//! Pipes for the standard streams of started processes.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Both ends above the standard streams: a host started without those gets 0 to 2 for its pipes, and the child could not
-/// tell them from its own.
+/// A pipe whose ends have numbers above the standard streams'. A host started without those gets 0 to 2 for its pipes,
+/// and the child could not tell them from its own.
 pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = io::pipe()?;
     Ok((above_standard(read.into())?, above_standard(write.into())?))

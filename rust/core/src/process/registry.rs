@@ -1,4 +1,5 @@
-//! What is not to outlive this host, in a file in memory that the watcher reads in the end.
+//! The process groups and directories that must not outlive this host, in a file in memory that the watcher reads at
+//! the end.
 //!
 //! A process group leaves the registry before its leader is reaped, so that its number is never another's.
 
@@ -26,11 +27,11 @@ struct Registry {
     free: BTreeSet<u64>,
 }
 
-/// An entry, until this is dropped.
+/// An entry in the registry, until it is dropped.
 #[derive(Debug)]
 pub struct Registration {
     slot: u64,
-    /// A fork has the file in common with its parent, whose entries are not its own.
+    /// A fork shares the file with its parent, whose entries are not its own.
     process: Pid,
 }
 
@@ -63,7 +64,7 @@ impl Drop for Registration {
             return;
         }
         if let Some(registry) = lock().as_mut() {
-            // What once could be written can be written again.
+            // Writing the same slot again does not fail.
             let _ = registry.write(self.slot, &EMPTY);
             registry.free.insert(self.slot);
         }
@@ -86,7 +87,7 @@ impl Registry {
         written.is_ok().then_some(slot)
     }
 
-    /// The first that is free, so that there are no more than there ever were entries at a time.
+    /// The first free slot, so that the file does not grow beyond the most entries at a time.
     fn take_slot(&mut self) -> u64 {
         self.free.pop_first().unwrap_or_else(|| {
             self.slots += 1;
@@ -99,7 +100,7 @@ impl Registry {
     }
 }
 
-/// The file, made if there was none, for somebody who reads it from its beginning.
+/// The file, made at the first call, for a reader that begins at its start.
 pub(super) fn entries() -> io::Result<OwnedFd> {
     let mut place = lock();
     let registry = match &mut *place {

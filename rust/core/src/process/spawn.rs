@@ -21,12 +21,12 @@ use rustix::process::Pid;
 use super::before_exec::{Plan, Step, run_between, run_child};
 use super::launch::{Launch, SpawnError, Started, Streams};
 
-/// Enough for the child's few frames and for `execve`, which needs none of its own.
+/// Stack of the child, for its few frames; `execve` needs none.
 const STACK_BYTES: usize = 64 * 1024;
 
 type Stack = Vec<MaybeUninit<u128>>;
 
-/// Starts a child. It was started even where it then failed, and is to be collected.
+/// Starts a child. A child that then failed was started all the same, and has to be reaped.
 pub(super) fn start(launch: &Launch<'_>, streams: &Streams<'_>) -> Result<Started, SpawnError> {
     with_plan(launch, streams, |plan| {
         let (pid, pidfd) = clone(run_child, plan, libc::CLONE_PIDFD | libc::SIGCHLD)?;
@@ -34,8 +34,8 @@ pub(super) fn start(launch: &Launch<'_>, streams: &Streams<'_>) -> Result<Starte
     })
 }
 
-/// Starts a process that is nobody's child but the system's, and leads a session of its own. The process in between that
-/// this takes ends without a signal to the host, and is not seen by those who wait for any child.
+/// Starts a process with a session of its own that is no child of the host. The process in between that this takes ends
+/// without a signal to the host, and is not seen by waits for any child.
 pub(super) fn start_orphan(launch: &Launch<'_>, streams: &Streams<'_>) -> Result<(), SpawnError> {
     let mut stack = new_stack();
     with_plan(launch, streams, |plan| {
@@ -49,8 +49,8 @@ pub(super) fn start_orphan(launch: &Launch<'_>, streams: &Streams<'_>) -> Result
     })
 }
 
-/// Has a descriptor closed in each process that is forked off this one, and executes nothing. Returns the descriptor of which
-/// that was true before, or -1.
+/// Closes a descriptor in each process that is forked off this one and executes nothing. Returns the descriptor that
+/// was closed so before, or -1.
 pub(super) fn close_in_forks(descriptor: RawFd) -> RawFd {
     static CLOSED_IN_FORKS: AtomicI32 = AtomicI32::new(-1);
     static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
@@ -83,7 +83,7 @@ fn explain((step, code): (Step, i32)) -> SpawnError {
     }
 }
 
-/// Has something done with a plan that is valid meanwhile.
+/// Calls `act` with a plan that is valid meanwhile.
 fn with_plan<T>(
     launch: &Launch<'_>,
     streams: &Streams<'_>,
@@ -110,7 +110,7 @@ fn with_plan<T>(
     })
 }
 
-/// Owns what the plan points to.
+/// The strings to which a plan points.
 struct Strings {
     program: CString,
     arguments: Vec<CString>,
@@ -143,12 +143,12 @@ fn new_stack() -> Stack {
     vec![MaybeUninit::uninit(); STACK_BYTES / size_of::<u128>()]
 }
 
-/// Where a stack begins that grows down.
+/// The end of a stack, at which it begins to grow down.
 fn top(stack: &mut Stack) -> *mut libc::c_void {
     stack.as_mut_ptr_range().end.cast()
 }
 
-/// Returns once the child has executed or ended.
+/// Starts a process; returns once it has executed or ended.
 fn clone(
     run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
     plan: &mut Plan,

@@ -1,4 +1,4 @@
-//! Starts a process by the standard library, where there is neither `pidfd` nor parent-death signal.
+//! Starts a process by the standard library, on systems with neither `pidfd` nor parent-death signal.
 
 use std::io;
 use std::os::unix::process::CommandExt;

@@ -1,4 +1,4 @@
-//! What a killed host leaves behind is ended and removed by another process, one for all plugins of a host.
+//! A process that ends and removes what a killed host leaves behind, one for all plugins of a host.
 //!
 //! The parent-death signal reaches the host's own children alone, not a plugin behind a wrapper. So a shell waits for
 //! the end of a pipe that the host holds, kills the process groups that it then finds registered, kills what a wrapper
@@ -21,15 +21,15 @@ pub use super::registry::Registration;
 use super::{registry, spawn};
 use crate::settings::Limits;
 
-/// Who watches.
+/// The program of the watcher.
 pub const SHELL: &str = "/bin/sh";
 
 /// Standard input ends with the host; standard output is the registry, read from its beginning. A directory is removed
 /// if it is ours by name and owner.
 ///
-/// Whoever was given one of these directories is a plugin or comes from one, whatever its group. A process with a session
-/// of its own is spared: a daemon makes one in order to stay. What is forked during the first look is found by the second.
-/// Process ids mean something else where `/proc` is that of another namespace, which the shell's own tells.
+/// A process that was given one of these directories is a plugin or comes from one, whatever its group. A process with
+/// a session of its own is spared: a daemon makes one in order to stay. The second look finds what is forked during the
+/// first. In the `/proc` of another namespace process ids mean other processes; the shell's own id tells.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 session=$1 newline='
@@ -65,9 +65,9 @@ rm -rf -- "$@"
 /// Held while the watcher is looked for and started.
 static LIFE: Mutex<Option<OwnedFd>> = Mutex::new(None);
 
-/// Sees to it that somebody watches; blocks for a fraction of a millisecond, the first time.
+/// Starts the watcher unless it runs; blocks for a fraction of a millisecond, the first time.
 pub fn start() -> Result<(), SpawnError> {
-    // With its first process, the kernel ends a whole namespace of processes.
+    // With its first process the kernel ends a whole namespace of processes, plugins included.
     if getpid() == Pid::INIT {
         return Ok(());
     }
@@ -88,10 +88,11 @@ fn is_watched(life: &OwnedFd) -> bool {
 /// Returns the end of the pipe that the shell waits for.
 fn start_watching() -> Result<OwnedFd, SpawnError> {
     let (read, write) = pipe().map_err(SpawnError::Resources)?;
-    // Before the shell runs: a fork of that time would keep it from seeing the host's end.
+    // Set before the shell runs: a fork of that time would keep the pipe open, and the shell from seeing the host's
+    // end.
     let before = spawn::close_in_forks(write.as_raw_fd());
     if let Err(failure) = start_shell(read.as_fd()) {
-        // The number is about to be another descriptor's, which forks need.
+        // The number is about to be that of another descriptor, which forks need.
         spawn::close_in_forks(before);
         return Err(failure);
     }
@@ -107,7 +108,7 @@ fn start_shell(life: BorrowedFd<'_>) -> Result<(), SpawnError> {
         program: Path::new(SHELL),
         executable: None,
         arguments: &["sh", "-c", SCRIPT, "ferrule-watcher", &spawn::session().to_string()].map(OsString::from),
-        // Where `rm` and `tr` are; nothing else of the environment, which may hold secrets.
+        // The path of `rm` and `tr`; nothing else of the environment, which may hold secrets.
         environment: &std::env::var_os("PATH").map(|path| ("PATH".into(), path)).into_iter().collect(),
         working_directory: Some(Path::new("/")),
         limits: Limits::default(),

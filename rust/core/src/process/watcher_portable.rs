@@ -1,4 +1,4 @@
-//! Nobody watches here: what a killed host leaves behind stays.
+//! No watcher on this system: what a killed host leaves behind stays.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use rustix::process::Pid;
 
 use super::launch::SpawnError;
 
-/// There is none.
+/// No registration exists on this system.
 #[derive(Debug)]
 pub enum Registration {}
 
@@ -21,7 +21,7 @@ impl Registration {
     }
 }
 
-/// Nobody.
+/// There is no watcher.
 pub const SHELL: &str = "";
 
 /// Starts nothing.

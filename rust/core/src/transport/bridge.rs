@@ -1,7 +1,8 @@
 //! A local socket on which a stock gRPC library reaches the plugin: plaintext on this side, the dialer's rules on the other.
 //!
-//! Whoever passes here *is* the authenticated host to the plugin. Hence a path in a directory of mode 0700, and on accept
-//! the peer must be this very process: not another user, not another program of the same user, not a forked child.
+//! A peer that passes here *is* the authenticated host to the plugin. Hence the path lies in a directory of mode 0700,
+//! and on accept the peer must be this very process: not another user, not another program of the same user, not a
+//! forked child.
 //!
 //! The library behind the socket would report every failure as "Socket closed". Two things make it say more: a connection
 //! that cannot be carried is answered in HTTP/2, each call with the reason as its status; and a connection that breaks is
@@ -30,13 +31,13 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Pause after an attempt to accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a library may take to read why its connection ends.
+/// How long a library may take to read the reason of its connection's end.
 const REASON_READ_LIMIT: Duration = Duration::from_secs(1);
 
-/// Says why the plugin is gone, or that it merely closed the connection.
+/// The reason of a connection's end: the plugin's exit, or that the plugin closed the connection.
 pub type ExitExplanation = Arc<dyn Fn() -> BoxFuture<String> + Send + Sync>;
 
-/// The listening socket and all it carries; closed when dropped.
+/// The listening socket and its connections; closed when dropped.
 #[derive(Debug)]
 pub struct Bridge {
     path: PathBuf,
@@ -80,7 +81,7 @@ async fn accept(listener: UnixListener, dialer: Arc<Dialer>, explain: ExitExplan
     loop {
         match listener.accept().await {
             Ok((local, _)) if is_this_process(&local) => {
-                // One that cannot be watched is closed: the library dials again.
+                // A socket that cannot be registered is closed: the library dials again.
                 if let Ok(local) = watched(local) {
                     connections.spawn(serve(local, dialer.clone(), explain.clone(), dial_limit));
                 }
@@ -112,7 +113,7 @@ async fn serve(local: Stream, dialer: Arc<Dialer>, explain: ExitExplanation, dia
         Ok(remote) => carry(local, remote, &explain).await,
         Err(error) => {
             let reason = format!("{error}; {}", explain().await);
-            // The local side may be gone already: then nobody wants the reason.
+            // The local side may be gone already: then the reason is lost.
             let _ = refuse(local, &reason).await;
         }
     }
@@ -124,7 +125,7 @@ async fn carry(local: Stream, remote: Stream, explain: &ExitExplanation) {
     let (mut remote_read, mut remote_write) = tokio::io::split(remote);
     let upward = async {
         if copy(&mut local_read, &mut remote_write).await.is_err() {
-            // The plugin is gone. Why, the other direction finds out.
+            // The plugin is gone; the other direction finds out why.
             std::future::pending::<()>().await;
         }
         let _ = remote_write.shutdown().await;
@@ -162,8 +163,8 @@ where
     }
 }
 
-/// The same for HTTP/2 frames that fit into the buffer: only whole ones are passed on, so that a plugin that dies in the
-/// middle of one leaves room for a last word. Returns whether the copy ended between two frames.
+/// Copies HTTP/2 frames until the source ends or fails. Frames that fit into the buffer are passed on whole, so that a
+/// plugin that dies within one leaves room for a GOAWAY. Returns whether the copy ended between two frames.
 async fn copy_frames<R, W>(source: &mut R, destination: &mut W) -> std::io::Result<bool>
 where
     R: AsyncReadExt + Unpin,
@@ -190,7 +191,8 @@ where
 /// Bytes of a frame's header; its first three are the length of what follows (RFC 9113, section 4.1).
 const HEADER_BYTES: usize = 9;
 
-/// How many of `bytes` end with a whole frame, the first `inside` belonging to one that began earlier.
+/// The number of `bytes` up to the end of the last whole frame; the first `inside` belong to a frame that began
+/// earlier.
 fn whole_frames(bytes: &[u8], inside: usize) -> usize {
     let mut end = if inside <= bytes.len() { inside } else { return 0 };
     loop {
@@ -201,7 +203,7 @@ fn whole_frames(bytes: &[u8], inside: usize) -> usize {
     }
 }
 
-/// How many bytes the last frame in `bytes` still lacks.
+/// The number of bytes that the last frame in `bytes` lacks.
 fn missing_after(bytes: &[u8], inside: usize) -> usize {
     let end = whole_frames(bytes, inside);
     if inside > bytes.len() {
@@ -210,7 +212,7 @@ fn missing_after(bytes: &[u8], inside: usize) -> usize {
     frame_end(bytes, end).map_or(0, |frame| frame - bytes.len())
 }
 
-/// Where the frame that begins at `begin` ends, if its header is there.
+/// The end of the frame that begins at `begin`, if its header is there.
 fn frame_end(bytes: &[u8], begin: usize) -> Option<usize> {
     let &[high, middle, low, ..] = bytes.get(begin..begin + HEADER_BYTES)? else { return None };
     Some(begin + HEADER_BYTES + u32::from_be_bytes([0, high, middle, low]) as usize)
@@ -250,7 +252,7 @@ async fn refuse(local: Stream, reason: &str) -> Result<(), h2::Error> {
     Ok(())
 }
 
-/// As the gRPC protocol has it: printable ASCII but for the percent sign stays.
+/// Percent-encodes a status message as the gRPC protocol has it: printable ASCII stays, but for the percent sign.
 fn percent_encode(text: &str) -> String {
     use std::fmt::Write;
     let mut encoded = String::with_capacity(text.len());

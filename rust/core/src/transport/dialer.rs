@@ -1,4 +1,4 @@
-//! Connects to one peer, as often as asked, always under the same rules.
+//! Connects to one peer: socket, then TLS, with counters.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind};
 use crate::settings::Peers;
 use crate::tls::{self, ALPN_H2};
 
-/// How long one of several addresses of a name may be silent.
+/// How long an address of a name may be silent while others are left.
 const NEXT_AFTER: Duration = Duration::from_secs(2);
 
 /// How to protect a connection.
@@ -39,7 +39,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Checks the name.
+    /// TLS with a peer of this name, which is checked to be valid.
     pub fn new(config: Arc<ClientConfig>, name: &str) -> Result<Self, Error> {
         let server_name = ServerName::try_from(name.to_owned()).map_err(|_| {
             let message = format!("the setting tls.server_name is {name:?}, expected a DNS name or an IP address");
@@ -66,13 +66,13 @@ impl Dialer {
         Self { address, peers: Peers::Anybody, session: None, tls, traffic, last_error: LastError::default() }
     }
 
-    /// The same for the sockets of certain users alone.
+    /// Limits the dialler to Unix sockets of certain users.
     #[must_use]
     pub fn limited_to(self, peers: Peers) -> Self {
         Self { peers, ..self }
     }
 
-    /// The same for streams of a socket that is there already.
+    /// A dialler that opens streams of a multiplexed session.
     #[must_use]
     pub fn multiplexed(session: Arc<Multiplex>, address: Address, tls: Option<Tls>, traffic: Traffic) -> Self {
         Self { session: Some(session), ..Self::new(address, tls, traffic) }
@@ -90,18 +90,18 @@ impl Dialer {
         self.protect(socket).await
     }
 
-    /// The rest of an attempt whose stream is there already.
+    /// One attempt over a stream that is connected already: TLS alone.
     pub async fn dial_over(&self, stream: Stream) -> Result<Stream, Error> {
         self.protect(Ok(stream)).await
     }
 
-    /// The same for a plugin that may have announced itself before it listens, as some do; the caller's limit ends it.
+    /// Attempts until the peer listens, since some plugins announce themselves before that; the caller's limit ends it.
     pub async fn dial_patiently(&self) -> Result<Stream, Error> {
         let socket = self.connect_patiently().await;
         self.protect(socket).await
     }
 
-    /// The bare socket alone, counted.
+    /// Like [`Dialer::dial_patiently`], without TLS.
     pub async fn connect_patiently(&self) -> Result<Stream, Error> {
         let mut pause = Duration::from_millis(2);
         loop {
@@ -116,25 +116,25 @@ impl Dialer {
         }
     }
 
-    /// Whether it can never dial again: the socket that all streams share is lost.
+    /// Whether no further attempt can succeed, because the multiplexed session has ended.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_over())
     }
 
-    /// Whether what it dials is inside TLS.
+    /// Whether connections are inside TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Why the latest attempt failed, or what broke TLS on the stream that it gave.
+    /// Why the latest attempt failed, or what broke TLS on the stream that it returned.
     #[must_use]
     pub fn last_error(&self) -> Option<Error> {
         self.last_error.get()
     }
 
-    /// Says what a broken stream of this dialer was about.
+    /// The error of a broken stream of this dialler.
     #[must_use]
     pub fn explain(&self, kind: ErrorKind, what: &str, cause: &io::Error) -> Error {
         tls::explain(cause, &self.address.to_string())
@@ -148,7 +148,7 @@ impl Dialer {
         let mut pause = Duration::from_millis(1);
         let socket = loop {
             match connect(&self.address, self.peers, self.tls.is_some()).await {
-                // The queue of a listener that is busy: the one error of a Unix socket that means "not yet".
+                // The queue of a busy listener is full: the one error of a Unix socket that means "not yet".
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(50));
@@ -221,7 +221,7 @@ async fn connect(address: &Address, peers: Peers, reads_ahead: bool) -> io::Resu
 #[cfg(unix)]
 async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     match UnixStream::connect(path).await {
-        // A umask that takes from the owner as well, which only the owner can mend: then once more.
+        // A umask may have taken the permission from the owner as well, which only the owner can mend.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && open_to_owner(path).is_ok() => {
             UnixStream::connect(path).await
         }
@@ -229,7 +229,7 @@ async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
-/// A user who has nothing to do with the plugin; the kernel says who listens.
+/// A listener of another user, by the kernel's word.
 #[derive(Debug, thiserror::Error)]
 #[error("it belongs to user {0}, expected user {1}, who runs this process")]
 struct Stranger(u32, u32);
@@ -250,8 +250,8 @@ async fn connect_tcp(address: SocketAddr, reads_ahead: bool) -> io::Result<Strea
     Ok(Stream::new(socket))
 }
 
-/// Each in turn; while others are left, one that is silent has little time. A refusal is the error that counts: it alone
-/// may mean "not yet".
+/// Tries each address in turn. While others are left, a silent one has little time. A refusal is the error that counts,
+/// since it alone may mean "not yet".
 async fn connect_any(addresses: &[SocketAddr], reads_ahead: bool) -> io::Result<Stream> {
     let mut failure: io::Error = io::ErrorKind::AddrNotAvailable.into();
     for (number, address) in addresses.iter().enumerate() {

@@ -19,19 +19,19 @@ const INCOMING_LIMIT: usize = 256 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 /// Room that a read needs at least, in bytes.
 const MIN_READ_BYTES: usize = 4 * 1024;
-/// How long the goodbye of a closed stream may take.
+/// How long the shutdown of a closed stream may take, TLS's close_notify included.
 const CLOSE_NOTIFY_LIMIT: Duration = Duration::from_millis(100);
 
-/// What waits for the consumer.
+/// The events that wait for the consumer.
 #[derive(Debug, Default)]
 pub struct Arrivals {
     /// Received bytes in order.
     pub chunks: Vec<Bytes>,
     /// Bytes that the caller handed over and the socket has not taken yet.
     pub unsent: usize,
-    /// The peer will send no more.
+    /// True once the peer has sent its last byte.
     pub end_of_input: bool,
-    /// Set once: closed as asked, or why the stream broke.
+    /// The end of the stream, delivered once: closed as asked, or why it broke.
     pub end: Option<Result<(), String>>,
 }
 
@@ -59,7 +59,7 @@ pub struct Duplex {
 }
 
 impl Duplex {
-    /// A consumer's end that is not connected yet; hand it to [`drive`] together with the stream.
+    /// A consumer's end that is not connected yet; [`drive`] takes it together with the stream.
     pub fn new(wake: Arc<dyn Wake>) -> Self {
         Self {
             state: Arc::default(),
@@ -86,22 +86,22 @@ impl Duplex {
         self.update(|state| state.finish = true);
     }
 
-    /// Stops or resumes reading, beyond what the bound does by itself.
+    /// Stops or resumes reading, besides what the bound does.
     pub fn pause(&self, paused: bool) {
         self.update(|state| state.paused = paused);
     }
 
-    /// Ends the stream at once; what is unsent is dropped.
+    /// Ends the stream at once; unsent bytes are dropped.
     pub fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Returns once [`Duplex::close`] was called: for whoever still connects.
+    /// Returns once [`Duplex::close`] was called, also before the stream is connected.
     pub async fn closed(&self) {
         self.closing.cancelled().await;
     }
 
-    /// Hands over what waits.
+    /// Takes the events that wait.
     pub fn take(&self) -> Arrivals {
         let mut state = self.lock();
         state.woken = false;
@@ -150,15 +150,15 @@ pub async fn drive(duplex: Duplex, stream: Stream) {
     let end = tokio::select! {
         result = receive(&duplex, &mut source) => result,
         result = send(&duplex, &mut sink) => result,
-        // At any moment, also while a write waits for a peer that does not read.
+        // A close ends a write too that waits for a peer which does not read.
         () = duplex.closed() => Ok(()),
     };
-    // TLS says goodbye, if the peer lets it.
+    // A peer that does not read must not hold up the end.
     let _ = timeout(CLOSE_NOTIFY_LIMIT, sink.shutdown()).await;
     duplex.announce(|state| state.end = Some(end.map_err(|error| error.to_string())));
 }
 
-/// Never ends well by itself: after the peer's last byte the consumer may still send.
+/// Returns errors only: after the peer's last byte the consumer may still send.
 async fn receive(duplex: &Duplex, source: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<()> {
     let mut buffer = BytesMut::new();
     loop {

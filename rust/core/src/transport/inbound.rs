@@ -1,18 +1,18 @@
-//! What a peer has opened: a stream of which nothing is known, or one that has proved whose it is.
+//! Streams that a peer has opened, proven to be the peer's or not.
 
 use super::Stream;
 
 /// A stream that the peer opened.
 pub enum InboundStream {
-    /// One that has said nothing.
+    /// A stream that has to prove itself.
     Fresh(Stream),
-    /// One that has proved whose it is.
+    /// A stream that is proven.
     Proven(Proven),
 }
 
-/// A connection whose peer is the right one.
+/// A connection that is proven to be the peer's.
 pub struct Proven {
     pub(super) stream: Stream,
-    /// What was read of it to find that out.
+    /// The bytes that were read for the proof.
     pub(super) early: Vec<u8>,
 }

@@ -1,10 +1,10 @@
-//! Why dialling a peer failed last, noted by the dialer and by the streams that it gives out.
+//! The latest error of a dialler, set by the dialler and by the streams that it returns.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
 
-/// Shared with the streams that the dialer gives out.
+/// The latest error; clones share it.
 #[derive(Clone, Default)]
 pub(super) struct LastError(Arc<Mutex<Option<Error>>>);
 

@@ -1,4 +1,4 @@
-//! Where peers knock: a socket of go-plugin's kind, and who may use it.
+//! A listening socket as go-plugin has it, and who may connect.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use crate::address::Address;
 use crate::error::{Error, ErrorKind};
 use crate::settings::{Peers, SocketGroup};
 
-/// Pause after an attempt to accept that failed: out of descriptors, say. The connection stays in the queue, and asking
-/// again at once would spin.
+/// Pause after a failed attempt to accept, for want of descriptors for example. The connection stays in the queue, and
+/// another attempt at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where to listen.
@@ -28,7 +28,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Whose sockets those of the other side are: with a group, another user's.
+    /// The users to whom the other side's sockets may belong: with a group, others too.
     #[must_use]
     pub fn peers(&self) -> Peers {
         if matches!(self, Self::Unix(_, Some(_))) { Peers::Anybody } else { Peers::OwnUser }
@@ -48,7 +48,7 @@ enum Bound {
     Tcp(TcpListener),
 }
 
-/// A connection that was accepted, or why it was not.
+/// An accepted connection and a name for its peer, or why it was refused.
 pub(crate) type Accepted = Result<(Stream, String), String>;
 
 impl Listener {
@@ -72,7 +72,7 @@ impl Listener {
         &self.address
     }
 
-    /// The next connection and a name for its peer; `reads_ahead` as for dialled sockets.
+    /// The next connection; `reads_ahead` as for dialled sockets.
     pub(crate) async fn accept(&self, reads_ahead: bool) -> Accepted {
         loop {
             let accepted = match &self.socket {
@@ -92,8 +92,8 @@ impl Listener {
         }
     }
 
-    /// Without a group only this user, and root, who could do anything anyway: a directory's mode may be wider than it
-    /// should be.
+    /// Without a group admits this user alone, and root, who may do anything anyway: the mode of the directory may be
+    /// wider than it should be.
     fn admit(&self, stream: UnixStream, reads_ahead: bool) -> Accepted {
         let peer = stream.peer_cred().map_err(|error| format!("its user is unknown: {error}"))?;
         let own = rustix::process::geteuid().as_raw();
@@ -110,7 +110,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Address::Unix(path) = &self.address {
-            // Gone already, or the directory is: both fine.
+            // An error means that the file, or its directory, is gone already.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -119,10 +119,10 @@ impl Drop for Listener {
 fn bind_unix(directory: &Path, group: Option<&SocketGroup>) -> io::Result<Listener> {
     let mut number = [0; 8];
     getrandom::fill(&mut number).map_err(|error| io::Error::other(error.to_string()))?;
-    // The name that go-plugin uses: some tools look for it.
+    // go-plugin's name, which some tools look for.
     let path = announceable(directory).join(format!("plugin{}", u64::from_ne_bytes(number)));
     let listener = UnixListener::bind(&path)?;
-    // Made first, so that the file goes if anything fails.
+    // Dropping it removes the file if a later step fails.
     let address = Address::Unix(path.clone());
     let bound = Listener { socket: Bound::Unix(listener), address, shared: group.is_some() };
     match group {

@@ -1,5 +1,5 @@
-//! Those who have connected and not proved yet that they are the peer: they have a number and a time of their own, so that
-//! strangers who say nothing never keep the peer out.
+//! Connections that have not proved yet that they are the peer's. Their number and time are limited apart from the
+//! peer's, so that silent strangers never keep the peer out.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// How many may be proving themselves at a time. One more, and the oldest goes: it has had the most time.
+/// Proofs at a time. One more ends the oldest, which has had the most time.
 const PROOFS: usize = 256;
-/// How long each may take: a peer speaks as soon as it has connected.
+/// How long a proof may take: a peer speaks as soon as it has connected.
 pub(super) const PROOF_LIMIT: Duration = Duration::from_secs(5);
 
-/// Somebody who was refused, and why.
+/// A refused connection, and the reason.
 pub(crate) struct Refused {
     pub(crate) peer: String,
     pub(crate) reason: String,
 }
 
-/// Proofs under way, and those that were given and not fetched. Dropping it ends all.
+/// Proofs under way, and finished ones that were not taken. Dropping it ends all.
 pub(crate) struct Lobby<T> {
     proofs: JoinSet<Result<T, Refused>>,
     waiting: VecDeque<AbortHandle>,
@@ -29,7 +29,7 @@ impl<T: Send + 'static> Lobby<T> {
         Self { proofs: JoinSet::new(), waiting: VecDeque::new() }
     }
 
-    /// Lets somebody prove itself; whether the oldest had to go for it.
+    /// Begins a proof; true if the oldest was ended for it.
     pub(crate) fn enter(
         &mut self,
         peer: String,
@@ -49,19 +49,19 @@ impl<T: Send + 'static> Lobby<T> {
         oldest.is_some()
     }
 
-    /// The next one that is done, whichever way; waits for ever while there is none.
+    /// The next finished proof, or refusal; waits for ever while there is none.
     pub(crate) async fn leave(&mut self) -> Result<T, Refused> {
         loop {
             match self.proofs.join_next().await {
                 Some(Ok(done)) => return done,
-                // It had to go.
+                // It was the oldest, and was ended.
                 Some(Err(_)) => (),
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// How many have proved themselves, or were refused, and were not fetched.
+    /// The number of finished proofs that were not taken.
     pub(crate) fn done(&self) -> usize {
         self.proofs.len() - self.waiting.iter().filter(|proof| !proof.is_finished()).count()
     }

@@ -1,4 +1,4 @@
-//! The sockets that a name stands for, asked of the system's resolver.
+//! Looks names up by the system's resolver.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use crate::address::LOCALHOST;
 
-/// Bound on one look-up: the system's own is a multiple of its resolver's five seconds.
+/// Limit of one look-up; the system's own is a multiple of its resolver's five seconds.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(20);
 
-/// Look-ups at a time, also of those whose callers have given up: other work needs threads that may block as well.
+/// Look-ups at a time, those included whose callers have given up: other work needs threads that may block too.
 pub const LOOKUPS: usize = 4;
 static LOOKING_UP: Semaphore = Semaphore::const_new(LOOKUPS);
 
@@ -28,7 +28,7 @@ pub(super) async fn sockets(name: &str, port: u16) -> io::Result<Vec<SocketAddr>
     Ok(found)
 }
 
-/// What a name or an IP address stands for; the system's resolver is asked on a thread that may block.
+/// The sockets of a name or an IP address; the system's resolver is asked on a thread that may block.
 pub(crate) async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse() {
         return Ok(vec![SocketAddr::new(ip, port)]);
@@ -41,7 +41,7 @@ pub(crate) async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     resolve(host, port).await
 }
 
-/// The number of an interface, which resolvers tell for link-local addresses alone.
+/// The index of an interface, which resolvers tell for link-local addresses alone.
 async fn zone_index(zone: &str) -> io::Result<u32> {
     if let Ok(index) = zone.parse() {
         return Ok(index);

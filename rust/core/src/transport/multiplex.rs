@@ -1,8 +1,9 @@
-//! Many streams over one socket: yamux, as go-plugin uses it, by the `yamux` crate.
+//! Many streams over one socket: yamux as go-plugin uses it, by the `yamux` crate.
 //!
-//! What keeps it compatible with Go's: one task reads and writes frames whatever the streams' users do, so that pings are
-//! answered; streams are opened and acknowledged by an empty write, where the crate itself would wait for the first bytes
-//! (Go ends the session over a stream that is not acknowledged within 75 s, and tells streams apart by their order).
+//! Two things keep it compatible with Go's: one task reads and writes frames whatever the users of the streams do, so
+//! that pings are answered; and streams are opened and acknowledged by an empty write, where the crate itself would
+//! wait for the first bytes. Go ends the session over a stream that is not acknowledged within 75 s, and tells streams
+//! apart by their order.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -20,7 +21,7 @@ use yamux::{Config, Connection, ConnectionError};
 
 use super::{InboundStream, Proven, Stream};
 
-/// Which end of the socket this is: it decides the parity of stream ids.
+/// The end of the socket, which decides the parity of stream ids.
 #[derive(Debug, Clone, Copy)]
 pub enum Side {
     /// The host.
@@ -29,10 +30,10 @@ pub enum Side {
     Server,
 }
 
-/// Streams of one session; a peer that opens more ends it. Far beyond what brokers use at a time.
+/// Streams of one session, far more than brokers use at a time; a peer that opens more ends it.
 const STREAMS: usize = 1024;
-/// What all streams together may hold unread beyond the window that each begins with, in bytes. The crate makes windows
-/// larger by the round-trip time, which is what the peer says it is; Go's never grow.
+/// Unread bytes that all streams together may hold beyond the window that each begins with. The crate grows windows by
+/// the round-trip time, which the peer reports; Go's never grow.
 const GROWTH: usize = 16 << 20;
 
 /// How long the last frames may take to be written.
@@ -52,18 +53,18 @@ pub struct Multiplex {
     driver: JoinHandle<()>,
 }
 
-/// The right to open streams. The peer tells streams apart by their order alone, so that whoever announces one keeps this
-/// until it is there.
+/// The right to open streams. The peer tells streams apart by their order alone, so the permit for an announced stream
+/// is kept until that stream is open.
 pub struct OpenPermit(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
 
 impl Multiplex {
-    /// Speaks yamux on a socket.
+    /// Starts a session on a socket.
     pub fn start(socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, side: Side) -> Self {
         let connection = Connection::new(socket.compat(), config(), mode(side));
         Self::driven(move |requests, sender| drive(connection, requests, sender))
     }
 
-    /// The session of the plugin's side with whoever is chosen among those who connect.
+    /// Starts the plugin's session with the host that is chosen among those who connect.
     pub fn start_when(chosen: impl Future<Output = Chosen> + Send + 'static) -> Self {
         Self::driven(move |requests, sender| async move { chosen.await.go_on(requests, sender).await })
     }
@@ -82,17 +83,17 @@ impl Multiplex {
         Self { wanted, arrivals, permit: Arc::default(), ended, driver }
     }
 
-    /// Streams that the peer opens, in order; to be taken once.
+    /// Takes the streams that the peer opens, in order; `None` if they were taken before.
     pub fn take_inbound(&self) -> Option<InboundStreams> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Waits until nobody else is opening a stream.
+    /// Waits for the permit to open a stream.
     pub async fn permit(&self) -> OpenPermit {
         OpenPermit(self.permit.clone().lock_owned().await)
     }
 
-    /// Opens a stream. It is the peer's next one.
+    /// Opens a stream, which is the peer's next one.
     pub async fn open(&self, _turn: &OpenPermit) -> io::Result<Stream> {
         let (sender, receiver) = oneshot::channel();
         if self.wanted.send(sender).is_ok() {
@@ -106,7 +107,7 @@ impl Multiplex {
         Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason))
     }
 
-    /// Opens a stream that nobody was told of, and keeps its permit until the peer has spoken on it: a knock that overtakes it
+    /// Opens a stream without a knock, and keeps its permit until the peer has spoken on it: a knock that overtakes it
     /// would give it to another listener.
     pub async fn open_unannounced(&self) -> io::Result<Stream> {
         let permit = self.permit().await;
@@ -125,7 +126,7 @@ impl Multiplex {
         self.driver.abort();
     }
 
-    /// Waits for the session's end; why it came.
+    /// Waits for the session's end; returns the reason.
     pub async fn ended(&self) -> String {
         let mut ended = self.ended.clone();
         let reason = ended.wait_for(Option::is_some).await;
@@ -133,7 +134,7 @@ impl Multiplex {
     }
 }
 
-/// A stream that has its permit until the peer's first bytes.
+/// A stream that keeps its permit until the peer's first bytes.
 struct Unanswered {
     stream: Stream,
     permit: Option<OpenPermit>,
@@ -195,14 +196,14 @@ impl InboundStreams {
     }
 }
 
-/// A session of the plugin's side with somebody whose first stream is still to prove who it is.
+/// A session of the plugin's side whose first stream has yet to prove that it is the host's.
 pub(crate) struct Candidate {
     driving: Pin<Box<dyn Future<Output = String> + Send>>,
     wanted: mpsc::UnboundedSender<OpenRequest>,
     arrivals: mpsc::UnboundedReceiver<Inbound>,
 }
 
-/// A session whose first stream has proved it.
+/// A session whose first stream is proven.
 pub struct Chosen {
     session: Candidate,
     first: Proven,
@@ -224,14 +225,14 @@ impl Candidate {
         let proof = async {
             loop {
                 match self.arrivals.recv().await {
-                    // One that was reset at once is no first stream.
+                    // A stream that was reset at once is no first stream.
                     Some(Inbound::Fresh(stream)) => {
                         if let Ok(stream) = announced(stream).await {
                             return prove(stream).await;
                         }
                     }
                     Some(Inbound::Proven(proven)) => return Ok(proven),
-                    // The other side of the race has the reason.
+                    // The session has ended; `driving` returns the reason.
                     None => std::future::pending().await,
                 }
             }
@@ -247,7 +248,7 @@ impl Candidate {
 impl Chosen {
     async fn go_on(self, mut requests: Requests, arrivals: mpsc::UnboundedSender<Inbound>) -> String {
         let Candidate { mut driving, wanted, arrivals: mut arriving } = self.session;
-        // Nobody takes streams any more while the session ends; nobody asks for any either.
+        // An error means that the session is ending, and streams are not taken any more.
         let _ = arrivals.send(Inbound::Proven(self.first));
         loop {
             tokio::select! {
@@ -277,7 +278,7 @@ impl Drop for Multiplex {
 
 fn config() -> Config {
     let mut config = Config::default();
-    // In this order: each setter checks itself against the other.
+    // The order matters: each setter checks its value against the other's.
     let windows = STREAMS * yamux::DEFAULT_CREDIT as usize;
     config.set_max_connection_receive_window(None).set_max_num_streams(STREAMS);
     config.set_max_connection_receive_window(Some(windows + GROWTH));
@@ -298,7 +299,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> String {
     let mut asking = None;
     let reason = poll_fn(|context| advance(&mut connection, &mut requests, &mut asking, &arrivals, context)).await;
-    // A peer that is gone takes nothing.
+    // A peer that is gone must not hold up the end.
     let _ = timeout(CLOSE_LIMIT, poll_fn(|context| connection.poll_close(context))).await;
     reason
 }
@@ -311,10 +312,10 @@ fn advance<S: AsyncRead + AsyncWrite + Unpin>(
     context: &mut Context<'_>,
 ) -> Poll<String> {
     loop {
-        // This alone moves frames in both directions; it must have the last word before waiting.
+        // This call alone moves frames in both directions; it must be the last before waiting.
         match connection.poll_next_inbound(context) {
             Poll::Ready(Some(Ok(stream))) => {
-                // Nobody takes streams any more while the session ends.
+                // An error means that the session is ending, and streams are not taken any more.
                 let _ = arrivals.send(Inbound::Fresh(stream));
                 continue;
             }
@@ -332,7 +333,7 @@ fn advance<S: AsyncRead + AsyncWrite + Unpin>(
         match connection.poll_new_outbound(context) {
             Poll::Ready(result) => {
                 if let Some(wanted) = asking.take() {
-                    // Whoever asked may have given up: the stream was never seen by the peer.
+                    // The receiver may have given up: then the peer never saw the stream.
                     let _ = wanted.send(result);
                 }
             }

@@ -1,4 +1,4 @@
-//! Who may use a socket or a directory by the file system's rules: its owner, or a group.
+//! Permissions of sockets and directories: for their owner, or for a group.
 
 use std::fs::Permissions;
 use std::io;
@@ -18,14 +18,14 @@ pub(super) fn open_to_owner(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, permissions)
 }
 
-/// Lets a group use a socket or a directory. Nobody may put a link in its place: it lies in a directory that is ours
-/// alone, or sticky.
+/// Lets a group use a socket or a directory. No other user can put a link in its place: it lies in a directory that is
+/// ours alone, or sticky.
 pub(super) fn share(path: &Path, group: &SocketGroup, mode: u32) -> io::Result<()> {
     std::os::unix::fs::lchown(path, None, Some(group_id(group)?))?;
     std::fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// A number is taken as it is; a name is looked up in the file that every Unix has.
+/// The id of a group. A name is looked up in the file that every Unix has.
 fn group_id(group: &SocketGroup) -> io::Result<u32> {
     if let Ok(number) = group.0.parse() {
         return Ok(number);

@@ -1,4 +1,4 @@
-//! The directory of one plugin's sockets: only its owner may enter, and it goes away with the plugin.
+//! The directory of one plugin's sockets, which only its owner may enter, removed with the plugin.
 
 use std::fs::Permissions;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use crate::settings::SocketGroup;
 /// Room that a socket's name needs after the directory: `/plugin` and up to 20 digits, within 103 bytes.
 const LONGEST_DIRECTORY: usize = 75;
 
-/// What every Unix has, with a short name.
+/// A directory with a short name, which every Unix has.
 const FALLBACK: &str = "/tmp";
 
-/// A directory whose sockets a handshake line can name: itself, or `/tmp` for what is no text, or would end the line or
-/// the field.
+/// A directory whose sockets a handshake line can name: the given one, or `/tmp` if its path is no text, or would end
+/// the line or the field.
 pub(super) fn announceable(directory: &Path) -> &Path {
     let carried = directory.to_str().is_some_and(|text| !text.contains(|char: char| char == '|' || char.is_control()));
     if carried { directory } else { Path::new(FALLBACK) }
 }
 
-/// A directory of mode 0700 with an unpredictable name, removed with all that is in it.
+/// A directory of mode 0700 with an unpredictable name, removed with its contents when dropped.
 #[derive(Debug)]
 pub struct PrivateDirectory(TempDir);
 
@@ -52,7 +52,7 @@ impl PrivateDirectory {
         })
     }
 
-    /// Where it is.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
@@ -67,7 +67,7 @@ impl PrivateDirectory {
 
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
-        // As a rule its sockets are gone by now, and looking through an empty directory costs more than removing it.
+        // Its sockets are usually gone by now, and looking through an empty directory costs more than removing it.
         if std::fs::remove_dir(self.path()).is_ok() {
             self.0.disable_cleanup(true);
         }

@@ -1,4 +1,5 @@
-//! A connected socket, watched only for what is awaited, and read in large pieces where its reader asks for small ones.
+//! A connected socket, registered only for what is awaited, and read in large pieces for readers that ask for small
+//! ones.
 //!
 //! tokio's own sockets are registered for reading and writing at once. Under edge-triggered epoll that wakes the thread
 //! whenever the peer has read something, once per small call, for nothing. Here a socket is registered for reading, and
@@ -21,11 +22,10 @@ const BULK: usize = 64 * 1024;
 /// A read that gives less than this shows that not much arrives any more.
 const TRICKLE: usize = 8 * 1024;
 
-/// A reader that asks for at least so much, and gets it, will want more.
+/// A reader that asks for at least this many bytes, and gets them, will want more.
 const SMALL_READ: usize = 4 * 1024;
 
-/// Bytes after which others on this thread get their turn: whoever takes what was read, before more is, and other
-/// connections.
+/// Bytes after which other tasks of this thread get their turn: the consumer of these bytes, and other connections.
 const TURN: usize = 512 * 1024;
 
 /// A write to a socket whose other end is gone is an error, never a SIGPIPE, which ends a program that has it at its default
@@ -36,7 +36,7 @@ const WITHOUT_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const WITHOUT_SIGNAL: SendFlags = SendFlags::empty();
 
-/// What [`Socket`] needs of a connected socket of the standard library.
+/// The methods of the standard library's sockets that [`Socket`] uses.
 pub(super) trait Connected: AsRawFd + AsFd + Send + Unpin + 'static {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
     fn finish(&self) -> io::Result<()>;
@@ -64,7 +64,7 @@ macro_rules! connected {
 connected!(UnixStream);
 connected!(TcpStream);
 
-/// A second name of a descriptor, because epoll knows each name only once.
+/// A duplicate of a descriptor, because epoll takes each descriptor only once.
 struct DupFd(OwnedFd);
 
 impl AsRawFd for DupFd {
@@ -82,7 +82,7 @@ fn watch<D: AsRawFd>(descriptor: D, interest: Interest) -> io::Result<AsyncFd<D>
     AsyncFd::with_interest(descriptor, interest)
 }
 
-/// What was read before it was asked for. Without memory while little arrives, so that idle connections cost none.
+/// Bytes that were read ahead. Without memory while little arrives, so that idle connections cost none.
 #[derive(Default)]
 struct Ahead {
     buffer: Box<[u8]>,
@@ -102,7 +102,7 @@ impl Ahead {
 /// A connected socket.
 pub(super) struct Socket<S: Connected> {
     readable: AsyncFd<S>,
-    /// Only while a write waits.
+    /// Registered only while a write waits.
     writable: Option<AsyncFd<DupFd>>,
     /// Whether to read more than is asked for while much arrives. rustls asks for 4 KiB at a time: 260 system calls for a
     /// megabyte. HTTP/2 asks for enough, and there the copy costs more than it saves (1 MiB unary: a sixth more CPU).
@@ -132,7 +132,7 @@ impl<S: Connected> Socket<S> {
                 result => result,
             };
             if result.as_ref().is_ok_and(|count| (1..buffer.len()).contains(count)) {
-                // There was no more: what arrives later gives a new edge.
+                // There was no more; later bytes give a new edge.
                 guard.clear_ready();
             }
             return Poll::Ready(result);

@@ -1,4 +1,4 @@
-//! What a dialer gives out: one type for every transport, and a watch on what breaks TLS.
+//! Connected streams, one type for every transport, and a watch on errors of TLS.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use crate::tls;
 trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// A connected stream. One indirect call per read or write; what it carries costs far more.
+/// A connected stream. It costs one indirect call per read or write, which is small beside their system calls.
 pub struct Stream(Box<dyn ByteStream>);
 
 impl Stream {
@@ -58,17 +58,17 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// How much of what a closing peer has sent may wait for its reader, in bytes.
+/// Bytes of a closing peer that may wait for their reader.
 const EARLY_LIMIT: usize = 1 << 20;
 
-/// Remembers what broke TLS. Whoever reads this stream, `h2` for one, keeps only the text of an error.
+/// Remembers the error that broke TLS: readers such as `h2` keep only its text.
 pub(super) struct TlsWatch<S> {
     stream: S,
     peer: String,
     last_error: LastError,
-    /// Kept back until what the peer sent before it closed has been read.
+    /// The error of a write, kept back until the peer's last bytes have been read.
     failed_write: Option<io::Error>,
-    /// What was read meanwhile; belongs to the next reads.
+    /// Bytes read meanwhile, for the next reads.
     early: BytesMut,
 }
 
@@ -83,8 +83,8 @@ impl<S: AsyncRead + Unpin> TlsWatch<S> {
         }
     }
 
-    /// A peer that refuses our certificate sends an alert and closes. A write can fail before anybody has read the alert:
-    /// then it fails only after the alert, or the end of the stream, was read.
+    /// Keeps the error of a write back until the alert, or the end of the stream, was read. A peer that refuses our
+    /// certificate sends an alert and closes, and a write can fail before the alert was read.
     fn settle<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let error = match (result, self.failed_write.take()) {
             (_, Some(error)) | (Poll::Ready(Err(error)), None) => error,

@@ -1,4 +1,5 @@
-//! Ends TLS in front of a stock gRPC server: whoever passes has proved that it holds the peer's key.
+//! Ends TLS in front of a stock gRPC server, for peers that have proved that they hold the key of a trusted
+//! certificate.
 //!
 //! The server behind it listens on a Unix socket in a private directory and speaks plaintext. Its own TLS could not verify
 //! a Go host, whose certificate is P-521.
@@ -23,7 +24,7 @@ use super::{Counted, InboundStream, Proven, Stream, Traffic};
 use crate::inbox::Inbox;
 use crate::tls::{self, ALPN_H2};
 
-/// How long the server behind may take to listen.
+/// How long the server behind TLS may take to listen.
 const BACKEND_LIMIT: Duration = Duration::from_secs(5);
 /// Size of the buffer of each direction, in bytes: at 8 KiB large messages cost twice as much.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -31,22 +32,22 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// while it reconnects.
 pub(crate) const CONNECTIONS: usize = 64;
 
-/// What a client of HTTP/2 says first.
+/// The first bytes of an HTTP/2 client.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Room for it and for what clients send along with it.
+/// Room for the preface and what clients send along with it.
 const EARLY_BYTES: usize = 512;
 pub(crate) const TOO_MANY: &str = "too many are connected that have not proved who they are";
 
-/// How connections are let in.
+/// The settings under which connections are admitted.
 #[derive(Clone)]
 pub struct Terminator {
-    /// Our certificate and whom to admit; plaintext without.
+    /// Our certificate, and whom to admit; `None` for plaintext.
     pub tls: Option<Arc<ServerConfig>>,
-    /// Counts what passes.
+    /// Counts all bytes.
     pub traffic: Traffic,
-    /// Told of those who were refused.
+    /// Gets a warning for each refused connection.
     pub inbox: Arc<Inbox>,
-    /// How many connections were let in and have not ended.
+    /// The number of open connections.
     pub open: Arc<AtomicUsize>,
 }
 
@@ -67,7 +68,7 @@ impl Drop for Counter<'_> {
 }
 
 impl Terminator {
-    /// Lets in all who prove themselves, until it is dropped; their connections end with it.
+    /// Serves all peers that prove themselves, until the future is dropped; their connections end with it.
     pub async fn serve(self, listener: Listener, backend: Arc<Path>) {
         let (mut lobby, mut connections) = (Lobby::new(), JoinSet::new());
         loop {
@@ -102,15 +103,15 @@ impl Terminator {
         }
     }
 
-    /// Waits until the peer has proved that it is the right one: by TLS. In plaintext by what gRPC says first: nothing is
-    /// proved by it, but who says nothing is found out.
+    /// Waits for the proof that the peer is the right one, by TLS. In plaintext it waits for the HTTP/2 preface, which
+    /// proves nothing but tells silent strangers apart.
     pub async fn prove(&self, mut stream: Stream) -> Result<Proven, String> {
         let Some(config) = &self.tls else {
             let early = read_preface(&mut stream).await?;
             return Ok(Proven { stream, early });
         };
         let stream = TlsAcceptor::from(config.clone()).accept(stream).await.map_err(|error| {
-            // What `explain` says begins with whom it is about.
+            // The text of `explain_client` begins with its subject.
             tls::explain_client(&error).unwrap_or_else(|| error.to_string())
         })?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN_H2) {
@@ -141,7 +142,7 @@ impl Terminator {
         };
         let _counter = Counter::of(&self.open);
         let mut stream = Counted::new(proven.stream, self.traffic.content.clone());
-        // However it ends, both sides see the end.
+        // An error in either direction ends both.
         if local.write_all(&proven.early).await.is_ok() {
             let _ = tokio::io::copy_bidirectional_with_sizes(&mut stream, &mut local, BUFFER_BYTES, BUFFER_BYTES).await;
         }
@@ -152,7 +153,7 @@ impl Terminator {
     }
 }
 
-/// Reads until the peer has said, or not said, that it speaks HTTP/2; what was read.
+/// Reads until the HTTP/2 preface is complete or wrong; returns all bytes read.
 async fn read_preface(stream: &mut Stream) -> Result<Vec<u8>, String> {
     let mut read = Vec::with_capacity(EARLY_BYTES);
     loop {
@@ -177,7 +178,7 @@ async fn connect(backend: &Path) -> io::Result<Stream> {
     loop {
         match UnixStream::connect(backend).await {
             Ok(stream) => return Ok(Stream::new(Socket::new(stream.into_std()?, false)?)),
-            // The last one means that its queue is full.
+            // WouldBlock means that the queue of the listener is full.
             Err(error)
                 if matches!(
                     error.kind(),
