@@ -5,6 +5,8 @@
 //! wait for the first bytes. Go ends the session over a stream that is not acknowledged within 75 s, and tells streams
 //! apart by their order.
 
+mod candidate;
+
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,6 +21,8 @@ use tokio::time::timeout;
 use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 use yamux::{Config, Connection, ConnectionError};
 
+pub(crate) use self::candidate::Candidate;
+pub use self::candidate::Chosen;
 use super::{InboundStream, Proven, Stream};
 
 /// The end of the socket, which decides the parity of stream ids.
@@ -196,73 +200,6 @@ impl InboundStreams {
     }
 }
 
-/// A session of the plugin's side whose first stream has yet to prove that it is the host's.
-pub(crate) struct Candidate {
-    driving: Pin<Box<dyn Future<Output = String> + Send>>,
-    wanted: mpsc::UnboundedSender<OpenRequest>,
-    arrivals: mpsc::UnboundedReceiver<Inbound>,
-}
-
-/// A session whose first stream is proven.
-pub struct Chosen {
-    session: Candidate,
-    first: Proven,
-}
-
-impl Candidate {
-    pub(crate) fn new(socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
-        let (wanted, requests) = mpsc::unbounded_channel();
-        let (sender, arrivals) = mpsc::unbounded_channel();
-        let connection = Connection::new(socket.compat(), config(), yamux::Mode::Server);
-        Self { driving: Box::pin(drive(connection, requests, sender)), wanted, arrivals }
-    }
-
-    /// Waits for the proof of the first stream; frames move meanwhile.
-    pub(crate) async fn prove<F: Future<Output = Result<Proven, String>>>(
-        mut self,
-        prove: impl FnOnce(Stream) -> F,
-    ) -> Result<Chosen, String> {
-        let proof = async {
-            loop {
-                match self.arrivals.recv().await {
-                    // A stream that was reset at once is no first stream.
-                    Some(Inbound::Fresh(stream)) => {
-                        if let Ok(stream) = announced(stream).await {
-                            return prove(stream).await;
-                        }
-                    }
-                    Some(Inbound::Proven(proven)) => return Ok(proven),
-                    // The session has ended; `driving` returns the reason.
-                    None => std::future::pending().await,
-                }
-            }
-        };
-        let first = tokio::select! {
-            first = proof => first?,
-            reason = &mut self.driving => return Err(reason),
-        };
-        Ok(Chosen { session: self, first })
-    }
-}
-
-impl Chosen {
-    async fn go_on(self, mut requests: Requests, arrivals: mpsc::UnboundedSender<Inbound>) -> String {
-        let Candidate { mut driving, wanted, arrivals: mut arriving } = self.session;
-        // An error means that the session is ending, and streams are not taken any more.
-        let _ = arrivals.send(Inbound::Proven(self.first));
-        loop {
-            tokio::select! {
-                reason = &mut driving => return reason,
-                Some(stream) = arriving.recv() => drop(arrivals.send(stream)),
-                request = requests.recv() => match request {
-                    Some(request) => drop(wanted.send(request)),
-                    None => return CLOSED.to_owned(),
-                },
-            }
-        }
-    }
-}
-
 /// Sends the frame that opens or acknowledges a stream.
 async fn announced(stream: yamux::Stream) -> io::Result<Stream> {
     let mut stream = stream.compat();
@@ -343,5 +280,4 @@ fn advance<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 #[cfg(test)]
-#[path = "multiplex_tests.rs"]
 mod tests;
