@@ -99,14 +99,14 @@ async fn download(
     // The peer has the request, so it is never sent again, and need not be held beside the response.
     request.message = None;
     if let Err((status, initial)) = profile.check_metadata(&head.headers) {
-        call.begin_answer(initial);
+        call.begin_response(initial);
         return Err(status.into());
     }
     if body.is_end_stream() || head.status != StatusCode::OK {
         return without_messages(&head, &mut body, request.single_response).await;
     }
     let (initial, broken) = metadata::decode(&head.headers);
-    call.begin_answer(initial);
+    call.begin_response(initial);
     if let Some(broken) = broken {
         return Err(Status::new(Code::Internal, broken).into());
     }

@@ -1,6 +1,7 @@
-//! One call as its two sides share it: the caller's thread asks and takes, the I/O thread fills and ends.
+//! One call, shared by two sides: the caller's thread asks and takes, the I/O thread fills and ends.
 
-use std::collections::VecDeque;
+mod state;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,21 +11,12 @@ use tokio::sync::Notify;
 
 use super::compression::Encoding;
 use super::deframer::Message;
-use super::framing::{self, Framed};
+use super::framing::{Framed, frame};
 use super::metadata::Metadata;
 use super::{Code, Status};
+use state::CallState;
 
-/// Unread bytes of a streamed answer beyond which no more of it is taken from the connection, so that a stream nobody reads
-/// stops at its window.
-const UNREAD_LIMIT: usize = 1 << 20;
-/// What a message costs beside its bytes, at least: without it empty messages would cost nothing and have no bound.
-const MESSAGE_OVERHEAD: usize = 128;
-/// Bytes of streamed requests that are kept until the answer begins, for a peer that never saw them; grpcio's.
-const KEPT_LIMIT: usize = 256 << 10;
-/// Messages handed over at a time, so that a flood cannot hold the caller's thread.
-const BATCH: usize = 1024;
-
-/// What a caller can wait for, as bits.
+/// Events that a caller can wait for, as bits.
 pub mod event {
     /// The request's headers were handed to a connection.
     pub const ACCEPTED: u8 = 1;
@@ -38,7 +30,7 @@ pub mod event {
     pub const END: u8 = 16;
 }
 
-/// Is told of the events that were asked for. Called from the I/O thread; must return at once.
+/// A listener to the events that were asked for. Called from the I/O thread; must return at once.
 pub trait Watcher: Send + Sync {
     /// An event that was asked for has happened.
     fn event(&self);
@@ -46,7 +38,7 @@ pub trait Watcher: Send + Sync {
     fn ended(&self);
 }
 
-/// What a call starts with.
+/// The beginning of a call.
 pub struct Request {
     /// Path of the method, `/service/method`.
     pub path: Bytes,
@@ -56,9 +48,9 @@ pub struct Request {
     pub encoding: Encoding,
     /// When the call ends in any case.
     pub deadline: Option<Instant>,
-    /// Whether to outwait a channel that cannot connect.
+    /// Whether the call waits while the channel cannot connect, instead of failing.
     pub wait_for_ready: bool,
-    /// Whether exactly one message is the answer.
+    /// Whether the response is exactly one message.
     pub single_response: bool,
     /// The one request; `None` for a stream of them.
     pub message: Option<Framed>,
@@ -83,12 +75,12 @@ impl From<Status> for End {
 
 /// A call. Clones name the same one.
 #[derive(Clone)]
-pub struct Call(Arc<Shared>);
+pub struct Call(Arc<CallInner>);
 
-struct Shared {
-    state: Mutex<State>,
+struct CallInner {
+    state: Mutex<CallState>,
     watcher: Option<Box<dyn Watcher>>,
-    /// For callers that block instead of being told.
+    /// Wakes callers that block.
     changed: Condvar,
     /// Tells the I/O thread of messages to send.
     outgoing: Notify,
@@ -100,61 +92,12 @@ struct Shared {
     max_send: usize,
 }
 
-#[derive(Default)]
-struct State {
-    /// Events of which the watcher is to be told.
-    wanted: u8,
-    /// Events for which a thread may be blocked.
-    awaited: u8,
-    accepted: bool,
-    initial: Option<Metadata>,
-    received: VecDeque<Message>,
-    unread: usize,
-    /// The I/O thread waits for somebody to read.
-    stalled: bool,
-    outgoing: VecDeque<Bytes>,
-    sending: bool,
-    half_closed: bool,
-    /// Requests that were sent and room for more, in bytes; until the answer begins, or there is no more room.
-    kept: Option<(Vec<Bytes>, usize)>,
-    end: Option<End>,
-}
-
-impl State {
-    fn keep(&mut self, frame: &Bytes) {
-        self.kept = self.kept.take().and_then(|(mut kept, room)| {
-            let room = room.checked_sub(frame.len() + MESSAGE_OVERHEAD)?;
-            kept.push(frame.clone());
-            Some((kept, room))
-        });
-    }
-
-    fn holds(&self, event: u8) -> bool {
-        self.end.is_some()
-            || match event {
-                event::ACCEPTED => self.accepted,
-                event::HEADERS => self.initial.is_some(),
-                event::MESSAGE => !self.received.is_empty(),
-                event::ROOM => self.outgoing.is_empty() && !self.sending,
-                _ => false,
-            }
-    }
-}
-
-fn weight(message: &Message) -> usize {
-    message.len() + MESSAGE_OVERHEAD
-}
-
 impl Call {
     /// A call that has done nothing yet. Without a watcher the caller waits by [`Call::wait`].
     #[must_use]
     pub fn new(request: &Request, watcher: Option<Box<dyn Watcher>>) -> Self {
-        Self(Arc::new(Shared {
-            state: Mutex::new(State {
-                half_closed: request.message.is_some(),
-                kept: Some((Vec::new(), KEPT_LIMIT)),
-                ..State::default()
-            }),
+        Self(Arc::new(CallInner {
+            state: Mutex::new(CallState::new(request.message.is_some())),
             watcher,
             changed: Condvar::new(),
             outgoing: Notify::new(),
@@ -163,10 +106,6 @@ impl Call {
             encoding: request.encoding,
             max_send: request.max_send,
         }))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // The caller's side.
@@ -192,27 +131,23 @@ impl Call {
     /// The messages that have arrived, a bounded number. Taking them counts as reading.
     #[must_use]
     pub fn take(&self) -> Vec<Message> {
-        let mut state = self.state();
-        let count = state.received.len().min(BATCH);
-        let messages: Vec<Message> = state.received.drain(..count).collect();
-        state.unread -= messages.iter().map(weight).sum::<usize>();
-        if state.stalled && state.unread < UNREAD_LIMIT {
-            state.stalled = false;
+        let (messages, resumes) = self.state().take();
+        if resumes {
             self.0.taken.notify_one();
         }
         messages
     }
 
-    /// Queues a request message; whether the transport needs no time for it. Ignored after the end.
+    /// Queues a request message; whether the transport needs no time for it. Messages after the end are ignored.
     #[must_use]
     pub fn send(&self, message: &[u8]) -> bool {
-        let frame = framing::frame(message, self.0.encoding, self.0.max_send);
+        let frame = frame(message, self.0.encoding, self.0.max_send);
         let mut state = self.state();
         if state.end.is_some() || state.half_closed {
             return true;
         }
         match frame {
-            Ok(frame) => state.outgoing.push_back(frame),
+            Ok(frame) => state.queue(frame),
             Err(status) => {
                 drop(state);
                 self.finish(status.into());
@@ -245,7 +180,7 @@ impl Call {
         true
     }
 
-    /// Whether an event holds, or the call has ended. If not, the watcher is told once it does.
+    /// Whether an event holds, or the call has ended. If neither, the watcher is told once one of them does.
     #[must_use]
     pub fn holds(&self, event: u8) -> bool {
         let mut state = self.state();
@@ -281,62 +216,42 @@ impl Call {
         self.change(event::ACCEPTED, |state| state.accepted = true);
     }
 
-    pub(super) fn begin_answer(&self, initial: Metadata) {
-        self.change(event::HEADERS, |state| (state.initial, state.kept) = (Some(initial), None));
+    pub(super) fn begin_response(&self, initial: Metadata) {
+        self.change(event::HEADERS, |state| state.begin_response(initial));
     }
 
     pub(super) fn deliver(&self, message: Message) {
-        self.change(event::MESSAGE, |state| {
-            state.unread += weight(&message);
-            state.received.push_back(message);
-        });
+        self.change(event::MESSAGE, |state| state.receive(message));
     }
 
     /// Whether little enough is unread.
     pub(super) fn has_room(&self) -> bool {
-        self.state().unread < UNREAD_LIMIT
+        self.state().has_room()
     }
 
     /// Returns when little enough is unread.
     pub(super) async fn readable(&self) {
-        loop {
-            {
-                let mut state = self.state();
-                if state.unread < UNREAD_LIMIT {
-                    return;
-                }
-                state.stalled = true;
-            }
+        while !self.state().has_room_or_stalls() {
             self.0.taken.notified().await;
         }
     }
 
     /// The next request message; `Err(half_closed)` if there is none now.
     pub(super) fn next_outgoing(&self) -> Result<Bytes, bool> {
-        let mut state = self.state();
-        let frame = state.outgoing.pop_front();
-        state.sending = frame.is_some();
-        if let Some(frame) = &frame {
-            state.keep(frame);
-        }
-        frame.ok_or(state.half_closed)
+        self.state().next_outgoing()
     }
 
-    /// Queues again what was sent, for another attempt; `false` if that is not all there any more.
+    /// Queues the sent requests again, for another attempt; false if they are not all kept any more.
     pub(super) fn rewind(&self) -> bool {
-        let mut state = self.state();
-        let Some((kept, _)) = state.kept.take() else { return false };
-        state.kept = Some((Vec::new(), KEPT_LIMIT));
-        kept.into_iter().rev().for_each(|frame| state.outgoing.push_front(frame));
-        true
+        self.state().rewind()
     }
 
     /// The transport has taken a message.
     pub(super) fn sent(&self) {
-        self.change(event::ROOM, |state| state.sending = false);
+        self.change(event::ROOM, CallState::sent);
     }
 
-    /// Ends the call unless it has ended.
+    /// Ends the call, unless it has ended before.
     pub fn finish(&self, end: End) {
         let mut state = self.state();
         if state.end.is_some() {
@@ -353,7 +268,11 @@ impl Call {
         }
     }
 
-    fn change(&self, event: u8, change: impl FnOnce(&mut State)) {
+    fn state(&self) -> MutexGuard<'_, CallState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, event: u8, change: impl FnOnce(&mut CallState)) {
         let mut state = self.state();
         if state.end.is_some() {
             return;
