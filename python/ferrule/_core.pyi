@@ -20,7 +20,7 @@ __all__ = [
     "LaunchOrder",
     "Mailbox",
     "PluginServer",
-    "RunnerDesk",
+    "RunnerRequests",
     "ServerFacts",
     "StopReport",
     "Stream",
@@ -257,8 +257,8 @@ class LaunchOrder:
     def socket_directory(self) -> str: ...
 
 @final
-class RunnerDesk:
-    def __new__(cls, mailbox: Mailbox, listener: Callable[[], object]) -> RunnerDesk: ...
+class RunnerRequests:
+    def __new__(cls, mailbox: Mailbox, listener: Callable[[], object]) -> RunnerRequests: ...
     def take(self) -> list[tuple[int, str, Any]]: ...
     def started(self, request: int, stdout: int, stderr: int, pid: int | None) -> None: ...
     def translated(self, request: int, network: str, location: str) -> None: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ferrule._core import RunnerDesk
+from ferrule._core import RunnerRequests
 from ferrule._executable import CheckedProgram, find_program, search_path
 from ferrule._secrecy import Sealed
 from ferrule._socket_directory import socket_base
@@ -35,7 +35,7 @@ def core_settings(
     config: ClientConfig,
     reattach: ReattachConfig | None = None,
     program: CheckedProgram | None = None,
-    runner: RunnerDesk | None = None,
+    runner: RunnerRequests | None = None,
     bridge: bool = False,
 ) -> Sealed:
     """The settings of the core's `Host`, by name, with the process's environment of this moment.

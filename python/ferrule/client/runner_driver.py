@@ -46,7 +46,7 @@ class RunnerDriver:
 
     def __init__(self, runner: Runner) -> None:
         _end_at_exit()
-        self.desk = _core.RunnerDesk(mailbox(), self._receive)
+        self.requests = _core.RunnerRequests(mailbox(), self._receive)
         self.failure: Exception | None = None
         self._runner = runner
         self._loop = asyncio.get_running_loop()
@@ -71,7 +71,7 @@ class RunnerDriver:
             self._loop.call_soon_threadsafe(self._begin_to_close)
 
     def _receive(self) -> None:
-        for request, kind, payload in self.desk.take():
+        for request, kind, payload in self.requests.take():
             task = self._spawn(self._answer(request, kind, payload))
             if kind == "start":
                 self._starting = task
@@ -90,14 +90,14 @@ class RunnerDriver:
                 await self._signal(kind)
             else:
                 network, address = await getattr(self._running, kind)(*payload)
-                self.desk.translated(request, network, address)
+                self.requests.translated(request, network, address)
         except asyncio.CancelledError:
-            self.desk.fail(request, self._describe(kind, "it was cancelled"))
+            self.requests.fail(request, self._describe(kind, "it was cancelled"))
             raise
         except Exception as error:  # noqa: BLE001 - the user's code; raised to the caller that starts the client or dials.
             self.failure = error
             text = error.message if isinstance(error, RPCPluginError) else str(error)
-            self.desk.fail(request, self._describe(kind, f"{type(error).__name__}: {text}"))
+            self.requests.fail(request, self._describe(kind, f"{type(error).__name__}: {text}"))
 
     def _describe(self, kind: str, failure: str) -> str:
         return f"the runner {type(self._runner).__name__} failed in {kind}(): {failure}"
@@ -116,7 +116,7 @@ class RunnerDriver:
         self._running = running
         self._watching = self._spawn(self._watch(running))
         try:
-            self.desk.started(request, running.stdout, running.stderr, running.pid)
+            self.requests.started(request, running.stdout, running.stderr, running.pid)
         finally:
             # The core has duplicates of its own.
             for descriptor in {running.stdout, running.stderr}:
@@ -137,7 +137,7 @@ class RunnerDriver:
         except Exception:
             _logger.exception("the end of a plugin cannot be noticed: its runner failed in wait()")
         finally:
-            self.desk.exited(status)
+            self.requests.exited(status)
 
     async def _signal(self, kind: str) -> None:
         """Asks the runner to end the plugin. A failure is logged: the core goes by the plugin's end alone."""
@@ -166,7 +166,7 @@ class RunnerDriver:
             if left:
                 await asyncio.wait(left, timeout=_RUNNER_LIMIT)
         finally:
-            self.desk.close()
+            self.requests.close()
             _open_drivers.discard(self)
 
     async def _kill_if_running(self) -> None:
@@ -194,4 +194,4 @@ def _end_all() -> None:
         with contextlib.suppress(Exception):
             asyncio.run(kill())
     for driver in drivers:
-        driver.desk.close()
+        driver.requests.close()

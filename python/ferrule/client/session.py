@@ -77,7 +77,7 @@ class Session:
             raise closed_while_starting()
         return program
 
-    def open_runner(self, config: ClientConfig) -> _core.RunnerDesk | None:
+    def open_runner(self, config: ClientConfig) -> _core.RunnerRequests | None:
         """The requests by which the core has the setting `runner` start the plugin; None without that setting."""
         if config.runner is None:
             return None
@@ -85,7 +85,7 @@ class Session:
         from ferrule.client.runner_driver import RunnerDriver
 
         self._runner = RunnerDriver(config.runner)
-        return self._runner.desk
+        return self._runner.requests
 
     def open_host(self, settings: Sealed) -> _core.Host:
         """The core's host for the next attempt, not started yet."""

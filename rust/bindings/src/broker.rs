@@ -10,7 +10,8 @@ use ferrule_core::host::Host;
 use ferrule_core::server::PluginServer;
 use pyo3::prelude::*;
 
-use crate::channel::{Channel, PassedChannelSettings};
+use crate::channel::Channel;
+use crate::channel_settings::PassedChannelSettings;
 use crate::convert::{address, location};
 use crate::errors::to_py_err;
 use crate::fork_safe::ForkSafe;
@@ -61,10 +62,10 @@ impl Broker {
         mailbox: &Mailbox,
         future: Py<PyAny>,
     ) -> PyResult<()> {
-        let ((settings, outgoing), owner) = (settings.read(None)?, Owner::clone(&self.owner));
+        let ((settings, send_options), owner) = (settings.read(None)?, Owner::clone(&self.owner));
         mailbox.run(future, async move {
             let channel = owner.broker()?.dial(service_id, settings).await?;
-            Ok(Channel::new(channel, outgoing))
+            Ok(Channel::new(channel, send_options))
         })
     }
 
@@ -77,11 +78,11 @@ impl Broker {
         mailbox: &Mailbox,
         future: Py<PyAny>,
     ) -> PyResult<()> {
-        let ((settings, outgoing), owner) = (settings.read(None)?, Owner::clone(&self.owner));
+        let ((settings, send_options), owner) = (settings.read(None)?, Owner::clone(&self.owner));
         let address = address(network, location, ErrorKind::ConnectFailed)?;
         mailbox.run(future, async move {
             let channel = owner.broker()?.dial_address(address, settings).await?;
-            Ok(Channel::new(channel, outgoing))
+            Ok(Channel::new(channel, send_options))
         })
     }
 

@@ -14,10 +14,10 @@ use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::metadata::pairs;
 
-/// How long a blocked caller goes without looking for signals.
+/// How long a blocked caller goes without handling signals.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
-/// From this size on, in bytes, other Python threads may run while a message is framed.
-const LARGE: usize = 64 * 1024;
+/// Bytes of a message from which on other Python threads may run while it is framed.
+const DETACHED_FRAMING_BYTES: usize = 64 * 1024;
 
 /// One call. Its receiver is called without arguments when something that was asked for has happened, and at the end.
 #[pyclass(frozen, module = "ferrule._core")]
@@ -87,7 +87,7 @@ impl Call {
     /// Queues a request; whether the transport has taken it already.
     fn send(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<bool> {
         let message = request_bytes(message)?.as_bytes();
-        if message.len() < LARGE {
+        if message.len() < DETACHED_FRAMING_BYTES {
             return Ok(self.core.send(message));
         }
         Ok(detached(py, || self.core.send(message)))

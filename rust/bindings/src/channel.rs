@@ -6,10 +6,9 @@ use bytes::Bytes;
 use ferrule_core::certificate::Identity;
 use ferrule_core::error::Error;
 use ferrule_core::grpc::call::{Call as CoreCall, Request};
-use ferrule_core::grpc::channel::{Channel as CoreChannel, ChannelSettings, ConnectivityState};
+use ferrule_core::grpc::channel::{Channel as CoreChannel, ConnectivityState};
 use ferrule_core::grpc::compression::Encoding;
-use ferrule_core::grpc::connection::Keepalive;
-use ferrule_core::grpc::target::{Target, TargetConnector, local_authority};
+use ferrule_core::grpc::target::{Target, TargetConnector};
 use ferrule_core::grpc::{Code, Framed, Status, frame, frame_in_place};
 use ferrule_core::settings::TlsFiles;
 use ferrule_core::tls::{ALPN_H2, Trust, client_config};
@@ -19,7 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::call::{Call, request_bytes};
-use crate::convert::duration;
+use crate::channel_settings::{PassedChannelSettings, SendOptions};
 use crate::detached::detached;
 use crate::errors::to_py_err;
 use crate::fork_safe::ForkSafe;
@@ -28,73 +27,6 @@ use crate::lent::{Lent, Loan};
 use crate::mailbox::{Mailbox, Nothing};
 use crate::metadata::read_metadata;
 use crate::settings::PassedTls;
-
-/// Settings as the Python face passes them: a dict of plain values, already checked.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct PassedChannelSettings {
-    authority: Option<String>,
-    user_agent: String,
-    max_receive_bytes: Option<usize>,
-    max_send_bytes: Option<usize>,
-    max_metadata_bytes: usize,
-    compression: u32,
-    keepalive_time: Option<f64>,
-    keepalive_timeout: f64,
-    keepalive_without_calls: bool,
-    initial_backoff: f64,
-    max_backoff: f64,
-    connect_timeout: f64,
-    idle_timeout: Option<f64>,
-}
-
-/// No limit, in gRPC's numbers: without any, a few megabytes could be decompressed to all of the memory.
-const LARGEST_MESSAGE: usize = (1 << 31) - 1;
-
-/// What is applied before a message reaches the core's channel.
-#[derive(Clone, Copy)]
-pub(crate) struct Outgoing {
-    encoding: Encoding,
-    max_send: usize,
-    connect_timeout: Duration,
-}
-
-impl PassedChannelSettings {
-    /// For a target, or for a plugin whose connection is there already.
-    pub(crate) fn read(self, target: Option<(&Target, bool)>) -> PyResult<(ChannelSettings, Outgoing)> {
-        let authority = match (&self.authority, target) {
-            (Some(authority), _) => authority.parse().map_err(|error| {
-                PyValueError::new_err(format!("authority {authority:?}: {error}, expected HOST:PORT"))
-            })?,
-            (None, Some((target, _))) => target.authority(),
-            (None, None) => local_authority(),
-        };
-        let user_agent = self.user_agent.parse().map_err(|error| {
-            PyValueError::new_err(format!("user agent {:?}: {error}, expected printable ASCII", self.user_agent))
-        })?;
-        let keepalive = self.keepalive_time.map(|time| {
-            let (time, timeout) = (duration(time)?, duration(self.keepalive_timeout)?);
-            PyResult::Ok(Keepalive { time, timeout, without_calls: self.keepalive_without_calls })
-        });
-        let settings = ChannelSettings {
-            secure: target.is_some_and(|(_, secure)| secure),
-            authority,
-            user_agent,
-            max_receive: self.max_receive_bytes.unwrap_or(LARGEST_MESSAGE),
-            max_metadata: self.max_metadata_bytes,
-            keepalive: keepalive.transpose()?,
-            initial_backoff: duration(self.initial_backoff)?,
-            max_backoff: duration(self.max_backoff)?,
-            idle_timeout: self.idle_timeout.map(duration).transpose()?,
-        };
-        let outgoing = Outgoing {
-            encoding: Encoding::from_number(self.compression).unwrap_or_default(),
-            max_send: self.max_send_bytes.unwrap_or(usize::MAX),
-            connect_timeout: duration(self.connect_timeout)?,
-        };
-        Ok((settings, outgoing))
-    }
-}
 
 /// The `:authority` of calls to a target.
 #[pyfunction]
@@ -106,12 +38,12 @@ pub(crate) fn authority_of(target: &str) -> String {
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Channel {
     core: ForkSafe<CoreChannel>,
-    outgoing: Outgoing,
+    send_options: SendOptions,
 }
 
 impl Channel {
-    pub(crate) fn new(core: CoreChannel, outgoing: Outgoing) -> Self {
-        Self { core: ForkSafe::new(core), outgoing }
+    pub(crate) fn new(core: CoreChannel, send_options: SendOptions) -> Self {
+        Self { core: ForkSafe::new(core), send_options }
     }
 }
 
@@ -121,10 +53,10 @@ impl Channel {
     #[pyo3(signature = (target, settings, tls))]
     fn connecting_to(target: &str, settings: PassedChannelSettings, tls: Option<PassedTls>) -> PyResult<Self> {
         let target = Target::parse(target);
-        let (settings, outgoing) = settings.read(Some((&target, tls.is_some())))?;
+        let (settings, send_options) = settings.read(Some((&target, tls.is_some())))?;
         let tls = tls.map(|tls| protection(tls.into(), &target)).transpose().map_err(|error| to_py_err(&error))?;
-        let connector = TargetConnector::new(target, tls, Traffic::default(), outgoing.connect_timeout);
-        Ok(Self::new(CoreChannel::new(Box::new(connector), settings), outgoing))
+        let connector = TargetConnector::new(target, tls, Traffic::default(), send_options.connect_timeout);
+        Ok(Self::new(CoreChannel::new(Box::new(connector), settings), send_options))
     }
 
     /// Starts a call.
@@ -146,12 +78,12 @@ impl Channel {
         let mut call = Request {
             path: path(method)?,
             metadata: http::HeaderMap::new(),
-            encoding: compression.and_then(Encoding::from_number).unwrap_or(self.outgoing.encoding),
+            encoding: compression.and_then(Encoding::from_number).unwrap_or(self.send_options.encoding),
             deadline: timeout.and_then(deadline),
             wait_for_ready,
             single_response,
             message: None,
-            max_send: self.outgoing.max_send,
+            max_send: self.send_options.max_send,
         };
         if let Some(metadata) = metadata {
             read_metadata(metadata, &mut call)?;
@@ -166,7 +98,7 @@ impl Channel {
             }
             Err(status) => Some(status),
         };
-        self.begin(py, mailbox, receiver, call, loan, refusal)
+        self.start(py, mailbox, receiver, call, loan, refusal)
     }
 
     /// Begins to connect if the channel is idle.
@@ -210,7 +142,7 @@ impl Channel {
 }
 
 impl Channel {
-    fn begin(
+    fn start(
         &self,
         py: Python<'_>,
         mailbox: Option<Py<Mailbox>>,
@@ -235,9 +167,9 @@ impl Channel {
                 call.finish(status.into());
                 Ok(())
             }
-            // Of many at once the I/O thread sends all together.
+            // Many calls at once are sent together, by the I/O thread.
             None if self.core.admit() && is_small(&request) => {
-                io_thread::begin(CoreChannel::clone(&self.core).run(call.clone(), request))
+                io_thread::start_here(CoreChannel::clone(&self.core).run(call.clone(), request))
             }
             None => io_thread::spawn(CoreChannel::clone(&self.core).run(call.clone(), request)),
         };
@@ -248,22 +180,25 @@ impl Channel {
     }
 }
 
-/// Whether it is sent with one write. More would hold up the interpreter.
+/// Whether a request is sent with one write. More would hold up the interpreter.
 fn is_small(request: &Request) -> bool {
-    const SMALL: usize = 16 * 1024;
-    request.message.as_ref().is_some_and(|message| message.head.len() + message.body.len() <= SMALL)
+    let message = request.message.as_ref();
+    message.is_some_and(|message| message.head.len() + message.body.len() <= ONE_WRITE_BYTES)
 }
 
-/// In Rust as well as on the wire, so that it holds while Python is busy. Too far away to be told is none.
+/// The deadline that Rust keeps as well as the wire, so that it holds while Python is busy. `None` if it is too far away to be
+/// represented.
 fn deadline(seconds: f64) -> Option<Instant> {
-    // NaN and what is negative have passed.
+    // NaN and negative timeouts have passed.
     let seconds = if seconds > 0.0 { seconds } else { 0.0 };
     Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
-/// From this size on, in bytes, a message is not copied if it need not be, and other Python threads may run while it is
+/// Bytes of a request that are written at once.
+const ONE_WRITE_BYTES: usize = 16 * 1024;
+/// Bytes of a message from which on it is not copied unless it has to be, and other Python threads may run while it is
 /// compressed.
-const LARGE: usize = 64 * 1024;
+const LARGE_REQUEST_BYTES: usize = 64 * 1024;
 
 /// A large message travels as it is: a copy of a megabyte costs as much as the rest of a small call, and doubles what
 /// many calls hold at a time.
@@ -274,7 +209,7 @@ fn framed(
     loan: &mut Option<Loan>,
 ) -> Result<Framed, Status> {
     let (bytes, encoding, limit) = (message.as_bytes(), call.encoding, call.max_send);
-    if bytes.len() < LARGE {
+    if bytes.len() < LARGE_REQUEST_BYTES {
         return frame(bytes, encoding, limit).map(Framed::from);
     }
     if encoding == Encoding::Identity {

@@ -1,4 +1,4 @@
-//! Waiting without the interpreter, safely up to its end.
+//! Releases the interpreter while a thread waits or works, safely up to the interpreter's end.
 //!
 //! A daemon thread that wants the interpreter back while that is being finalised is ended by it on the spot
 //! (`pthread_exit`), which unwinds the thread's stack by force. Through Rust's frames that is undefined, and it crashes
@@ -15,47 +15,47 @@ use pyo3::prelude::*;
 use crate::io_thread;
 
 /// How long the interpreter's end waits for threads to stop; a blocked one looks up every tenth of a second.
-const PATIENCE: Duration = Duration::from_secs(1);
+const THREADS_STOP_LIMIT: Duration = Duration::from_secs(1);
 
-static ENDING: AtomicBool = AtomicBool::new(false);
+static FINALIZING: AtomicBool = AtomicBool::new(false);
 /// The thread that finalises the interpreter, and goes on.
-static LAST: OnceLock<ThreadId> = OnceLock::new();
+static FINALIZING_THREAD: OnceLock<ThreadId> = OnceLock::new();
 /// Threads that are without the interpreter, and how many of them have stopped for good.
 ///
-/// ORDERING: sequentially consistent, with `ENDING`: a thread is counted before it looks at the flag, and the flag is set
+/// ORDERING: sequentially consistent, with `FINALIZING`: a thread is counted before it looks at the flag, and the flag is set
 /// before the counts are looked at.
-static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
-static STOPPED: AtomicUsize = AtomicUsize::new(0);
+static DETACHED_THREADS: AtomicUsize = AtomicUsize::new(0);
+static STOPPED_THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// Does `work` without the interpreter.
+/// Runs `work` while other threads have the interpreter.
 pub(crate) fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
-    let _outside = Outside::new();
+    let _counted = DetachedThread::new();
     py.detach(|| {
         let result = work();
-        stop_if_ending();
+        stop_if_finalizing();
         result
     })
 }
 
-/// A thread that is counted, also when what it does panics.
-struct Outside;
+/// Counts a thread while it is without the interpreter, also if its work panics.
+struct DetachedThread;
 
-impl Outside {
+impl DetachedThread {
     fn new() -> Self {
-        OUTSIDE.fetch_add(1, Ordering::SeqCst);
+        DETACHED_THREADS.fetch_add(1, Ordering::SeqCst);
         Self
     }
 }
 
-impl Drop for Outside {
+impl Drop for DetachedThread {
     fn drop(&mut self) {
-        OUTSIDE.fetch_sub(1, Ordering::SeqCst);
+        DETACHED_THREADS.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-fn stop_if_ending() {
-    if ENDING.load(Ordering::SeqCst) && LAST.get() != Some(&thread::current().id()) {
-        STOPPED.fetch_add(1, Ordering::SeqCst);
+fn stop_if_finalizing() {
+    if FINALIZING.load(Ordering::SeqCst) && FINALIZING_THREAD.get() != Some(&thread::current().id()) {
+        STOPPED_THREADS.fetch_add(1, Ordering::SeqCst);
         loop {
             thread::park();
         }
@@ -66,13 +66,15 @@ fn stop_if_ending() {
 #[pyfunction]
 pub(crate) fn stop_other_threads(py: Python<'_>) {
     // Those that were counted are the parent's.
-    if io_thread::is_forked() || LAST.set(thread::current().id()).is_err() {
+    if io_thread::is_forked() || FINALIZING_THREAD.set(thread::current().id()).is_err() {
         return;
     }
-    ENDING.store(true, Ordering::SeqCst);
+    FINALIZING.store(true, Ordering::SeqCst);
     py.detach(|| {
         let begun = Instant::now();
-        while OUTSIDE.load(Ordering::SeqCst) > STOPPED.load(Ordering::SeqCst) && begun.elapsed() < PATIENCE {
+        while DETACHED_THREADS.load(Ordering::SeqCst) > STOPPED_THREADS.load(Ordering::SeqCst)
+            && begun.elapsed() < THREADS_STOP_LIMIT
+        {
             thread::sleep(Duration::from_millis(1));
         }
     });

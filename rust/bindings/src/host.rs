@@ -15,7 +15,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::broker::{Broker, Owner};
-use crate::channel::{Channel, PassedChannelSettings};
+use crate::channel::Channel;
+use crate::channel_settings::PassedChannelSettings;
 use crate::convert::duration;
 use crate::fork_safe::ForkSafe;
 use crate::io_thread;
@@ -130,9 +131,9 @@ impl Host {
 
     /// A channel to the plugin, which must be ready.
     fn channel(&self, settings: PassedChannelSettings) -> PyResult<Channel> {
-        let (settings, outgoing) = settings.read(None)?;
+        let (settings, send_options) = settings.read(None)?;
         let core = self.core.channel(settings).ok_or_else(|| PyRuntimeError::new_err("the plugin is not ready"))?;
-        Ok(Channel::new(core, outgoing))
+        Ok(Channel::new(core, send_options))
     }
 
     /// No more calls of the listener.

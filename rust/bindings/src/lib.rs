@@ -3,6 +3,7 @@
 mod broker;
 mod call;
 mod channel;
+mod channel_settings;
 mod convert;
 mod detached;
 mod errors;
@@ -22,6 +23,7 @@ mod runner;
 mod server;
 mod settings;
 mod stream;
+mod work_queue;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -44,7 +46,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<host::Host>()?;
     module.add_class::<broker::Broker>()?;
     module.add_class::<broker::BrokerListener>()?;
-    module.add_class::<runner::RunnerDesk>()?;
+    module.add_class::<runner::RunnerRequests>()?;
     module.add_class::<runner::LaunchOrder>()?;
     module.add_class::<server::PluginServer>()?;
     module.add_class::<server::ServerFacts>()?;

@@ -22,39 +22,39 @@ use crate::io_thread;
 use crate::mailbox::Mailbox;
 
 /// What the core asks.
-enum Request {
+enum RunnerRequest {
     Start(Box<Order>),
     Signal(bool),
     Translate(&'static str, Address),
 }
 
 /// What is answered.
-enum Reply {
+enum RunnerReply {
     Running(Running),
     Address(Address),
 }
 
 #[derive(Default)]
-struct State {
-    requests: Vec<(u64, Request)>,
-    waiting: HashMap<u64, oneshot::Sender<Result<Reply, Error>>>,
+struct RequestState {
+    requests: Vec<(u64, RunnerRequest)>,
+    waiting: HashMap<u64, oneshot::Sender<Result<RunnerReply, Error>>>,
     exit: Option<oneshot::Sender<ExitStatus>>,
     /// Nobody answers any more.
     closed: bool,
 }
 
-struct Shared {
+struct RequestQueue {
     last: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<RequestState>,
     wake: Arc<dyn Wake>,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl RequestQueue {
+    fn lock(&self) -> MutexGuard<'_, RequestState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, request: Request) -> oneshot::Receiver<Result<Reply, Error>> {
+    fn ask(&self, request: RunnerRequest) -> oneshot::Receiver<Result<RunnerReply, Error>> {
         let (sender, receiver) = oneshot::channel();
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
@@ -63,7 +63,7 @@ impl Shared {
             return receiver;
         }
         // Of a signal no answer is awaited.
-        if !matches!(request, Request::Signal(_)) {
+        if !matches!(request, RunnerRequest::Signal(_)) {
             state.waiting.insert(number, sender);
         }
         state.requests.push((number, request));
@@ -73,23 +73,23 @@ impl Shared {
     }
 }
 
-struct PythonRunner(Arc<Shared>);
+struct PythonRunner(Arc<RequestQueue>);
 
 fn failed(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::RunnerFailed, message)
 }
 
-async fn reply(receiver: oneshot::Receiver<Result<Reply, Error>>) -> Result<Reply, Error> {
+async fn reply(receiver: oneshot::Receiver<Result<RunnerReply, Error>>) -> Result<RunnerReply, Error> {
     receiver.await.unwrap_or_else(|_| Err(failed("the runner was given up")))
 }
 
 impl PythonRunner {
     fn translate(&self, direction: &'static str, address: Address) -> BoxFuture<Result<Address, Error>> {
-        let receiver = self.0.ask(Request::Translate(direction, address));
+        let receiver = self.0.ask(RunnerRequest::Translate(direction, address));
         Box::pin(async move {
             match reply(receiver).await? {
-                Reply::Address(address) => Ok(address),
-                Reply::Running(_) => Err(failed(format!("the runner answered {direction} with no address"))),
+                RunnerReply::Address(address) => Ok(address),
+                RunnerReply::Running(_) => Err(failed(format!("the runner answered {direction} with no address"))),
             }
         })
     }
@@ -97,17 +97,17 @@ impl PythonRunner {
 
 impl Runner for PythonRunner {
     fn start(&self, order: Order) -> BoxFuture<Result<Running, Error>> {
-        let receiver = self.0.ask(Request::Start(Box::new(order)));
+        let receiver = self.0.ask(RunnerRequest::Start(Box::new(order)));
         Box::pin(async move {
             match reply(receiver).await? {
-                Reply::Running(running) => Ok(running),
-                Reply::Address(_) => Err(failed("the runner answered start with an address")),
+                RunnerReply::Running(running) => Ok(running),
+                RunnerReply::Address(_) => Err(failed("the runner answered start with an address")),
             }
         })
     }
 
     fn signal(&self, force: bool) {
-        drop(self.0.ask(Request::Signal(force)));
+        drop(self.0.ask(RunnerRequest::Signal(force)));
     }
 
     fn plugin_to_host(&self, address: Address) -> BoxFuture<Result<Address, Error>> {
@@ -119,21 +119,21 @@ impl Runner for PythonRunner {
     }
 }
 
-/// Where the core's requests for a runner wait. `listener` is called without arguments when [`RunnerDesk::take`] has some.
+/// Where the core's requests for a runner wait. `listener` is called without arguments when [`RunnerRequests::take`] has some.
 #[pyclass(frozen, module = "ferrule._core")]
-pub(crate) struct RunnerDesk {
-    shared: ForkSafe<Arc<Shared>>,
+pub(crate) struct RunnerRequests {
+    queue: ForkSafe<Arc<RequestQueue>>,
     mailbox: Py<Mailbox>,
     listener: u64,
 }
 
-impl RunnerDesk {
+impl RunnerRequests {
     pub(crate) fn runner(&self) -> Arc<dyn Runner> {
-        Arc::new(PythonRunner(Arc::clone(&self.shared)))
+        Arc::new(PythonRunner(Arc::clone(&self.queue)))
     }
 
-    fn answer_with(&self, request: u64, answer: Result<Reply, Error>) {
-        let waiting = self.shared.lock().waiting.remove(&request);
+    fn answer_with(&self, request: u64, answer: Result<RunnerReply, Error>) {
+        let waiting = self.queue.lock().waiting.remove(&request);
         if let Some(waiting) = waiting {
             // Whoever asked may have given up.
             let _ = waiting.send(answer);
@@ -142,17 +142,17 @@ impl RunnerDesk {
 }
 
 #[pymethods]
-impl RunnerDesk {
+impl RunnerRequests {
     #[new]
     fn new(mailbox: Py<Mailbox>, listener: Py<PyAny>) -> Self {
         let (listener, wake) = mailbox.get().listener(listener);
-        let shared = Shared { last: AtomicU64::new(1), state: Mutex::default(), wake };
-        Self { shared: ForkSafe::new(Arc::new(shared)), mailbox, listener }
+        let queue = RequestQueue { last: AtomicU64::new(1), state: Mutex::default(), wake };
+        Self { queue: ForkSafe::new(Arc::new(queue)), mailbox, listener }
     }
 
     /// Requests as (number, kind, payload).
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let requests = std::mem::take(&mut self.shared.lock().requests);
+        let requests = std::mem::take(&mut self.queue.lock().requests);
         requests.into_iter().map(|(number, request)| request.into_python(py, number)).collect()
     }
 
@@ -160,14 +160,14 @@ impl RunnerDesk {
     fn started(&self, request: u64, stdout: i32, stderr: i32, pid: Option<i32>) -> PyResult<()> {
         let (exited, exit) = oneshot::channel();
         let running = Running { stdout: reopened(stdout)?, stderr: reopened(stderr)?, pid, exit };
-        self.shared.lock().exit = Some(exited);
-        self.answer_with(request, Ok(Reply::Running(running)));
+        self.queue.lock().exit = Some(exited);
+        self.answer_with(request, Ok(RunnerReply::Running(running)));
         Ok(())
     }
 
     /// A translated address.
     fn translated(&self, request: u64, network: &str, location: &str) -> PyResult<()> {
-        self.answer_with(request, Ok(Reply::Address(address(network, location, ErrorKind::RunnerFailed)?)));
+        self.answer_with(request, Ok(RunnerReply::Address(address(network, location, ErrorKind::RunnerFailed)?)));
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl RunnerDesk {
             Some(signal) if signal < 0 => ExitStatus::Signal(-signal),
             Some(code) => ExitStatus::Code(code),
         };
-        let exit = self.shared.lock().exit.take();
+        let exit = self.queue.lock().exit.take();
         if let Some(exit) = exit {
             // The host may be closed already.
             let _ = exit.send(status);
@@ -196,7 +196,7 @@ impl RunnerDesk {
             return;
         }
         self.mailbox.get().remove_listener(self.listener);
-        let mut state = self.shared.lock();
+        let mut state = self.queue.lock();
         state.closed = true;
         let given_up = (std::mem::take(&mut state.requests), std::mem::take(&mut state.waiting), state.exit.take());
         drop(state);
@@ -235,7 +235,7 @@ impl LaunchOrder {
     }
 }
 
-impl Request {
+impl RunnerRequest {
     fn into_python(self, py: Python<'_>, number: u64) -> PyResult<Bound<'_, PyTuple>> {
         match self {
             Self::Start(order) => (number, "start", LaunchOrder(*order)).into_pyobject(py),

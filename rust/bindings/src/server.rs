@@ -173,7 +173,7 @@ pub(crate) struct BrokerStream {
 impl BrokerStream {
     /// Takes a serialised ConnInfo of the host.
     fn receive(&self, message: &[u8]) -> PyResult<()> {
-        io_thread::entered(|| self.broker.receive_bytes(message))?.map_err(|error| to_py_err(&error))
+        io_thread::inside_runtime(|| self.broker.receive_bytes(message))?.map_err(|error| to_py_err(&error))
     }
 
     /// The next serialised ConnInfo for the host, if there is one.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::convert::{address, duration, reopened, transports};
 use crate::errors::to_py_err;
-use crate::runner::RunnerDesk;
+use crate::runner::RunnerRequests;
 
 /// One entry per setting of the core, under the same name.
 #[derive(FromPyObject)]
@@ -57,7 +57,7 @@ pub(crate) struct PassedSettings {
     #[pyo3(default)]
     reattach: Option<PassedReattach>,
     #[pyo3(default)]
-    runner: Option<Py<RunnerDesk>>,
+    runner: Option<Py<RunnerRequests>>,
 }
 
 /// Environment variables, as text or as the bytes that the system has.
@@ -158,7 +158,7 @@ impl TryFrom<PassedSettings> for Settings {
             executable: passed.executable.map(reopened).transpose()?,
             limits: Limits { memory_bytes: passed.max_memory_bytes, cpu_seconds: passed.max_cpu_seconds },
             reattach: passed.reattach.map(Reattach::try_from).transpose()?,
-            runner: passed.runner.map(|desk| desk.get().runner()),
+            runner: passed.runner.map(|requests| requests.get().runner()),
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::mailbox::{Mailbox, Nothing};
 use crate::settings::PassedTls;
 
 /// Received chunks, unsent bytes, end of input, ended, reason.
-type Arrivals<'py> = (Vec<Bound<'py, PyBytes>>, usize, bool, bool, Option<String>);
+type StreamArrivals<'py> = (Vec<Bound<'py, PyBytes>>, usize, bool, bool, Option<String>);
 
 /// One connection. `listener` is called without arguments when [`Stream::take`] has something.
 #[pyclass(frozen, module = "ferrule._core")]
@@ -96,7 +96,7 @@ impl Stream {
     }
 
     /// Hands over what has arrived.
-    fn take<'py>(&self, py: Python<'py>) -> Arrivals<'py> {
+    fn take<'py>(&self, py: Python<'py>) -> StreamArrivals<'py> {
         let arrivals = self.duplex.take();
         let chunks = arrivals.chunks.iter().map(|chunk| PyBytes::new(py, chunk)).collect();
         let (ended, reason) = match arrivals.end {

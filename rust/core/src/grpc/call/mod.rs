@@ -15,20 +15,7 @@ use super::framing::{Framed, frame};
 use super::metadata::Metadata;
 use super::{Code, Status};
 use state::CallState;
-
-/// Events that a caller can wait for, as bits.
-pub mod event {
-    /// The request's headers were handed to a connection.
-    pub const ACCEPTED: u8 = 1;
-    /// Initial metadata arrived.
-    pub const HEADERS: u8 = 2;
-    /// [`Call::take`](super::Call::take) has something.
-    pub const MESSAGE: u8 = 4;
-    /// The transport has taken everything that was sent.
-    pub const ROOM: u8 = 8;
-    /// The call has ended.
-    pub const END: u8 = 16;
-}
+pub use state::{End, event};
 
 /// A listener to the events that were asked for. Called from the I/O thread; must return at once.
 pub trait Watcher: Send + Sync {
@@ -56,21 +43,6 @@ pub struct Request {
     pub message: Option<Framed>,
     /// Largest message that may be sent, in bytes.
     pub max_send: usize,
-}
-
-/// How a call ended.
-#[derive(Debug, Clone)]
-pub struct End {
-    /// Code and message.
-    pub status: Status,
-    /// Trailing metadata.
-    pub trailing: Metadata,
-}
-
-impl From<Status> for End {
-    fn from(status: Status) -> Self {
-        Self { status, trailing: Metadata::new() }
-    }
 }
 
 /// A call. Clones name the same one.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{End, event};
+use crate::grpc::Status;
 use crate::grpc::deframer::Message;
 use crate::grpc::metadata::Metadata;
 
@@ -17,6 +17,35 @@ const MESSAGE_OVERHEAD_BYTES: usize = 128;
 const KEPT_REQUEST_BYTES: usize = 256 << 10;
 /// Messages handed over at a time, so that a flood cannot hold the caller's thread.
 const MESSAGES_PER_TAKE: usize = 1024;
+
+/// Events that a caller can wait for, as bits.
+pub mod event {
+    /// The request's headers were handed to a connection.
+    pub const ACCEPTED: u8 = 1;
+    /// Initial metadata arrived.
+    pub const HEADERS: u8 = 2;
+    /// [`Call::take`](super::super::Call::take) has something.
+    pub const MESSAGE: u8 = 4;
+    /// The transport has taken everything that was sent.
+    pub const ROOM: u8 = 8;
+    /// The call has ended.
+    pub const END: u8 = 16;
+}
+
+/// How a call ended.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// Code and message.
+    pub status: Status,
+    /// Trailing metadata.
+    pub trailing: Metadata,
+}
+
+impl From<Status> for End {
+    fn from(status: Status) -> Self {
+        Self { status, trailing: Metadata::new() }
+    }
+}
 
 /// A call as both sides see it.
 pub(super) struct CallState {
@@ -179,7 +208,9 @@ mod tests {
     fn requests_are_sent_again_in_order_as_long_as_all_are_kept() {
         let mut state = CallState::new(false);
         let frames = [Bytes::from_static(b"one"), Bytes::from_static(b"two"), Bytes::from_static(b"three")];
-        frames.iter().for_each(|frame| state.queue(frame.clone()));
+        for frame in &frames {
+            state.queue(frame.clone());
+        }
         assert_eq!(state.next_outgoing().unwrap(), frames[0]);
         assert_eq!(state.next_outgoing().unwrap(), frames[1]);
         assert!(state.rewind());
