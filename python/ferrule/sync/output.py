@@ -49,6 +49,13 @@ class _OutputThread:
             if not self.has_ended:
                 self.worker.start()
 
+    def start_with(self, job: Callable[[], object]) -> bool:
+        """Queues a job for the thread, which is started if it does not run; False if the interpreter is exiting."""
+        with self._lock:
+            if not self.has_ended:
+                self.worker.start_with(job)
+            return not self.has_ended
+
     def stop_if_idle(self) -> None:
         """Ends the thread if no plugin is listened to any more."""
         with self._lock:
@@ -94,19 +101,19 @@ atexit.register(_end_thread)
 
 
 class ThreadOutputForwarder(OutputForwarder):
-    """Forwards what the plugins of one client say, on the thread that all blocking clients share."""
+    """Forwards log lines and output of one client's plugins, on the thread that all blocking clients share."""
 
     def open_host(self, settings: Sealed) -> _core.Host:
-        """A host that is not started yet. What its plugin says is forwarded between `start()` and `forget()`."""
+        """A host that is not started yet. Lines and output are forwarded between `start()` and `forget()`."""
         self.host = _output_thread().open_host(settings, self._announce, self.log.wanted_level())
         return self.host
 
     def start(self) -> None:
-        """Has the thread run; until then, what the plugin says waits."""
+        """Has the thread run; until then, log lines and output wait."""
         _output_thread().start()
 
     def forget(self, host: _core.Host) -> None:
-        """Forwards what a plugin said last, and listens no more."""
+        """Forwards the last lines and output of a plugin, and listens no more."""
         self.drain()
         host.forget_listener()
         _output_thread().stop_if_idle()
@@ -124,17 +131,14 @@ class ThreadOutputForwarder(OutputForwarder):
         thread = _output_thread()
         if threading.current_thread().name == THREAD_NAME:
             return
-        if thread.has_ended:
-            self._drain_here()
-            return
         drained = threading.Event()
-        thread.worker.post(functools.partial(self._drain_on_thread, drained))
-        # Afterwards, so that the thread does not end in between. It may have ended with the last plugin, or not begun
-        # when the handler of a signal comes here.
+        # The thread may have ended with the last plugin, or not begun when the handler of a signal comes here.
         try:
-            thread.start()
+            is_queued = thread.start_with(functools.partial(self._drain_on_thread, drained))
         except LaunchError:
             # No thread is to be had.
+            is_queued = False
+        if not is_queued:
             self._drain_here()
             return
         batches = -1

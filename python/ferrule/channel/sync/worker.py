@@ -78,6 +78,17 @@ class Worker:
                     raise refused_by_system("thread", error) from None
                 self._thread = thread
 
+    def start_with(self, job: Callable[[], object]) -> None:
+        """Starts the thread, unless it runs, and queues `job` for it, so that the thread cannot end in between.
+
+        Raises:
+            LaunchError: The system provides no thread; the job is not queued.
+        """
+        with self._lock:
+            self.start()
+            self._jobs.append(job)
+        self.wake()
+
     def post(self, job: Callable[[], object]) -> None:
         """Queues `job` for the thread, which runs it now or once started; runs it at once if the thread has ended."""
         with self._lock:
