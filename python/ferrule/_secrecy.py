@@ -72,7 +72,7 @@ def forgetful_init(cls: type[Class]) -> type[Class]:
 
 
 def _forget_variables(error: BaseException, handled: BaseException | None) -> None:
-    """Empties the finished frames of an exception, and of those that led to it, up to what the caller was handling."""
+    """Empties the finished frames of an exception and its causes, up to the exception that the caller was handling."""
     seen = {id(handled)}
     waiting: list[BaseException | None] = [error]
     while waiting:

@@ -122,7 +122,7 @@ class ClientConfig:
         env: Variables for the plugin's environment, text to text; they win over the host's. Default none.
         cwd: Working directory of the plugin; default None, the host's.
         skip_host_env: Whether to keep the host's own environment from the plugin; default False. The plugin then gets
-            `env` and what the protocol needs: no PATH, HOME or TMPDIR.
+            `env` and the protocol's variables: no PATH, HOME or TMPDIR.
         magic_cookie_key: The variable by which the plugin recognises its host; default `TF_PLUGIN_MAGIC_COOKIE`.
         magic_cookie_value: The value of that variable; default Terraform's.
         protocol_versions: Application protocol versions that the caller's stubs speak, one or more, 0 or higher, in any

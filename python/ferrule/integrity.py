@@ -59,7 +59,7 @@ class SecureConfig:
     checksum: Annotated[bytes, CHECKSUM]
 
     if TYPE_CHECKING:
-        # What the constructor takes is more than what the attributes hold.
+        # The constructor takes more forms than the attributes hold.
         def __init__(self, *, algorithm: str = "sha256", checksum: str | bytes) -> None: ...
 
     def __post_init__(self) -> None:

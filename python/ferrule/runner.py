@@ -90,7 +90,7 @@ class RunningPlugin(ABC):
         return network, address
 
     async def host_to_plugin(self, network: str, address: str) -> tuple[str, str]:
-        """An address of this process's as the plugin reaches it, for what the broker serves the plugin.
+        """An address of this process as the plugin reaches it, for the services of the host's broker.
 
         Args:
             network: `unix` or `tcp`.

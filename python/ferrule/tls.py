@@ -65,7 +65,7 @@ class TLSConfig:
     server_name: Annotated[str, text("a host name")] = "localhost"
 
     if TYPE_CHECKING:
-        # What the constructor takes is more than what the attributes hold.
+        # The constructor takes more forms than the attributes hold.
         def __init__(
             self, *, ca: Pem, certificate: Pem | None = None, key: Pem | None = None, server_name: str = "localhost"
         ) -> None: ...

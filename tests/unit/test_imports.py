@@ -50,3 +50,10 @@ def test_families_are_loaded_when_they_are_asked_for(program: str) -> None:
     assert "ferrule.families" in loaded
     assert not loaded & {"asyncio", "grpc"}
     assert "ferrule.families" not in loaded_by("ferrule.client", "grpc")
+
+
+@pytest.mark.parametrize(("face", "others"), [("ferrule.client", "ferrule.sync"), ("ferrule.sync", "ferrule.client")])
+def test_one_client_loads_nothing_of_the_other(face: str, others: str) -> None:
+    loaded = loaded_by(face, "grpc")
+    assert face in loaded
+    assert [name for name in loaded if name.startswith(others)] == []

@@ -42,7 +42,7 @@ def open_sync_channel(host: Host, config: ClientConfig, secure: bool) -> SyncCha
 
 
 def native_settings(config: ClientConfig) -> dict[str, Any]:
-    """The settings of a core channel, to the plugin itself or to what it serves by its broker."""
+    """The settings of a core channel, to the plugin itself or to a service of its broker."""
     return channel_settings(_options(config), None)
 
 

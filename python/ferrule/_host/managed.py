@@ -41,7 +41,7 @@ def managed_clients(loop: asyncio.AbstractEventLoop | None) -> list[Any]:
 
 @functools.cache
 def _end_at_exit() -> None:
-    # Functions for the exit run last first: what is left over after the ladder is killed by the other.
+    # Functions for the exit run last first: the one that kills comes after the ladder, for the plugins that are left.
     end_plugins_at_exit()
     atexit.register(_end_all)
 

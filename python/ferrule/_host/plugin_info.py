@@ -197,7 +197,7 @@ class PluginInfo:
 
 
 def _check_reattach(command: Sequence[Any], config: ClientConfig, reattach: ReattachConfig) -> None:
-    """Refuses what contradicts attaching to a running plugin."""
+    """Refuses settings that contradict attaching to a running plugin."""
     if command:
         message = f"the command is {shown(command)} and reattach is given too, expected one of them"
         raise ConfigError(message, "Leave the command out to attach, or reattach to launch.", INVALID)

@@ -16,7 +16,7 @@ class LoopOutputForwarder(OutputForwarder):
     """Forwards on the event loop that runs when a plugin is started."""
 
     def open_host(self, settings: Sealed) -> _core.Host:
-        """A host that is not started yet; what its plugin says is forwarded from now on."""
+        """A host that is not started yet; its plugin's log lines and output are forwarded from now on."""
         self.host = _core.Host(settings, mailbox(), self._receive, self.log.wanted_level())
         return self.host
 

@@ -213,7 +213,7 @@ class RPCPluginClient(PluginInfo):
         if self._host is None:
             raise no_plugin("wait for")
         loop = asyncio.get_running_loop()
-        # One for all who wait: a watchdog that asks again and again must not pile up.
+        # One future for all waiters: those of a watchdog that asks again and again must not pile up.
         if self._exited is None or self._exited.get_loop() is not loop:
             exited = loop.create_future()
             self._host.exited(mailbox(), exited)

@@ -26,7 +26,7 @@ class Session:
     """One start, its attempts, and everything until all is given back. Belongs to the event loop that starts.
 
     Args:
-        output: Forwards what the plugin says.
+        output: Forwards the plugin's log lines and output.
 
     Attributes:
         is_open: Whether something may still be to be given back.

@@ -142,7 +142,7 @@ class RustTransport(asyncio.Transport):
         return self._closing
 
     def close(self) -> None:
-        """Sends what is unsent, then closes."""
+        """Sends the unsent bytes, then closes."""
         if not self._closing:
             self._closing = True
             self._stream.finish()
@@ -193,7 +193,7 @@ class RustTransport(asyncio.Transport):
             self._protocol.pause_writing()
 
     def _receive(self) -> None:
-        """Takes over what the I/O thread has for us. Called on the loop's thread."""
+        """Takes over the bytes and the state that the I/O thread has. Called on the loop's thread."""
         chunks, self._unsent, end_of_input, ended, reason = self._stream.take()
         if self._lost:
             return

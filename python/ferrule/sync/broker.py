@@ -21,7 +21,7 @@ __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
 Register = Callable[[grpc.Server], object]
 """Adds servicers to a server, such as `lambda server: add_KVServicer_to_server(KV(), server)`."""
 
-# Seconds. Handlers are the user's, and one of them may be what stops its own server.
+# Seconds. Handlers are the user's, and one of them may stop its own server.
 _STOP_LIMIT = 1.0
 
 
@@ -44,7 +44,7 @@ class GRPCBroker:
         self._core = core
         self._settings = settings
         self._secure = secure
-        # Reentrant: the handler of a signal may close what it interrupts.
+        # Reentrant: the handler of a signal may close the broker that it interrupts.
         self._lock = threading.RLock()
         self._channels: weakref.WeakSet[SyncChannel] = weakref.WeakSet()
         self._listeners: set[BrokerListener] = set()

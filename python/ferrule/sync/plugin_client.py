@@ -99,7 +99,7 @@ class RPCPluginClient(PluginInfo):
         self._output = ThreadOutputForwarder(self.command, self.config)
         self._broker: GRPCBroker | None = None
         self._session: Session | None = None
-        # Held for moments, never for a wait. Reentrant: a signal's handler may close what it interrupts.
+        # Held for moments, never for a wait. Reentrant: a signal's handler may close the client that it interrupts.
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
