@@ -129,9 +129,3 @@ def test_modules_in_rust_import_from_lower_lines_of_the_drawing(heading: str, so
             imported = set(re.findall(r"\w+", " ".join(named))) & line.keys() - {module}
             upwards += [f"{module} imports {used}" for used in imported if line[used] <= line[module]]
     assert upwards == []
-
-
-def test_files_that_the_page_names_exist() -> None:
-    paths = re.findall(r"`((?:python|rust|docs|tests|benches)/[\w./]+)`", PAGE)
-    assert len(paths) > 50
-    assert [path for path in paths if not (ROOT / path).exists()] == []
