@@ -173,8 +173,8 @@ else
 endif
 
 fuzz:  ## The parsers' property tests with many cases
-	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake framing output deframer metadata \
-		multiplex conn_info ledger reattach
+	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake line_finder output_lines framing \
+		deframer frame_watch metadata multiplex conn_info broker::state reattach
 
 proto: build/proto/.stamp  ## Regenerate committed code from its sources
 	cd python && $(PROTOC) --pyi_out=. ferrule/testing/kv.proto

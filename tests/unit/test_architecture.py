@@ -129,3 +129,16 @@ def test_modules_in_rust_import_from_lower_lines_of_the_drawing(heading: str, so
             imported = set(re.findall(r"\w+", " ".join(named))) & line.keys() - {module}
             upwards += [f"{module} imports {used}" for used in imported if line[used] <= line[module]]
     assert upwards == []
+
+
+def test_every_property_test_is_among_those_of_many_cases() -> None:
+    (command,) = re.findall(r"^fuzz:.*?\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    filters = command.replace("\\\n", " ").split(" -- ")[1].split()
+    sources = ROOT / "rust" / "core" / "src"
+    modules = [
+        str(file.relative_to(sources).with_suffix("")).replace("/", "::")
+        for file in sources.rglob("*.rs")
+        if "proptest!" in file.read_text()
+    ]
+    assert modules != []
+    assert [module for module in modules if not any(name in module for name in filters)] == []
