@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ferrule_core::grpc::driver::drive_here;
-use ferrule_core::transport::LOOKUPS;
+use ferrule_core::transport::MAX_LOOKUPS;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -21,7 +21,7 @@ use crate::errors::refused_by_system;
 use crate::work_queue::{CallerStartedTask, WorkQueue};
 
 /// Threads for work that blocks: looking up names, and two more, which are always left for decompressing large messages.
-const BLOCKING_THREADS: usize = LOOKUPS + 2;
+const BLOCKING_THREADS: usize = MAX_LOOKUPS + 2;
 
 struct IoThread {
     process_id: u32,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use ferrule_core::broker::Broker as CoreBroker;
-use ferrule_core::server::{PluginServer as CoreServer, Security, ServerFacts as CoreFacts, Settings};
+use ferrule_core::server::{PluginServer as CoreServer, ServerFacts as CoreFacts, ServerSecurity, ServerSettings};
 use ferrule_core::settings::SocketGroup;
 use ferrule_core::transport::listener::Place;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -37,14 +37,14 @@ pub(crate) struct PassedServerSettings {
     socket_base: PathBuf,
 }
 
-impl TryFrom<PassedServerSettings> for Settings {
+impl TryFrom<PassedServerSettings> for ServerSettings {
     type Error = PyErr;
 
     fn try_from(passed: PassedServerSettings) -> PyResult<Self> {
         let security = match (passed.security.as_str(), passed.client_certificate, passed.tls) {
-            ("plaintext", _, _) => Security::Plaintext,
-            ("auto-mtls", Some(host), _) => Security::AutoMtls(host, curve(&passed.curve)?),
-            ("certificates", _, Some(tls)) => Security::Certificates(tls.into()),
+            ("plaintext", _, _) => ServerSecurity::Plaintext,
+            ("auto-mtls", Some(host), _) => ServerSecurity::AutoMtls(host, curve(&passed.curve)?),
+            ("certificates", _, Some(tls)) => ServerSecurity::Certificates(tls.into()),
             (other, _, _) => {
                 let message =
                     format!("security {other:?}, expected plaintext, auto-mtls or certificates, with what it needs");
@@ -73,7 +73,7 @@ pub(crate) struct PluginServer {
 impl PluginServer {
     #[new]
     fn new(settings: PassedServerSettings, mailbox: Py<Mailbox>, listener: Py<PyAny>) -> PyResult<Self> {
-        let settings = Settings::try_from(settings)?;
+        let settings = ServerSettings::try_from(settings)?;
         let (listener, wake) = mailbox.get().listener(listener);
         Ok(Self { core: ForkSafe::new(CoreServer::new(settings, wake)), mailbox, listener })
     }

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use crate::error::excerpt;
 
 /// Bytes of a Unix socket's path, without its end (unix(7)).
-const LONGEST_PATH: usize = 107;
+const MAX_PATH_BYTES: usize = 107;
 /// Characters of a host's name (RFC 1035).
-const LONGEST_NAME: usize = 253;
+const MAX_NAME_CHARACTERS: usize = 253;
 pub(crate) const LOCALHOST: &str = "localhost";
 
 /// Where a peer listens.
@@ -33,7 +33,7 @@ impl Address {
         let parsed = match network {
             "unix" if location.is_empty() => Err("it is empty"),
             "unix" if location.contains('\0') => Err("it has a NUL byte"),
-            "unix" if location.len() > LONGEST_PATH => Err("it is longer than the path of a socket can be"),
+            "unix" if location.len() > MAX_PATH_BYTES => Err("it is longer than the path of a socket can be"),
             "unix" => Ok(Self::Unix(PathBuf::from(location))),
             "tcp" => parse_tcp(location).ok_or("expected HOST:PORT, with an IPv6 address in brackets"),
             _ => Err("the network must be unix or tcp"),
@@ -95,7 +95,7 @@ fn parse_tcp(location: &str) -> Option<Address> {
 /// Whether `host` may be a name for a resolver.
 fn is_name(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    !host.is_empty() && host.len() <= LONGEST_NAME && host.bytes().all(plain)
+    !host.is_empty() && host.len() <= MAX_NAME_CHARACTERS && host.bytes().all(plain)
 }
 
 #[cfg(test)]

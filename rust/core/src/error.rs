@@ -243,15 +243,15 @@ impl fmt::Display for Error {
 }
 
 /// The longest piece of foreign text that an error message repeats, in characters.
-const EXCERPT_LIMIT: usize = 120;
+const MAX_EXCERPT_CHARACTERS: usize = 120;
 
 /// Foreign bytes as they may appear in an error message: quoted, escaped, bounded.
 #[must_use]
 pub fn excerpt(bytes: &[u8]) -> String {
     // Four bytes hold any character, so this prefix is long enough and a 10 MB line costs nothing.
-    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT_LIMIT * 4)]).into_owned();
-    let shown: String = head.chars().take(EXCERPT_LIMIT).collect();
-    if shown.len() < bytes.len() && head.chars().count() > EXCERPT_LIMIT {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_EXCERPT_CHARACTERS * 4)]).into_owned();
+    let shown: String = head.chars().take(MAX_EXCERPT_CHARACTERS).collect();
+    if shown.len() < bytes.len() && head.chars().count() > MAX_EXCERPT_CHARACTERS {
         format!("{shown:?} and so on, {} bytes in all", bytes.len())
     } else {
         format!("{shown:?}")

@@ -15,15 +15,15 @@ use crate::wake::Wake;
 
 /// Bytes of log lines that may wait. Further lines are dropped and counted: a host that does not read must neither
 /// stall its plugin nor grow without bound.
-const LINES_LIMIT: usize = 4 << 20;
+const MAX_LINES_BYTES: usize = 4 << 20;
 /// Bytes charged per line for its bookkeeping.
-const LINE_OVERHEAD: usize = 64;
+const LINE_OVERHEAD_BYTES: usize = 64;
 /// How long lines below the wanted level wait, unless other lines wake the consumer earlier. Waking it is the main cost
 /// of a line; it is woken all the same, because the wanted level may have been lowered.
 const UNSEEN_DELAY: Duration = Duration::from_millis(100);
 const UNSEEN_BYTES: usize = 256 << 10;
 /// Bytes of synchronised output that may wait. Further output makes the plugin wait: none is lost.
-const OUTPUT_LIMIT: usize = 1 << 20;
+const MAX_OUTPUT_BYTES: usize = 1 << 20;
 
 /// The plugin's two synchronised outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +110,8 @@ impl Inbox {
     }
 
     fn add_line(self: &Arc<Self>, mut state: MutexGuard<'_, InboxState>, level: Level, line: Vec<u8>) {
-        let cost = line.len() + LINE_OVERHEAD;
-        if state.lines_bytes + cost > LINES_LIMIT {
+        let cost = line.len() + LINE_OVERHEAD_BYTES;
+        if state.lines_bytes + cost > MAX_LINES_BYTES {
             state.dropped += 1;
         } else {
             state.lines_bytes += cost;
@@ -138,7 +138,7 @@ impl Inbox {
 
     /// Adds synchronised output; waits while too much is unread.
     pub async fn push_output(&self, channel: Output, data: Bytes) {
-        while self.lock().output_bytes > OUTPUT_LIMIT {
+        while self.lock().output_bytes > MAX_OUTPUT_BYTES {
             self.room.notified().await;
         }
         let mut state = self.lock();
@@ -154,7 +154,7 @@ impl Inbox {
         let mut lines = Vec::new();
         while lines.len() < limit {
             let Some((level, line)) = state.lines.pop_front() else { break };
-            state.lines_bytes -= line.len() + LINE_OVERHEAD;
+            state.lines_bytes -= line.len() + LINE_OVERHEAD_BYTES;
             if wanted.is_some_and(|wanted| level >= wanted) {
                 lines.push((level, line));
             }
@@ -299,7 +299,7 @@ mod tests {
         }
         let batch = inbox.take(Some(Level::Trace), usize::MAX);
         assert_eq!(batch.lines.len() as u64 + batch.dropped, 10_000);
-        assert!(batch.lines.len() * 1000 <= LINES_LIMIT);
+        assert!(batch.lines.len() * 1000 <= MAX_LINES_BYTES);
         inbox.push_line(line);
         assert_eq!(inbox.take(Some(Level::Trace), usize::MAX).lines.len(), 1);
     }
@@ -317,7 +317,7 @@ mod tests {
         while received < 10_000_000 {
             tokio::task::yield_now().await;
             let bytes: usize = inbox.take(None, usize::MAX).output.iter().map(|(_, data)| data.len()).sum();
-            assert!(bytes <= OUTPUT_LIMIT + 100_000);
+            assert!(bytes <= MAX_OUTPUT_BYTES + 100_000);
             received += bytes;
         }
         assert!(task.await.is_ok());

@@ -10,7 +10,7 @@ use crate::handshake::{CORE_VERSION, parse_integer};
 /// Lines that may come before the handshake line. Go's host allows none; banners are a common mishap.
 pub const MAX_STRAY_LINES: usize = 64;
 /// Bytes up to and including the handshake line.
-pub const MAX_BYTES: usize = 64 * 1024;
+pub const MAX_HANDSHAKE_BYTES: usize = 64 * 1024;
 
 /// Finds the handshake line, skipping stray text up to a bound: lines, and what stands in front of it without a line end.
 ///
@@ -62,10 +62,10 @@ impl LineFinder {
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let room = MAX_BYTES - self.taken.min(MAX_BYTES);
+        let room = MAX_HANDSHAKE_BYTES - self.taken.min(MAX_HANDSHAKE_BYTES);
         self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.taken += bytes.len();
-        if self.taken <= MAX_BYTES {
+        if self.taken <= MAX_HANDSHAKE_BYTES {
             return Ok(());
         }
         let (kind, what) = if self.stray.is_empty() {
@@ -73,8 +73,10 @@ impl LineFinder {
         } else {
             (ErrorKind::HandshakeTooNoisy, "output")
         };
-        let message =
-            format!("the plugin printed {what} of more than {MAX_BYTES} bytes and no handshake; {}", self.seen());
+        let message = format!(
+            "the plugin printed {what} of more than {MAX_HANDSHAKE_BYTES} bytes and no handshake; {}",
+            self.seen()
+        );
         Err(Error::new(kind, message))
     }
 

@@ -40,7 +40,7 @@ fn bounds_hold_however_the_bytes_arrive() {
     let error = long.chunks(1000).find_map(|chunk| finder.feed(chunk).err()).unwrap();
     assert_eq!(error.kind(), ErrorKind::HandshakeTooLong);
     assert!(error.message().contains("xxx") && error.message().len() < 600, "{error}");
-    assert!(finder.partial.capacity() <= 2 * MAX_BYTES);
+    assert!(finder.partial.capacity() <= 2 * MAX_HANDSHAKE_BYTES);
 }
 
 #[test]

@@ -31,7 +31,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How the plugin's connections are protected.
 #[derive(Clone)]
-pub enum Security {
+pub enum ServerSecurity {
     /// Plaintext.
     Plaintext,
     /// go-plugin's AutoMTLS: the host's certificate as it came in the environment, PEM, and a one-time key of our own.
@@ -42,9 +42,9 @@ pub enum Security {
 
 /// The settings of a plugin's side.
 #[derive(Clone)]
-pub struct Settings {
+pub struct ServerSettings {
     /// How connections are protected.
-    pub security: Security,
+    pub security: ServerSecurity,
     /// Whether all connections share one socket, as the host asked.
     pub multiplex: bool,
     /// The application protocol version that was negotiated.
@@ -73,7 +73,7 @@ pub struct ServerFacts {
 pub struct PluginServer(Arc<PluginServerShared>);
 
 struct PluginServerShared {
-    settings: Settings,
+    settings: ServerSettings,
     inbox: Arc<Inbox>,
     broker: OnceLock<Broker>,
     place: Mutex<Option<Serving>>,
@@ -94,7 +94,7 @@ struct Protection {
 
 impl PluginServer {
     /// A server that does not listen yet; `wake` is called for each warning about a refused peer.
-    pub fn new(settings: Settings, wake: Arc<dyn Wake>) -> Self {
+    pub fn new(settings: ServerSettings, wake: Arc<dyn Wake>) -> Self {
         let (inbox, broker) = (Arc::new(Inbox::new(wake, Some(Level::Trace))), OnceLock::new());
         Self(Arc::new(PluginServerShared { settings, inbox, broker, place: Mutex::new(None) }))
     }
@@ -215,13 +215,13 @@ async fn accept_one(listener: Listener, terminator: Terminator) -> Chosen {
 }
 
 impl Protection {
-    fn of(security: &Security) -> Result<Self, Error> {
+    fn of(security: &ServerSecurity) -> Result<Self, Error> {
         let (trust, identity, name) = match security {
-            Security::Plaintext => return Ok(Self { dialing: None, accepting: None, identity: None }),
-            Security::AutoMtls(host, curve) => {
+            ServerSecurity::Plaintext => return Ok(Self { dialing: None, accepting: None, identity: None }),
+            ServerSecurity::AutoMtls(host, curve) => {
                 (Trust::Pinned(host_certificate(host)?), Identity::generate(*curve)?, SERVER_NAME)
             }
-            Security::Certificates(files) => {
+            ServerSecurity::Certificates(files) => {
                 let (Some(certificate), Some(key)) = (&files.certificate, &files.key) else {
                     let message = "a plugin that serves TLS needs a certificate and its key";
                     return Err(Error::new(ErrorKind::IdentityFailed, message));

@@ -15,7 +15,7 @@ use crate::address::Address;
 use crate::error::Error;
 use crate::transport::InboundStream;
 use crate::transport::listener::Listener;
-use crate::transport::tls_terminator::{CONNECTIONS, Terminator};
+use crate::transport::tls_terminator::{MAX_CONNECTIONS, Terminator};
 
 /// A service that the peer can dial until this is dropped; its connections end with it.
 pub struct BrokerListener {
@@ -89,7 +89,7 @@ async fn serve_streams(
     // Owned by this task, so that all connections end with it.
     let mut connections = JoinSet::new();
     while let Some(stream) = streams.recv().await {
-        if connections.len() >= CONNECTIONS {
+        if connections.len() >= MAX_CONNECTIONS {
             connections.join_next().await;
         }
         let (terminator, peer, backend) = (terminator.clone(), peer.clone(), backend.clone());

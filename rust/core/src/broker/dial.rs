@@ -18,7 +18,7 @@ use crate::transport::multiplex::{Multiplex, OpenPermit};
 use crate::transport::{Dialer, Stream, Traffic};
 
 /// Knocks of one dialler: the stream that would have carried each but the last was lost.
-const KNOCKS: usize = 5;
+const MAX_KNOCKS: usize = 5;
 
 impl Broker {
     /// A connected channel to what the peer serves under `id`. The peer has go-plugin's five seconds to announce or to
@@ -96,7 +96,7 @@ impl Broker {
     /// Knocks, and opens a stream after the acknowledgement. The permit keeps others from opening one meanwhile: the
     /// peer tells streams apart by their order alone.
     async fn knock_and_open(self, id: u32, session: Arc<Multiplex>) -> Result<(OpenPermit, Stream), Error> {
-        let mut knocks = 0..KNOCKS;
+        let mut knocks = 0..MAX_KNOCKS;
         let permit = loop {
             let ready = async {
                 tokio::select! {

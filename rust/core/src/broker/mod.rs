@@ -32,7 +32,7 @@ use crate::inbox::Inbox;
 use crate::settings::{Peers, Transports};
 use crate::transport::listener::Place;
 use crate::transport::multiplex::{InboundStreams, Multiplex, OpenPermit};
-use crate::transport::tls_terminator::{CONNECTIONS, Terminator};
+use crate::transport::tls_terminator::{MAX_CONNECTIONS, Terminator};
 use crate::transport::{InboundStream, Tls, Traffic};
 use crate::wake::Wake;
 
@@ -62,7 +62,7 @@ pub trait Peer: Send + Sync {
 
 /// Messages that may wait for the peer. Each is asked for by one of this side's callers, or acknowledges one of the
 /// peer's.
-const OUTGOING_LIMIT: usize = 16 * 1024;
+const MAX_OUTGOING: usize = 16 * 1024;
 
 /// What a broker needs to dial and to accept connections.
 pub struct BrokerContext {
@@ -272,7 +272,7 @@ impl Broker {
 
     fn send(&self, info: ConnInfo) {
         let mut outgoing = lock(&self.0.outgoing);
-        if outgoing.messages.len() >= OUTGOING_LIMIT {
+        if outgoing.messages.len() >= MAX_OUTGOING {
             drop(outgoing);
             return self.close("the peer does not read the broker's messages");
         }
@@ -323,7 +323,7 @@ async fn sort(broker: std::sync::Weak<BrokerShared>, mut arrivals: InboundStream
             // An error means that the listener is closing, and its stream with it.
             (Expected::Listener(listener), _) => drop(listener.send(stream)),
             (Expected::Nobody, _) => (),
-            (Expected::Unannounced, Some(_)) if mains.len() >= CONNECTIONS => {
+            (Expected::Unannounced, Some(_)) if mains.len() >= MAX_CONNECTIONS => {
                 broker.warn("refused a stream of the host: it has too many".to_owned());
             }
             (Expected::Unannounced, Some(main)) => serve_main(&broker, stream, main.clone(), &mut mains),

@@ -15,10 +15,10 @@ pub(crate) const RENDEZVOUS_LIMIT: Duration = Duration::from_secs(5);
 const STREAM_AFTER_ACK_LIMIT: Duration = Duration::from_secs(1);
 
 /// ConnInfos and knocks kept at a time: a peer that sends them without end must not fill the memory.
-const PARKED_LIMIT: usize = 4096;
+const MAX_PARKED: usize = 4096;
 
 /// Streams expected at a time. A peer's diallers knock one after the other.
-const EXPECTED_LIMIT: usize = 256;
+const MAX_EXPECTED: usize = 256;
 
 /// What a message asks of this side.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl<S> BrokerState<S> {
             }
         }
         self.forget_stale(now);
-        if self.announced.len() < PARKED_LIMIT {
+        if self.announced.len() < MAX_PARKED {
             self.announced.entry(id).or_insert((now, address));
         }
         Outcome::Kept
@@ -124,13 +124,13 @@ impl<S> BrokerState<S> {
         if let Some(Some(_)) = self.listeners.get(&id) {
             // A stream that does not follow its acknowledgement at once never comes: its dialler has given up.
             self.expected.retain(|(_, since)| now.saturating_duration_since(*since) < STREAM_AFTER_ACK_LIMIT);
-            if self.expected.len() < EXPECTED_LIMIT {
+            if self.expected.len() < MAX_EXPECTED {
                 self.expected.push_back((id, now));
                 return Outcome::Acknowledge;
             }
         }
         self.forget_stale(now);
-        if self.knocks.len() < PARKED_LIMIT {
+        if self.knocks.len() < MAX_PARKED {
             self.knocks.insert(id, now);
         }
         Outcome::Kept

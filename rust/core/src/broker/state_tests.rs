@@ -97,8 +97,8 @@ fn answer_that_nobody_asked_for_opens_nothing() {
 fn knocks_beyond_the_limit_are_not_acknowledged() {
     let (mut state, now) = (BrokerState::<()>::default(), Instant::now());
     state.listen(1, Some(streams()), now).unwrap();
-    let acknowledged = (0..EXPECTED_LIMIT * 2).filter(|_| state.knocked(1, now) == Outcome::Acknowledge).count();
-    assert_eq!(acknowledged, EXPECTED_LIMIT);
+    let acknowledged = (0..MAX_EXPECTED * 2).filter(|_| state.knocked(1, now) == Outcome::Acknowledge).count();
+    assert_eq!(acknowledged, MAX_EXPECTED);
 }
 
 #[test]

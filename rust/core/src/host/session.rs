@@ -21,7 +21,7 @@ use crate::transport::PrivateDirectory;
 use crate::transport::bridge::Bridge;
 
 /// Connections on which a plugin is asked to end, one after another.
-const ASKING_LIMIT: usize = 5;
+const SHUTDOWN_ATTEMPTS: usize = 5;
 
 /// The resources of a started plugin.
 pub(super) struct Session {
@@ -54,7 +54,7 @@ impl Session {
     pub(super) async fn ask_to_end(&self) -> bool {
         let Some(endpoint) = &self.endpoint else { return false };
         let mut asked = false;
-        for _ in 0..ASKING_LIMIT {
+        for _ in 0..SHUTDOWN_ATTEMPTS {
             let Ok(connection) = endpoint.connection().await else { return asked };
             self.ending.cancel();
             match controller::shutdown(&GrpcClient::new(&connection)).await {

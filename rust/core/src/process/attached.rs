@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exit_status::ExitStatus;
 
 /// How often the process is looked for without a pidfd.
-const INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A process that was attached to by its id.
 pub(super) struct Attached {
@@ -71,6 +71,6 @@ async fn ended(pid: Pid, pidfd: Option<OwnedFd>) {
         return;
     }
     while is_alive(pid) {
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -10,7 +10,7 @@ use std::{ffi::OsStr, fmt};
 /// Bytes of a file that hold its format and its interpreter line.
 const HEAD_BYTES: u64 = 4096;
 /// Interpreters of interpreters that Linux follows (`exec_binprm`).
-const LONGEST_CHAIN: usize = 5;
+const MAX_INTERPRETERS: usize = 5;
 
 /// The beginning of a file, and the file for later parts.
 pub(super) struct Executable {
@@ -121,7 +121,7 @@ impl Executable {
 /// the working directory.
 pub(super) fn find_obstacle(program: &Path, working_directory: &Path) -> Option<Obstacle> {
     let mut current = program.to_owned();
-    for _ in 0..LONGEST_CHAIN {
+    for _ in 0..MAX_INTERPRETERS {
         let need = Executable::open(&current).ok()?.need()?;
         let needed = working_directory.join(need.path());
         if let Err(reason) = check(&needed) {

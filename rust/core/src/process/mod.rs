@@ -10,6 +10,7 @@ mod launch;
 mod monitor;
 mod pidfd;
 mod pipe;
+mod pipe_reader;
 #[cfg(target_os = "linux")]
 mod registry;
 #[cfg(target_os = "linux")]

@@ -1,20 +1,18 @@
 //! A running plugin: its output read for ever, its end noticed at once and reported once.
 
-use std::cell::RefCell;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
-use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::attached::Attached;
 use super::diagnose::effective_user;
+use super::pipe_reader::{Rest, read_to_end};
 use super::{Child, spawner, strays};
 use crate::error::Error;
 use crate::exit_status::ExitStatus;
@@ -22,6 +20,9 @@ use crate::inbox::Inbox;
 use crate::line_finder::LineFinder;
 use crate::output_lines::ErrorOutput;
 use crate::runner::{Runner, Running};
+
+/// How long the report of a plugin's end waits for the search for processes that left its group.
+const SEARCH_LIMIT: Duration = Duration::from_secs(1);
 
 /// The first event on standard output.
 #[derive(Debug)]
@@ -68,13 +69,6 @@ enum Control {
 
 /// The tasks that read a plugin's pipes.
 type Readers = (JoinHandle<Rest>, JoinHandle<Rest>);
-
-/// The state of a pipe after the plugin's end.
-enum Rest {
-    Closed,
-    /// Another process holds its other end.
-    Held,
-}
 
 impl Process {
     /// Reads and reaps a started plugin, whose sockets are in `directory`; the receiver gets the first event on its
@@ -292,63 +286,4 @@ async fn read_stderr(
     lock(&stderr).finish(|line| inbox.push_line(line));
     inbox.end_lines();
     rest
-}
-
-/// Bytes of one read.
-const READ_BYTES: usize = 64 * 1024;
-/// Reads in a row before other tasks have their turn: a flood must not starve the calls of 499 other plugins.
-const READS_PER_TURN: usize = 16;
-/// Turns after the process has ended, while a process that left its group may hold and fill the pipe.
-const LAST_TURNS: usize = 64;
-
-thread_local! {
-    /// One buffer for all pipes: they are read on the I/O thread only, and idle plugins need no buffer each.
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
-}
-
-/// How long the report of a plugin's end waits for the search for processes that left its group.
-const SEARCH_LIMIT: Duration = Duration::from_secs(1);
-
-enum PipeState {
-    Empty,
-    Busy,
-    Closed,
-}
-
-async fn read_to_end(pipe: Option<OwnedFd>, mut ended: watch::Receiver<bool>, mut take: impl FnMut(&[u8])) -> Rest {
-    let Some(Ok(pipe)) = pipe.map(Receiver::from_owned_fd) else { return Rest::Closed };
-    loop {
-        let readable = tokio::select! {
-            readable = pipe.readable() => readable.is_ok(),
-            _ = ended.wait_for(|ended| *ended) => break,
-        };
-        match if readable { read_available(&pipe, &mut take) } else { PipeState::Closed } {
-            PipeState::Closed => return Rest::Closed,
-            PipeState::Busy => tokio::task::yield_now().await,
-            PipeState::Empty => (),
-        }
-    }
-    for _ in 0..LAST_TURNS {
-        match read_available(&pipe, &mut take) {
-            PipeState::Closed => return Rest::Closed,
-            PipeState::Busy => tokio::task::yield_now().await,
-            PipeState::Empty => return Rest::Held,
-        }
-    }
-    Rest::Held
-}
-
-fn read_available(pipe: &Receiver, take: &mut impl FnMut(&[u8])) -> PipeState {
-    BUFFER.with_borrow_mut(|buffer| {
-        for _ in 0..READS_PER_TURN {
-            match pipe.try_read(buffer) {
-                Ok(0) => return PipeState::Closed,
-                Ok(count) => take(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return PipeState::Empty,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                Err(_) => return PipeState::Closed,
-            }
-        }
-        PipeState::Busy
-    })
 }

@@ -14,7 +14,7 @@ use super::Stream;
 use crate::wake::Wake;
 
 /// Received bytes that may wait for the consumer before the peer is made to wait.
-const INCOMING_LIMIT: usize = 256 * 1024;
+const MAX_INCOMING_BYTES: usize = 256 * 1024;
 /// A block of memory for reads, in bytes.
 const READ_BYTES: usize = 64 * 1024;
 /// Room that a read needs at least, in bytes.
@@ -139,7 +139,7 @@ impl Duplex {
 
     fn may_read(&self) -> bool {
         let state = self.lock();
-        !state.paused && state.incoming_bytes < INCOMING_LIMIT
+        !state.paused && state.incoming_bytes < MAX_INCOMING_BYTES
     }
 }
 

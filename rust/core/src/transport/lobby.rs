@@ -8,7 +8,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 /// Proofs at a time. One more ends the oldest, which has had the most time.
-const PROOFS: usize = 256;
+const MAX_PROOFS: usize = 256;
 /// How long a proof may take: a peer speaks as soon as it has connected.
 pub(super) const PROOF_LIMIT: Duration = Duration::from_secs(5);
 
@@ -36,7 +36,7 @@ impl<T: Send + 'static> Lobby<T> {
         proof: impl Future<Output = Result<T, String>> + Send + 'static,
     ) -> bool {
         self.waiting.retain(|proof| !proof.is_finished());
-        let oldest = if self.waiting.len() < PROOFS { None } else { self.waiting.pop_front() };
+        let oldest = if self.waiting.len() < MAX_PROOFS { None } else { self.waiting.pop_front() };
         if let Some(oldest) = &oldest {
             oldest.abort();
         }

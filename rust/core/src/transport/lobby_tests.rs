@@ -15,7 +15,7 @@ async fn oldest_goes_and_the_newest_proves_itself() {
         pending().await
     };
     assert!(!lobby.enter("the first".to_owned(), silent));
-    for _ in 1..PROOFS {
+    for _ in 1..MAX_PROOFS {
         assert!(!lobby.enter("a stranger".to_owned(), pending()));
     }
     assert!(lobby.enter("the peer".to_owned(), ready(Ok(7))));
@@ -38,7 +38,7 @@ async fn proven_ones_are_not_sent_away() {
     lobby.enter("the peer".to_owned(), ready(Ok(7)));
     tokio::task::yield_now().await;
     assert_eq!(lobby.done(), 1);
-    for _ in 0..PROOFS {
+    for _ in 0..MAX_PROOFS {
         assert!(!lobby.enter("a stranger".to_owned(), pending()));
     }
     assert_eq!(lobby.leave().await.ok(), Some(7));

@@ -14,8 +14,8 @@ use crate::address::LOCALHOST;
 const LOOKUP_LIMIT: Duration = Duration::from_secs(20);
 
 /// Look-ups at a time, those included whose callers have given up: other work needs threads that may block too.
-pub const LOOKUPS: usize = 4;
-static LOOKING_UP: Semaphore = Semaphore::const_new(LOOKUPS);
+pub const MAX_LOOKUPS: usize = 4;
+static LOOKING_UP: Semaphore = Semaphore::const_new(MAX_LOOKUPS);
 
 /// The sockets of a plugin's address. `localhost` is this machine whatever a resolver says (RFC 6761), and IPv4 comes
 /// first, which is what Go's resolver settles on.
@@ -88,7 +88,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_look_up_waits_for_its_turn_no_longer_than_its_limit() {
-        let _others = LOOKING_UP.acquire_many(LOOKUPS.try_into().unwrap()).await.unwrap();
+        let _others = LOOKING_UP.acquire_many(MAX_LOOKUPS.try_into().unwrap()).await.unwrap();
         let error = sockets("name.invalid", 1).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -20,6 +20,6 @@ pub mod tls_terminator;
 pub use counted::{Counted, Counters, Traffic};
 pub use dialer::{Dialer, Tls};
 pub use inbound::{InboundStream, Proven};
-pub use lookup::LOOKUPS;
+pub use lookup::MAX_LOOKUPS;
 pub use private_directory::PrivateDirectory;
 pub use stream::Stream;

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::settings::SocketGroup;
 
 /// Room that a socket's name needs after the directory: `/plugin` and up to 20 digits, within 103 bytes.
-const LONGEST_DIRECTORY: usize = 75;
+const MAX_DIRECTORY_BYTES: usize = 75;
 
 /// A directory with a short name, which every Unix has.
 const FALLBACK: &str = "/tmp";
@@ -30,7 +30,7 @@ impl PrivateDirectory {
     /// Makes the directory under `base`, or under `/tmp` where sockets below `base` could not be announced.
     pub fn create(base: &Path) -> Result<Self, Error> {
         const NAME_LENGTH: usize = "/ferrule-".len() + 10;
-        let fits = base.as_os_str().len() + NAME_LENGTH <= LONGEST_DIRECTORY;
+        let fits = base.as_os_str().len() + NAME_LENGTH <= MAX_DIRECTORY_BYTES;
         let place = if fits { announceable(base) } else { Path::new(FALLBACK) };
         make(place).map(Self).map_err(|error| {
             let instead = if place == base { String::new() } else { format!(" instead of {}", base.display()) };
@@ -114,7 +114,7 @@ mod tests {
         let long = base.path().join("x".repeat(80));
         std::fs::create_dir(&long).unwrap();
         let directory = PrivateDirectory::create(&long).unwrap();
-        assert!(directory.path().as_os_str().len() <= LONGEST_DIRECTORY);
+        assert!(directory.path().as_os_str().len() <= MAX_DIRECTORY_BYTES);
     }
 
     #[test]

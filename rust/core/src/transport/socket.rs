@@ -18,15 +18,15 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 /// Bytes asked for at a time while much arrives.
-const BULK: usize = 64 * 1024;
+const BULK_READ_BYTES: usize = 64 * 1024;
 /// A read that gives less than this shows that not much arrives any more.
-const TRICKLE: usize = 8 * 1024;
+const TRICKLE_BYTES: usize = 8 * 1024;
 
 /// A reader that asks for at least this many bytes, and gets them, will want more.
-const SMALL_READ: usize = 4 * 1024;
+const SMALL_READ_BYTES: usize = 4 * 1024;
 
 /// Bytes after which other tasks of this thread get their turn: the consumer of these bytes, and other connections.
-const TURN: usize = 512 * 1024;
+const TURN_BYTES: usize = 512 * 1024;
 
 /// A write to a socket whose other end is gone is an error, never a SIGPIPE, which ends a program that has it at its default
 /// action. The standard library's vectored writes do not ask for that; where the flag is missing, its sockets have an option
@@ -142,11 +142,11 @@ impl<S: Connected> Socket<S> {
     fn read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut ahead = std::mem::take(&mut self.ahead);
         if ahead.buffer.is_empty() {
-            ahead.buffer = vec![0; BULK].into_boxed_slice();
+            ahead.buffer = vec![0; BULK_READ_BYTES].into_boxed_slice();
         }
         let result = self.receive(context, &mut ahead.buffer);
         if let Poll::Ready(Ok(count)) = &result {
-            self.is_bulk = *count >= TRICKLE;
+            self.is_bulk = *count >= TRICKLE_BYTES;
             ahead.unread = 0..*count;
         }
         self.ahead = ahead;
@@ -182,7 +182,7 @@ impl<S: Connected> AsyncRead for Socket<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.turn >= TURN {
+        if self.turn >= TURN_BYTES {
             self.turn = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -196,7 +196,7 @@ impl<S: Connected> AsyncRead for Socket<S> {
 
 impl<S: Connected> Socket<S> {
     fn read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ahead.unread.is_empty() && self.is_bulk && buffer.remaining() < BULK {
+        if self.ahead.unread.is_empty() && self.is_bulk && buffer.remaining() < BULK_READ_BYTES {
             ready!(self.read_ahead(context))?;
         }
         if !self.ahead.unread.is_empty() {
@@ -207,7 +207,7 @@ impl<S: Connected> Socket<S> {
             return Poll::Ready(Ok(()));
         }
         let count = ready!(self.receive(context, buffer.initialize_unfilled()))?;
-        self.is_bulk = self.reads_ahead && count == buffer.remaining() && count >= SMALL_READ;
+        self.is_bulk = self.reads_ahead && count == buffer.remaining() && count >= SMALL_READ_BYTES;
         buffer.advance(count);
         Poll::Ready(Ok(()))
     }

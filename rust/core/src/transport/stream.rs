@@ -59,7 +59,7 @@ impl AsyncWrite for Stream {
 }
 
 /// Bytes of a closing peer that may wait for their reader.
-const EARLY_LIMIT: usize = 1 << 20;
+const MAX_EARLY_BYTES: usize = 1 << 20;
 
 /// Remembers the error that broke TLS: readers such as `h2` keep only its text.
 pub(super) struct TlsWatch<S> {
@@ -95,7 +95,7 @@ impl<S: AsyncRead + Unpin> TlsWatch<S> {
             return Poll::Ready(Err(error));
         }
         let mut scratch = [0; 4096];
-        while self.early.len() < EARLY_LIMIT {
+        while self.early.len() < MAX_EARLY_BYTES {
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
                 Poll::Pending => {

@@ -30,7 +30,7 @@ const BACKEND_LIMIT: Duration = Duration::from_secs(5);
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Connections carried at a time by one listener, at three descriptors each; further ones wait. A gRPC peer has one, or two
 /// while it reconnects.
-pub(crate) const CONNECTIONS: usize = 64;
+pub(crate) const MAX_CONNECTIONS: usize = 64;
 
 /// The first bytes of an HTTP/2 client.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -73,10 +73,10 @@ impl Terminator {
         let (mut lobby, mut connections) = (Lobby::new(), JoinSet::new());
         loop {
             tokio::select! {
-                accepted = listener.accept(self.tls.is_some()), if lobby.done() < CONNECTIONS => {
+                accepted = listener.accept(self.tls.is_some()), if lobby.done() < MAX_CONNECTIONS => {
                     self.enter(accepted, &listener, &mut lobby);
                 }
-                proven = lobby.leave(), if connections.len() < CONNECTIONS => match proven {
+                proven = lobby.leave(), if connections.len() < MAX_CONNECTIONS => match proven {
                     Ok((stream, peer)) => {
                         let (terminator, backend) = (self.clone(), backend.clone());
                         connections.spawn(async move { terminator.carry(stream, &peer, &backend).await });

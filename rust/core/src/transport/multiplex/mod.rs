@@ -35,10 +35,10 @@ pub enum Side {
 }
 
 /// Streams of one session, far more than brokers use at a time; a peer that opens more ends it.
-const STREAMS: usize = 1024;
+const MAX_STREAMS: usize = 1024;
 /// Unread bytes that all streams together may hold beyond the window that each begins with. The crate grows windows by
 /// the round-trip time, which the peer reports; Go's never grow.
-const GROWTH: usize = 16 << 20;
+const WINDOW_GROWTH_BYTES: usize = 16 << 20;
 
 /// How long the last frames may take to be written.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -216,9 +216,9 @@ impl Drop for Multiplex {
 fn config() -> Config {
     let mut config = Config::default();
     // The order matters: each setter checks its value against the other's.
-    let windows = STREAMS * yamux::DEFAULT_CREDIT as usize;
-    config.set_max_connection_receive_window(None).set_max_num_streams(STREAMS);
-    config.set_max_connection_receive_window(Some(windows + GROWTH));
+    let windows = MAX_STREAMS * yamux::DEFAULT_CREDIT as usize;
+    config.set_max_connection_receive_window(None).set_max_num_streams(MAX_STREAMS);
+    config.set_max_connection_receive_window(Some(windows + WINDOW_GROWTH_BYTES));
     config
 }
 
