@@ -235,12 +235,16 @@ async def never(*_: Any) -> Any:
     await asyncio.Event().wait()
 
 
+ANNOUNCING = ["/bin/sh", "-c", "echo '1|1|unix|/absent|grpc|'; exec sleep 600"]
+"""A plugin that needs next to nothing of a short limit to announce itself."""
+
+
 async def test_address_that_is_never_translated() -> None:
     await warm_up()
     runner = Altered(lambda plugin: setattr(plugin, "plugin_to_host", never))
     with nothing_kept(runner):
         with pytest.raises(LaunchError, match=r"did not translate the plugin's address within 0\.5 s") as caught:
-            await asyncio.wait_for(kv_client(python_kv(), runner=runner, start_timeout=0.5).start(), PROMPTLY)
+            await asyncio.wait_for(kv_client(ANNOUNCING, runner=runner, start_timeout=0.5).start(), PROMPTLY)
         assert caught.value.code == "runner.failed"
         del caught
 
