@@ -75,12 +75,12 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
             async or not. The function may be a coroutine function. A mapping from protocol versions to such functions
             serves several versions.
         config: Settings: a `ServerConfig` or a mapping with the same names.
-        test: Serves in go-plugin's test mode until Ctrl-C, for a plugin under a debugger, say: prints how to reattach,
-            and needs no host. Default None, a plugin that its host has started.
+        test: Serves in go-plugin's test mode until Ctrl-C, which debuggers need: prints how to reattach, and needs no
+            host. Default None, a plugin that its host has started.
 
     Raises:
-        SystemExit: Status 1. No host started the process, as a message on standard error says; or the plugin cannot
-            serve, as the log says, because its function for the services failed, say.
+        SystemExit: Status 1. Either no host started the process, as a message on standard error says, or the plugin
+            cannot serve, for example because its function for the services failed, as the log says.
         ConfigError: A setting does not fit.
         RPCPluginError: An event loop runs in this thread already; `RPCPluginServer` is for programs that have one.
 
@@ -159,7 +159,7 @@ class _Program(RPCPluginServer):
     """A server whose process ends with it, in time, whatever holds the process.
 
     Python itself would wait for every thread of a servicer, and a method or a registration that occupies the event loop
-    keeps it from hearing of the end.
+    keeps it from noticing the end.
     """
 
     _ends_soon = False
