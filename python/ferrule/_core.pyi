@@ -215,7 +215,7 @@ class Broker:
     def next_id(self) -> int: ...
     def dial(
         self, service_id: int, settings: dict[str, Any], mailbox: Mailbox, future: asyncio.Future[Any]
-    ) -> None: ...
+    ) -> Dialling: ...
     def dial_address(
         self,
         network: str,
@@ -225,6 +225,10 @@ class Broker:
         future: asyncio.Future[Any],
     ) -> None: ...
     def accept(self, service_id: int, mailbox: Mailbox, future: asyncio.Future[Any]) -> None: ...
+
+@final
+class Dialling:
+    def give_up(self) -> None: ...
 
 @final
 class BrokerListener:

@@ -62,7 +62,7 @@ def _open(loop: asyncio.AbstractEventLoop) -> Mailbox:
     return made
 
 
-async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], None]) -> Any:
+async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], object]) -> Any:
     """Begins an operation of the core and waits for its end.
 
     Args:

@@ -73,7 +73,15 @@ class GRPCBroker:
             SecurityError: The peer at the announced address has the wrong certificate.
         """
         number = checked_id(service_id)
-        return self._opened(await outcome(lambda *to: self._core().dial(number, self._settings, *to)))
+        dialling: list[_core.Dialling] = []
+        try:
+            begun = outcome(lambda *to: dialling.append(self._core().dial(number, self._settings, *to)))
+            return self._opened(await begun)
+        except asyncio.CancelledError:
+            # With multiplexing the dials after this one wait for it.
+            for each in dialling:
+                each.give_up()
+            raise
 
     async def dial_address(self, network: str, address: str) -> Channel:
         """Connects to an address of the other side that came by other means than the broker.

@@ -243,6 +243,25 @@ async def test_broker_both_ways(settings: dict[str, Any], broker_multiplex: bool
             assert answer == b"plugin: from the host"
 
 
+@pytest.mark.parametrize("broker_multiplex", [False, True], ids=["sockets", "multiplex"])
+async def test_dials_that_were_given_up_hold_nobody_up(broker_multiplex: bool) -> None:
+    async with started(plugin(), broker_multiplex=broker_multiplex) as (client, _):
+        channel: Any = client.grpc_channel
+        nobodys = range(900_000, 900_006)
+        calls = [channel.unary_unary(f"/{SERVICE}/call_back")(str(number).encode(), timeout=0.2) for number in nobodys]
+        dials = [asyncio.wait_for(client.broker.dial(number), 0.2) for number in nobodys]
+        ends = await asyncio.gather(*calls, *dials, return_exceptions=True)
+        assert all(isinstance(end, grpc.aio.AioRpcError | TimeoutError) for end in ends)
+        begun = time.monotonic()
+        service_id = client.broker.next_id()
+        async with await client.broker.accept_and_serve(service_id, lambda server: add_echo(server, "host")):
+            assert await deed(channel, "call_back", str(service_id).encode()) == b"host: from the plugin"
+        async with await client.broker.dial(int(await deed(channel, "offer"))) as offered:
+            assert await offered.unary_unary("/plugin/Echo")(b"", timeout=LIMIT) == b"plugin: "
+        # One knock on each side was on its way, and is waited for, for five seconds at most.
+        assert time.monotonic() - begun < 9
+
+
 async def test_shutdown_with_everything_open() -> None:
     async with started(plugin()) as (client, _):
         service_id = client.broker.next_id()

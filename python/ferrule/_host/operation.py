@@ -37,7 +37,7 @@ class Operation:
         ...     stream.close()
     """
 
-    def __init__(self, begin: Callable[[Mailbox, Any], None]) -> None:
+    def __init__(self, begin: Callable[[Mailbox, Any], object]) -> None:
         self._begin = begin
         self._future: Future[Any] = Future()
         self._mailbox: Mailbox | None = None

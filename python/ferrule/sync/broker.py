@@ -173,7 +173,7 @@ class GRPCBroker:
         for listener in list(self._listeners):
             listener.close()
 
-    def _opened(self, begin: Callable[[_core.Mailbox, Any], None]) -> SyncChannel:
+    def _opened(self, begin: Callable[[_core.Mailbox, Any], object]) -> SyncChannel:
         channel = SyncChannel(Operation(begin).result(), secure=self._secure)
         # A weak set does not bear two threads; the other sets do.
         with self._lock:

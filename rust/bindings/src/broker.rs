@@ -9,6 +9,7 @@ use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::host::Host;
 use ferrule_core::server::PluginServer;
 use pyo3::prelude::*;
+use tokio::sync::Notify;
 
 use crate::channel::Channel;
 use crate::channel_settings::PassedChannelSettings;
@@ -61,12 +62,18 @@ impl Broker {
         settings: PassedChannelSettings,
         mailbox: &Mailbox,
         future: Py<PyAny>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Dialling> {
         let ((settings, send_options), owner) = (settings.read(None)?, Owner::clone(&self.owner));
+        let dialling = Dialling(Arc::default());
+        let given_up = dialling.0.clone();
         mailbox.run(future, async move {
-            let channel = owner.broker()?.dial(service_id, settings).await?;
+            let channel = tokio::select! {
+                channel = owner.broker()?.dial(service_id, settings) => channel?,
+                () = given_up.notified() => return Err(broker::given_up(service_id)),
+            };
             Ok(Channel::new(channel, send_options))
-        })
+        })?;
+        Ok(dialling)
     }
 
     /// Connects to an address that came by other means than the broker; the future gets a `Channel`.
@@ -90,6 +97,18 @@ impl Broker {
     fn accept(&self, service_id: u32, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
         let owner = Owner::clone(&self.owner);
         mailbox.run(future, async move { Ok(BrokerListener::of(owner.broker()?.accept(service_id).await?)) })
+    }
+}
+
+/// A dial under way.
+#[pyclass(frozen, module = "ferrule._core")]
+pub(crate) struct Dialling(Arc<Notify>);
+
+#[pymethods]
+impl Dialling {
+    /// Ends it: its caller no longer waits.
+    fn give_up(&self) {
+        self.0.notify_one();
     }
 }
 

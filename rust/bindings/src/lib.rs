@@ -46,6 +46,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<host::Host>()?;
     module.add_class::<broker::Broker>()?;
     module.add_class::<broker::BrokerListener>()?;
+    module.add_class::<broker::Dialling>()?;
     module.add_class::<runner::RunnerRequests>()?;
     module.add_class::<runner::LaunchOrder>()?;
     module.add_class::<server::PluginServer>()?;

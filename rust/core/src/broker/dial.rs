@@ -45,14 +45,13 @@ impl Broker {
 
     /// Where the peer listens for `id`.
     async fn announced(&self, id: u32) -> Result<Address, Error> {
+        // Dropped after what waits, also where the dial is given up.
+        let _forgetting = Forgetting(self, id);
         let waiting = self.state().await_address(id, Instant::now())?;
         let address = match timeout(RENDEZVOUS_LIMIT, waiting).await {
             Ok(Ok(address)) => address?,
             Ok(Err(_)) => return Err(Error::new(ErrorKind::BrokerClosed, "the broker was closed")),
-            Err(_) => {
-                self.state().forget_diallers(id);
-                return Err(too_late(id, "did not say where it serves"));
-            }
+            Err(_) => return Err(too_late(id, "did not say where it serves")),
         };
         translated(self.0.context.peer.address_here(address)).await
     }
@@ -61,9 +60,10 @@ impl Broker {
         match route {
             Route::Address(address) => self.in_time(route, self.connect_to(address)).await,
             Route::Knock(id, session) => {
-                // The task of its own goes on when this caller gives up: a stream that was acknowledged and never
-                // opened would make the peer take the next stream for it.
-                let opening = tokio::spawn(self.clone().knock_and_open(*id, session.clone())).await;
+                // The task of its own goes on when this caller gives up after the knock: a stream that was acknowledged
+                // and never opened would make the peer take the next stream for it.
+                let (caller, _waits) = oneshot::channel();
+                let opening = tokio::spawn(self.clone().knock_and_open(*id, session.clone(), caller)).await;
                 // The permit is kept until the peer speaks on the stream: Go's broker gives it to the wrong listener if
                 // the next knock overtakes it.
                 let (_permit, stream) =
@@ -94,8 +94,14 @@ impl Broker {
     }
 
     /// Knocks, and opens a stream after the acknowledgement. The permit keeps others from opening one meanwhile: the
-    /// peer tells streams apart by their order alone.
-    async fn knock_and_open(self, id: u32, session: Arc<Multiplex>) -> Result<(OpenPermit, Stream), Error> {
+    /// peer tells streams apart by their order alone. A caller that gives up while it waits for the permit is out of the
+    /// way of the others.
+    async fn knock_and_open(
+        self,
+        id: u32,
+        session: Arc<Multiplex>,
+        mut caller: oneshot::Sender<()>,
+    ) -> Result<(OpenPermit, Stream), Error> {
         let mut knocks = 0..MAX_KNOCKS;
         let permit = loop {
             let ready = async {
@@ -108,7 +114,11 @@ impl Broker {
             if knocks.next().is_none() || timeout(RENDEZVOUS_LIMIT, ready).await.is_err() {
                 return Err(too_late(id, "could not be asked"));
             }
-            let permit = session.permit().await;
+            let permit = tokio::select! {
+                biased;
+                () = caller.closed() => return Err(given_up(id)),
+                permit = session.permit() => permit,
+            };
             if self.knock(id, &session, &permit).await? {
                 break permit;
             }
@@ -191,6 +201,20 @@ impl Broker {
         })?;
         Ok(connection)
     }
+}
+
+/// Removes a dialler that no longer waits.
+struct Forgetting<'a>(&'a Broker, u32);
+
+impl Drop for Forgetting<'_> {
+    fn drop(&mut self) {
+        self.0.state().forget_diallers(self.1);
+    }
+}
+
+/// The error of a dial whose caller no longer waits.
+pub fn given_up(id: u32) -> Error {
+    Error::new(ErrorKind::BrokerClosed, format!("the dial of service {id} was given up"))
 }
 
 fn too_late(id: u32, what: &str) -> Error {

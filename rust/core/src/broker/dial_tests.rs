@@ -42,7 +42,8 @@ async fn knock_that_nobody_carries_keeps_the_turn_from_nobody() {
     let (near, _far) = duplex(64 * 1024);
     let session = Arc::new(Multiplex::start(near, Side::Client));
     let broker = broker(session.clone());
-    let dialling = tokio::spawn(broker.clone().knock_and_open(1, session.clone()));
+    let (caller, _waits) = oneshot::channel();
+    let dialling = tokio::spawn(broker.clone().knock_and_open(1, session.clone(), caller));
     tokio::task::yield_now().await;
     drop(timeout(LIMIT, session.permit()).await.unwrap());
     assert!(broker.next_outgoing().is_none());
@@ -55,4 +56,20 @@ async fn knock_that_nobody_carries_keeps_the_turn_from_nobody() {
     assert!(broker.next_outgoing().is_some());
     assert!(timeout(LIMIT, session.permit()).await.is_err(), "whoever has knocked opens the next stream");
     dialling.abort();
+}
+
+/// Each would hold the permit for the whole time that the peer has to answer.
+#[tokio::test(start_paused = true)]
+async fn dials_that_are_given_up_while_others_knock_never_knock() {
+    let (near, _far) = duplex(64 * 1024);
+    let session = Arc::new(Multiplex::start(near, Side::Client));
+    let broker = broker(session.clone());
+    broker.carry_by(Some(Arc::new(|| ())));
+    let others = session.permit().await;
+    for id in 0..5 {
+        assert!(timeout(LIMIT, broker.connect(&Route::Knock(id, session.clone()))).await.is_err());
+    }
+    drop(others);
+    drop(timeout(LIMIT, session.permit()).await.unwrap());
+    assert!(broker.next_outgoing().is_none(), "a dial that was given up has knocked");
 }

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::accept::BrokerListener;
 use self::conn_info::{ConnInfo, Notice};
+pub use self::dial::given_up;
 pub(crate) use self::state::RENDEZVOUS_LIMIT;
 use self::state::{BrokerState, Expected, Outcome};
 use crate::address::Address;
