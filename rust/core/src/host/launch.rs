@@ -1,4 +1,4 @@
-//! The beginning: a child, a runner's plugin, or one that runs already.
+//! The launch of a plugin: as a child, by a runner, or by attaching to one that runs already.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -27,23 +27,23 @@ use crate::runner::{Order, Runner};
 use crate::settings::{Reattach, Security};
 use crate::transport::PrivateDirectory;
 
-/// How the plugin tells where it listens.
+/// How the address of the plugin becomes known.
 pub(super) enum Announced {
-    /// By a line that is to come, within so long.
+    /// By its handshake line, within this time.
     Line(oneshot::Receiver<FirstLine>, Duration),
-    /// It has told somebody else already.
+    /// In advance, by a reattach.
     Already(Handshake),
 }
 
 type Launched = (Process, Announced);
 
-/// What there is before there is a process, in the order in which it is given back.
-struct Place {
+/// The resources of a launch that are made before its process, in the order in which they are freed.
+struct LaunchResources {
     directory: PrivateDirectory,
     backends: Option<PrivateDirectory>,
-    /// Of the directories.
+    /// Of the directories, with the watcher.
     registrations: Vec<Registration>,
-    /// Why there is no watcher, the first time.
+    /// Why there is no watcher; given once.
     warning: Option<String>,
 }
 
@@ -51,25 +51,26 @@ impl Host {
     pub(super) async fn launch(&self) -> Result<(Session, Announced), Error> {
         let settings = &self.0.settings;
         let (begun, limit) = (Instant::now(), settings.timeouts.start);
-        let ((process, announced), place) = if let Some(reattach) = &settings.reattach {
-            let ((), place) = self.prepare(|_, _| Ok(())).await?;
-            (attach(reattach)?, place)
+        let ((process, announced), resources) = if let Some(reattach) = &settings.reattach {
+            let ((), resources) = self.prepare(|_, _| Ok(())).await?;
+            (attach(reattach)?, resources)
         } else if let Some(runner) = &settings.runner {
-            let (environment, place) = self.prepare(|host, place| Ok(host.environment(place))).await?;
+            let (environment, resources) = self.prepare(|host, resources| Ok(host.environment(resources))).await?;
             let launched = tokio::select! {
-                launched = self.launch_by(runner, environment, place.directory.path()) => launched?,
+                launched = self.launch_by(runner, environment, resources.directory.path()) => launched?,
                 () = self.0.given_up.cancelled() => return Err(given_up()),
             };
-            (launched, place)
+            (launched, resources)
         } else {
-            let (child, place) = self.prepare(Self::launch_child).await?;
-            let (process, first_line) = Process::of_child(child, self.0.inbox.clone(), place.directory.path().into());
-            ((process, Announced::Line(first_line, limit.saturating_sub(begun.elapsed()))), place)
+            let (child, resources) = self.prepare(Self::launch_child).await?;
+            let (process, first_line) =
+                Process::of_child(child, self.0.inbox.clone(), resources.directory.path().into());
+            ((process, Announced::Line(first_line, limit.saturating_sub(begun.elapsed()))), resources)
         };
         let process = Arc::new(process);
         let _ = self.0.process.set(process.clone());
-        let Place { directory, backends, registrations, .. } = place;
-        // Until it has answered, a process that was attached to is only a number that somebody wrote down.
+        let LaunchResources { directory, backends, registrations, .. } = resources;
+        // A process that was attached to is ours to end only after it has answered: until then its id may be wrong.
         let owned = settings.reattach.is_none();
         let (endpoint, stdio, bridge, address, broker) = (None, None, None, None, None);
         let ending = CancellationToken::new();
@@ -89,43 +90,43 @@ impl Host {
         Ok((session, announced))
     }
 
-    /// Makes the place and does what needs it, on a thread that a slow file system may hold up. Is it too late, then what
-    /// was made is given back there as soon as it was.
+    /// Makes the resources and calls `act` with them, on a thread that a slow file system may block. After the limit,
+    /// or a close, that thread frees them once it goes on.
     async fn prepare<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Self, &Place) -> Result<T, Error> + Send + 'static,
-    ) -> Result<(T, Place), Error> {
-        const MOMENT: Duration = Duration::from_secs(1);
+        act: impl FnOnce(&Self, &LaunchResources) -> Result<T, Error> + Send + 'static,
+    ) -> Result<(T, LaunchResources), Error> {
+        const UNDO_LIMIT: Duration = Duration::from_secs(1);
         let limit = self.0.settings.timeouts.start;
         let host = self.clone();
         let work = move || {
-            let place = host.make_place()?;
-            let outcome = act(&host, &place)?;
-            // Ended here, where waiting for the end disturbs nobody.
-            if host.0.given_up.is_cancelled() { Err(given_up()) } else { Ok((outcome, place)) }
+            let resources = host.make_resources()?;
+            let outcome = act(&host, &resources)?;
+            // A child is ended on this thread, which may wait for its end.
+            if host.0.given_up.is_cancelled() { Err(given_up()) } else { Ok((outcome, resources)) }
         };
         let mut working = pin!(within(limit, spawner::run(work)));
         let worked = tokio::select! {
             worked = &mut working => worked,
             () = self.0.given_up.cancelled() => {
-                // As a rule it is done in a moment, and then nothing is left.
-                let _ = within(MOMENT, working).await;
+                // The work is usually done in a moment, and then nothing is left behind.
+                let _ = within(UNDO_LIMIT, working).await;
                 return Err(given_up());
             }
         };
-        let (outcome, mut place) = worked.ok_or_else(|| self.held_up())?.map_err(|error| no_thread(&error))??;
-        if let Some(warning) = place.warning.take() {
+        let (outcome, mut resources) = worked.ok_or_else(|| self.held_up())?.map_err(|error| no_thread(&error))??;
+        if let Some(warning) = resources.warning.take() {
             self.0.inbox.push_warning(warning);
         }
-        Ok((outcome, place))
+        Ok((outcome, resources))
     }
 
-    fn make_place(&self) -> Result<Place, Error> {
+    fn make_resources(&self) -> Result<LaunchResources, Error> {
         let settings = &self.0.settings;
         if let Some(identity) = self.make_identity()? {
             self.0.identity.get_or_init(|| identity);
         }
-        // What may outlive the host needs its directory.
+        // The watcher must not remove the directory of a plugin that may outlive the host.
         let is_watched = settings.reattach.is_some() || (settings.die_with_host && settings.runner.is_none());
         let warning = if is_watched { watcher::start().err().and_then(|failure| unwatched(&failure)) } else { None };
         let mut registrations = Vec::new();
@@ -139,12 +140,12 @@ impl Host {
         if let (Some(group), None) = (&settings.socket_group, &settings.reattach) {
             directory.share(group)?;
         }
-        Ok(Place { directory, backends, registrations, warning })
+        Ok(LaunchResources { directory, backends, registrations, warning })
     }
 
-    fn environment(&self, place: &Place) -> BTreeMap<OsString, OsString> {
+    fn environment(&self, resources: &LaunchResources) -> BTreeMap<OsString, OsString> {
         let certificate = self.0.identity.get().map(Identity::certificate_pem);
-        child_environment(&self.0.settings, certificate, place.directory.path())
+        child_environment(&self.0.settings, certificate, resources.directory.path())
     }
 
     fn held_up(&self) -> Error {
@@ -170,8 +171,8 @@ impl Host {
         }
     }
 
-    /// May be held up by the file system.
-    fn launch_child(&self, place: &Place) -> Result<Child, Error> {
+    /// Starts the child; a slow file system may block it.
+    fn launch_child(&self, resources: &LaunchResources) -> Result<Child, Error> {
         let settings = &self.0.settings;
         let program = Path::new(settings.command.first().map_or(OsStr::new(""), OsString::as_os_str));
         let program = diagnose::find_program(program, settings.working_directory.as_deref(), &settings.search_path)?;
@@ -180,7 +181,7 @@ impl Host {
             program: &program,
             executable: executable.as_ref().map(AsFd::as_fd),
             arguments: &settings.command,
-            environment: &self.environment(place),
+            environment: &self.environment(resources),
             working_directory: settings.working_directory.as_deref(),
             limits: settings.limits,
             die_with_host: settings.die_with_host,
@@ -212,8 +213,9 @@ impl Host {
     }
 }
 
-/// A file that is open for writing cannot be executed. Often it was closed already, but another thread of the host, or of
-/// what wrote it, has just started a program that holds the descriptor until it executes.
+/// Starts a child, trying again while its file is open for writing and cannot be executed. Often the file was closed
+/// already, but another thread of the host, or of its writer, has just started a program that holds the descriptor
+/// until it executes.
 fn spawn_when_written(launch: &Launch<'_>, limit: Duration) -> Result<Child, SpawnError> {
     const LONGEST: Duration = Duration::from_secs(1);
     let deadline = Instant::now() + limit.min(LONGEST);
@@ -232,7 +234,7 @@ fn is_busy(cause: &io::Error) -> bool {
     cause.kind() == io::ErrorKind::ExecutableFileBusy
 }
 
-/// Said once, of the first plugin, though true of all.
+/// The warning that there is no watcher, for the first plugin only.
 fn unwatched(failure: &SpawnError) -> Option<String> {
     static IS_SAID: AtomicBool = AtomicBool::new(false);
     let (SpawnError::Resources(cause) | SpawnError::Directory(cause) | SpawnError::Execute(cause)) = failure;

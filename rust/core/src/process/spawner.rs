@@ -1,7 +1,7 @@
-//! The threads that start processes, so that a file system which is slow to execute a program holds up nobody else.
+//! The threads that start processes, so that a slow file system blocks none but its own starts.
 //!
-//! They live as long as the process: on Linux the parent-death signal that ends an orphaned plugin follows the *thread*
-//! that started it.
+//! The threads live as long as the process: on Linux the parent-death signal that ends an orphaned plugin follows the
+//! *thread* that started it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,10 +13,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// One thread is enough, unless a start is held up. More are added while others wait, up to this number.
-const MOST_THREADS: usize = 8;
-/// Another thread is added when work has waited for so long and none was done meanwhile.
-const HELD_UP: Duration = Duration::from_millis(200);
+/// Threads at most. One is enough unless a start is stuck; then others are added while work waits.
+const MAX_THREADS: usize = 8;
+/// How long work waits, while none is taken up, before another thread is added.
+const STUCK_AFTER: Duration = Duration::from_millis(200);
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -28,27 +28,27 @@ struct Spawner {
 struct Pool {
     waiting: VecDeque<Work>,
     threads: usize,
-    /// How much was taken up so far.
+    /// The number of works taken up so far.
     taken: u64,
 }
 
 static SPAWNER: Spawner =
     Spawner { pool: Mutex::new(Pool { waiting: VecDeque::new(), threads: 0, taken: 0 }), filled: Condvar::new() };
 
-/// Does work that may block. When the future is dropped, the thread that did the work drops the outcome.
+/// Runs work that may block. After the future is dropped, the thread that did the work drops the outcome.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (sender, mut outcome) = oneshot::channel();
-    let mut taken = SPAWNER.leave(Box::new(move || drop(sender.send(work()))))?;
+    let mut taken = SPAWNER.submit(Box::new(move || drop(sender.send(work()))))?;
     loop {
-        match timeout(HELD_UP, &mut outcome).await {
+        match timeout(STUCK_AFTER, &mut outcome).await {
             Ok(outcome) => return outcome.map_err(|_| io::Error::other("the thread that starts plugins panicked")),
-            Err(_) => taken = SPAWNER.relieve(taken),
+            Err(_) => taken = SPAWNER.add_thread_if_stuck(taken),
         }
     }
 }
 
 impl Spawner {
-    fn leave(&'static self, work: Work) -> io::Result<u64> {
+    fn submit(&'static self, work: Work) -> io::Result<u64> {
         let mut pool = self.pool();
         if pool.threads == 0 {
             self.add_thread(&mut pool)?;
@@ -60,10 +60,10 @@ impl Spawner {
         Ok(taken)
     }
 
-    /// Adds a thread if work waits and none was taken since. Where there can be no thread, the work waits on.
-    fn relieve(&'static self, taken: u64) -> u64 {
+    /// Adds a thread if work waits and none was taken up since `taken`. If there can be no thread, the work waits on.
+    fn add_thread_if_stuck(&'static self, taken: u64) -> u64 {
         let mut pool = self.pool();
-        if pool.taken == taken && !pool.waiting.is_empty() && pool.threads < MOST_THREADS {
+        if pool.taken == taken && !pool.waiting.is_empty() && pool.threads < MAX_THREADS {
             let _ = self.add_thread(&mut pool);
         }
         pool.taken
@@ -83,7 +83,7 @@ impl Spawner {
                 pool.taken += 1;
                 pool.waiting.pop_front()
             };
-            // A panic is the end of this work alone: with the thread its plugins would end.
+            // A panic ends this work alone: the end of the thread would be that of its plugins.
             let _ = catch_unwind(AssertUnwindSafe(|| work.map(|work| work())));
         }
     }
