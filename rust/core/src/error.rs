@@ -1,13 +1,13 @@
-//! One error type for everything the core can refuse or fail at.
+//! The core's only error type.
 //!
-//! An error is a kind, a sentence and the evidence. Kinds are enumerated in one table, so that a test on the Python side
-//! can prove that each has an exception class and a row in the documentation.
+//! An error has a kind, a sentence and the evidence. Kinds are enumerated in one table, so that a test on the Python
+//! side can prove that each has an exception class and a row in the documentation.
 
 use std::fmt;
 
 use crate::exit_status::ExitStatus;
 
-/// The family of an error: what a caller catches.
+/// The family of an error, which callers catch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// A setting that cannot work.
@@ -16,24 +16,24 @@ pub enum Class {
     Launch,
     /// The plugin started, but its handshake is missing or unusable.
     Handshake,
-    /// No handshake or no answer in time.
+    /// No handshake line, or no answer, in time.
     StartTimeout,
     /// The process ended where a live one was needed.
     Exited,
-    /// Both sides talk, but not the same protocol.
+    /// The two sides do not speak the same protocol.
     Protocol,
-    /// Certificates, TLS, or anything else that must not be waved through.
+    /// Certificates, TLS, or another fault of security.
     Security,
     /// The connection could not be made or was lost.
     Transport,
     /// No connection in time.
     ConnectTimeout,
-    /// The caller gave up: not a failure of the plugin.
+    /// The caller gave up; the plugin has not failed.
     Cancelled,
 }
 
 impl Class {
-    /// The name by which the Python side finds its exception class.
+    /// The name of the family, by which the Python side finds its exception class.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -173,7 +173,7 @@ kinds! {
     Cancelled = "client.cancelled", Cancelled, "Nothing to do.";
 }
 
-/// What was seen when the error happened: the part of a report that explains it.
+/// The evidence of an error: what was seen of the process when it happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// How the process ended, if it did.
@@ -182,7 +182,7 @@ pub struct Evidence {
     pub stderr_tail: Vec<String>,
 }
 
-/// A failure: kind, one sentence, evidence.
+/// An error: kind, one sentence, hint, evidence.
 #[derive(Debug, Clone, thiserror::Error)]
 pub struct Error {
     kind: ErrorKind,
@@ -211,25 +211,25 @@ impl Error {
         self
     }
 
-    /// Which rule was broken.
+    /// The kind: the rule that was broken.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What failed, in one sentence.
+    /// The message: what failed, in one sentence.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What to try.
+    /// The hint: what to try.
     #[must_use]
     pub fn hint(&self) -> &str {
         self.hint.as_deref().unwrap_or_else(|| self.kind.hint())
     }
 
-    /// What was seen of the process.
+    /// The evidence: what was seen of the process.
     #[must_use]
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
