@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ferrule.errors import LaunchError, PluginExitedError, RPCPluginError, SecurityError
 from integration import certificates
 from integration.kv import both_plugins, kv_client, started
+from integration.processes import is_running
 from peers import Command, python_kv
 from waiting import until
 
@@ -235,3 +236,41 @@ async def test_host_that_was_stopped_does_not_blame_its_plugin(tmp_path: Path, t
         host.send_signal(signal.SIGCONT)
     output, _ = await host.communicate()
     assert (host.returncode, output) == (0, b"started\n")
+
+
+STOPPING_HOST = """
+import asyncio, sys
+from ferrule import RPCPluginClient
+from ferrule.testing import KV_CONFIG
+
+async def main():
+    client = RPCPluginClient(sys.argv[2:], {**KV_CONFIG, "shutdown_timeout": float(sys.argv[1])})
+    await client.start()
+    print(client.pid, flush=True)
+    await client.shutdown_plugin()
+    print(client.stop_report.rung, client.exit_status)
+
+asyncio.run(main())
+"""
+
+
+async def test_host_that_was_stopped_does_not_force_its_plugin(tmp_path: Path) -> None:
+    limit, ending, go_on = 1.0, tmp_path / "ending", tmp_path / "go-on"
+    os.mkfifo(ending)
+    os.mkfifo(go_on)
+    plugin = wrapper(
+        tmp_path, shlex.join(python_kv()), f"echo > {ending}", f"read -r _ < {go_on}", f"sleep {2 * limit}"
+    )
+    command = [sys.executable, "-c", STOPPING_HOST, str(limit), *plugin]
+    host = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert host.stdout is not None
+    pid = int(await host.stdout.readline())
+    await asyncio.to_thread(ending.read_bytes)
+    host.send_signal(signal.SIGSTOP)
+    try:
+        await asyncio.to_thread(go_on.write_text, "go on\n")
+        await until(lambda: not is_running(pid))
+    finally:
+        host.send_signal(signal.SIGCONT)
+    output, _ = await host.communicate()
+    assert (host.returncode, output) == (0, b"shutdown 0\n")

@@ -32,8 +32,8 @@ pytestmark = [
 class Held:
     """A program whose execution waits until this lets go: it has a lease on the file, which opening it breaks."""
 
-    def __init__(self, path: Path) -> None:
-        path.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    def __init__(self, path: Path, *lines: str) -> None:
+        path.write_text("\n".join(("#!/bin/sh", *lines, f'exec {sys.executable} "$@"', "")))
         path.chmod(stat.S_IRWXU)
         self.command = [str(path), *python_kv()[1:]]
         self.is_wanted = asyncio.Event()
@@ -139,3 +139,38 @@ async def test_killed_host_ends_while_it_waits(tmp_path: Path, temporary_directo
         held.let_go()
         await asyncio.to_thread(process.wait)
     await nothing_left(children(), temporary_directory)
+
+
+STOPPED_HOST = """
+import asyncio, sys
+from ferrule.client import RPCPluginClient
+from ferrule.testing import KV_CONFIG
+
+async def main():
+    async with RPCPluginClient(sys.argv[2:], {**KV_CONFIG, "start_timeout": float(sys.argv[1])}):
+        print("started")
+
+asyncio.run(main())
+"""
+
+
+async def test_limit_begins_anew_where_the_host_was_stopped_while_it_waited(tmp_path: Path) -> None:
+    limit, go_on = 4.0, tmp_path / "go-on"
+    os.mkfifo(go_on)
+    held = Held(tmp_path / "plugin", f"read -r _ < {go_on}")
+    command = [sys.executable, "-c", STOPPED_HOST, str(limit), *held.command]
+    host = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        await asyncio.wait_for(held.is_wanted.wait(), 20)
+        host.send_signal(signal.SIGSTOP)
+        held.let_go()
+        await asyncio.sleep(limit + 1)
+    finally:
+        host.send_signal(signal.SIGCONT)
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGIO)
+        held.let_go()
+    # The handshake comes after the launch has been seen.
+    await asyncio.sleep(0.5)
+    await asyncio.to_thread(go_on.write_text, "go on\n")
+    output, _ = await host.communicate()
+    assert (host.returncode, output) == (0, b"started\n")

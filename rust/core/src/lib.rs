@@ -15,6 +15,7 @@ pub mod grpc;
 pub mod handshake;
 pub mod host;
 pub mod inbox;
+mod limit;
 pub mod line_finder;
 pub mod log_line;
 mod output_lines;

@@ -18,6 +18,7 @@ use super::frame_watch::{ConnectionPhase, FrameWatch};
 use super::raw_path::{RawPathStream, RawPaths};
 use super::status::bounded;
 use crate::error::{Error, ErrorKind};
+use crate::limit::within;
 use crate::transport::{Dialer, Stream};
 
 /// Flow-control window of a stream; grpcio's.
@@ -240,10 +241,10 @@ pub(super) async fn keep_alive(connection: Connection, keepalive: Keepalive, is_
         if std::mem::replace(&mut heard, now) != now || !(keepalive.without_calls || is_busy()) {
             continue;
         }
-        match timeout(keepalive.timeout, connection.ping()).await {
-            Ok(Ok(())) => heard = connection.received(),
-            Ok(Err(_)) => return,
-            Err(_) => {
+        match within(keepalive.timeout, connection.ping()).await {
+            Some(Ok(())) => heard = connection.received(),
+            Some(Err(_)) => return,
+            None => {
                 let seconds = keepalive.timeout.as_secs_f64();
                 return connection.fail(format!("ping timeout: the peer did not answer within {seconds:.1} s"));
             }

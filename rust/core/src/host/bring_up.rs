@@ -7,7 +7,6 @@ use tokio::time::timeout;
 
 use super::endpoint::{PluginEndpoint, exit_explanation, open};
 use super::launch::Announced;
-use super::limit::within;
 use super::session::Session;
 use super::streams::keep_carrying;
 use super::{Host, PluginFacts};
@@ -17,6 +16,7 @@ use crate::exit_status::ExitStatus;
 use crate::grpc::connection::Connection;
 use crate::grpc::{GrpcClient, Status};
 use crate::handshake::Handshake;
+use crate::limit::within;
 use crate::process::Process;
 use crate::services::health;
 use crate::settings::{Curve, Security};

@@ -12,6 +12,7 @@ use crate::exit_status::ExitStatus;
 use crate::grpc::Status;
 use crate::grpc::connection::{Connection, Explain, connection_error};
 use crate::grpc::connector::{Connecting, Connector, Refusal};
+use crate::limit::within;
 use crate::process::Process;
 use crate::transport::{Dialer, Traffic};
 
@@ -89,13 +90,13 @@ impl PluginEndpoint {
         };
         let result = tokio::select! {
             biased;
-            result = timeout(self.connect_timeout, connecting) => result,
+            result = within(self.connect_timeout, connecting) => result,
             _ = self.process.exited() => return Err(self.ended().await),
         };
         let failed = match result {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(reason)) => reason,
-            Err(_) => format!("the plugin did not answer within {:.1} s", self.connect_timeout.as_secs_f64()),
+            Some(Ok(connection)) => return Ok(connection),
+            Some(Err(reason)) => reason,
+            None => format!("the plugin did not answer within {:.1} s", self.connect_timeout.as_secs_f64()),
         };
         // A plugin that is about to end refuses connections before its end is noticed.
         if timeout(EXIT_GRACE, self.process.exited()).await.is_ok() {

@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 
 use super::Host;
 use super::bring_up::explained_by_stop;
-use super::limit::within;
 use super::session::Session;
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
 use crate::handshake::{Expectations, Handshake, socket_named};
+use crate::limit::within;
 use crate::process::{FirstLine, Process};
 
 /// How long after the end of its standard output a process may end, for its exit status to be reported.

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::limit::within;
 use super::session::Session;
 use super::{Host, given_up};
 use crate::certificate::Identity;
 use crate::environment::child_environment;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::Handshake;
+use crate::limit::within;
 use crate::process::watcher::{self, Registration};
 use crate::process::{Child, FirstLine, Launch, Process, SpawnError, diagnose, spawner};
 use crate::runner::{Order, Runner};
@@ -50,22 +50,21 @@ struct LaunchResources {
 impl Host {
     pub(super) async fn launch(&self) -> Result<(Session, Announced), Error> {
         let settings = &self.0.settings;
-        let (begun, limit) = (Instant::now(), settings.timeouts.start);
         let ((process, announced), resources) = if let Some(reattach) = &settings.reattach {
-            let ((), resources) = self.prepare(|_, _| Ok(())).await?;
+            let ((), resources, _) = self.prepare(|_, _| Ok(())).await?;
             (attach(reattach)?, resources)
         } else if let Some(runner) = &settings.runner {
-            let (environment, resources) = self.prepare(|host, resources| Ok(host.environment(resources))).await?;
+            let (environment, resources, _) = self.prepare(|host, resources| Ok(host.environment(resources))).await?;
             let launched = tokio::select! {
                 launched = self.launch_by(runner, environment, resources.directory.path()) => launched?,
                 () = self.0.given_up.cancelled() => return Err(given_up()),
             };
             (launched, resources)
         } else {
-            let (child, resources) = self.prepare(Self::launch_child).await?;
+            let (child, resources, left) = self.prepare(Self::launch_child).await?;
             let (process, first_line) =
                 Process::of_child(child, self.0.inbox.clone(), resources.directory.path().into());
-            ((process, Announced::Line(first_line, limit.saturating_sub(begun.elapsed()))), resources)
+            ((process, Announced::Line(first_line, left)), resources)
         };
         let process = Arc::new(process);
         let _ = self.0.process.set(process.clone());
@@ -91,11 +90,11 @@ impl Host {
     }
 
     /// Makes the resources and calls `act` with them, on a thread that a slow file system may block. After the limit,
-    /// or a close, that thread frees them once it goes on.
+    /// or a close, that thread frees them once it goes on. Also returns what is left of the limit.
     async fn prepare<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Self, &LaunchResources) -> Result<T, Error> + Send + 'static,
-    ) -> Result<(T, LaunchResources), Error> {
+    ) -> Result<(T, LaunchResources, Duration), Error> {
         const UNDO_LIMIT: Duration = Duration::from_secs(1);
         let limit = self.0.settings.timeouts.start;
         let host = self.clone();
@@ -105,20 +104,24 @@ impl Host {
             // A child is ended on this thread, which may wait for its end.
             if host.0.given_up.is_cancelled() { Err(given_up()) } else { Ok((outcome, resources)) }
         };
-        let mut working = pin!(within(limit, spawner::run(work)));
+        let mut working = pin!(spawner::run(limit, work));
         let worked = tokio::select! {
             worked = &mut working => worked,
             () = self.0.given_up.cancelled() => {
                 // The work is usually done in a moment, and then nothing is left behind.
-                let _ = within(UNDO_LIMIT, working).await;
+                // An outcome from before the close is dropped on such a thread too.
+                if let Some(late) = within(UNDO_LIMIT, working).await {
+                    let _ = spawner::run(UNDO_LIMIT, move || drop(late)).await;
+                }
                 return Err(given_up());
             }
         };
-        let (outcome, mut resources) = worked.ok_or_else(|| self.held_up())?.map_err(|error| no_thread(&error))??;
+        let (made, left) = worked.map_err(|error| no_thread(&error))?.ok_or_else(|| self.held_up())?;
+        let (outcome, mut resources) = made?;
         if let Some(warning) = resources.warning.take() {
             self.0.inbox.push_warning(warning);
         }
-        Ok((outcome, resources))
+        Ok((outcome, resources, left))
     }
 
     fn make_resources(&self) -> Result<LaunchResources, Error> {

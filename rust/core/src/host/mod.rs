@@ -8,7 +8,6 @@ mod broker;
 mod endpoint;
 mod handshake;
 mod launch;
-mod limit;
 mod peer;
 mod session;
 mod stop;

@@ -14,6 +14,7 @@ use super::stop::KILL_LIMIT;
 use crate::address::Address;
 use crate::broker::Broker;
 use crate::grpc::{Failure, GrpcClient};
+use crate::limit::within;
 use crate::process::Process;
 use crate::process::watcher::Registration;
 use crate::services::controller;
@@ -102,7 +103,7 @@ impl Session {
         }
         self.process.signal(Signal::KILL);
         // A process in an uninterruptible system call outlives SIGKILL, and must not hold up its host.
-        let _ = timeout(KILL_LIMIT, self.process.exited()).await;
+        let _ = within(KILL_LIMIT, self.process.exited()).await;
         if let Some(Address::Unix(path)) = &self.address {
             remove_socket(path);
         }

@@ -4,12 +4,11 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-use tokio::time::timeout;
-
 use crate::exit_status::ExitStatus;
+use crate::limit::within;
 use crate::process::Process;
 use crate::settings::Timeouts;
+use rustix::process::Signal;
 
 /// The steps of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,10 +98,10 @@ async fn ask(process: &Process, asking: impl Future<Output = bool>, limit: Durat
             () = refused => None,
         }
     };
-    timeout(limit, ended).await.ok().flatten()
+    within(limit, ended).await.flatten()
 }
 
 async fn signal(process: &Process, signal: Signal, limit: Duration) -> Option<ExitStatus> {
     process.signal(signal);
-    timeout(limit, process.exited()).await.ok()
+    within(limit, process.exited()).await
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::attached::Attached;
 use super::diagnose::effective_user;
@@ -92,7 +91,7 @@ impl Process {
             if [stdout, stderr].into_iter().any(|rest| matches!(rest, Ok(Rest::Held))) {
                 // A process has left the group. If no thread is free to look for it in time, the end is reported
                 // without that.
-                let _ = timeout(SEARCH_LIMIT, spawner::run(move || strays::kill(&directory))).await;
+                let _ = spawner::run(SEARCH_LIMIT, move || strays::kill(&directory)).await;
             }
             let status = child.reap();
             // The child's descriptor is closed before its end is reported.

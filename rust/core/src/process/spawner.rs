@@ -11,7 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
+
+use crate::limit::stood_still;
 
 /// Threads at most. One is enough unless a start is stuck; then others are added while work waits.
 const MAX_THREADS: usize = 8;
@@ -35,16 +37,36 @@ struct Pool {
 static SPAWNER: Spawner =
     Spawner { pool: Mutex::new(Pool { waiting: VecDeque::new(), threads: 0, taken: 0 }), filled: Condvar::new() };
 
-/// Runs work that may block. After the future is dropped, the thread that did the work drops the outcome.
-pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+/// Runs work that may block. Returns the outcome and what is left of the limit, which begins anew after a time in which
+/// this process stood still; `None` without an outcome in time. After the limit, or after the future is dropped, the
+/// thread that did the work drops the outcome.
+///
+/// One timer serves the limit and the search for stuck threads: each timer that is set makes the I/O thread wake itself.
+pub async fn run<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Option<(T, Duration)>> {
     let (sender, mut outcome) = oneshot::channel();
     let mut taken = SPAWNER.submit(Box::new(move || drop(sender.send(work()))))?;
+    let mut left = limit;
     loop {
-        match timeout(STUCK_AFTER, &mut outcome).await {
-            Ok(outcome) => return outcome.map_err(|_| io::Error::other("the thread that starts plugins panicked")),
+        let begun = Instant::now();
+        let deadline = begun + left.min(STUCK_AFTER);
+        let done = timeout_at(deadline, &mut outcome).await;
+        left = if stood_still(deadline) { limit } else { left.saturating_sub(begun.elapsed()) };
+        match done {
+            Ok(done) => return done.map(|outcome| Some((outcome, left))).map_err(|_| panicked()),
+            Err(_) if left.is_zero() => break,
             Err(_) => taken = SPAWNER.add_thread_if_stuck(taken),
         }
     }
+    // The receiver would drop an outcome that was sent just now, on this thread.
+    outcome.close();
+    Ok(outcome.try_recv().ok().map(|outcome| (outcome, left)))
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("the thread that starts plugins panicked")
 }
 
 impl Spawner {
@@ -101,19 +123,44 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn done<T>(ran: io::Result<Option<(T, Duration)>>) -> T {
+        ran.unwrap().unwrap().0
+    }
+
+    #[tokio::test]
+    async fn limit_holds_and_what_is_left_of_it_is_returned() {
+        let (release, released) = mpsc::channel::<()>();
+        assert!(run(STUCK_AFTER / 4, move || released.recv()).await.unwrap().is_none());
+        drop(release);
+        let pause = STUCK_AFTER + STUCK_AFTER / 4;
+        let ((), left) = run(LIMIT, move || thread::sleep(pause)).await.unwrap().unwrap();
+        assert!(left + pause <= LIMIT && left > LIMIT / 2, "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn limit_begins_anew_after_a_time_in_which_the_process_stood_still() {
+        let limit = 2 * STUCK_AFTER;
+        let working = tokio::spawn(run(limit, || ()));
+        tokio::task::yield_now().await;
+        thread::sleep(2 * limit);
+        assert_eq!(working.await.unwrap().unwrap(), Some(((), limit)));
+    }
+
     #[tokio::test]
     async fn work_that_is_held_up_does_not_hold_up_other_work() {
         let (release, released) = mpsc::channel::<()>();
-        let held_up = tokio::spawn(run(move || released.recv()));
-        assert_eq!(run(|| 2).await.unwrap(), 2);
+        let held_up = tokio::spawn(run(LIMIT, move || released.recv()));
+        assert_eq!(done(run(LIMIT, || 2).await), 2);
         release.send(()).unwrap();
-        held_up.await.unwrap().unwrap().unwrap();
+        done(held_up.await.unwrap()).unwrap();
     }
 
     #[tokio::test]
     async fn panic_ends_its_own_work_alone() {
-        assert!(run(|| panic!("boom")).await.is_err());
-        assert_eq!(run(|| 1).await.unwrap(), 1);
+        assert!(run(LIMIT, || panic!("boom")).await.is_err());
+        assert_eq!(done(run(LIMIT, || 1).await), 1);
     }
 
     #[tokio::test]
@@ -125,7 +172,7 @@ mod tests {
             }
         }
         let ((dropped, was_dropped), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
-        let waiting = tokio::spawn(run(move || {
+        let waiting = tokio::spawn(run(LIMIT, move || {
             released.recv().unwrap();
             Outcome(dropped)
         }));
@@ -133,6 +180,6 @@ mod tests {
         waiting.abort();
         assert!(waiting.await.is_err_and(|error| error.is_cancelled()));
         release.send(()).unwrap();
-        was_dropped.recv_timeout(Duration::from_secs(20)).unwrap();
+        was_dropped.recv_timeout(LIMIT).unwrap();
     }
 }

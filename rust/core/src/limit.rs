@@ -8,11 +8,16 @@ use tokio::time::{Instant, sleep_until};
 /// machine.
 const STOOD_STILL: Duration = Duration::from_millis(200);
 
+/// Whether this process stood still past a deadline.
+pub(crate) fn stood_still(deadline: Instant) -> bool {
+    deadline.elapsed() >= STOOD_STILL
+}
+
 /// The result of `work` within the limit; `None` without one.
 ///
 /// The limit begins anew after a time in which this process stood still: events of that time were not seen, and the
 /// other side may have stood still as well.
-pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
     loop {
         let deadline = Instant::now() + limit;
@@ -21,7 +26,7 @@ pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) ->
             result = &mut work => return Some(result),
             () = sleep_until(deadline) => (),
         }
-        if deadline.elapsed() < STOOD_STILL {
+        if !stood_still(deadline) {
             break;
         }
     }
