@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use ferrule_core::grpc::call::Call as CoreCall;
-use ferrule_core::grpc::{Code, Message, Status};
+use ferrule_core::grpc::{Code, Status};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::detached::detached;
 use crate::fork_safe::ForkSafe;
+use crate::frames::to_bytes;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::metadata::pairs;
@@ -149,19 +150,5 @@ pub(crate) fn request_bytes<'a, 'py>(message: &'a Bound<'py, PyAny>) -> PyResult
             "a serialised request is {kind}, expected bytes: check the request_serializer"
         )),
         Err(error) => error,
-    })
-}
-
-fn to_bytes<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyBytes>> {
-    if let [piece] = message.pieces() {
-        return Ok(PyBytes::new(py, piece));
-    }
-    PyBytes::new_with(py, message.len(), |mut target| {
-        for piece in message.pieces() {
-            let (head, tail) = target.split_at_mut(piece.len());
-            head.copy_from_slice(piece);
-            target = tail;
-        }
-        Ok(())
     })
 }

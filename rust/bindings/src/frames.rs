@@ -1,6 +1,6 @@
 //! gRPC's framing for Python.
 
-use ferrule_core::grpc::framing;
+use ferrule_core::grpc::{Message, frame_decoder};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -14,20 +14,20 @@ pub(crate) fn encode_frame<'py>(
     message: &[u8],
     max_frame_bytes: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let frame = framing::encode(message, max_frame_bytes).map_err(|error| to_py_err(&error))?;
+    let frame = frame_decoder::encode(message, max_frame_bytes).map_err(|error| to_py_err(&error))?;
     Ok(PyBytes::new(py, &frame))
 }
 
 /// Cuts a stream of bytes into messages, however the bytes arrive.
 #[pyclass(module = "ferrule._core")]
-pub(crate) struct FrameDecoder(framing::FrameDecoder);
+pub(crate) struct FrameDecoder(frame_decoder::FrameDecoder);
 
 #[pymethods]
 impl FrameDecoder {
     #[new]
     #[pyo3(signature = (max_frame_bytes = usize::MAX))]
     fn new(max_frame_bytes: usize) -> Self {
-        Self(framing::FrameDecoder::new(max_frame_bytes))
+        Self(frame_decoder::FrameDecoder::new(max_frame_bytes))
     }
 
     /// Takes what was read; returns the messages that are complete now. An error comes once they have been returned.
@@ -36,7 +36,7 @@ impl FrameDecoder {
         let messages = PyList::empty(py);
         loop {
             match self.0.next_message() {
-                Ok(Some(message)) => messages.append(PyBytes::new(py, &message))?,
+                Ok(Some(message)) => messages.append(to_bytes(py, &message)?)?,
                 Ok(None) => return Ok(messages),
                 // The decoder repeats its error at the next call.
                 Err(_) if !messages.is_empty() => return Ok(messages),
@@ -49,4 +49,19 @@ impl FrameDecoder {
     fn finish(&self) -> PyResult<()> {
         self.0.finish().map_err(|error| to_py_err(&error))
     }
+}
+
+/// A message as Python has it, copied once out of its pieces.
+pub(crate) fn to_bytes<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyBytes>> {
+    if let [piece] = message.pieces() {
+        return Ok(PyBytes::new(py, piece));
+    }
+    PyBytes::new_with(py, message.len(), |mut target| {
+        for piece in message.pieces() {
+            let (head, tail) = target.split_at_mut(piece.len());
+            head.copy_from_slice(piece);
+            target = tail;
+        }
+        Ok(())
+    })
 }

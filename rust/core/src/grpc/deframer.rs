@@ -81,8 +81,8 @@ impl From<Vec<u8>> for Message {
 /// Why a body cannot be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DeframeError {
-    /// The first byte of a prefix is neither 0 nor 1.
-    Flag(u8),
+    /// The first byte of a prefix is neither 0 nor, where messages may be compressed, 1.
+    Flag([u8; PREFIX_BYTES]),
     /// A message is larger than admitted.
     TooLarge(usize),
 }
@@ -100,23 +100,44 @@ pub(super) struct Deframer {
     /// Of the message whose prefix has been read.
     expected: Option<(bool, usize)>,
     limit: usize,
+    admits_compression: bool,
 }
 
 impl Deframer {
     /// Refuses messages over `limit` bytes from their prefix alone.
     pub(super) fn new(limit: usize) -> Self {
-        Self { pieces: VecDeque::new(), tail: BytesMut::new(), available: 0, expected: None, limit }
+        let (pieces, tail) = (VecDeque::new(), BytesMut::new());
+        Self { pieces, tail, available: 0, expected: None, limit, admits_compression: true }
     }
 
-    /// Takes what arrived.
+    /// Refuses compressed messages.
+    pub(super) fn without_compression(self) -> Self {
+        Self { admits_compression: false, ..self }
+    }
+
+    /// Takes a piece that arrived.
     pub(super) fn push(&mut self, piece: Bytes) {
-        self.available += piece.len();
         if piece.len() < COPIED_PIECE_BYTES {
-            self.tail.extend_from_slice(&piece);
+            self.extend(&piece);
         } else {
-            self.settle_tail();
-            self.pieces.push_back(piece);
+            self.push_whole(piece);
         }
+    }
+
+    /// Copies a piece that arrived.
+    pub(super) fn extend(&mut self, piece: &[u8]) {
+        if piece.len() < COPIED_PIECE_BYTES {
+            self.available += piece.len();
+            self.tail.extend_from_slice(piece);
+        } else {
+            self.push_whole(Bytes::copy_from_slice(piece));
+        }
+    }
+
+    fn push_whole(&mut self, piece: Bytes) {
+        self.available += piece.len();
+        self.settle_tail();
+        self.pieces.push_back(piece);
     }
 
     /// The next message that is complete.
@@ -149,6 +170,11 @@ impl Deframer {
         self.available == 0 && self.expected.is_none()
     }
 
+    /// Bytes of the message that has not come to its end.
+    pub(super) fn incomplete_bytes(&self) -> usize {
+        self.available + self.expected.map_or(0, |_| PREFIX_BYTES)
+    }
+
     fn settle_tail(&mut self) {
         if !self.tail.is_empty() {
             self.pieces.push_back(self.tail.split().freeze());
@@ -156,7 +182,28 @@ impl Deframer {
     }
 
     fn read_prefix(&mut self) -> Result<(bool, usize), DeframeError> {
+        let prefix = self.take_prefix();
+        let [flag, length @ ..] = prefix;
+        let length = u32::from_be_bytes(length) as usize;
+        match flag {
+            2.. => Err(DeframeError::Flag(prefix)),
+            1 if !self.admits_compression => Err(DeframeError::Flag(prefix)),
+            _ if length > self.limit => Err(DeframeError::TooLarge(length)),
+            _ => Ok((flag == 1, length)),
+        }
+    }
+
+    fn take_prefix(&mut self) -> [u8; PREFIX_BYTES] {
         self.settle_tail();
+        // As a rule all of it is in one piece, which need not be shared for it.
+        if let Some(first) = self.pieces.front_mut()
+            && first.len() > PREFIX_BYTES
+            && let Some(prefix) = first.first_chunk().copied()
+        {
+            first.advance(PREFIX_BYTES);
+            self.available -= PREFIX_BYTES;
+            return prefix;
+        }
         let mut prefix = [0; PREFIX_BYTES];
         let mut filled = 0;
         while filled < PREFIX_BYTES {
@@ -164,13 +211,7 @@ impl Deframer {
             prefix[filled..filled + piece.len()].copy_from_slice(&piece);
             filled += piece.len();
         }
-        let [flag, length @ ..] = prefix;
-        let length = u32::from_be_bytes(length) as usize;
-        match flag {
-            0 | 1 if length > self.limit => Err(DeframeError::TooLarge(length)),
-            0 | 1 => Ok((flag == 1, length)),
-            _ => Err(DeframeError::Flag(flag)),
-        }
+        prefix
     }
 
     /// At most `wanted` bytes, all from the first piece; the caller knows that there is one.
@@ -195,12 +236,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::grpc::compression::Encoding;
+    use crate::grpc::framing::frame;
 
     #[test]
     fn flag_and_limit_are_checked_from_the_prefix() {
         let mut deframer = Deframer::new(10);
         deframer.push(Bytes::from_static(&[2, 0, 0, 0, 0]));
-        assert_eq!(deframer.next_message(), Err(DeframeError::Flag(2)));
+        assert_eq!(deframer.next_message(), Err(DeframeError::Flag([2, 0, 0, 0, 0])));
         let mut deframer = Deframer::new(10);
         deframer.push(Bytes::from_static(&[0, 0, 0, 0, 11]));
         assert_eq!(deframer.next_message(), Err(DeframeError::TooLarge(11)));
@@ -212,6 +255,15 @@ mod tests {
         assert!(!deframer.is_between_messages());
     }
 
+    #[test]
+    fn announced_length_alone_takes_no_memory() {
+        let mut deframer = Deframer::new(usize::MAX);
+        deframer.extend(&[0, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(deframer.next_message().unwrap(), None);
+        assert_eq!(deframer.incomplete_bytes(), PREFIX_BYTES);
+        assert!(deframer.tail.capacity() <= 64 * 1024 && deframer.pieces.is_empty());
+    }
+
     proptest! {
         #[test]
         fn any_messages_cut_anywhere_come_out_whole(
@@ -220,7 +272,7 @@ mod tests {
         ) {
             let mut wire = Vec::new();
             for message in &messages {
-                wire.extend_from_slice(&super::super::framing::encode(message, 1000).unwrap());
+                wire.extend_from_slice(&frame(message, Encoding::Identity, 1000).unwrap());
             }
             let mut deframer = Deframer::new(1000);
             let mut out = Vec::new();

@@ -13,6 +13,7 @@ pub mod connector;
 mod counters;
 mod deframer;
 pub mod driver;
+pub mod frame_decoder;
 mod frame_watch;
 pub mod framing;
 pub mod metadata;

@@ -10,6 +10,7 @@ use super::{Code, Status};
 pub(super) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// Properties of every call of a client.
+#[derive(Clone)]
 pub(super) struct Profile {
     pub(super) scheme: Scheme,
     pub(super) authority: Authority,

@@ -190,7 +190,7 @@ impl<'a> ResponseReader<'a> {
                 let text = format!("Stream removed (CLIENT: Received message larger than max ({size} vs. {limit}))");
                 Broken::Rules(Status::new(Code::ResourceExhausted, text), Reason::ENHANCE_YOUR_CALM)
             }
-            DeframeError::Flag(flag) => {
+            DeframeError::Flag([flag, ..]) => {
                 let code = if self.is_grpc { Code::Internal } else { Code::Unknown };
                 let text =
                     format!("a message begins with the flag byte {flag}, expected 0 or 1: the answer is no gRPC");

@@ -32,7 +32,7 @@ async fn send_all(call: &Call, upload: &mut SendStream<Bytes>, counters: &Channe
     loop {
         match call.next_outgoing() {
             Ok(frame) => {
-                if send_frame(upload, frame).await.is_none() {
+                if !matches!(send_frame(upload, frame).await, Ok(true)) {
                     return;
                 }
                 counters.message_sent();
@@ -47,16 +47,19 @@ async fn send_all(call: &Call, upload: &mut SendStream<Bytes>, counters: &Channe
     }
 }
 
-/// Hands a message to the connection as fast as the peer's window admits; `None` if the stream is gone.
-pub(super) async fn send_frame(upload: &mut SendStream<Bytes>, mut frame: Bytes) -> Option<()> {
+/// Hands a message to the connection as fast as the peer's window admits; false if the stream is gone.
+pub(super) async fn send_frame(upload: &mut SendStream<Bytes>, mut frame: Bytes) -> Result<bool, h2::Error> {
     while !frame.is_empty() {
         upload.reserve_capacity(frame.len());
         let capacity = match upload.capacity() {
-            0 => poll_fn(|context| upload.poll_capacity(context)).await?.ok()?,
+            0 => match poll_fn(|context| upload.poll_capacity(context)).await {
+                Some(capacity) => capacity?,
+                None => return Ok(false),
+            },
             capacity => capacity,
         };
         let piece = frame.split_to(capacity.min(frame.len()));
-        upload.send_data(piece, false).ok()?;
+        upload.send_data(piece, false)?;
     }
-    Some(())
+    Ok(true)
 }

@@ -108,7 +108,7 @@ impl Host {
         let connecting = async {
             let connection = open(dialer, process).await?;
             let begun = Instant::now();
-            match health::check(&GrpcClient::new(&connection)).await {
+            match health::check(&GrpcClient::new(&connection, dialer.is_secure())).await {
                 Ok(()) => Ok((connection, begun.elapsed())),
                 Err(status) => {
                     // A peer that refuses our certificate says so only after the TLS 1.3 handshake.

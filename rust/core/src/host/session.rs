@@ -58,7 +58,7 @@ impl Session {
         for _ in 0..SHUTDOWN_ATTEMPTS {
             let Ok(connection) = endpoint.connection().await else { return asked };
             self.ending.cancel();
-            match controller::shutdown(&GrpcClient::new(&connection)).await {
+            match controller::shutdown(&GrpcClient::new(&connection, endpoint.is_secure())).await {
                 Ok(true) => return true,
                 // The plugin may have heard it, and be ending. If it lives on it is asked again.
                 Ok(false) => asked = true,

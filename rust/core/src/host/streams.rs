@@ -45,7 +45,7 @@ async fn on_each_connection<Serving: Future<Output = ControlFlow<()>>>(
         };
         match connected {
             Ok(connection) => {
-                if serve(GrpcClient::new(&connection)).await.is_break() {
+                if serve(GrpcClient::new(&connection, endpoint.is_secure())).await.is_break() {
                     return None;
                 }
                 // A service that ended its stream is asked again on the next connection only.
