@@ -14,7 +14,7 @@ pub const MAX_HANDSHAKE_BYTES: usize = 64 * 1024;
 
 /// Finds the handshake line, skipping stray text up to a bound: lines, and what stands in front of it without a line end.
 ///
-/// A line with the marks that [`is_meant`] looks for is taken for a handshake, perhaps a broken one. Any other line is
+/// A line with the marks that `is_meant` looks for is taken for a handshake, perhaps a broken one. Any other line is
 /// stray: kept for the log, and for the error if no handshake follows.
 #[derive(Debug, Default)]
 pub struct LineFinder {
