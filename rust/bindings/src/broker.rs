@@ -19,7 +19,7 @@ use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::mailbox::{Mailbox, Nothing};
 
-/// Whose broker it is.
+/// The side that a broker belongs to.
 #[derive(Clone)]
 pub(crate) enum Owner {
     Host(Host),
@@ -112,7 +112,7 @@ impl Dialling {
     }
 }
 
-/// What the peer can dial until it is closed.
+/// A service that the peer can dial until the listener is closed.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct BrokerListener {
     core: ForkSafe<Arc<Mutex<Option<broker::BrokerListener>>>>,

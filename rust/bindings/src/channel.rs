@@ -186,8 +186,8 @@ fn is_small(request: &Request) -> bool {
     message.is_some_and(|message| message.head.len() + message.body.len() <= ONE_WRITE_BYTES)
 }
 
-/// The deadline that Rust keeps as well as the wire, so that it holds while Python is busy. `None` if it is too far away to be
-/// represented.
+/// The deadline that Rust keeps as well as the wire, so that it holds while Python is busy. `None` if it is too far
+/// away to be represented.
 fn deadline(seconds: f64) -> Option<Instant> {
     // NaN and negative timeouts have passed.
     let seconds = if seconds > 0.0 { seconds } else { 0.0 };

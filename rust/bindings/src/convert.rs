@@ -49,7 +49,7 @@ pub(crate) fn reopened(descriptor: i32) -> PyResult<OwnedFd> {
     let opened = rustix::fs::open(format!("/dev/fd/{descriptor}"), options, Mode::empty());
     opened.map_err(|error| match error {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => refused_by_system("descriptor", &error.into()),
-        // It is none that can be opened: the caller's mistake.
+        // The descriptor cannot be opened: the caller's mistake.
         _ => std::io::Error::from(error).into(),
     })
 }

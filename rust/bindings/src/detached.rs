@@ -2,8 +2,8 @@
 //!
 //! A daemon thread that wants the interpreter back while that is being finalised is ended by it on the spot
 //! (`pthread_exit`), which unwinds the thread's stack by force. Through Rust's frames that is undefined, and it crashes
-//! where the unwinder is linked statically, as in the wheels. So before finalisation such threads are stopped where they
-//! hold nothing: they sleep until the process is gone.
+//! where the unwinder is linked statically, as in the wheels. So before finalisation such threads are stopped where
+//! they hold nothing: they sleep until the process is gone.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,8 +22,8 @@ static FINALIZING: AtomicBool = AtomicBool::new(false);
 static FINALIZING_THREAD: OnceLock<ThreadId> = OnceLock::new();
 /// Threads that are without the interpreter, and how many of them have stopped for good.
 ///
-/// ORDERING: sequentially consistent, with `FINALIZING`: a thread is counted before it looks at the flag, and the flag is set
-/// before the counts are looked at.
+/// ORDERING: sequentially consistent, with `FINALIZING`: a thread is counted before it looks at the flag, and the flag
+/// is set before the counts are looked at.
 static DETACHED_THREADS: AtomicUsize = AtomicUsize::new(0);
 static STOPPED_THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -62,7 +62,8 @@ fn stop_if_finalizing() {
     }
 }
 
-/// Stops all other threads that are without the interpreter, or will be. For the last of the interpreter's exit functions.
+/// Stops all other threads that are without the interpreter, or will be. For the last of the interpreter's exit
+/// functions.
 #[pyfunction]
 pub(crate) fn stop_other_threads(py: Python<'_>) {
     // Those that were counted are the parent's.

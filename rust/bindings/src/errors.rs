@@ -17,7 +17,7 @@ pub(crate) fn to_exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Boun
     factory.call1((kind.class().name(), kind.code(), error.message(), error.hint(), exit_status, tail))
 }
 
-/// The same, ready to be raised.
+/// The exception for an error, ready to be raised.
 pub(crate) fn to_py_err(error: &Error) -> PyErr {
     Python::attach(|py| match to_exception(py, error) {
         Ok(exception) => PyErr::from_value(exception),
@@ -25,7 +25,8 @@ pub(crate) fn to_py_err(error: &Error) -> PyErr {
     })
 }
 
-/// What the operating system could not provide: an error of ours, since programs catch those, at the first use as well.
+/// The error for a resource that the operating system could not provide. Programs catch the library's own errors, so
+/// that is one, at the first use as well.
 pub(crate) fn refused_by_system(what: &str, cause: &std::io::Error) -> PyErr {
     to_py_err(&Error::new(ErrorKind::LaunchFailed, format!("the operating system provides no {what}: {cause}")))
 }

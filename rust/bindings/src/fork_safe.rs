@@ -1,11 +1,11 @@
-//! What belongs to the process that made it.
+//! Handles that belong to the process that made them.
 
 use std::ops::Deref;
 
 use crate::io_thread::is_forked;
 
-/// A handle to something of the core's that is forgotten in a forked child instead of dropped: what would be given back
-/// is the parent's, and the I/O thread, which the child does not have, may have held any of its locks at the fork.
+/// A handle to an object of the core. A forked child forgets the handle instead of dropping it: the object is the
+/// parent's, and the I/O thread, which the child does not have, may have held any of its locks at the fork.
 pub(crate) struct ForkSafe<T: Clone>(T);
 
 impl<T: Clone> ForkSafe<T> {

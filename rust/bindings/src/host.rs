@@ -34,11 +34,12 @@ fn live() -> MutexGuard<'static, HashMap<u64, CoreHost>> {
 /// Log lines as (level 0 to 4, text), dropped lines, output as (is it standard error, bytes), whether lines are left.
 pub(crate) type Batch<'py> = (Vec<(u8, Bound<'py, PyBytes>)>, u64, Vec<(bool, Bound<'py, PyBytes>)>, bool);
 
-/// Log lines per batch: handling one costs Python about 10 us, and an event loop should not be held longer than a few ms.
+/// Log lines per batch: handling one costs Python about 10 us, and an event loop should not be held longer than a few
+/// ms.
 const LINES_PER_BATCH: usize = 256;
 
-/// One plugin, from launch to end. `listener` is called without arguments when [`Host::take`] has something, for log lines
-/// below `wanted_level` in their own time.
+/// One plugin, from launch to end. `listener` is called without arguments when [`Host::take`] has something, for log
+/// lines below `wanted_level` in their own time.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Host {
     core: ForkSafe<CoreHost>,
@@ -99,8 +100,8 @@ impl Host {
         })
     }
 
-    /// Gives everything back without waiting, if there is nothing to wait for: the plugin was stopped, or its start has failed
-    /// or could not even begin. False if there is.
+    /// Gives everything back without waiting, if there is nothing to wait for: the plugin was stopped, or its start has
+    /// failed or could not even begin. False if there is.
     fn close_at_once(&self) -> bool {
         if io_thread::is_forked() {
             // No start began here.
@@ -192,7 +193,7 @@ impl Host {
     }
 }
 
-/// What waits in an inbox, at most a batch of it.
+/// Takes one batch of lines and output out of an inbox.
 pub(crate) fn take_batch<'py>(py: Python<'py>, inbox: &Inbox, wanted_level: Option<u8>) -> Batch<'py> {
     let batch = inbox.take(wanted_level.map(level), LINES_PER_BATCH);
     let lines = batch.lines.iter().map(|(level, line)| (*level as u8, PyBytes::new(py, line))).collect();

@@ -1,9 +1,7 @@
 //! The one thread on which all I/O happens: a current-thread tokio runtime that never runs Python.
 //!
-//! It holds no Python object but the bytes of large requests, which cannot change, and lets go of them without the
-//! interpreter.
-//!
-//! It starts with the first plugin or connection and lives as long as the process.
+//! The thread holds no Python object but the bytes of large requests, which cannot change, and lets go of them without
+//! the interpreter. It starts with the first plugin or connection, and lives as long as the process.
 
 use std::future::Future;
 use std::process;
@@ -20,7 +18,8 @@ use tokio::runtime::{Builder, Handle};
 use crate::errors::refused_by_system;
 use crate::work_queue::{CallerStartedTask, WorkQueue};
 
-/// Threads for work that blocks: looking up names, and two more, which are always left for decompressing large messages.
+/// Threads for work that blocks: looking up names, and two more, which are always left for decompressing large
+/// messages.
 const BLOCKING_THREADS: usize = MAX_LOOKUPS + 2;
 
 struct IoThread {

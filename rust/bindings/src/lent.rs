@@ -1,4 +1,4 @@
-//! Large requests, sent out of the caller's own bytes.
+//! Large requests, which are sent out of the caller's own bytes.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,8 +10,9 @@ use pyo3::types::PyBytes;
 /// The call that a large request belongs to, and how its loop is told that the request's object was let go of.
 pub(crate) type Loan = Arc<OnceLock<(Call, Box<dyn Fn() + Send + Sync>)>>;
 
-/// The bytes of a large request. Their object is let go of without the interpreter, which PyO3 makes up for when the module
-/// is called the next time. As a rule that is for the end of the call; where that has come first, the loop is told.
+/// The bytes of a large request. Their object is let go of without the interpreter, and PyO3 frees it at the next call
+/// into the module. As a rule that is the one for the call's end. If the end has come before, the loop is woken to make
+/// such a call.
 pub(crate) struct Lent {
     bytes: Option<PyBackedBytes>,
     loan: Loan,

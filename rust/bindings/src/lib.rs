@@ -28,7 +28,7 @@ mod work_queue;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// What this build is: version, profile, target.
+/// Version, profile and target of this build.
 #[pyfunction]
 fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);

@@ -1,8 +1,9 @@
 //! Carries results from the I/O thread to futures and listeners on an event loop's thread.
 //!
-//! One mailbox per event loop. The I/O thread pushes plain Rust values and, if the mailbox was idle, rings a bell that the
-//! loop watches. The loop's callback drains the queue in one go: one wake-up for any number of letters. A result becomes a
-//! Python object by PyO3's own trait, which each type implements where it is defined, so that no file has to know them all.
+//! One mailbox per event loop. The I/O thread pushes plain Rust values and, if the mailbox was idle, rings a bell that
+//! the loop watches. The loop's callback drains the queue in one go: one wake-up for any number of letters. A result
+//! becomes a Python object by PyO3's own trait, which each type implements where it is defined, so that no file has to
+//! know them all.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -157,7 +158,8 @@ impl Mailbox {
         move || queue.post(Letter::Released)
     }
 
-    /// Keeps the receiver of a call's events, called without arguments at each, until the call's end, which is the last.
+    /// Keeps the receiver of a call's events, called without arguments at each, until the call's end, which is the
+    /// last.
     pub(crate) fn watcher(&self, receiver: Py<PyAny>) -> (Id, Box<dyn Watcher>) {
         let id = self.register(receiver);
         (id, Box::new(CallWatcher { queue: self.queue.clone(), id }))
@@ -219,8 +221,8 @@ impl Watcher for CallWatcher {
     }
 }
 
-/// The promise of one result. Dropped without a result, by a panic or the end of the runtime, it posts an error instead, so
-/// that no future waits for ever.
+/// The promise of one result. Dropped without a result, by a panic or the end of the runtime, it posts an error
+/// instead, so that no future waits for ever.
 pub(crate) struct Completion {
     queue: Arc<LetterQueue>,
     id: Id,

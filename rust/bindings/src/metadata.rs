@@ -63,7 +63,7 @@ fn value_bytes(key: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let binary = key.ends_with(BINARY_SUFFIX);
     match value.cast::<PyString>() {
         Ok(text) if !binary => Ok(text.to_cow()?.as_bytes().to_vec()),
-        // As grpcio has it.
+        // grpcio sends an empty value.
         Err(_) if !binary && value.is_none() => Ok(Vec::new()),
         _ => {
             let expected = if binary { "bytes, because the key ends in -bin" } else { "str or ASCII bytes" };
@@ -73,7 +73,7 @@ fn value_bytes(key: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     }
 }
 
-/// What arrived, as a list of pairs.
+/// Received metadata, as a list of pairs.
 pub(crate) fn pairs<'py>(py: Python<'py>, metadata: &Metadata) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     for (key, value) in metadata {

@@ -1,7 +1,7 @@
 //! Writes one line about each panic to standard error, and keeps the text for the error that follows.
 //!
-//! The hook of std prints where the library was built. This hook replaces it in the std inside this library: panics of other
-//! code do not come here.
+//! The hook of std prints where the library was built. This hook replaces it in the std inside this library: panics of
+//! other code do not come here.
 
 use std::cell::RefCell;
 use std::io::Write;

@@ -21,14 +21,14 @@ use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
 
-/// What the core asks.
+/// A request of the core to a runner.
 enum RunnerRequest {
     Start(Box<Order>),
     Signal(bool),
     Translate(&'static str, Address),
 }
 
-/// What is answered.
+/// A runner's reply.
 enum RunnerReply {
     Running(Running),
     Address(Address),
@@ -39,7 +39,7 @@ struct RequestState {
     requests: Vec<(u64, RunnerRequest)>,
     waiting: HashMap<u64, oneshot::Sender<Result<RunnerReply, Error>>>,
     exit: Option<oneshot::Sender<ExitStatus>>,
-    /// Nobody answers any more.
+    /// No request is answered any more.
     closed: bool,
 }
 
@@ -59,7 +59,7 @@ impl RequestQueue {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
         if state.closed {
-            // The sender is dropped, which tells whoever asks.
+            // The sender is dropped, which ends the wait for a reply.
             return receiver;
         }
         // Of a signal no answer is awaited.
@@ -119,7 +119,8 @@ impl Runner for PythonRunner {
     }
 }
 
-/// Where the core's requests for a runner wait. `listener` is called without arguments when [`RunnerRequests::take`] has some.
+/// Where the core's requests for a runner wait. `listener` is called without arguments when [`RunnerRequests::take`]
+/// has some.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct RunnerRequests {
     queue: ForkSafe<Arc<RequestQueue>>,
@@ -135,7 +136,7 @@ impl RunnerRequests {
     fn answer_with(&self, request: u64, answer: Result<RunnerReply, Error>) {
         let waiting = self.queue.lock().waiting.remove(&request);
         if let Some(waiting) = waiting {
-            // Whoever asked may have given up.
+            // The request may have been given up.
             let _ = waiting.send(answer);
         }
     }
@@ -190,7 +191,7 @@ impl RunnerRequests {
         }
     }
 
-    /// No more calls of the listener; whoever still waits is told.
+    /// Calls the listener no more, and ends all waits for replies.
     fn close(&self) {
         if io_thread::is_forked() {
             return;
@@ -204,7 +205,7 @@ impl RunnerRequests {
     }
 }
 
-/// What a runner is to start. No dict: its environment must not show in tracebacks.
+/// A plugin that a runner is to start. No dict, since the environment must not show in tracebacks.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct LaunchOrder(Order);
 

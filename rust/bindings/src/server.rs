@@ -118,13 +118,14 @@ impl Drop for PluginServer {
         // Sockets and directory of a forked child's are the parent's.
         if !io_thread::is_forked() {
             let core = CoreServer::clone(&self.core);
-            // Closed already, as a rule; else nobody could any more. An error means that no thread can be started.
+            // The server is closed already, as a rule; afterwards it could not be closed any more. An error means that
+            // no thread can be started.
             let _ = io_thread::spawn(async move { core.close().await });
         }
     }
 }
 
-/// What a plugin knows once it listens.
+/// Facts of a plugin's side that listens.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct ServerFacts(CoreFacts);
 

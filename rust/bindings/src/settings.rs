@@ -1,4 +1,4 @@
-//! Settings as the Python face passes them: a dict of plain values, already checked.
+//! Settings of a plugin, out of a dict of plain values that Python has checked.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};

@@ -35,7 +35,8 @@ impl WorkQueue {
         let was_empty = pending.new.is_empty() && pending.woken.is_empty();
         add(&mut pending);
         drop(pending);
-        // ORDERING: the I/O thread takes everything under the same lock, so whoever finds it empty is the one to wake it.
+        // ORDERING: the I/O thread takes everything under the same lock, so whoever finds it empty is the one to wake
+        // it.
         if was_empty {
             self.filled.notify_one();
         }
@@ -62,8 +63,8 @@ impl WorkQueue {
     }
 }
 
-/// Work that its caller begins and the I/O thread ends. The runtime has no task for such work, since making one would wake
-/// the I/O thread.
+/// Work that its caller begins and the I/O thread ends. The runtime has no task for such work, since making one would
+/// wake the I/O thread.
 pub(crate) struct CallerStartedTask {
     work: Mutex<Option<Work>>,
     queue: Arc<WorkQueue>,

@@ -60,8 +60,8 @@ pub(super) async fn attempt(
     let streams_requests = request.message.is_none();
     if let Some(message) = &request.message {
         counters.message_sent();
-        // The connection queues what does not fit its peer's window: no more than this one message. An error means that the
-        // stream is gone, which the response tells of.
+        // The connection queues what does not fit its peer's window: no more than this one message. An error means that
+        // the stream is gone, which the response tells of.
         let _ = upload.send_data(message.head.clone(), message.body.is_empty());
         if !message.body.is_empty() {
             let _ = upload.send_data(message.body.clone(), true);

@@ -1,9 +1,10 @@
-//! The host's own calls of a plugin's services: typed messages, unary or streamed, on a connection that others may share.
+//! The host's own calls of a plugin's services: typed messages, unary or streamed, on a connection that others may
+//! share.
 //!
-//! These calls share the head of a request, the upload and the deframer with a channel's, but not `Call` and `attempt`. Their
-//! callers need the status of the stream itself, at once, where an attempt waits for the reason of the connection's end.
-//! HTTP statuses and broken frames must not pass for responses of the service. And a message to the broker is taken back if
-//! the stream ends before it was sent.
+//! These calls share the head of a request, the upload and the deframer with a channel's, but not `Call` and `attempt`.
+//! Their callers need the status of the stream itself, at once, where an attempt waits for the reason of the
+//! connection's end. HTTP statuses and broken frames must not pass for responses of the service. And a message to the
+//! broker is taken back if the stream ends before it was sent.
 
 use std::marker::PhantomData;
 

@@ -13,13 +13,13 @@ pub enum Encoding {
     /// As they are.
     #[default]
     Identity,
-    /// With zlib's wrapper, as gRPC means it.
+    /// Deflate in zlib's wrapper, as gRPC means it.
     Deflate,
-    /// With gzip's.
+    /// Deflate in gzip's wrapper.
     Gzip,
 }
 
-/// What this side can read, as announced in requests.
+/// The encodings that this side can read, as requests announce them.
 pub(super) const ACCEPTED: &str = "identity, deflate, gzip";
 
 impl Encoding {
@@ -76,7 +76,7 @@ fn write_all<E: Write>(mut encoder: E, message: &[u8], finish: fn(E) -> io::Resu
     finish(encoder)
 }
 
-/// A message that is being decoded, in steps: how large it becomes shows only on the way.
+/// Decodes a message in steps, because its size shows only on the way.
 pub(super) struct Decompression {
     source: Box<dyn Read + Send>,
     message: Vec<u8>,
@@ -84,7 +84,7 @@ pub(super) struct Decompression {
 }
 
 impl Decompression {
-    /// Begins with a message that may become as large as `limit`; no more than that is ever stored.
+    /// Begins to decode a message. No more than `limit` bytes are ever stored.
     pub(super) fn new(encoding: Encoding, compressed: Bytes, limit: usize) -> Result<Self, DecompressionError> {
         let source: Box<dyn Read + Send> = match encoding {
             Encoding::Identity => return Err(DecompressionError::NotConfigured),

@@ -23,13 +23,13 @@ use crate::transport::{Dialer, Stream};
 
 /// Flow-control window of a stream; grpcio's.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
-/// Flow-control window of a connection: the maximum, so that streams that nobody reads, each stopped at its own window, never
-/// stop the others.
+/// Flow-control window of a connection: the maximum, so that streams that nobody reads, each stopped at its own window,
+/// never stop the others.
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 /// Largest frame accepted. Larger ones save little and hold up the others.
 const MAX_FRAME_BYTES: u32 = 128 << 10;
-/// Largest header list that `h2` admits before it breaks the stream off. The limit that users set is checked afterwards, where
-/// an excess becomes a proper status.
+/// Largest header list that `h2` admits before it breaks the stream off. The limit that users set is checked
+/// afterwards, where an excess becomes a proper status.
 const MAX_HEADER_LIST_BYTES: u32 = 256 << 10;
 /// How many streams reset by this side have their late frames recognised, and for how long.
 const MAX_RESET_STREAMS: usize = 1024;
@@ -37,8 +37,8 @@ const RESET_STREAM_MEMORY: Duration = Duration::from_secs(10);
 
 /// How long a broken call waits to learn why its connection ended.
 const END_REASON_LIMIT: Duration = Duration::from_secs(1);
-/// Turns the transport's reason for a connection's end into the best one known. A future, because a plugin's end is known a
-/// moment after that of its socket.
+/// Turns the transport's reason for a connection's end into the best one known. A future, because a plugin's end is
+/// known a moment after that of its socket.
 pub type Explain = Box<dyn FnOnce(String) -> Pin<Box<dyn Future<Output = String> + Send>> + Send>;
 
 /// When a silent peer is asked by a PING whether it is there.

@@ -1,4 +1,4 @@
-//! How a channel is given its connections.
+//! The source of a channel's connections.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ pub type Connecting = Pin<Box<dyn Future<Output = Result<Connection, Refusal>> +
 
 /// Opens connections for a channel.
 pub trait Connector: Send + Sync {
-    /// One attempt, limited in time. The peer has answered: its SETTINGS have arrived.
+    /// Makes one attempt, limited in time. It succeeds when the peer has answered by its SETTINGS.
     fn connect(&self) -> Connecting;
     /// Whether a connection was made for the channel alone, and ends with it.
     fn owns(&self, connection: &Connection) -> bool;
@@ -23,7 +23,7 @@ pub trait Connector: Send + Sync {
 /// Why there is no connection.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// What calls fail with.
+    /// The status of calls that need the connection.
     pub status: Status,
     /// Whether trying again is pointless, because the plugin has ended.
     pub is_final: bool,

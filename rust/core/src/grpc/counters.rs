@@ -1,11 +1,11 @@
-//! What a channel has done so far.
+//! The numbers of calls, messages, streams and connections of a channel.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Code;
 use crate::transport::Traffic;
 
-/// Counted as it happens.
+/// Counts events of a channel.
 ///
 /// ORDERING: relaxed everywhere; each counter stands alone and readers only want a recent value.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! Cuts a call's body into messages without copying: a message is the pieces in which it arrived. No I/O.
+//! Cuts a call's body into messages without copying: a message is made of the pieces in which it arrived. No I/O.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::framing::PREFIX_BYTES;
 
-/// One message as it travelled: still compressed if it was.
+/// One received message, not yet decompressed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Message {
     pieces: Pieces,
@@ -30,13 +30,13 @@ impl Message {
         self.length
     }
 
-    /// Whether it has no bytes.
+    /// Whether the message has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Its pieces, in order.
+    /// The message's pieces, in order.
     #[must_use]
     pub fn pieces(&self) -> &[Bytes] {
         match &self.pieces {
@@ -46,12 +46,12 @@ impl Message {
         }
     }
 
-    /// Whether its flag says that it is compressed.
+    /// Whether the flag in the prefix says that the message is compressed.
     pub(super) fn is_compressed(&self) -> bool {
         self.compressed
     }
 
-    /// All of it in one piece.
+    /// The message in one piece.
     pub(super) fn contiguous(self) -> Bytes {
         match self.pieces {
             Pieces::None => Bytes::new(),
@@ -78,7 +78,7 @@ impl From<Vec<u8>> for Message {
     }
 }
 
-/// Why a body cannot be cut.
+/// Why a body cannot be cut into messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DeframeError {
     /// The first byte of a prefix is neither 0 nor, where messages may be compressed, 1.
@@ -87,8 +87,8 @@ pub(super) enum DeframeError {
     TooLarge(usize),
 }
 
-/// Bytes below which a piece is copied. A piece keeps the whole block alive into which it was read, and a peer must not make
-/// a few bytes cost kilobytes by cutting them finely.
+/// Bytes below which a piece is copied. A piece keeps the whole block alive into which it was read, and a peer must not
+/// make a few bytes cost kilobytes by cutting them finely.
 const COPIED_PIECE_BYTES: usize = 1024;
 
 /// The state between two pieces of a body.
@@ -97,7 +97,7 @@ pub(super) struct Deframer {
     /// Small pieces that arrived last, joined; they come after `pieces`.
     tail: BytesMut,
     available: usize,
-    /// Of the message whose prefix has been read.
+    /// Whether it is compressed, and length, of the message whose prefix has been read.
     expected: Option<(bool, usize)>,
     limit: usize,
     admits_compression: bool,
@@ -195,7 +195,7 @@ impl Deframer {
 
     fn take_prefix(&mut self) -> [u8; PREFIX_BYTES] {
         self.settle_tail();
-        // As a rule all of it is in one piece, which need not be shared for it.
+        // A prefix is in one piece as a rule, and is then copied without another reference to that piece.
         if let Some(first) = self.pieces.front_mut()
             && first.len() > PREFIX_BYTES
             && let Some(prefix) = first.first_chunk().copied()

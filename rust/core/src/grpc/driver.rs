@@ -1,8 +1,9 @@
 //! Moves the frames of one HTTP/2 connection: as a rule on the I/O thread, and for a lone call on the caller's own.
 //!
 //! A call that finds its connection idle would wake the I/O thread only to have its request written, and a switch of
-//! threads costs as much as the writing. So the caller may write it itself: whatever it wakes is noted instead of told to
-//! the I/O thread, and driven right away. The I/O thread, asleep on the socket, first hears of the call with the answer.
+//! threads costs as much as the writing. So the caller may write the request itself: connections that it wakes are
+//! noted and driven right away, instead of by the I/O thread. That thread, asleep on the socket, first hears of the
+//! call with the response.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -24,7 +25,7 @@ thread_local! {
     static NOTED: RefCell<Option<Vec<Arc<Driver>>>> = const { RefCell::new(None) };
 }
 
-/// Does `work`, and then on this thread what it would have woken the I/O thread for.
+/// Runs `work`, then drives the connections that it woke, on this thread.
 ///
 /// `runtime` is the I/O thread's: sockets and timers belong to it wherever they are used.
 pub fn drive_here<R>(runtime: &Handle, work: impl FnOnce() -> R) -> R {
@@ -39,7 +40,7 @@ pub fn drive_here<R>(runtime: &Handle, work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Ends with its scope, also by a panic.
+/// Notes woken connections up to the end of its scope, also by a panic.
 struct Noting;
 
 impl Noting {
@@ -55,12 +56,12 @@ impl Drop for Noting {
     }
 }
 
-/// One connection, whoever drives it.
+/// One connection, driven by the I/O thread or by a caller.
 pub(super) struct Driver {
     connection: Mutex<Option<Driven>>,
-    /// How it ended while another than the I/O thread drove it.
+    /// The connection's end, if a caller drove it to there.
     end: Mutex<Option<End>>,
-    /// The task on the I/O thread.
+    /// Wakes the task on the I/O thread.
     task: Mutex<Option<Waker>>,
 }
 
@@ -69,11 +70,11 @@ impl Driver {
         Arc::new(Self { connection: Mutex::new(Some(connection)), end: Mutex::default(), task: Mutex::default() })
     }
 
-    /// Drives it to its end, on the I/O thread.
+    /// Drives the connection to its end, on the I/O thread.
     pub(super) async fn run(self: &Arc<Self>) -> End {
         let waker = Waker::from(self.clone());
         poll_fn(|context| {
-            // ORDERING: known before anything is looked at, so that whatever changes afterwards wakes this task.
+            // ORDERING: the waker is known before anything is looked at, so that later changes wake this task.
             self.remember(context.waker());
             if let Some(end) = lock(&self.end).take() {
                 return Poll::Ready(end);
@@ -86,17 +87,17 @@ impl Driver {
         .await
     }
 
-    /// Closes its socket.
+    /// Closes the connection's socket.
     pub(super) fn close(&self) {
         let connection = lock(&self.connection).take();
         drop(connection);
     }
 
-    /// As far as it goes without waiting, unless the I/O thread is at it.
+    /// Drives the connection as far as it goes without waiting, unless the I/O thread is driving it.
     fn drive_if_free(self: &Arc<Self>) {
         let Ok(mut place) = self.connection.try_lock() else { return self.wake_task() };
         let Some(connection) = place.as_mut() else { return };
-        // The I/O thread's waker: what is waited for from here on is its business.
+        // The waker of the I/O thread, which waits for everything from here on.
         let waker = Waker::from(self.clone());
         if let Poll::Ready(end) = Pin::new(connection).poll(&mut Context::from_waker(&waker)) {
             lock(&self.end).replace(end);

@@ -1,4 +1,5 @@
-//! gRPC's framing for connections that Python drives: messages are never compressed, and errors are the library's own. No I/O.
+//! gRPC's framing for connections that Python drives: messages are never compressed, and errors are the library's own.
+//! No I/O.
 
 use bytes::Bytes;
 

@@ -1,5 +1,5 @@
-//! What a connection's peer sends, seen on its way to `h2`, which tells neither that SETTINGS have come nor, as long as calls
-//! go on, of a GOAWAY.
+//! Watches the frames that a peer sends, on their way to `h2`, which tells neither that SETTINGS have come nor, as long
+//! as calls go on, of a GOAWAY.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -22,11 +22,11 @@ const GOAWAY: u8 = 7;
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionPhase {
-    /// The peer has said nothing.
+    /// The peer has sent nothing.
     AwaitingSettings,
-    /// Its SETTINGS have arrived: it works.
+    /// The peer's SETTINGS have arrived: the connection works.
     Open,
-    /// The peer wants no more calls on it. Those that it knows go on.
+    /// The peer wants no more calls on the connection. Those that it knows go on.
     GoingAway,
 }
 
@@ -63,7 +63,7 @@ impl Frames {
     }
 }
 
-/// A connection's stream.
+/// A connection's stream of bytes, with its frames watched.
 pub(super) struct FrameWatch {
     stream: RawPathStream<Stream>,
     frames: Frames,

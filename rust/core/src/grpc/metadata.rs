@@ -1,4 +1,4 @@
-//! Metadata: what may be sent, and what becomes of what arrives. No I/O.
+//! Metadata: checks pairs to be sent, and decodes received ones. No I/O.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -22,17 +22,17 @@ pub const BINARY_SUFFIX: &str = "-bin";
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Of an ordinary key.
+    /// The value of an ordinary key.
     Text(String),
-    /// Of a key that ends in `-bin`.
+    /// The value of a key that ends in `-bin`.
     Binary(Vec<u8>),
 }
 
-/// What arrived, in order, duplicates included.
+/// Received pairs, in order, duplicates included.
 pub type Metadata = Vec<(String, Value)>;
 
-/// Keys that the transport writes itself; the user's are dropped. `grpc-encoding` among them, because it would contradict
-/// the body, and those that HTTP/2 forbids.
+/// Keys that the transport writes itself; the user's are dropped. `grpc-encoding` among them, because it would
+/// contradict the body, and those that HTTP/2 forbids.
 const DROPPED: [&str; 9] = [
     "te",
     "user-agent",
@@ -73,7 +73,7 @@ pub fn append(headers: &mut HeaderMap, key: &str, value: &[u8]) -> Result<(), St
     headers.try_append(name, value).map(drop).map_err(|_| too_many())
 }
 
-/// What becomes of more names than fit one request.
+/// The error for more names than fit one request.
 pub(super) fn too_many() -> String {
     "Illegal header: the metadata has too many different keys, expected at most 24000".to_owned()
 }
@@ -103,7 +103,8 @@ pub(super) fn decode(headers: &HeaderMap) -> (Metadata, Option<String>) {
     (metadata, broken)
 }
 
-/// What belongs to the transport. `grpc-status-details-bin` does not: libraries read it from the trailing metadata.
+/// Whether a key belongs to the transport. `grpc-status-details-bin` does not: libraries read it from the trailing
+/// metadata.
 fn is_reserved(key: &str) -> bool {
     matches!(
         key,

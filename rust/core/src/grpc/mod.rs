@@ -1,7 +1,8 @@
 //! gRPC over HTTP/2 by the `h2` crate, used directly: the crates built on top of `h2` hide the codes of resets.
 //!
-//! `channel` connects and keeps calls on a connection; `attempt` is one call on one connection; `call` is what the caller and
-//! the I/O thread share of a call. Sans-I/O are `framing`, `deframer`, `metadata`, `compression` and `status`.
+//! `channel` connects and keeps calls on a connection; `attempt` is one call on one connection; `call` is what the
+//! caller and the I/O thread share of a call. Sans-I/O are `framing`, `deframer`, `metadata`, `compression` and
+//! `status`.
 
 mod attempt;
 pub mod call;

@@ -1,7 +1,7 @@
 //! Buffers of large requests, used again.
 //!
-//! A freed megabyte goes back to the kernel and costs 256 page faults when it is wanted again. Besides, every request is
-//! allocated by one thread and freed by another, and some allocators keep such memory for the first.
+//! A freed megabyte goes back to the kernel and costs 256 page faults when it is wanted again. Besides, every request
+//! is allocated by one thread and freed by another, and some allocators keep such memory for the first.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

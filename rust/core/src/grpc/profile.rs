@@ -1,4 +1,4 @@
-//! What all calls of one client have in common: how their requests begin, and what is accepted of their responses.
+//! Properties that all calls of one client have in common: the heads of requests, and the limits of responses.
 
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};

@@ -1,4 +1,4 @@
-//! Names of methods that are no path of a URI, sent as they are.
+//! Sends names of methods that are no path of a URI unchanged.
 //!
 //! gRPC's servers compare `:path` byte by byte, and grpcio's client sends any text there. `h2` takes a URI, which must
 //! begin with a slash and loses what follows a `#`. So such a name is given to `h2` as a token, and on its way out the
@@ -44,7 +44,7 @@ pub(super) struct RawPaths {
     count: AtomicUsize,
 }
 
-/// A name under way; it is forgotten with this.
+/// Keeps a name under way known, until it is dropped.
 pub(super) struct RawPath {
     paths: Arc<RawPaths>,
     number: u64,
@@ -64,7 +64,7 @@ pub(super) fn path(name: &Bytes, paths: &Arc<RawPaths>) -> Option<(PathAndQuery,
     {
         return Some((path, None));
     }
-    // What HTTP/2 forbids in any field (section 8.2.1).
+    // HTTP/2 forbids these bytes in any field (section 8.2.1).
     if name.is_empty() || name.len() > LONGEST_NAME || name.iter().any(|byte| matches!(byte, 0 | b'\n' | b'\r')) {
         return None;
     }
@@ -141,7 +141,7 @@ fn put_length(length: usize, field: &mut Vec<u8>) {
     field.put_uint(rest as u64, 1);
 }
 
-/// What `h2` writes to.
+/// The stream that `h2` writes to, which puts names in the places of their tokens.
 pub(super) struct RawPathStream<S> {
     stream: S,
     paths: Arc<RawPaths>,
@@ -150,7 +150,7 @@ pub(super) struct RawPathStream<S> {
     left: usize,
     /// A frame of headers that is held back until it is complete.
     held: Option<Vec<u8>>,
-    /// What `h2` believes to be written.
+    /// Bytes that `h2` believes to be written.
     unsent: BytesMut,
 }
 
@@ -259,7 +259,7 @@ impl<S: AsyncWrite + Unpin> RawPathStream<S> {
         for slice in slices {
             self.take(slice);
         }
-        // What does not go out now does so with the flush, of which a writer never forgets to ask.
+        // The rest goes out with the flush, for which a writer never forgets to ask.
         if let Poll::Ready(result) = self.poll_unsent(context) {
             result?;
         }

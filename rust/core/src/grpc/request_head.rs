@@ -1,4 +1,4 @@
-//! What a call's request begins with on the wire.
+//! The head of a call's request.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -22,7 +22,7 @@ pub(super) enum Broken {
     Unanswered(h2::Error),
     /// The stream or its connection broke inside the response.
     Stream(h2::Error),
-    /// What arrived cannot be accepted, and the stream is reset for this reason.
+    /// The response cannot be accepted. The stream is reset for this reason.
     Rules(Status, Reason),
 }
 
@@ -38,7 +38,7 @@ impl From<Status> for Broken {
     }
 }
 
-/// What trailers say of a call to which no message came.
+/// The end that trailers mean. `single_response` says that one message is expected, and none has come.
 pub(super) fn end_of(trailers: &HeaderMap, single_response: bool) -> End {
     let (trailing, broken) = metadata::decode(trailers);
     let status = match (Status::from_headers(trailers), broken) {
@@ -143,7 +143,7 @@ impl<'a> ResponseReader<'a> {
             match deframer.next_message() {
                 Ok(Some(message)) => self.deliver(message).await?,
                 Ok(None) => return Ok(true),
-                // What has no trailers is no gRPC; that says more.
+                // A body without trailers is no gRPC, which says more.
                 Err(_) if body.is_end_stream() => return Err(without_trailers().into()),
                 Err(failure) => return Err(self.refuse(failure)),
             }

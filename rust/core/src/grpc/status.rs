@@ -110,7 +110,7 @@ impl Status {
         Some(Self { code, message, disconnected: false })
     }
 
-    /// What an HTTP status other than 200 means where the peer gave no gRPC status, by gRPC's table
+    /// The status that an HTTP status other than 200 means if the peer gave no gRPC status, by gRPC's table
     /// (`doc/http-grpc-status-mapping.md`); 413 and 431 are UNKNOWN as in grpcio.
     pub(crate) fn from_http(status: StatusCode) -> Self {
         let code = match status.as_u16() {
@@ -124,7 +124,7 @@ impl Status {
         Self::new(code, format_args!("Received http2 header with status: {}", status.as_u16()))
     }
 
-    /// What a broken stream or connection means.
+    /// The status that a broken stream or connection means.
     pub(crate) fn from_h2(error: &h2::Error) -> Self {
         match error.reason() {
             Some(reason) if error.is_reset() => Self::from_reset(reason, error.is_remote()),
@@ -159,8 +159,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// Whether the peer has certainly not processed a stream: a GOAWAY has named an earlier one as the last, and `h2` ends those
-/// after it with this error.
+/// Whether the peer has certainly not processed a stream: a GOAWAY has named an earlier one as the last, and `h2` ends
+/// those after it with this error.
 pub(super) fn was_never_processed(error: &h2::Error) -> bool {
     error.is_go_away() && error.is_remote()
 }

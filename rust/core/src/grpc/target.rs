@@ -36,8 +36,8 @@ pub enum Target {
 }
 
 impl Target {
-    /// Reads a target as <https://github.com/grpc/grpc/blob/master/doc/naming.md> defines it: a URI, or what becomes one
-    /// with `dns:///` before it.
+    /// Reads a target as <https://github.com/grpc/grpc/blob/master/doc/naming.md> defines it: a URI, or what becomes
+    /// one with `dns:///` before it.
     #[must_use]
     pub fn parse(target: &str) -> Self {
         let read = match scheme(target) {
@@ -49,8 +49,8 @@ impl Target {
         })
     }
 
-    /// The `:authority` of calls, that of the first host. `localhost` for sockets: what grpcio sends, the percent-encoded
-    /// path, is refused by several servers.
+    /// The `:authority` of calls, that of the first host. `localhost` for sockets: what grpcio sends, the
+    /// percent-encoded path, is refused by several servers.
     #[must_use]
     pub fn authority(&self) -> Authority {
         match self.first() {
@@ -60,7 +60,8 @@ impl Target {
         }
     }
 
-    /// The name that the peer's certificate must carry. A zone is no part of it: it means something on this machine alone.
+    /// The name that the peer's certificate must carry. A zone is no part of it: it means something on this machine
+    /// alone.
     #[must_use]
     pub fn server_name(&self) -> &str {
         self.first().map_or(SERVER_NAME, |(host, _)| host.split_once('%').map_or(host, |(ip, _)| ip))
@@ -98,7 +99,7 @@ fn scheme(target: &str) -> Option<(String, &str)> {
     Some((scheme.to_ascii_lowercase(), rest))
 }
 
-/// What a URI without its scheme stands for; the error says what was expected.
+/// The target that a URI stands for, read without its scheme. The error names the expected form.
 fn read_uri(scheme: &str, rest: &str) -> Result<Target, &'static str> {
     let (authority, path) = match rest.strip_prefix("//") {
         Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),

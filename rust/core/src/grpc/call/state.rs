@@ -8,10 +8,11 @@ use crate::grpc::Status;
 use crate::grpc::deframer::Message;
 use crate::grpc::metadata::Metadata;
 
-/// Unread bytes of a streamed response from which on no more of it is read from the connection, so that a stream that nobody
-/// reads stops at its window.
+/// Unread bytes of a streamed response from which on no more of it is read from the connection, so that a stream that
+/// nobody reads stops at its window.
 const UNREAD_LIMIT_BYTES: usize = 1 << 20;
-/// Bytes that a message costs beside its own, at least: without them empty messages would cost nothing and have no bound.
+/// Bytes that a message costs beside its own, at least: without them empty messages would cost nothing and have no
+/// bound.
 const MESSAGE_OVERHEAD_BYTES: usize = 128;
 /// Bytes of streamed requests that are kept until the response begins, for a peer that never saw them; grpcio's.
 const KEPT_REQUEST_BYTES: usize = 256 << 10;

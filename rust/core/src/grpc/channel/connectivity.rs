@@ -22,8 +22,8 @@ pub enum ConnectivityState {
 
 /// The state together with what belongs to it.
 pub(super) struct Connectivity {
-    /// Changed under the lock of `details` only, so that whoever holds that lock finds what belongs to the state: READY
-    /// always has its connection.
+    /// Changed under the lock of `details` only. So under that lock state and details fit: READY always has its
+    /// connection.
     state: watch::Sender<ConnectivityState>,
     details: Mutex<Details>,
 }

@@ -164,8 +164,8 @@ impl Channel {
         }
     }
 
-    /// The channel's connection, made if need be. A call gives up a peer that ends each connection at once. A call that waits
-    /// for readiness pauses before the next connection instead.
+    /// The channel's connection, made if need be. A call gives up a peer that ends each connection at once. A call that
+    /// waits for readiness pauses before the next connection instead.
     async fn connection(&self, wait_for_ready: bool, dials: &mut usize) -> Result<Connection, Status> {
         let inner = &self.0;
         loop {

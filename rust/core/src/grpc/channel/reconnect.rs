@@ -66,8 +66,8 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 - BACKOFF_JITTER + 2.0 * BACKOFF_JITTER * share)
 }
 
-/// Stays with a connection until it ends, has been without calls for too long, or is no longer wanted. A connection that takes
-/// no more calls leaves the channel, but the calls that it has go on.
+/// Stays with a connection until it ends, has been without calls for too long, or is no longer wanted. A connection
+/// that takes no more calls leaves the channel, but the calls that it has go on.
 async fn watch_connection(inner: Arc<ChannelInner>, connection: Connection) {
     let channel = Arc::downgrade(&inner);
     let (keepalive, idle_timeout) = (inner.settings.keepalive, inner.settings.idle_timeout);
@@ -98,8 +98,8 @@ async fn watch_connection(inner: Arc<ChannelInner>, connection: Connection) {
     }
 }
 
-/// Waits for a connection to end with its last call, and ends it after a while: a peer that never takes the last frames must
-/// not keep it open.
+/// Waits for a connection to end with its last call, and ends it after a while: a peer that never takes the last frames
+/// must not keep it open.
 async fn close_when_drained(connection: Connection) {
     let state = connection.state();
     drop(connection);
