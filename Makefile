@@ -174,7 +174,7 @@ else
 endif
 
 fuzz:  ## The parsers' property tests with many cases
-	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake line_finder output_lines framing \
+	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake line_finder output_lines frame_decoder \
 		deframer frame_watch metadata multiplex conn_info broker::state reattach
 
 proto: build/proto/.stamp  ## Regenerate committed code from its sources
