@@ -1,7 +1,9 @@
 //! gRPC's framing for Python.
 
+use bytes::Bytes;
 use ferrule_core::grpc::{Message, frame_decoder};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::errors::to_py_err;
@@ -31,8 +33,8 @@ impl FrameDecoder {
     }
 
     /// Takes what was read; returns the messages that are complete now. An error comes once they have been returned.
-    fn feed<'py>(&mut self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyList>> {
-        self.0.feed(data);
+    fn feed<'py>(&mut self, py: Python<'py>, data: PyBackedBytes) -> PyResult<Bound<'py, PyList>> {
+        self.0.feed(Bytes::from_owner(data));
         let messages = PyList::empty(py);
         loop {
             match self.0.next_message() {

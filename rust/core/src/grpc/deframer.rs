@@ -117,27 +117,13 @@ impl Deframer {
 
     /// Takes a piece that arrived.
     pub(super) fn push(&mut self, piece: Bytes) {
-        if piece.len() < COPIED_PIECE_BYTES {
-            self.extend(&piece);
-        } else {
-            self.push_whole(piece);
-        }
-    }
-
-    /// Copies a piece that arrived.
-    pub(super) fn extend(&mut self, piece: &[u8]) {
-        if piece.len() < COPIED_PIECE_BYTES {
-            self.available += piece.len();
-            self.tail.extend_from_slice(piece);
-        } else {
-            self.push_whole(Bytes::copy_from_slice(piece));
-        }
-    }
-
-    fn push_whole(&mut self, piece: Bytes) {
         self.available += piece.len();
-        self.settle_tail();
-        self.pieces.push_back(piece);
+        if piece.len() < COPIED_PIECE_BYTES {
+            self.tail.extend_from_slice(&piece);
+        } else {
+            self.settle_tail();
+            self.pieces.push_back(piece);
+        }
     }
 
     /// The next message that is complete.
@@ -258,7 +244,7 @@ mod tests {
     #[test]
     fn announced_length_alone_takes_no_memory() {
         let mut deframer = Deframer::new(usize::MAX);
-        deframer.extend(&[0, 0xff, 0xff, 0xff, 0xff]);
+        deframer.push(Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff]));
         assert_eq!(deframer.next_message().unwrap(), None);
         assert_eq!(deframer.incomplete_bytes(), PREFIX_BYTES);
         assert!(deframer.tail.capacity() <= 64 * 1024 && deframer.pieces.is_empty());

@@ -33,9 +33,9 @@ impl FrameDecoder {
         Self { deframer: Deframer::new(limit).without_compression(), limit, failed: None }
     }
 
-    /// Takes what was read.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        self.deframer.extend(bytes);
+    /// Takes bytes that were read. Larger pieces are not copied, but kept up to the end of the messages in them.
+    pub fn feed(&mut self, bytes: Bytes) {
+        self.deframer.push(bytes);
     }
 
     /// The next complete message, or `None` until more is fed. After an error every further call repeats it.
@@ -84,10 +84,10 @@ mod tests {
     #[test]
     fn oversize_is_refused_from_the_prefix_and_stays_refused() {
         let mut decoder = FrameDecoder::new(10);
-        decoder.feed(&[0, 0, 0, 0, 11]);
+        decoder.feed(Bytes::copy_from_slice(&[0, 0, 0, 0, 11]));
         let error = decoder.next_message().unwrap_err();
         assert_eq!(error.message(), "a message of 11 bytes cannot be received: the limit is 10 bytes");
-        decoder.feed(&[0; 100]);
+        decoder.feed(Bytes::copy_from_slice(&[0; 100]));
         assert_eq!(decoder.next_message().unwrap_err().kind(), ErrorKind::MessageTooLarge);
     }
 
@@ -95,7 +95,7 @@ mod tests {
     fn flag_other_than_zero_is_refused() {
         for flag in [1, 2, 255] {
             let mut decoder = FrameDecoder::new(10);
-            decoder.feed(&[flag, 0, 0, 0, 0]);
+            decoder.feed(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]));
             assert_eq!(decoder.next_message().unwrap_err().kind(), ErrorKind::FrameInvalid);
         }
     }
@@ -104,7 +104,7 @@ mod tests {
     fn end_inside_a_frame_is_an_error() {
         let mut decoder = FrameDecoder::new(10);
         assert!(decoder.finish().is_ok());
-        decoder.feed(&[0, 0, 0]);
+        decoder.feed(Bytes::copy_from_slice(&[0, 0, 0]));
         assert_eq!(decoder.next_message().unwrap(), None);
         assert_eq!(decoder.finish().unwrap_err().kind(), ErrorKind::FrameTruncated);
     }
@@ -119,7 +119,7 @@ mod tests {
             let mut decoder = FrameDecoder::new(1000);
             let mut decoded = Vec::new();
             for piece in wire.chunks(chunk) {
-                decoder.feed(piece);
+                decoder.feed(Bytes::copy_from_slice(piece));
                 while let Some(message) = decoder.next_message().unwrap() {
                     decoded.push(message.contiguous().to_vec());
                 }
@@ -131,7 +131,7 @@ mod tests {
         #[test]
         fn no_input_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             let mut decoder = FrameDecoder::new(100);
-            decoder.feed(&bytes);
+            decoder.feed(Bytes::copy_from_slice(&bytes));
             while let Ok(Some(_)) = decoder.next_message() {}
         }
     }
