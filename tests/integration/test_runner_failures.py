@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,24 @@ async def test_output_that_is_no_pipe() -> None:
             await kv_client(python_kv(), runner=runner).start()
         assert caught.value.code == "runner.failed"
         del caught
+
+
+@pytest.mark.parametrize(("kind", "make"), [("Socket", socket.socketpair), ("CharacterDevice", os.openpty)])
+async def test_output_that_is_another_kind_of_file(kind: str, make: Callable[[], tuple[Any, Any]]) -> None:
+    await warm_up()
+    mine, other = (each if isinstance(each, int) else each.detach() for each in make())
+
+    def exchange(plugin: Any) -> None:
+        os.dup2(mine, plugin.stderr)
+
+    runner = Altered(exchange)
+    with nothing_kept(runner):
+        with pytest.raises(LaunchError, match=rf"is a {kind}, expected the reading end of a pipe") as caught:
+            await kv_client(python_kv(), runner=runner).start()
+        assert caught.value.code == "runner.failed"
+        del caught
+    os.close(mine)
+    os.close(other)
 
 
 def failing(name: str) -> Callable[[Any], object]:

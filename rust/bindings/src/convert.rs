@@ -10,10 +10,10 @@ use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::handshake::{Expectations, Handshake};
 use ferrule_core::process::diagnose;
 use ferrule_core::settings::Transports;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::detached::detached;
@@ -43,10 +43,18 @@ pub(crate) fn location(address: &Address) -> OsString {
     }
 }
 
-/// A descriptor of our own for what Python has open: Python may close its at any time, or give it away.
+/// A descriptor of our own for a pipe that Python has open: Python may close its at any time, or give it away.
 pub(crate) fn reopened(descriptor: i32) -> PyResult<OwnedFd> {
+    let path = format!("/dev/fd/{descriptor}");
+    let kind = FileType::from_raw_mode(rustix::fs::stat(&path).map_err(std::io::Error::from)?.st_mode);
+    // Of a terminal another one would be opened, and a socket cannot be.
+    if kind != FileType::Fifo {
+        return Err(PyOSError::new_err(format!(
+            "descriptor {descriptor} is a {kind:?}, expected the reading end of a pipe"
+        )));
+    }
     let options = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let opened = rustix::fs::open(format!("/dev/fd/{descriptor}"), options, Mode::empty());
+    let opened = rustix::fs::open(path, options, Mode::empty());
     opened.map_err(|error| match error {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => refused_by_system("descriptor", &error.into()),
         // The descriptor cannot be opened: the caller's mistake.
