@@ -1,6 +1,5 @@
 //! gRPC's framing for Python.
 
-use bytes::Bytes;
 use ferrule_core::grpc::{Message, frame_decoder};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -34,11 +33,11 @@ impl FrameDecoder {
 
     /// Takes what was read; returns the messages that are complete now. An error comes once they have been returned.
     fn feed<'py>(&mut self, py: Python<'py>, data: PyBackedBytes) -> PyResult<Bound<'py, PyList>> {
-        self.0.feed(Bytes::from_owner(data));
+        self.0.feed(data);
         let messages = PyList::empty(py);
         loop {
-            match self.0.next_message() {
-                Ok(Some(message)) => messages.append(to_bytes(py, &message)?)?,
+            match self.0.next_message(|whole| Ok(PyBytes::new(py, whole)), |message| to_bytes(py, message)) {
+                Ok(Some(message)) => messages.append(message?)?,
                 Ok(None) => return Ok(messages),
                 // The decoder repeats its error at the next call.
                 Err(_) if !messages.is_empty() => return Ok(messages),

@@ -89,7 +89,7 @@ pub(super) enum DeframeError {
 
 /// Bytes below which a piece is copied. A piece keeps the whole block alive into which it was read, and a peer must not
 /// make a few bytes cost kilobytes by cutting them finely.
-const COPIED_PIECE_BYTES: usize = 1024;
+pub(super) const COPIED_PIECE_BYTES: usize = 1024;
 
 /// The state between two pieces of a body.
 pub(super) struct Deframer {
@@ -117,13 +117,34 @@ impl Deframer {
 
     /// Takes a piece that arrived.
     pub(super) fn push(&mut self, piece: Bytes) {
-        self.available += piece.len();
         if piece.len() < COPIED_PIECE_BYTES {
-            self.tail.extend_from_slice(&piece);
+            self.push_copy(&piece);
         } else {
+            self.available += piece.len();
             self.settle_tail();
             self.pieces.push_back(piece);
         }
+    }
+
+    /// Takes a copy of a piece that arrived.
+    pub(super) fn push_copy(&mut self, piece: &[u8]) {
+        self.available += piece.len();
+        self.tail.extend_from_slice(piece);
+    }
+
+    /// Passes the next message to `act` if its prefix and all of it lie in one piece, of which no reference is taken then:
+    /// for small messages those cost more than all the rest.
+    pub(super) fn next_in_one_piece<R>(&mut self, act: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, DeframeError> {
+        if self.expected.is_some() {
+            return Ok(None);
+        }
+        let piece = self.pieces.front().map_or(&self.tail[..], |piece| piece);
+        let Some((prefix, rest)) = piece.split_first_chunk() else { return Ok(None) };
+        let (_, length) = self.check_prefix(*prefix)?;
+        let Some(message) = rest.get(..length) else { return Ok(None) };
+        let result = act(message);
+        self.skip(PREFIX_BYTES + length);
+        Ok(Some(result))
     }
 
     /// The next message that is complete.
@@ -169,6 +190,11 @@ impl Deframer {
 
     fn read_prefix(&mut self) -> Result<(bool, usize), DeframeError> {
         let prefix = self.take_prefix();
+        self.check_prefix(prefix)
+    }
+
+    /// Whether the message is compressed, and its length.
+    fn check_prefix(&self, prefix: [u8; PREFIX_BYTES]) -> Result<(bool, usize), DeframeError> {
         let [flag, length @ ..] = prefix;
         let length = u32::from_be_bytes(length) as usize;
         match flag {
@@ -198,6 +224,16 @@ impl Deframer {
             filled += piece.len();
         }
         prefix
+    }
+
+    /// Drops bytes of the first piece; the caller knows that it has so many.
+    fn skip(&mut self, count: usize) {
+        self.available -= count;
+        let Some(first) = self.pieces.front_mut() else { return self.tail.advance(count) };
+        first.advance(count);
+        if first.is_empty() {
+            self.pieces.pop_front();
+        }
     }
 
     /// At most `wanted` bytes, all from the first piece; the caller knows that there is one.

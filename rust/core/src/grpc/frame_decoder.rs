@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::compression::Encoding;
-use super::deframer::{DeframeError, Deframer, Message};
+use super::deframer::{COPIED_PIECE_BYTES, DeframeError, Deframer, Message};
 use super::framing::frame;
 use crate::error::{Error, ErrorKind, excerpt};
 
@@ -34,16 +34,29 @@ impl FrameDecoder {
     }
 
     /// Takes bytes that were read. Larger pieces are not copied, but kept up to the end of the messages in them.
-    pub fn feed(&mut self, bytes: Bytes) {
-        self.deframer.push(bytes);
+    pub fn feed(&mut self, bytes: impl AsRef<[u8]> + Send + 'static) {
+        if bytes.as_ref().len() < COPIED_PIECE_BYTES {
+            self.deframer.push_copy(bytes.as_ref());
+        } else {
+            self.deframer.push(Bytes::from_owner(bytes));
+        }
     }
 
-    /// The next complete message, or `None` until more is fed. After an error every further call repeats it.
-    pub fn next_message(&mut self) -> Result<Option<Message>, Error> {
+    /// What one of the two makes of the next complete message, or `None` until more is fed: `of_whole` of a message in one
+    /// piece, `of_pieces` of any other. After an error every further call repeats it.
+    pub fn next_message<R>(
+        &mut self,
+        of_whole: impl FnOnce(&[u8]) -> R,
+        of_pieces: impl FnOnce(&Message) -> R,
+    ) -> Result<Option<R>, Error> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        self.deframer.next_message().map_err(|error| self.failed.insert(error_of(error, self.limit)).clone())
+        let next = match self.deframer.next_in_one_piece(of_whole) {
+            Ok(None) => self.deframer.next_message().map(|message| message.as_ref().map(of_pieces)),
+            next => next,
+        };
+        next.map_err(|error| self.failed.insert(error_of(error, self.limit)).clone())
     }
 
     /// Checks that the stream ended between two messages.
@@ -75,6 +88,10 @@ mod tests {
 
     use super::*;
 
+    fn next(decoder: &mut FrameDecoder) -> Result<Option<Vec<u8>>, Error> {
+        decoder.next_message(<[u8]>::to_vec, |message| message.pieces().concat())
+    }
+
     #[test]
     fn prefix_is_flag_and_big_endian_length() {
         assert_eq!(&encode(b"abc", 3).unwrap()[..], b"\0\0\0\0\x03abc");
@@ -84,19 +101,19 @@ mod tests {
     #[test]
     fn oversize_is_refused_from_the_prefix_and_stays_refused() {
         let mut decoder = FrameDecoder::new(10);
-        decoder.feed(Bytes::copy_from_slice(&[0, 0, 0, 0, 11]));
-        let error = decoder.next_message().unwrap_err();
+        decoder.feed([0, 0, 0, 0, 11]);
+        let error = next(&mut decoder).unwrap_err();
         assert_eq!(error.message(), "a message of 11 bytes cannot be received: the limit is 10 bytes");
-        decoder.feed(Bytes::copy_from_slice(&[0; 100]));
-        assert_eq!(decoder.next_message().unwrap_err().kind(), ErrorKind::MessageTooLarge);
+        decoder.feed([0; 100]);
+        assert_eq!(next(&mut decoder).unwrap_err().kind(), ErrorKind::MessageTooLarge);
     }
 
     #[test]
     fn flag_other_than_zero_is_refused() {
         for flag in [1, 2, 255] {
             let mut decoder = FrameDecoder::new(10);
-            decoder.feed(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]));
-            assert_eq!(decoder.next_message().unwrap_err().kind(), ErrorKind::FrameInvalid);
+            decoder.feed([flag, 0, 0, 0, 0]);
+            assert_eq!(next(&mut decoder).unwrap_err().kind(), ErrorKind::FrameInvalid);
         }
     }
 
@@ -104,24 +121,24 @@ mod tests {
     fn end_inside_a_frame_is_an_error() {
         let mut decoder = FrameDecoder::new(10);
         assert!(decoder.finish().is_ok());
-        decoder.feed(Bytes::copy_from_slice(&[0, 0, 0]));
-        assert_eq!(decoder.next_message().unwrap(), None);
+        decoder.feed([0, 0, 0]);
+        assert_eq!(next(&mut decoder).unwrap(), None);
         assert_eq!(decoder.finish().unwrap_err().kind(), ErrorKind::FrameTruncated);
     }
 
     proptest! {
         #[test]
         fn any_messages_cut_anywhere_come_out_whole(
-            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20),
-            chunk in 1_usize..64,
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2000), 0..20),
+            chunk in prop_oneof![1_usize..64, 1_usize..8000],
         ) {
-            let wire: Vec<u8> = messages.iter().flat_map(|m| encode(m, 1000).unwrap()).collect();
-            let mut decoder = FrameDecoder::new(1000);
+            let wire: Vec<u8> = messages.iter().flat_map(|m| encode(m, 2000).unwrap()).collect();
+            let mut decoder = FrameDecoder::new(2000);
             let mut decoded = Vec::new();
             for piece in wire.chunks(chunk) {
-                decoder.feed(Bytes::copy_from_slice(piece));
-                while let Some(message) = decoder.next_message().unwrap() {
-                    decoded.push(message.contiguous().to_vec());
+                decoder.feed(piece.to_vec());
+                while let Some(message) = next(&mut decoder).unwrap() {
+                    decoded.push(message);
                 }
             }
             prop_assert!(decoder.finish().is_ok());
@@ -131,8 +148,8 @@ mod tests {
         #[test]
         fn no_input_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             let mut decoder = FrameDecoder::new(100);
-            decoder.feed(Bytes::copy_from_slice(&bytes));
-            while let Ok(Some(_)) = decoder.next_message() {}
+            decoder.feed(bytes);
+            while let Ok(Some(_)) = next(&mut decoder) {}
         }
     }
 }
