@@ -6,6 +6,8 @@ import copy
 import dataclasses
 import math
 import pickle
+import subprocess
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from decimal import Decimal
@@ -226,6 +228,11 @@ def test_values_are_small_constants() -> None:
             setattr(value, dataclasses.fields(value)[0].name, False)
 
 
+def test_a_reader_may_do_without_types() -> None:
+    value = {"a": Typed([Typed(None, STRING), "x"], List(DYNAMIC)), "b": [Typed({"k": 1}, Map(NUMBER))]}
+    assert cty.untyped(value) == {"a": [None, "x"], "b": [{"k": 1}]}
+
+
 def test_equality_is_ctys() -> None:
     assert cty.equals(0.1, Decimal("0.1"), NUMBER) is True
     assert cty.equals(["a", "b"], ["b", "a"], Set(STRING)) is True
@@ -241,3 +248,9 @@ def test_long_lists_of_one_kind_are_converted_at_once() -> None:
     converted = cty.convert(given, List(Object({"name": STRING, "size": NUMBER})))
     assert converted[2999] == {"name": "n2999", "size": 2999}
     assert len(cty.convert(given, List(DYNAMIC))) == 3000
+
+
+def test_without_msgpack_the_import_says_what_to_install() -> None:
+    program = "import sys; sys.modules['msgpack'] = None; import ferrule.terraform.cty"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("needs the package msgpack: pip install ferrule[terraform]\n")

@@ -9,6 +9,8 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -16,11 +18,13 @@ import ferrule
 from peers import ROOT
 
 PACKAGE = Path(ferrule.__file__).parent
+TERRAFORM = PACKAGE / "terraform"
 
 
 def floors() -> dict[str, str]:
     """Lowest release of each required distribution."""
-    required = [re.fullmatch(r"([\w-]+)>=([\d.]+)", each) for each in metadata.requires("ferrule") or []]
+    always = [each for each in metadata.requires("ferrule") or [] if "extra ==" not in each]
+    required = [re.fullmatch(r"([\w-]+)>=([\d.]+)", each) for each in always]
     assert all(required), "a requirement that is no floor"
     return {found[1]: found[2] for found in required if found}
 
@@ -34,20 +38,33 @@ def test_the_lowest_releases_are_what_is_tested() -> None:
     assert {name: locked[name] for name in floors()} == {name: f"{floor}.0" for name, floor in floors().items()}
 
 
-def test_the_package_imports_nothing_else() -> None:
+def foreign_imports(files: Iterable[Path]) -> set[str]:
+    """What files import that is neither theirs nor Python's own."""
     imported: set[str] = set()
-    for file in PACKAGE.rglob("*.py"):
+    for file in files:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module)
-    foreign = {name.split(".")[0] for name in imported} - sys.stdlib_module_names
     # _typeshed is for type checkers alone.
-    assert foreign - {"_typeshed"} == {"ferrule", "google", "grpc"}
+    return {name for name in imported if name.split(".")[0] not in {*sys.stdlib_module_names, "ferrule", "_typeshed"}}
+
+
+def test_the_package_imports_nothing_else() -> None:
+    imported = foreign_imports(file for file in PACKAGE.rglob("*.py") if TERRAFORM not in file.parents)
+    assert {name.split(".")[0] for name in imported} == {"google", "grpc"}
     assert {name for name in imported if name.startswith("google")} <= {
         name for name in imported if name.startswith("google.protobuf")
     }
+
+
+def test_what_is_for_terraform_imports_its_extra() -> None:
+    imported = foreign_imports(TERRAFORM.rglob("*.py"))
+    assert {name.split(".")[0] for name in imported} - {"google", "grpc"} == {"msgpack"}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras == {"terraform": ["msgpack>=1.0.5"]}
+    assert re.search(r"^msgpack==1\.0\.5 ", (ROOT / ".ci" / "lowest.txt").read_text(), re.MULTILINE)
 
 
 def test_every_module_can_be_imported() -> None:
