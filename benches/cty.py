@@ -1,4 +1,4 @@
-"""What encoding and decoding Terraform's values costs, beside the package `msgpack` with a naive conversion in Python.
+"""The cost of encoding and decoding Terraform's values, beside the package `msgpack` with a naive conversion in Python.
 
 The naive conversion is what programs do that talk to providers without a library: led by the type, it makes sets of
 lists and unknown values of extensions, and checks nothing: no NFC, no numbers beyond 64 bits, no order of sets, no
@@ -72,7 +72,7 @@ def count(value: Any) -> int:
 
 
 def naive_packable(value: Any, of: Any) -> Any:
-    """What msgpack packs, by a type in its JSON notation."""
+    """The form that msgpack packs, by a type in its JSON notation."""
     if value is None:
         return None
     if value is cty.UNKNOWN:
@@ -152,7 +152,7 @@ def measure(calls: dict[str, Callable[[], Any]], repetitions: int, values: int) 
 
 
 def go_times(program: str, repetitions: int) -> dict[str, dict[str, float]]:
-    """What the program in Go measured for the same values: nanoseconds of CPU time for each."""
+    """The figures of the program in Go for the same values: nanoseconds of CPU time for each."""
     found: dict[str, dict[str, float]] = {}
     for name, (value, of) in CASES.items():
         question = json.dumps({"type": of.json, "data": cty.encode(value, of).hex(), "repetitions": repetitions})

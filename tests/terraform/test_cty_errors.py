@@ -1,4 +1,4 @@
-"""What is wrong, and where: errors name the place as a configuration writes it."""
+"""Errors say what is wrong, and name the place as a configuration writes it."""
 
 from __future__ import annotations
 

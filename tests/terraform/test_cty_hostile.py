@@ -51,7 +51,7 @@ def test_bytes_are_refused_at_once(data: bytes) -> None:
     try:
         for of in TYPES:
             if of == DYNAMIC and data[2:3] == b"\x0c":
-                # What has no type has no refinements: they are not read.
+                # Refinements of a value without a type are not read.
                 continue
             with pytest.raises(cty.CtyError):
                 cty.decode(data, of)

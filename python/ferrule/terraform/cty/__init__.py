@@ -31,7 +31,7 @@ The answers are those of go-cty v1.20, byte for byte, with these exceptions:
 
 - An object without attributes where some are wanted, or with one twice, is refused, and so are keys of maps that are no
   text and an empty tuple for another one: go-cty reads values of other types from them.
-- What makes go-cty panic is refused in both directions: NaN, bounds that nothing meets, elements of different types in
+- Values and bytes that make go-cty panic are refused: NaN, bounds that nothing meets, elements of different types in
   a list of dynamic, and names that are the same in NFC.
 - Numbers of more than 4,000 digits are refused, so that no exponent makes megabytes; types and values of more than 100
   levels; unknown lists of a known length stay unknown from 101 elements on.

@@ -14,7 +14,7 @@ from ferrule.terraform.cty.errors import Attribute, CtyError, shown, within_stac
 from ferrule.terraform.cty.forms import sorted_items, text_keys
 from ferrule.terraform.cty.numbers import INT64, number_text, settled
 from ferrule.terraform.cty.sets import arranged
-from ferrule.terraform.cty.strings import json_text, normalized
+from ferrule.terraform.cty.strings import are_ascii_keys, json_text, normalized
 from ferrule.terraform.cty.typed import Typed
 from ferrule.terraform.cty.types import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object, Set, Tuple, Type
 from ferrule.terraform.cty.unknown import Unknown, settled_unknown
@@ -80,7 +80,8 @@ def _made(target: Type) -> Coercion:
 
 def _by_type(target: Type) -> Coercion:
     def coerced(value: Any) -> Any:
-        implied_type(value)  # Its levels have an end.
+        # An endless value ends here.
+        implied_type(value)
         value, source = resolved(_as_written(value), DYNAMIC)
         return presented(*converted(value, source, target), target)
 
@@ -196,9 +197,9 @@ def _object(target: Object) -> Coercion:
     required = target.attributes.keys() - target.optional
 
     def object_(value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             return _other(value, target)
-        given = dict(zip(text_keys(value), value.values(), strict=True))
+        given = value if are_ascii_keys(value) else dict(zip(text_keys(value), value.values(), strict=True))
         if not given.keys() >= required:
             raise CtyError(f"the attribute {json_text(min(required - given.keys()))} is required")
         done: dict[str, Any] = {}

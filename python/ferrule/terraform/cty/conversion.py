@@ -2,7 +2,8 @@
 
 Facts: go-cty v1.20, cty/convert (conversion*.go). The functions below are put together once for a pair of types. They
 take a value of the source type in normal form, and give the new one with its own type, in which something stands for
-every `DYNAMIC` of the target."""
+every `DYNAMIC` of the target.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -192,7 +193,7 @@ def _collection_to_collection(source: List | Set, target: List | Set, unsafe: bo
 
     def result(value: Any) -> Converted:
         if from_set and len(value) > 1 and has_unknown(value):
-            # Nobody can tell yet how many of the elements are different.
+            # The number of different elements is not known yet.
             return Unknown(), List(source.element)
         return _collected(_each(enumerate(value), [conversion] * len(value)), target, source.element)
 

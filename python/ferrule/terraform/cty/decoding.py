@@ -1,8 +1,9 @@
 """Bytes in msgpack to values, led by the type.
 
-Facts: go-cty v1.20, cty/msgpack/unmarshal.go. What go-cty takes is taken, but for three answers that are none of the
-type: an object without attributes or with one twice, a tuple without elements, a map's key that is no text. What makes
-go-cty panic is an error here."""
+Facts: go-cty v1.20, cty/msgpack/unmarshal.go. Three kinds of bytes are refused that go-cty takes for values of another
+type: an object without attributes or with one twice, a tuple without elements, a map's key that is no text. Bytes that
+make go-cty panic are refused too.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ from ferrule.terraform.cty.values import presented, resolved
 __all__ = ["decode"]
 
 Reader = Callable[[Any, int], Any]
-"""Takes what was unpacked and the level of nesting that it stands at."""
+"""Takes an unpacked value and the level of nesting that it stands at."""
 
 
 @within_stack
@@ -142,7 +143,7 @@ def _elements(of: List | Set, inner: Reader) -> Reader:
                 append(inner(each, level))
         except CtyError as error:
             raise error.under(len(values)) from None
-        # Elements that have different types make a Go peer panic; the check is part of the normal form.
+        # The normal form refuses elements of different types, which make a Go peer panic.
         return presented(*resolved(values, of), of) if mixed else values
 
     return elements
@@ -183,7 +184,7 @@ def _map(of: Map, inner: Reader) -> Reader:
             else:
                 key, changed = normalized(_key(raw_key)), True
             try:
-                # Of a key that comes twice the last counts.
+                # The last of two equal keys counts.
                 values[key] = inner(each, level)
             except CtyError as error:
                 raise error.under(key) from None

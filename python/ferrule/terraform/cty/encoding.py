@@ -46,7 +46,7 @@ def encode(value: Any, of: Type) -> bytes:
 
 
 def _packed(shaped: Any) -> bytes:
-    # To make a packer costs more than to pack a small object.
+    # Making a packer costs more than packing a small object.
     packer = getattr(_of_thread, "packer", None)
     if packer is None:
         packer = _of_thread.packer = Packer(unicode_errors="surrogateescape")
@@ -57,7 +57,7 @@ def _packed(shaped: Any) -> bytes:
 
 
 def _wrapped(value: Any, own: Type, of: Type) -> Any:
-    """What is packed for a value in normal form: under a `DYNAMIC` its type goes with it."""
+    """The form that is packed of a value in normal form: under a `DYNAMIC` its type goes with it."""
     if of is DYNAMIC and own is not DYNAMIC:
         return [utf8(own.json), wire_form(own)(value)]
     if not of.has_dynamic or value is None or isinstance(value, Unknown):

@@ -128,7 +128,7 @@ def _equal_sets(a: list[Any], b: list[Any], of: Set) -> bool | Unknown:
 
 def _is_subset(inner: list[Any], outer: list[Any], of: Type) -> bool:
     key, exact_key = set_key(of), exact_set_key(of)
-    # What is unknown inside is equal to nothing for sure.
+    # An element that is partly unknown equals none for sure.
     known = {(key(each), exact_key(each)) for each in outer if not has_unknown(each)}
     return all(not has_unknown(each) and (key(each), exact_key(each)) in known for each in inner)
 

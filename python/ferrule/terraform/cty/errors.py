@@ -66,7 +66,7 @@ class CtyError(ValueError):
         super().__init__(problem)
         self.problem = problem
         self.hint = hint
-        # From the place of the error outwards: each level of the value appends its own step on the way out.
+        # The steps run from the place of the error outwards: each level of the value appends its own.
         self._steps: list[Step] = list(reversed(path))
 
     @property

@@ -1,7 +1,8 @@
-"""What a checked value becomes: its normal form, or what is packed for the wire.
+"""Values checked and shaped: into their normal form, or into the form that msgpack packs for the wire.
 
 Both are made by functions that are put together once for each type, so that a long list costs one call for each
-element. Every function takes a value of any kind, and raises a `CtyError` whose path begins at that value."""
+element. Every function takes a value of any kind, and raises a `CtyError` whose path begins at that value.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def normal_form(of: Type) -> Shape:
 
 
 def wire_form(of: Type) -> Shape:
-    """Checks a value of the type and gives what msgpack packs for it.
+    """Checks a value of the type and gives the form that msgpack packs for it.
 
     In the place of a `DYNAMIC` only null and unknown values are: those that have no type.
     """

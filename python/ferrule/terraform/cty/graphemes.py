@@ -2,7 +2,8 @@
 
 Facts: Unicode 15 (UAX #29) as textseg v15 has it, which go-cty v1.20 uses with Go up to 1.26. Marks and controls come
 from `unicodedata`, but for those where the property differs from the category; characters of Unicode 15 that Python
-3.11 does not know (it has 14) are taken for letters."""
+3.11 does not know (it has 14) are taken for letters.
+"""
 
 import re
 import unicodedata

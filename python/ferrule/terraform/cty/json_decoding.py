@@ -184,7 +184,7 @@ def _map(raw: Any, of: Map, level: int) -> Any:
     for raw_key, each in raw:
         key = normalized(replaced(raw_key))
         try:
-            # Of a name that comes twice the last counts.
+            # The last of two equal names counts.
             values[key] = _value(each, of.element, level)
         except CtyError as error:
             raise error.under(key) from None

@@ -10,7 +10,8 @@ In Python a number is
 A Decimal of up to 153 digits is the shortest text of the binary number next to it, so that it can stand for that
 number; a longer one is rounded to 512 bits and becomes their shortest text, or all of their digits where Go's shortest
 text is that of another number. Two such numbers are the same exactly when their Decimals are. Facts: go-cty v1.20,
-cty/primitive_type.go and value_init.go; Go's math/big, ftoa.go and ratconv.go."""
+cty/primitive_type.go and value_init.go; Go's math/big, ftoa.go and ratconv.go.
+"""
 
 import math
 import re
@@ -49,7 +50,7 @@ _TEXT = re.compile(r"([+-]?)(?:(\d*)\.?(?:(?<=\.)(\d*))?(?:([eEpP])([+-]?\d+))?|
 
 
 def parse_number(text: str) -> Number:
-    """The number of a text: decimal, with an exponent to ten (`e`) or two (`p`) if it likes, or infinite (`Inf`).
+    """The number of a text: decimal, with an exponent to ten (`e`) or two (`p`) or without, or infinite (`Inf`).
 
     Raises:
         CtyError: No number (also `NaN`, `0x10`, `1_000`, ` 1`), or one of more than `MAX_DIGITS`.
@@ -143,7 +144,7 @@ def _rounded(number: Decimal) -> tuple[int, int]:
         shift -= 1
     half = 2 * rest - (denominator << max(-shift, 0))
     mantissa += half > 0 or (half == 0 and mantissa & 1)
-    # Rounded up to the next power of two, it has a bit more.
+    # A mantissa that was rounded up to the next power of two has a bit more.
     return (mantissa >> 1, 1 - shift) if mantissa.bit_length() > MANTISSA_BITS else (mantissa, -shift)
 
 
@@ -158,7 +159,7 @@ def _shortest(mantissa: int, power: int) -> Decimal:
     Go takes half a unit on both sides, also for a power of two, where the numbers below are nearer: 2.0**64 becomes
     18446744073709550000, unlike Python's repr.
     """
-    # All is done in units of more digits than any shortest text has.
+    # The unit leaves more digits than any shortest text has.
     unit = math.floor((mantissa.bit_length() + power) * math.log10(2)) - DISTINCT_DIGITS - 10
     digits, beyond = _in_units(mantissa, power, unit)
     least, above_least = _in_units(2 * mantissa - 1, power - 1, unit)
@@ -216,7 +217,7 @@ def number_text(number: Number) -> str:
 
 
 def wire_number(number: Number) -> int | float | str:
-    """What is sent for the number: an int64, a float64 that is equal and not whole (or infinite), or text.
+    """The form in which the number is sent: an int64, a float64 that is equal and not whole (or infinite), or text.
 
     Args:
         number: As `settled` gives it.
@@ -236,7 +237,7 @@ def _is_float64(number: Decimal, nearest: float) -> bool:
     if _is_whole(number) or math.isinf(nearest) or not nearest:
         return False
     exact = Decimal(nearest)
-    # A short one is no binary number unless its digits are those of one. A longer one is judged as it is held.
+    # A Decimal of few digits is a float64 only if all digits agree. A longer one stands for its binary number.
     return exact == number or (
         len(number.as_tuple().digits) > DISTINCT_DIGITS - 10 and _rounded(exact) == _rounded(number)
     )

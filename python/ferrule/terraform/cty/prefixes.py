@@ -1,7 +1,8 @@
-"""What of a text's beginning cannot change by what follows.
+"""Beginnings of texts that cannot change by the text that follows.
 
 A letter may still become another one with an accent, an emoji a part of a longer one. Facts: go-cty v1.20,
-cty/ctystrings; golang.org/x/text, unicode/norm (LastBoundary)."""
+cty/ctystrings; golang.org/x/text, unicode/norm (LastBoundary).
+"""
 
 import unicodedata
 from functools import cache
@@ -17,7 +18,7 @@ MAX_PREFIX_BYTES: Final = 256
 """Bytes of a prefix that are sent; a longer one is cut."""
 MAX_MARKS: Final = 30
 """Combining marks in a row, after which a text is taken to be safe all the same (Unicode's stream-safe format)."""
-# Alone at the end these are taken to be followed by nothing that joins them.
+# Delimiters, alone at the end: go-cty takes them to be followed by nothing that joins them.
 _DELIMITERS = frozenset("-_:;/\\,.(){}[]|?!~ \t@#$%^&*+\"'")
 
 
@@ -47,7 +48,7 @@ def sendable_prefix(text: str) -> str:
     whole = cut.decode("utf-8", "ignore")
     if len(utf8(whole)) == len(cut):
         return safe_prefix(whole)
-    # A character is cut in the middle: what is before it is the boundary already.
+    # A character is cut in the middle, so that the text before it ends at a boundary.
     return whole[: _last_boundary(whole)]
 
 
@@ -85,7 +86,7 @@ def _trailing_marks(character: str) -> int:
         if not unicodedata.combining(each):
             break
         marks += 1
-    # The second parts that are no marks count as one.
+    # Second parts that are no marks count as one.
     return marks or int(_joins_backward(character))
 
 

@@ -3,7 +3,8 @@ levels.
 
 The package `msgpack` does it in C. Of extensions it takes the type -1 for a timestamp, and refuses one of a single
 byte, which is an unknown value to go-cty. `_Unpacker` here is for such bytes only, and finds the errors of all others
-once more."""
+once more.
+"""
 
 import struct
 from typing import Any, Final
@@ -46,7 +47,7 @@ _NUMBERS: Final = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0
     0xD2: ">i",
     0xD3: ">q",
 }
-# How many bytes the length has that follows the code.
+# Bytes of the length that follows a code.
 _LENGTHS: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4} | {
     0xDC: 2,
     0xDD: 4,
@@ -63,7 +64,7 @@ class _Unpacker:
         self.position = 0
 
     def value(self) -> Any:
-        # The lists and maps around the place, each with how many values it still lacks.
+        # The lists and maps around the place, each with the number of values that it still lacks.
         around: list[tuple[list[Any], int, bool]] = []
         while True:
             code = self.take(1)[0]
@@ -99,7 +100,7 @@ class _Unpacker:
         return taken
 
     def count_of_parts(self, code: int) -> int | None:
-        """How many values belong to the list or map that begins with this code; None if none begins."""
+        """The number of values in the list or map that begins with this code; None if none begins."""
         if 0x80 <= code <= 0x9F:
             count = code & 0x0F
         elif 0xDC <= code <= 0xDF:

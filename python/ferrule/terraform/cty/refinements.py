@@ -55,7 +55,7 @@ def read_unknown(extension: ExtType, of: Type) -> Any:
 
 
 class _Refinements:
-    """Those of one unknown value. Of two of a kind the narrower counts, as in go-cty."""
+    """The refinements of one unknown value. Of two of a kind the narrower counts, as in go-cty."""
 
     def __init__(self, of: Type) -> None:
         self.of = of
@@ -86,7 +86,7 @@ class _Refinements:
             raise CtyError(f"an unknown {self.of.name} cannot have the refinement {key}")
 
     def read_nullness(self, value: Any) -> None:
-        # To Go's msgpack nil is the zero value of what is wanted.
+        # Go's msgpack reads nil as the zero value of the type wanted.
         if not (value is None or value is False or value is True):
             raise CtyError("whether an unknown value is null must be a bool")
         if self.null not in (None, bool(value)):
@@ -140,7 +140,7 @@ def _integer(value: Any) -> int:
         return 0
     if isinstance(value, bool) or not isinstance(value, int):
         raise CtyError("the refinements of an unknown value must have integers for keys and lengths")
-    # As Go reads it: an unsigned number that is too large becomes negative.
+    # Go reads an unsigned number that is too large as a negative one.
     return value if value <= MAX_LENGTH else value - 2**64
 
 

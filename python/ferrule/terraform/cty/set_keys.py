@@ -15,7 +15,7 @@ __all__ = ["exact_set_key", "set_key"]
 
 
 def set_key(of: Type) -> Callable[[Any], str]:
-    """What makes the text of the values of a type; they are in normal form."""
+    """The function that makes the text of the values of a type; they are in normal form."""
     return of.codecs.get("set key") or _made(of, "set key", number_key)
 
 

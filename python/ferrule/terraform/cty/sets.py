@@ -1,4 +1,4 @@
-"""Sets: what is the same element, and in which order go-cty has the elements.
+"""Sets: which elements are the same, and in which order go-cty has them.
 
 Facts: go-cty v1.20, cty/set_internals.go and cty/set. The order matters, for it decides the bytes that are sent.
 """
@@ -30,7 +30,7 @@ def arranged(elements: list[Any], of: Type) -> list[Any]:
         return list(elements)
     buckets = _buckets(elements, of)
     if of in (STRING, NUMBER, BOOL):
-        # go-cty sorts what it finds in the order of the checksums, which shows with zero and minus zero.
+        # go-cty finds the elements in the order of checksums, and sorts stably: zero and minus zero stay in that order.
         found = list(
             chain.from_iterable(bucket for _, bucket in sorted(buckets.items(), key=lambda item: crc32(item[0])))
         )

@@ -31,7 +31,7 @@ REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _nfc = partial(unicodedata.normalize, "NFC")
 _TEXT_ALONE: Final = {str}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Half of a character, from JSON's "\ud800" for example. The others stand for bytes.
+# Halves of characters, from JSON's "\ud800" for example. The other surrogates stand for bytes.
 _NO_TEXT = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
@@ -42,7 +42,7 @@ def normalized(text: str) -> str:
         CtyError: Half of a surrogate pair, which no UTF-8 can carry.
     """
     if text.isascii():
-        # Of a subclass the text itself, whatever its `str()` is.
+        # The text of a subclass is not always its `str()`.
         return text if type(text) is str else str.__str__(text)
     if _NO_TEXT.search(text):
         raise CtyError("the text has half of a surrogate pair, which is no character")

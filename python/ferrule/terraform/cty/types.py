@@ -97,7 +97,7 @@ class Type:
         try:
             return self._json
         except AttributeError:
-            # Kept by the types that are asked, not by those inside them: these would repeat it at every level.
+            # Types inside this one keep no notation: every level would repeat that of all below it.
             object.__setattr__(self, "_json", self._notation())
         return self._json
 
@@ -286,7 +286,7 @@ class Object(Type):
 
 
 MAX_CACHED_SIZE: Final = 200
-"""Types within types up to which something that was made of them is kept."""
+"""Types within types up to which results about them are kept."""
 
 
 def cached_by_types(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

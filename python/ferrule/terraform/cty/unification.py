@@ -1,7 +1,8 @@
 """Which types can be converted into which, and the type that values of several types have in common.
 
 Facts: go-cty v1.20, cty/convert (conversion.go, unify.go, sort_types.go, compare_types.go). A conversion is safe if it
-can never fail or lose anything."""
+can never fail or lose anything.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -87,7 +88,7 @@ def convertible(source: Type, target: Type, unsafe: bool = True) -> bool:
 def _parts_convertible(parts: tuple[Type, ...], element: Type, unsafe: bool, into_map: bool) -> bool:
     if element is DYNAMIC and parts:
         common = unify(parts, not unsafe)
-        # A type that is still open is none for a list, unless it is open for all of its elements.
+        # A list cannot have an open type, unless the types of all its elements are open.
         if common is None or (common is DYNAMIC and not into_map and any(each is not DYNAMIC for each in parts)):
             return False
         element = common
@@ -100,7 +101,7 @@ def unify_types(types: tuple[Type, ...], unsafe: bool) -> Type | None:
     kinds = {type(each) for each in types if each is not DYNAMIC}
     has_dynamic = DYNAMIC in types
     if len(kinds) == 1 and (made := _SAME_KIND.get(next(iter(kinds)))) is not None:
-        # What is open now may become of any type later.
+        # A type that is open now may become any later.
         return DYNAMIC if has_dynamic else made(types, unsafe)
     if kinds == {Map, Object} and (found := _as_collections(types, unsafe, Object, _map_of_attributes)):
         return found

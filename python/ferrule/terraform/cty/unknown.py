@@ -98,7 +98,7 @@ def _check_kind(unknown: Unknown, of: Type) -> None:
 
 
 def _settled_number(unknown: Unknown) -> Any:
-    # Below or above everything is no bound.
+    # Bounds below or above all numbers say nothing.
     lower = None if unknown.lower in (None, -math.inf) else settled(unknown.lower)
     upper = None if unknown.upper in (None, math.inf) else settled(unknown.upper)
     both = unknown.lower_inclusive and unknown.upper_inclusive
@@ -127,6 +127,6 @@ def _settled_collection(unknown: Unknown, of: List | Set | Map) -> Any:
             return {} if isinstance(of, Map) else []
         if (isinstance(of, List) and least <= MAX_UNKNOWN_ELEMENTS) or (isinstance(of, Set) and least == 1):
             return [UNKNOWN] * least
-    # Go's largest int is how go-cty says that there is no bound.
+    # go-cty says by Go's largest int that there is no bound.
     most = None if most == MAX_LENGTH else most
     return _made(not_null=unknown.not_null, min_length=least, max_length=most)

@@ -3,7 +3,8 @@
 `resolved` checks a value against a type and gives its normal form: text in NFC, numbers settled, sets arranged, the
 keys of maps and the attributes of objects in the order of their bytes, tuples as lists, and the value's own type beside
 it, in which something else stands for every `DYNAMIC` of the constraint whose value is known. `presented` is the way
-back."""
+back.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
