@@ -241,6 +241,9 @@ def test_equality_is_ctys() -> None:
     assert cty.identical(UNKNOWN, Unknown(), STRING)
     assert not cty.identical(UNKNOWN, Unknown(not_null=True), STRING)
     assert not cty.identical(Typed(None, STRING), None, DYNAMIC)
+    assert cty.identical(Unknown(lower=0.1), Unknown(lower=Decimal("0.1")), NUMBER)
+    assert not cty.identical(Unknown(lower=1), Unknown(lower=1, upper=2), NUMBER)
+    assert not cty.identical(Unknown(lower=1), Unknown(lower=1, lower_inclusive=False), NUMBER)
 
 
 def test_long_lists_of_one_kind_are_converted_at_once() -> None:

@@ -4,6 +4,7 @@ Facts: go-cty v1.20, cty/value_ops.go (Equals, RawEquals) and cty/value_range.go
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from ferrule.terraform.cty.numbers import equal_numbers
@@ -138,7 +139,7 @@ def identical(a: Any, type_a: Type, b: Any, type_b: Type) -> bool:
     if type_a != type_b:
         return False
     if type(a) is Unknown or type(b) is Unknown:
-        return bool(a == b)
+        return type(a) is type(b) and _known_alike(a, b)
     if a is None or b is None:
         return a is b
     match type_a:
@@ -150,6 +151,15 @@ def identical(a: Any, type_a: Type, b: Any, type_b: Type) -> bool:
             pairs = zip(_parts(a, type_a), _parts(b, type_a), strict=True)
             return all(identical(left, inner, right, inner) for (left, inner), (right, _) in pairs)
     return equal_numbers(a, b) if type_a is NUMBER else bool(a == b)
+
+
+def _known_alike(a: Unknown, b: Unknown) -> bool:
+    for bound_a, bound_b in ((a.lower, b.lower), (a.upper, b.upper)):
+        if (bound_a is None) != (bound_b is None):
+            return False
+        if bound_a is not None and bound_b is not None and not equal_numbers(bound_a, bound_b):
+            return False
+    return replace(a, lower=None, upper=None) == replace(b, lower=None, upper=None)
 
 
 def conforms(of: Type, constraint: Type) -> bool:
