@@ -18,6 +18,10 @@ from ferrule.terraform.cty.values import presented, resolved
 __all__ = ["decode_json", "implied_type_of_json"]
 
 
+Reader = Callable[[Any, int], Any]
+"""Takes a parsed value and the level of nesting that it stands at."""
+
+
 class _NumberText(str):
     """A number as it is written."""
 
@@ -69,7 +73,7 @@ def decode_json(text: str | bytes, of: Type) -> Any:
         >>> decode_json('{"port": "80"}', Object({"name": STRING, "port": NUMBER}))
         {'name': None, 'port': 80}
     """
-    return _value(_parsed(text)[0], of, 0)
+    return _reader(of)(_parsed(text)[0], 0)
 
 
 @within_stack
@@ -105,23 +109,28 @@ def _implied(raw: Any, level: int) -> Type:
     return Object({replaced(name): of for name, of in types.items()})
 
 
-def _value(raw: Any, of: Type, level: int) -> Any:
-    if raw is None:
-        return None
-    if level > MAX_DEPTH:
-        raise CtyError(f"the value has more than {MAX_DEPTH} levels")
+def _reader(of: Type) -> Reader:
+    return of.codecs.get("json reader") or _made(of)
+
+
+def _made(of: Type) -> Reader:
     match of:
         case List() | Set():
-            return _elements(raw, of, level + 1)
+            known = _elements(of, _reader(of.element))
         case Map():
-            return _map(raw, of, level + 1)
+            known = _map(of, _reader(of.element))
         case Tuple():
-            return _tuple(raw, of, level + 1)
+            known = _tuple([_reader(each) for each in of.elements])
         case Object():
-            return _object(raw, of, level + 1)
-    if of is DYNAMIC:
-        return _dynamic(raw, level + 1)
-    return _PRIMITIVE[of](raw)
+            known = _object({name: _reader(each) for name, each in of.attributes.items()})
+        case _:
+            known = {STRING: _string, NUMBER: _number, BOOL: _bool, DYNAMIC: _dynamic}[of]
+
+    def reader(raw: Any, level: int) -> Any:
+        return None if raw is None else known(raw, level)
+
+    of.codecs["json reader"] = reader
+    return reader
 
 
 def _wrong(raw: Any, wanted: str, hint: str | None = None) -> CtyError:
@@ -132,15 +141,15 @@ def _wrong(raw: Any, wanted: str, hint: str | None = None) -> CtyError:
     return CtyError(f"expected {wanted}, got {got}", hint=hint)
 
 
-def _string(raw: Any) -> str:
+def _string(raw: Any, level: int) -> str:
+    if isinstance(raw, str):
+        return str(raw) if raw.isascii() else normalized(replaced(raw))
     if isinstance(raw, bool):
         return "true" if raw else "false"
-    if not isinstance(raw, str):
-        raise _wrong(raw, "string")
-    return normalized(replaced(str(raw)))
+    raise _wrong(raw, "string")
 
 
-def _number(raw: Any) -> Any:
+def _number(raw: Any, level: int) -> Any:
     if not isinstance(raw, str):
         raise _wrong(raw, "number")
     try:
@@ -149,7 +158,7 @@ def _number(raw: Any) -> Any:
         raise _wrong(raw, "number", None if error.problem == "a number is required" else error.problem) from None
 
 
-def _bool(raw: Any) -> bool:
+def _bool(raw: Any, level: int) -> bool:
     if isinstance(raw, bool):
         return raw
     if isinstance(raw, str) and not isinstance(raw, _NumberText):
@@ -160,63 +169,72 @@ def _bool(raw: Any) -> bool:
     raise _wrong(raw, "bool")
 
 
-_PRIMITIVE: dict[Type, Callable[[Any], Any]] = {STRING: _string, NUMBER: _number, BOOL: _bool}
-
-
-def _elements(raw: Any, of: List | Set, level: int) -> Any:
-    if not isinstance(raw, list) or isinstance(raw, _Members):
-        raise _wrong(raw, of.name)
-    values: list[Any] = []
-    try:
-        for each in raw:
-            values.append(_value(each, of.element, level))
-    except CtyError as error:
-        raise error.under(len(values)) from None
-    if of.has_dynamic:
-        return presented(*resolved(values, of), of)
-    return arranged(values, of.element.plain) if isinstance(of, Set) else values
-
-
-def _map(raw: Any, of: Map, level: int) -> Any:
-    if not isinstance(raw, _Members):
-        raise _wrong(raw, of.name)
-    values: dict[str, Any] = {}
-    for raw_key, each in raw:
-        key = normalized(replaced(raw_key))
+def _elements(of: List | Set, inner: Reader) -> Reader:
+    def elements(raw: Any, level: int) -> Any:
+        if type(raw) is not list:
+            raise _wrong(raw, of.name)
+        values: list[Any] = []
         try:
-            # The last of two equal names counts.
-            values[key] = _value(each, of.element, level)
+            for each in raw:
+                values.append(inner(each, level + 1))
         except CtyError as error:
-            raise error.under(key) from None
-    if len(values) != len({replaced(key) for key, _ in raw}):
-        raise CtyError("two keys are the same in Unicode's normal form NFC")
-    return presented(*resolved(values, of), of) if of.has_dynamic else values
+            raise error.under(len(values)) from None
+        if of.has_dynamic:
+            return presented(*resolved(values, of), of)
+        return arranged(values, of.element.plain) if isinstance(of, Set) else values
+
+    return elements
 
 
-def _tuple(raw: Any, of: Tuple, level: int) -> Any:
-    if not isinstance(raw, list) or isinstance(raw, _Members) or len(raw) != len(of.elements):
-        raise _wrong(raw, f"a tuple of {len(of.elements)}")
-    values: list[Any] = []
-    try:
-        for each, inner in zip(raw, of.elements, strict=True):
-            values.append(_value(each, inner, level))
-    except CtyError as error:
-        raise error.under(len(values)) from None
-    return values
+def _map(of: Map, inner: Reader) -> Reader:
+    def map_(raw: Any, level: int) -> Any:
+        if type(raw) is not _Members:
+            raise _wrong(raw, of.name)
+        values: dict[str, Any] = {}
+        for raw_key, each in raw:
+            key = raw_key if raw_key.isascii() else normalized(replaced(raw_key))
+            try:
+                # The last of two equal names counts.
+                values[key] = inner(each, level + 1)
+            except CtyError as error:
+                raise error.under(key) from None
+        if len(values) != len(raw) and len(values) != len({replaced(key) for key, _ in raw}):
+            raise CtyError("two keys are the same in Unicode's normal form NFC")
+        return presented(*resolved(values, of), of) if of.has_dynamic else values
+
+    return map_
 
 
-def _object(raw: Any, of: Object, level: int) -> Any:
-    if not isinstance(raw, _Members):
-        raise _wrong(raw, "object")
-    values: dict[str, Any] = dict.fromkeys(of.attributes)
-    for name, each in raw:
-        if name not in values:
-            raise CtyError(f"the object has no attribute {json_text(name)}")
+def _tuple(inner: list[Reader]) -> Reader:
+    def tuple_(raw: Any, level: int) -> Any:
+        if type(raw) is not list or len(raw) != len(inner):
+            raise _wrong(raw, f"a tuple of {len(inner)}")
+        values: list[Any] = []
         try:
-            values[name] = _value(each, of.attributes[name], level)
+            for each, reader in zip(raw, inner, strict=True):
+                values.append(reader(each, level + 1))
         except CtyError as error:
-            raise error.under(Attribute(name)) from None
-    return values
+            raise error.under(len(values)) from None
+        return values
+
+    return tuple_
+
+
+def _object(inner: dict[str, Reader]) -> Reader:
+    def object_(raw: Any, level: int) -> Any:
+        if type(raw) is not _Members:
+            raise _wrong(raw, "object")
+        values: dict[str, Any] = dict.fromkeys(inner)
+        for name, each in raw:
+            if name not in values:
+                raise CtyError(f"the object has no attribute {json_text(name)}")
+            try:
+                values[name] = inner[name](each, level + 1)
+            except CtyError as error:
+                raise error.under(Attribute(name)) from None
+        return values
+
+    return object_
 
 
 def _dynamic(raw: Any, level: int) -> Any:
@@ -224,9 +242,9 @@ def _dynamic(raw: Any, level: int) -> Any:
     if members is None or members.keys() != {"type", "value"}:
         raise _wrong(raw, "an object of value and type")
     of = Type.from_notation(_notation(members["type"]))
-    if level + of.depth > MAX_DEPTH:
+    if level + of.depth >= MAX_DEPTH:
         raise CtyError(f"the value has more than {MAX_DEPTH} levels")
-    value = _value(members["value"], of, level)
+    value = _reader(of)(members["value"], level + 1)
     if of is DYNAMIC:
         return value
     return presented(*resolved(Typed(value, of), DYNAMIC), DYNAMIC)

@@ -105,7 +105,16 @@ def _each(parts: Iterable[tuple[Step, Writer, Any]]) -> list[str]:
 
 
 def _list(inner: Writer) -> Writer:
-    return lambda value: f"[{','.join(_each((index, inner, each) for index, each in enumerate(value)))}]"
+    def written(value: list[Any]) -> str:
+        done: list[str] = []
+        try:
+            for each in value:
+                done.append(inner(each))
+        except CtyError as error:
+            raise error.under(len(done)) from None
+        return f"[{','.join(done)}]"
+
+    return written
 
 
 def _tuple(inner: list[Writer]) -> Writer:

@@ -72,11 +72,15 @@ def to_text(data: bytes) -> str:
     return normalized(data.decode("utf-8", "surrogateescape"))
 
 
+# Text that JSON writes as it is.
+_PLAIN = re.compile(r"[ !#-%'-;=?-\[\]-~]*")
 _ESCAPED_BY_GO = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 
 
 def json_text(text: str) -> str:
     """The text in JSON as Go's encoding/json writes it: not ASCII as it is, `<`, `>` and `&` escaped."""
+    if _PLAIN.fullmatch(text):
+        return f'"{text}"'
     written = json.encoder.encode_basestring(text).translate(_ESCAPED_BY_GO)
     return written if text.isascii() else _SURROGATE.sub(r"\\ufffd", written)
 
