@@ -156,7 +156,7 @@ bench: wheel go-peers  ## Compare with other hosts; results are printed
 	build/bench-env/bin/python benches/lifecycle.py $(BENCH_OPTIONS)
 	build/bench-env/bin/python benches/channel.py $(CHANNEL_BENCH_OPTIONS)
 	build/bench-env/bin/python benches/import_time.py
-	build/bench-env/bin/python benches/cty.py $(CTY_BENCH_OPTIONS)
+	build/bench-env/bin/python benches/cty.py --go $(GO_PEERS)/cty $(CTY_BENCH_OPTIONS)
 	build/bench-env/bin/python -m pytest --benchmark-only --override-ini addopts= --override-ini filterwarnings= -p no:cacheprovider benches/bench_parsers.py
 
 soak: build go-peers  ## 1,000 starts and stops, 200 killed plugins, 1,000,000 calls: minutes, not part of the tests
@@ -174,9 +174,11 @@ else
 	@echo "Go is not installed: OpenTofu cannot be built" >&2; exit 1
 endif
 
-fuzz:  ## The parsers' property tests with many cases
+fuzz: build go-peers  ## The property tests of parsers and of values with many cases
 	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake line_finder output_lines frame_decoder \
 		deframer frame_watch metadata multiplex conn_info broker::state reattach
+	FERRULE_EXAMPLES=10000 $(BIN)/python -m pytest tests/terraform/test_cty_properties.py tests/terraform/test_cty_go.py \
+		--timeout 3600
 
 proto: build/proto/.stamp  ## Regenerate committed code from its sources
 	cd python && $(PROTOC) --pyi_out=. ferrule/testing/kv.proto

@@ -6,8 +6,8 @@ paths in errors. The values here have none of that, so that both give the same b
 checked first.
 
 All sides take turns in one process, and the CPU time of a call is divided by the values in it (text, numbers and
-bools). With `--go PROGRAM` a program in Go with go-cty takes part, `benches/cty_go`. Run it as `python benches/cty.py`.
-"""
+bools). With `--go PROGRAM` a program in Go with go-cty takes part, `build/go/cty` of `make go-peers`. Run it as `python
+benches/cty.py`."""
 
 from __future__ import annotations
 
@@ -155,9 +155,9 @@ def go_times(program: str, repetitions: int) -> dict[str, dict[str, float]]:
     """The figures of the program in Go for the same values: nanoseconds of CPU time for each."""
     found: dict[str, dict[str, float]] = {}
     for name, (value, of) in CASES.items():
-        question = json.dumps({"type": of.json, "data": cty.encode(value, of).hex(), "repetitions": repetitions})
+        asked = {"op": "measure", "type": of.json, "data": cty.encode(value, of).hex(), "repetitions": repetitions}
         answer = json.loads(
-            subprocess.run([program], input=question, capture_output=True, text=True, check=True).stdout
+            subprocess.run([program], input=json.dumps(asked), capture_output=True, text=True, check=True).stdout
         )
         found[name] = {side: each / count(value) for side, each in answer.items()}
     return found
@@ -166,7 +166,7 @@ def go_times(program: str, repetitions: int) -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--go", metavar="PROGRAM", help="built from benches/cty_go")
+    parser.add_argument("--go", metavar="PROGRAM", help="build/go/cty, of `make go-peers`")
     options = parser.parse_args()
     in_go = go_times(options.go, options.repetitions) if options.go else {}
     print("Nanoseconds of CPU time for each value; in parentheses the naive conversion, msgpack alone, and go-cty.\n")

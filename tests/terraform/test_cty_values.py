@@ -214,6 +214,26 @@ def test_refinements_may_leave_one_value(unknown: Unknown, of: cty.Type, known: 
     assert sent(unknown, of) == known
 
 
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ("", ""),
+        ("https://", "https://"),
+        ("café", "caf"),
+        ("日本", "日"),
+        ("a-\N{COMBINING ACUTE ACCENT}", "a"),
+        # To go-cty a cedilla alone is a mark, and a line feed alone is looked at no further.
+        ("\n¸", "\n"),
+        ("a/\nb/", "a/"),
+        ("x🇩🇪", "x"),
+        ("x/👩\N{ZERO WIDTH JOINER}👨", "x/"),
+        ("한국", "한"),
+    ],
+)
+def test_a_safe_prefix_has_no_end_that_could_change(text: str, prefix: str) -> None:
+    assert cty.safe_prefix(text) == prefix
+
+
 def test_values_are_small_constants() -> None:
     assert repr(UNKNOWN) == "UNKNOWN"
     assert repr(Unknown(not_null=True, upper=5, upper_inclusive=False)) == (

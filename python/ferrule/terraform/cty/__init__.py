@@ -35,7 +35,7 @@ The answers are those of go-cty v1.20, byte for byte, with these exceptions:
   a list of dynamic, and names that are the same in NFC.
 - Numbers of more than 4,000 digits are refused, so that no exponent makes megabytes; types and values of more than 100
   levels; unknown lists of a known length stay unknown from 101 elements on.
-- Python 3.11 knows Unicode 14, Go 15: a few combining marks of 2022 are not brought in order.
+- Python 3.11 knows Unicode 14, Go 15: ten combining marks of 2022 are not brought in order.
 """
 
 from ferrule.terraform.cty.coercion import convert

@@ -70,24 +70,29 @@ def _is_inert(character: str) -> bool:
     """Whether NFC never changes the character, whatever follows."""
     if _joins_backward(character) or not unicodedata.is_normalized("NFD", character):
         return False
-    return character not in _compositions()[0] and not "\u1100" <= character <= "\u1112"
+    # golang.org/x/text has one table for all forms: marks at the end of a compatibility form count here too.
+    return not _trailing_marks(character) and character not in _compositions()[0] and character not in _LEADING_JAMO
 
 
 def _joins_backward(character: str) -> bool:
     """Whether NFC can join the character to the one before: a combining mark, or the second part of a composition."""
-    if unicodedata.combining(character) or character in _compositions()[1]:
+    if character in _compositions()[1] or character in _FOLLOWING_JAMO:
         return True
-    return "\u1161" <= character <= "\u1175" or "\u11a8" <= character <= "\u11c2"
+    return bool(unicodedata.combining(unicodedata.normalize("NFD", character)[0]))
 
 
 def _trailing_marks(character: str) -> int:
+    """Marks at the end of the character's parts; second parts of compositions that are no marks count as one."""
     marks = 0
-    for each in reversed(unicodedata.normalize("NFD", character)):
+    for each in reversed(unicodedata.normalize("NFKD", character)):
         if not unicodedata.combining(each):
-            break
+            return marks or int(_joins_backward(each))
         marks += 1
-    # Second parts that are no marks count as one.
-    return marks or int(_joins_backward(character))
+    return marks
+
+
+_LEADING_JAMO: Final = frozenset(map(chr, range(0x1100, 0x1113)))
+_FOLLOWING_JAMO: Final = frozenset(map(chr, chain(range(0x1161, 0x1176), range(0x11A8, 0x11C3))))
 
 
 @cache

@@ -3,7 +3,7 @@
 Bytes that are not UTF-8 pass through cty. They stand in a str as Python's `surrogateescape` has them.
 
 Python 3.11 knows Unicode 14, 3.12 has 15; Go 1.21 to 1.26 have 15. No composition was added between the two, so that
-NFC differs only in the order of a few combining marks of 2022 (Khojki, Kawi, Nag Mundari and Arabic ones).
+NFC differs only in the order of ten combining marks of 2022 (Arabic, Kawi, Cyrillic and Nag Mundari ones).
 """
 
 import json

@@ -1,4 +1,4 @@
-module ferrule/benches/cty
+module ferrule.example/goplugin/cty
 
 go 1.25
 
