@@ -14,6 +14,7 @@ __all__ = [
     "Call",
     "CertificateFacts",
     "Channel",
+    "Dialling",
     "Facts",
     "FrameDecoder",
     "Host",
