@@ -43,23 +43,30 @@ pub(crate) fn location(address: &Address) -> OsString {
     }
 }
 
-/// A descriptor of our own for a pipe that Python has open: Python may close its at any time, or give it away.
+/// A descriptor of our own for what Python has open: Python may close its at any time, or give it away.
 pub(crate) fn reopened(descriptor: i32) -> PyResult<OwnedFd> {
-    let path = format!("/dev/fd/{descriptor}");
-    let kind = FileType::from_raw_mode(rustix::fs::stat(&path).map_err(std::io::Error::from)?.st_mode);
-    // Of a terminal another one would be opened, and a socket cannot be.
-    if kind != FileType::Fifo {
-        return Err(PyOSError::new_err(format!(
-            "descriptor {descriptor} is a {kind:?}, expected the reading end of a pipe"
-        )));
-    }
     let options = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let opened = rustix::fs::open(path, options, Mode::empty());
+    let opened = rustix::fs::open(path_of(descriptor), options, Mode::empty());
     opened.map_err(|error| match error {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => refused_by_system("descriptor", &error.into()),
         // The descriptor cannot be opened: the caller's mistake.
         _ => std::io::Error::from(error).into(),
     })
+}
+
+/// Like [`reopened`], for a pipe alone: of a terminal another one would be opened, and a socket cannot be.
+pub(crate) fn reopened_pipe(descriptor: i32) -> PyResult<OwnedFd> {
+    let status = rustix::fs::stat(path_of(descriptor)).map_err(std::io::Error::from)?;
+    match FileType::from_raw_mode(status.st_mode) {
+        FileType::Fifo => reopened(descriptor),
+        kind => Err(PyOSError::new_err(format!(
+            "descriptor {descriptor} is a {kind:?}, expected the reading end of a pipe"
+        ))),
+    }
+}
+
+fn path_of(descriptor: i32) -> String {
+    format!("/dev/fd/{descriptor}")
 }
 
 /// Protocol version, network, address, certificate (DER or None) of a handshake line.

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use tokio::sync::oneshot;
 
-use crate::convert::{address, location, reopened};
+use crate::convert::{address, location, reopened_pipe};
 use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
@@ -160,7 +160,7 @@ impl RunnerRequests {
     /// The plugin runs. Its descriptors stay the caller's, who may close them now.
     fn started(&self, request: u64, stdout: i32, stderr: i32, pid: Option<i32>) -> PyResult<()> {
         let (exited, exit) = oneshot::channel();
-        let running = Running { stdout: reopened(stdout)?, stderr: reopened(stderr)?, pid, exit };
+        let running = Running { stdout: reopened_pipe(stdout)?, stderr: reopened_pipe(stderr)?, pid, exit };
         self.queue.lock().exit = Some(exited);
         self.answer_with(request, Ok(RunnerReply::Running(running)));
         Ok(())
