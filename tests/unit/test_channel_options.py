@@ -170,7 +170,6 @@ def test_unusable_values_are_warned_of_and_left_out(name: str, value: Any) -> No
         ("grpc.dns_enable_srv_queries", 0, 1),
         ("grpc.service_config_disable_resolution", 1, 0),
         ("grpc.http_connect_server", "", "example.com"),
-        ("grpc.use_local_subchannel_pool", 1, 0),
     ],
 )
 def test_ignored_options_are_warned_of_once_where_it_matters(name: str, harmless: Any, value: Any) -> None:

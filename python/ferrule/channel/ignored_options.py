@@ -111,7 +111,7 @@ _BY_REASON: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "identity, deflate and gzip are always accepted": {"grpc.compression_enabled_algorithms_bitset": _among(7)},
     "messages are compressed as the call asks": {"grpc.per_message_compression": _among(1)},
     "compressed messages are always decompressed": {"grpc.per_message_decompression": _among(1)},
-    "each channel has connections of its own": {"grpc.use_local_subchannel_pool": _among(1)},
+    "each channel has connections of its own": {"grpc.use_local_subchannel_pool": _among()},
     "each channel remembers its own TLS sessions": {"grpc.ssl_session_cache": _among()},
     "there is one time for an attempt to connect: grpc.min_reconnect_backoff_ms": {
         "grpc.http2.settings_timeout": _among()
