@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +13,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.channel import insecure_channel
+from servicers import MAKERS, THREADS, asked, respond, serving
 from waiting import LIMIT
-
-THREADS = 2
-MAKERS: dict[str, Any] = {
-    "unary_unary": grpc.unary_unary_rpc_method_handler,
-    "unary_stream": grpc.unary_stream_rpc_method_handler,
-    "stream_unary": grpc.stream_unary_rpc_method_handler,
-    "stream_stream": grpc.stream_stream_rpc_method_handler,
-}
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    directory: Path, kind: str, method: Callable[..., Any], *interceptors: Any
-) -> AsyncIterator[tuple[Any, Any]]:
-    """A channel to a server with one method of some kind and another, `ask`, that answers; and that method's stub."""
-    threads = ThreadPoolExecutor(THREADS)
-    methods = {"method": MAKERS[kind](method), "ask": MAKERS["unary_unary"](lambda request, _: request)}
-    handlers = [grpc.method_handlers_generic_handler("test", methods)]
-    server = grpc.aio.server(threads, handlers=handlers, interceptors=[ThreadedServicers(threads), *interceptors])
-    target = f"unix:{directory}/server"
-    server.add_insecure_port(target)
-    await server.start()
-    try:
-        async with insecure_channel(target) as channel:
-            yield channel, getattr(channel, kind)("/test/method")
-    finally:
-        await server.stop(0)
-        # Not on the loop, which tells the threads of the end of their calls.
-        await asyncio.to_thread(threads.shutdown)
-
-
-async def asked(channel: Any) -> bytes:
-    answer: bytes = await channel.unary_unary("/test/ask")(b"still there", timeout=LIMIT)
-    return answer
 
 
 def endless(_request: Any, _context: Any) -> Iterator[bytes]:
@@ -253,119 +217,6 @@ async def test_uploads_cut_off_at_any_moment_do_not_pass_for_the_whole(make: Any
         assert whole == []
         assert await stub(iter([b"one", b"two"]), timeout=LIMIT) == b"done"
         assert whole == ["taken for the whole"]
-
-
-def respond(act: Callable[[Any], object], streams: bool) -> Callable[..., Any]:
-    def unary(_: Any, context: Any) -> bytes:
-        act(context)
-        return b"answer"
-
-    def stream(_: Any, context: Any) -> Iterator[bytes]:
-        act(context)
-        yield b"answer"
-
-    return stream if streams else unary
-
-
-def fail(_: Any) -> None:
-    raise LookupError("not on this shelf")
-
-
-def set_status(context: Any) -> None:
-    context.set_code(grpc.StatusCode.DATA_LOSS)
-    context.set_details("half of it")
-    context.set_trailing_metadata((("k", "trailing"),))
-
-
-STATUSES: dict[str, tuple[Callable[[Any], object], grpc.StatusCode, str]] = {
-    "abort": (lambda context: context.abort(grpc.StatusCode.NOT_FOUND, "gone"), grpc.StatusCode.NOT_FOUND, "gone"),
-    "set_code": (set_status, grpc.StatusCode.DATA_LOSS, "half of it"),
-    "cancel": (lambda context: context.cancel(), grpc.StatusCode.CANCELLED, "cancelled by the servicer"),
-    "exception": (fail, grpc.StatusCode.UNKNOWN, "Unexpected <class 'LookupError'>: not on this shelf"),
-}
-
-
-@pytest.mark.parametrize("kind", MAKERS)
-@pytest.mark.parametrize("way", STATUSES)
-async def test_how_a_method_ends_its_call(way: str, kind: str, temporary_directory: Path) -> None:
-    act, code, details = STATUSES[way]
-    streams = kind.endswith("stream")
-    async with serving(temporary_directory, kind, respond(act, streams)) as (_, stub):
-        call = stub(iter(())) if kind.startswith("stream") else stub(b"")
-        assert (await asyncio.wait_for(call.code(), LIMIT), await call.details()) == (code, details)
-        if way == "set_code":
-            assert ("k", "trailing") in tuple(await call.trailing_metadata())
-
-
-ENDINGS: dict[str, Callable[[], BaseException]] = {
-    "StopIteration": lambda: StopIteration("no more"),
-    "CancelledError of a thread": CancelledError,
-    "CancelledError of asyncio": asyncio.CancelledError,
-    "SystemExit": lambda: SystemExit(3),
-    "KeyboardInterrupt": KeyboardInterrupt,
-    "GeneratorExit": GeneratorExit,
-    "BaseException": lambda: BaseException("of its own kind"),
-    "BaseExceptionGroup": lambda: BaseExceptionGroup("several", [asyncio.CancelledError()]),
-}
-"""Errors to which futures and event loops give a meaning of their own."""
-
-FOR_THE_LOOP = {"SystemExit", "KeyboardInterrupt", "GeneratorExit"}
-
-
-def raising(way: str) -> Callable[[Any], object]:
-    def act(_: Any) -> None:
-        raise ENDINGS[way]()
-
-    return act
-
-
-@pytest.mark.parametrize("kind", MAKERS)
-@pytest.mark.parametrize("way", ENDINGS)
-async def test_call_ends_with_its_method(way: str, kind: str, temporary_directory: Path) -> None:
-    method = respond(raising(way), kind.endswith("stream"))
-    async with serving(temporary_directory, kind, method) as (channel, stub):
-        call = stub(iter(())) if kind.startswith("stream") else stub(b"")
-        assert await asyncio.wait_for(call.code(), LIMIT) is grpc.StatusCode.UNKNOWN
-        assert way.split(maxsplit=1)[0] in await call.details()
-        assert await asked(channel) == b"still there"
-
-
-@pytest.mark.parametrize("kind", MAKERS)
-@pytest.mark.parametrize("way", sorted(ENDINGS.keys() - FOR_THE_LOOP))
-async def test_call_ends_with_its_async_method(way: str, kind: str, temporary_directory: Path) -> None:
-    async def unary(_request: Any, _context: Any) -> bytes:
-        raise ENDINGS[way]()
-
-    async def stream(_request: Any, _context: Any) -> AsyncIterator[bytes]:
-        yield b"one"
-        raise ENDINGS[way]()
-
-    async with serving(temporary_directory, kind, unary if kind.endswith("unary") else stream) as (channel, stub):
-        call = stub(iter(())) if kind.startswith("stream") else stub(b"")
-        assert await asyncio.wait_for(call.code(), LIMIT) is grpc.StatusCode.UNKNOWN
-        assert way.split(maxsplit=1)[0] in await call.details()
-        assert await asked(channel) == b"still there"
-
-
-async def test_async_method_hears_that_its_call_was_cancelled(temporary_directory: Path) -> None:
-    begins, cancelled = asyncio.Event(), asyncio.Event()
-
-    async def method(_request: Any, _context: Any) -> bytes:
-        begins.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-        return b""
-
-    async with serving(temporary_directory, "unary_unary", method) as (_, stub):
-        call = stub(b"")
-        waiting = asyncio.ensure_future(call.code())
-        await asyncio.wait_for(begins.wait(), LIMIT)
-        call.cancel()
-        assert await waiting is grpc.StatusCode.CANCELLED
-        await asyncio.wait_for(cancelled.wait(), LIMIT)
 
 
 class Answering:
