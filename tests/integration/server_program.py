@@ -78,7 +78,8 @@ class Deeds:
         return b""
 
     async def occupy(self, _request: bytes, _: Any) -> bytes:
-        """Occupies the event loop for ever."""
+        """Occupies the event loop for ever, and logs that."""
+        logging.getLogger("deeds").info("occupied")
         threading.Event().wait()
         return b""
 

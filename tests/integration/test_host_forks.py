@@ -208,12 +208,13 @@ def test_blocking_channel_is_forgotten_while_its_thread_is_held_up() -> None:
 
 
 FORK_WITHOUT_WATCHER = """
-import contextlib, errno, os, sys, time
+import contextlib, errno, os, sys
 from ferrule.errors import LaunchError
 from ferrule.sync import RPCPluginClient
 from ferrule.testing import KV_CONFIG, plugin_command
 from integration.processes import is_running, watchers
 from integration.seccomp import refuse
+from waiting import wait_until
 
 def first():
     refuse("memfd_create")
@@ -223,8 +224,7 @@ def replacement():
     start()
     (watcher,) = watchers(os.getpid())
     os.kill(watcher, 9)
-    while is_running(watcher):
-        time.sleep(0.001)
+    wait_until(lambda: not is_running(watcher), "the end of the watcher")
     held = []
     with contextlib.suppress(OSError):
         while True:

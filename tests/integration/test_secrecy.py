@@ -48,7 +48,7 @@ SECRETS = {
 }
 NOWHERE = ["/nowhere/plugin"]
 # It says nothing, so that a start fails by its limit.
-SILENT = [sys.executable, "-c", "import sys; sys.stdin.read(); import time; time.sleep(600)"]
+SILENT = [sys.executable, "-c", "import signal, sys; sys.stdin.read(); signal.pause()"]
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ from integration.processes import ended
 from integration.server_process import Launch, deed, launcher, plugin
 from integration.server_program import SERVICE, add_echo
 from peers import ROOT, go_peer
-from waiting import LIMIT
+from waiting import LIMIT, until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -323,7 +323,8 @@ async def test_sigterm_ends_a_plugin_whose_loop_is_occupied(launch: Launch, temp
     assert len(workers) == 2
     async with connected(fields, None) as channel:
         occupied = asyncio.ensure_future(deed(channel, "occupy"))
-        await asyncio.sleep(0.2)
+        # Not all that a plugin with such a pool writes there is JSON.
+        await until(lambda: "occupied" in process.stderr.read_text())
         for _ in range(2):
             process.popen.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.popen.wait, SHUTDOWN_SECONDS) == 0

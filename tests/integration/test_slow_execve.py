@@ -141,6 +141,11 @@ async def test_killed_host_ends_while_it_waits(tmp_path: Path, temporary_directo
     await nothing_left(children(), temporary_directory)
 
 
+def polled_descriptors(process_id: int) -> int:
+    """How many descriptors a process has in its epoll instances."""
+    return sum(path.read_text().count("tfd:") for path in Path(f"/proc/{process_id}/fdinfo").iterdir())
+
+
 STOPPED_HOST = """
 import asyncio, sys
 from ferrule.client import RPCPluginClient
@@ -163,14 +168,16 @@ async def test_limit_begins_anew_where_the_host_was_stopped_while_it_waited(tmp_
     try:
         await asyncio.wait_for(held.is_wanted.wait(), 20)
         host.send_signal(signal.SIGSTOP)
+        polled = polled_descriptors(host.pid)
         held.let_go()
+        # The event is the passing of the limit itself.
         await asyncio.sleep(limit + 1)
     finally:
         host.send_signal(signal.SIGCONT)
         asyncio.get_running_loop().remove_signal_handler(signal.SIGIO)
         held.let_go()
-    # The handshake comes after the launch has been seen.
-    await asyncio.sleep(0.5)
+    # The handshake comes after the launch has been seen, when the plugin's outputs are polled.
+    await until(lambda: polled_descriptors(host.pid) > polled)
     await asyncio.to_thread(go_on.write_text, "go on\n")
     output, _ = await host.communicate()
     assert (host.returncode, output) == (0, b"started\n")
