@@ -1,17 +1,17 @@
 //! Watches the frames that a peer sends, on their way to `h2`, which tells neither that SETTINGS have come nor, as long
 //! as calls go on, of a GOAWAY.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::watch;
 
 use super::raw_path::RawPathStream;
-use crate::transport::Stream;
+use crate::transport::{Stream, write_through};
 
 /// Bytes of a frame's head, and which of them is its type: RFC 9113, section 4.1.
 const FRAME_HEAD: usize = 9;
@@ -108,31 +108,7 @@ impl AsyncRead for FrameWatch {
     }
 }
 
-impl AsyncWrite for FrameWatch {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
+write_through!(FrameWatch, stream);
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,7 @@ mod private_directory;
 mod socket;
 mod stream;
 pub mod tls_terminator;
+mod write_through;
 
 pub use counted::{Counted, Counters, Traffic};
 pub use dialer::{Dialer, Tls};
@@ -23,3 +24,4 @@ pub use inbound::{InboundStream, Proven};
 pub use lookup::MAX_LOOKUPS;
 pub use private_directory::PrivateDirectory;
 pub use stream::Stream;
+pub(crate) use write_through::write_through;

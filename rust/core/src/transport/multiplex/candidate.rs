@@ -15,7 +15,7 @@ use tokio_util::compat::TokioAsyncReadCompatExt;
 use yamux::Connection;
 
 use super::{CLOSED, Inbound, OpenRequest, Requests, announced, config, drive};
-use crate::transport::{Proven, Stream};
+use crate::transport::{Proven, Stream, write_through};
 
 /// Bytes that are read before the proof. It takes a few KiB, or tens of them where certificates come in a long chain.
 const UNPROVEN_BYTES: usize = 128 * 1024;
@@ -146,19 +146,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Sparing<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Sparing<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
-    }
-}
+write_through!(Sparing<S>, socket, S: AsyncWrite + Unpin);
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@
 mod candidate;
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -23,7 +23,7 @@ use yamux::{Config, Connection, ConnectionError};
 
 pub(crate) use self::candidate::Candidate;
 pub use self::candidate::Chosen;
-use super::{InboundStream, Proven, Stream};
+use super::{InboundStream, Proven, Stream, write_through};
 
 /// The end of the socket, which decides the parity of stream ids.
 #[derive(Debug, Clone, Copy)]
@@ -156,31 +156,7 @@ impl AsyncRead for Unanswered {
     }
 }
 
-impl AsyncWrite for Unanswered {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
+write_through!(Unanswered, stream);
 
 enum Inbound {
     Fresh(yamux::Stream),
