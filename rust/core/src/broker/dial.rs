@@ -195,7 +195,7 @@ impl Broker {
         let connection = Connection::open(stream, explain).await.map_err(|error| connection_error(dialer, &error))?;
         connection.settled().await.map_err(|reason| {
             dialer.last_error().unwrap_or_else(|| {
-                let message = format!("{} closed the connection before it acknowledged: {reason}", dialer.address());
+                let message = format!("{} closed the connection before it answered: {reason}", dialer.address());
                 Error::new(ErrorKind::Http2Failed, message)
             })
         })?;
