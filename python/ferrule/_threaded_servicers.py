@@ -87,7 +87,7 @@ class ThreadedServicers(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Any) -> Any:
             call = _ThreadContext(context)
             try:
-                given = call.requests(_complete_requests(request, context)) if handler.request_streaming else request
+                given = call.requests() if handler.request_streaming else request
                 return await run(method, given, call)
             finally:
                 call.end()
@@ -117,13 +117,32 @@ def _is_async(method: Callable[..., Any]) -> bool:
     return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in functions)
 
 
-async def _complete_requests(messages: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-    """The requests of a call, of which some that were cut off do not pass for all."""
-    async for message in messages:
+async def _read(context: Any) -> Any:
+    """The next request of a call or `grpc.aio.EOF`, of which a call that was cut off has none."""
+    message = await context.read()
+    if message is grpc.aio.EOF:
+        # A call that was cancelled ends its messages first, and itself a moment later. An answer to one more question
+        # comes behind that, and is the end of the messages again where nothing was cut off.
+        await context.read()
+    return message
+
+
+async def _requests(context: Any) -> AsyncIterator[Any]:
+    while (message := await _read(context)) is not grpc.aio.EOF:
         yield message
-    # A call that was cancelled ends its messages first, and itself a moment later. An answer to one more question comes
-    # behind that, and is the end of the messages again where nothing was cut off.
-    await context.read()
+
+
+class _ReadingContext:
+    """The context of an async method that may read its requests from it."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def read(self) -> Any:
+        return await _read(self._context)
 
 
 def _on_loop(handler: Any, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,7 +150,8 @@ def _on_loop(handler: Any, method: Callable[..., Any]) -> Callable[..., Any]:
 
     async def answer(request: Any, context: Any) -> Any:
         try:
-            answering = method(_complete_requests(request, context) if handler.request_streaming else request, context)
+            given = (_requests(context), _ReadingContext(context)) if handler.request_streaming else (request, context)
+            answering = method(*given)
             if not isinstance(answering, AsyncIterator):
                 return await answering
             async for response in answering:
@@ -300,17 +320,19 @@ class _ThreadContext:
         """Sends the response's headers before its first message."""
         self._await(lambda: self._context.send_initial_metadata(initial_metadata))
 
-    def requests(self, messages: Any) -> Iterator[Any]:
+    def requests(self) -> Iterator[Any]:
         """The requests of a call, for the thread that runs its method."""
         while True:
             try:
-                yield self._await(lambda: anext(messages))
+                message = self._await(lambda: _read(self._context))
             except CancelledError:
                 raise _ended() from None
-            except StopAsyncIteration:
-                if not self.is_active():
-                    raise _ended() from None
+            if message is not grpc.aio.EOF:
+                yield message
+            elif self.is_active():
                 return
+            else:
+                raise _ended()
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         with self._lock:

@@ -201,7 +201,17 @@ def collecting_async(whole: list[str], begins: threading.Event) -> Callable[...,
     return method
 
 
-@pytest.mark.parametrize("make", [collecting, collecting_async])
+def collecting_by_reading(whole: list[str], begins: threading.Event) -> Callable[..., Any]:
+    async def method(_requests: AsyncIterator[bytes], context: Any) -> bytes:
+        while await context.read() is not grpc.aio.EOF:
+            begins.set()
+        whole.append("taken for the whole")
+        return b"done"
+
+    return method
+
+
+@pytest.mark.parametrize("make", [collecting, collecting_async, collecting_by_reading])
 async def test_uploads_cut_off_at_any_moment_do_not_pass_for_the_whole(make: Any, temporary_directory: Path) -> None:
     whole: list[str] = []
     begins = threading.Event()
