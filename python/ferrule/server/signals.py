@@ -45,6 +45,8 @@ class Signals:
                 if number in at_once:
                     # The loop's own handler is empty: the loop hears by its descriptor.
                     signal.signal(number, _calling(at_once[number]))
+                    # As the loop does, which the line above undoes: system calls of other threads are not interrupted.
+                    signal.siginterrupt(number, False)
         _active.add(self)
 
     def restore(self) -> None:
