@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from servicers import MAKERS, asked, respond, serving
+from served_methods import MAKERS, asked, respond, serving
 from waiting import LIMIT
 
 

@@ -14,7 +14,7 @@ import grpc.aio
 import pytest
 
 from ferrule.channel import insecure_channel
-from servicers import MAKERS, THREADS, asked, respond, serving
+from served_methods import MAKERS, THREADS, asked, respond, serving
 from waiting import LIMIT
 
 
