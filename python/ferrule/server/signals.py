@@ -44,9 +44,9 @@ class Signals:
                 self._before[number] = before
                 if number in at_once:
                     # The loop's own handler is empty: the loop hears by its descriptor.
+                    # Unlike the loop's, it interrupts system calls: a main thread that waits for a lock, in C, would
+                    # otherwise wait on, and Python would never call the handler.
                     signal.signal(number, _calling(at_once[number]))
-                    # As the loop does, which the line above undoes: system calls of other threads are not interrupted.
-                    signal.siginterrupt(number, False)
         _active.add(self)
 
     def restore(self) -> None:
