@@ -7,8 +7,7 @@ ResourceIdentitySchema of terraform-plugin-go v0.31.0, protocols 5.11 and 6.11.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from ferrule.terraform.cty import Type
 
@@ -24,8 +23,6 @@ __all__ = [
     "Parameter",
     "Schema",
 ]
-
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Nesting(Enum):
@@ -65,18 +62,22 @@ class NestedType:
 
     attributes: Mapping[str, Attribute]
     nesting: Nesting
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What other modules derive from it, kept for as long as it is."""
 
 
 @dataclass(frozen=True)
 class Block:
     """Attributes and blocks by name; `block_types` are the blocks inside."""
 
-    attributes: Mapping[str, Attribute] = field(default=_NOTHING)
-    block_types: Mapping[str, "NestedBlock"] = field(default=_NOTHING)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    block_types: Mapping[str, "NestedBlock"] = field(default_factory=dict)
     deprecated: bool = False
     deprecation_message: str = ""
     description: str = ""
     description_kind: str = "plain"
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What other modules derive from the block, kept for as long as the block is."""
 
 
 @dataclass(frozen=True)
