@@ -183,6 +183,9 @@ fuzz: build go-peers  ## The property tests of parsers and of values with many c
 
 proto: build/proto/.stamp  ## Regenerate committed code from its sources
 	cd python && $(PROTOC) --pyi_out=. ferrule/testing/kv.proto
+	cd python/ferrule/terraform/messages && for version in 5 6; do \
+		$(PROTOC) --include_imports --descriptor_set_out=tfplugin$$version.binpb tfplugin$$version.proto || exit 1; \
+	done
 	cd tests && $(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=. \
 		conformance/interop/interop.proto broker/exchange.proto
 	cd examples && $(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=. tfplugin6.proto
