@@ -1,0 +1,106 @@
+"""Types of a provider by their names, each decoded when it is asked for."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from ferrule.terraform.cty import CtyError
+from ferrule.terraform.errors import InvalidResponseError, Problem, UnknownTypeError
+from ferrule.terraform.schema.nearest import nearest
+
+__all__ = ["LazyMapping", "decoded"]
+
+_Model = TypeVar("_Model")
+_Default = TypeVar("_Default")
+
+SHOWN_NAMES: Final = 10
+"""Names up to which an error about an unknown one names them all."""
+
+
+class LazyMapping(Mapping[str, _Model]):
+    """The types of one kind, by name, in the order of the provider's answer.
+
+    A look-up decodes the type if it is the first of that name, which takes a tenth of a millisecond for a resource of
+    forty attributes, and keeps the model.
+
+    Raises:
+        UnknownTypeError: From a look-up of what the provider has not got; its hint names the nearest.
+        InvalidResponseError: From a look-up of a type whose schema is broken.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        serialised: Mapping[str, memoryview],
+        parse: Callable[[bytes], Message],
+        decode: Callable[[Message], _Model],
+    ) -> None:
+        """Args:
+        kind: What the types are, in the words of an error: "resource".
+        serialised: The message of each type.
+        parse: The message of its bytes.
+        decode: The model of a message.
+        """
+        self.kind: Final = kind
+        self._serialised = serialised
+        self._parse = parse
+        self._decode = decode
+        self._models: dict[str, _Model] = {}
+
+    def __getitem__(self, name: str) -> _Model:
+        model = self._models.get(name)
+        if model is None:
+            model = self._models.setdefault(name, self._decoded(name))
+        return model
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._serialised)
+
+    def __len__(self) -> int:
+        return len(self._serialised)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._serialised
+
+    def get(self, name: str, default: Any = None, /) -> Any:
+        return self[name] if name in self._serialised else default
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} {self.kind}s>"
+
+    def sorted_models(self) -> Iterator[tuple[str, _Model]]:
+        """All types in the order of their names, without keeping the models: they take much memory together."""
+        for name in sorted(self._serialised):
+            yield name, self._models.get(name) or self._decoded(name)
+
+    def _decoded(self, name: str) -> _Model:
+        data = self._serialised.get(name)
+        if data is None:
+            raise self._unknown(name)
+        return decoded(f'the schema of the {self.kind} "{name}"', lambda: self._decode(self._parse(bytes(data))))
+
+    def _unknown(self, name: str) -> UnknownTypeError:
+        if near := nearest(name, self._serialised):
+            hint = f'did you mean "{near}"?'
+        elif not self._serialised:
+            hint = f"the provider has no {self.kind}s"
+        elif len(self._serialised) <= SHOWN_NAMES:
+            hint = f"the provider has {', '.join(sorted(self._serialised))}"
+        else:
+            hint = f"the provider has {len(self._serialised)} others"
+        return UnknownTypeError(f'the provider has no {self.kind} "{name}"', hint, "terraform.unknown-type")
+
+
+def decoded(what: str, decode: Callable[[], _Default]) -> _Default:
+    """The result of `decode`, or one error for all that can be wrong with a provider's schema.
+
+    Raises:
+        InvalidResponseError: No message, or no schema; with the place.
+    """
+    try:
+        return decode()
+    except DecodeError as error:
+        raise InvalidResponseError(f"{what} is not a protobuf message: {error}") from None
+    except CtyError as error:
+        raise InvalidResponseError(f"{what} is broken", [Problem(error.path, error.problem, error.hint)]) from None
