@@ -1,0 +1,11 @@
+"""What Terraform's core does with values between a configuration and a provider: functions of values, nothing more.
+
+Values are as `ferrule.terraform.cty` decodes them by `implied_type(block)`. Facts: OpenTofu v1.12.6 and, where it is
+another, Terraform v1.13.3.
+"""
+
+from ferrule.terraform.core.blocks import empty_value
+from ferrule.terraform.core.coercion import coerce
+from ferrule.terraform.core.types import identity_type, implied_type
+
+__all__ = ["coerce", "empty_value", "identity_type", "implied_type"]

@@ -1,0 +1,210 @@
+"""From a configuration to a value of a block's implied type.
+
+A configuration is what Terraform's JSON syntax has for the body of a block: attributes by name, blocks as dicts, lists
+of dicts, or, for a map of blocks, dicts by key.
+
+Facts: OpenTofu v1.12.6, internal/configs/configschema/coerce_value.go and decoder_spec.go; hcl v2.24, hcldec/spec.go.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any, cast
+
+from ferrule.terraform.core.blocks import closed, empty_blocks
+from ferrule.terraform.core.conversion import absent, conversion, conversion_problems, is_null
+from ferrule.terraform.core.types import implied_type
+from ferrule.terraform.cty import UNKNOWN, Attribute, CtyError, Path, Typed, Unknown
+from ferrule.terraform.cty.forms import sorted_items, text_keys
+from ferrule.terraform.cty.sets import arranged
+from ferrule.terraform.cty.strings import json_text
+from ferrule.terraform.errors import ConfigurationError, Problem
+from ferrule.terraform.schema.model import Attribute as SchemaAttribute
+from ferrule.terraform.schema.model import Block, NestedBlock, NestedType, Nesting
+
+__all__ = ["coerce"]
+
+
+def coerce(block: Block, config: Any) -> Any:
+    """The value that a configuration becomes, by the conversions of Terraform's language.
+
+    Absent attributes are null, absent blocks empty; None is absent, and so is `[]` for a block. A list, set or single
+    block may be given as one dict or as a list of dicts; an UNKNOWN in place of blocks says that their number is not
+    known. Values for attributes that are only computed are left to the provider's validation, as Terraform does.
+
+    Args:
+        block: The schema.
+        config: The configuration; None for no object, UNKNOWN for one that is not known.
+
+    Returns:
+        A value of the type `implied_type(block)`.
+
+    Raises:
+        ConfigurationError: With all that is wrong. Values of sensitive and write-only attributes are not in it.
+
+    Example:
+        >>> from ferrule.terraform.cty import NUMBER, STRING
+        >>> from ferrule.terraform.schema.model import Attribute, Block, NestedBlock
+        >>> port = Attribute("port", NUMBER, required=True)
+        >>> rule = NestedBlock("rule", Block({"port": port}), Nesting.LIST)
+        >>> server = Block({"name": Attribute("name", STRING, optional=True)}, {"rule": rule})
+        >>> coerce(server, {"rule": [{"port": "80"}, {"port": 443}]})
+        {'name': None, 'rule': [{'port': 80}, {'port': 443}]}
+        >>> try:
+        ...     coerce(server, {"rule": [{"prt": 80}]})
+        ... except ConfigurationError as error:
+        ...     for problem in error.problems:
+        ...         print(problem)
+        rule[0]: unexpected attribute "prt" (did you mean port?)
+        rule[0]: the attribute "port" is required
+    """
+    problems: list[Problem] = []
+    try:
+        value = _Coercion(problems).block(block, config, ())
+    except RecursionError:
+        problems.append(Problem((), "the configuration has more levels than there is room for"))
+    if problems:
+        raise ConfigurationError("the configuration does not fit the schema", problems)
+    return value
+
+
+@dataclass(frozen=True)
+class _Coercion:
+    """One run, with what it has found wrong. After a problem it goes on, and what it gives is of no use."""
+
+    problems: list[Problem]
+
+    def block(self, block: Block, given: Any, path: Path) -> Any:
+        if isinstance(given, Typed):
+            given = given.value
+        if given is None:
+            return None
+        if isinstance(given, Unknown):
+            return UNKNOWN
+        if not isinstance(given, Mapping):
+            return self._refuse(path, f"expected an object, got {_kind(given)}")
+        try:
+            given = dict(zip(text_keys(given), given.values(), strict=True))
+        except CtyError as error:
+            return self._refuse(path, error.problem)
+        names = implied_type(block).attributes
+        if not given.keys() <= names.keys():
+            self._unexpected(given, names, path)
+        values = self._attributes(block, given, path)
+        for name, nested in block.block_types.items():
+            values[name] = self._blocks(nested, given.get(name), (*path, Attribute(name)))
+        return values
+
+    def _unexpected(self, given: Iterable[str], names: Collection[str], path: Path) -> None:
+        for name in given:
+            if name not in names:
+                near = get_close_matches(name, names, 1)
+                hint = f"did you mean {near[0]}?" if near else None
+                self._refuse(path, f"unexpected attribute {json_text(name)}", hint)
+
+    def _attributes(self, block: Block, given: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, attribute, converted in _conversions(block):
+            value = given.get(name)
+            if value is not None:
+                try:
+                    value = converted(value)
+                except CtyError:
+                    self.problems.extend(conversion_problems(attribute, value, (*path, Attribute(name))))
+                    continue
+                if attribute.nested_type is not None:
+                    self._require_inside(attribute.nested_type, value, (*path, Attribute(name)))
+            if attribute.required and is_null(value):
+                self._refuse(path, f"the attribute {json_text(name)} is required")
+            values[name] = value
+        return values
+
+    def _require_inside(self, nested: NestedType, value: Any, path: Path) -> None:
+        for *outer, name in absent(nested, value):
+            self._refuse((*path, *outer), f"the attribute {json_text(str(name))} is required")
+
+    def _blocks(self, nested: NestedBlock, given: Any, path: Path) -> Any:
+        if isinstance(given, Typed):
+            given = given.value
+        if isinstance(given, Unknown):
+            return UNKNOWN
+        if nested.nesting is Nesting.MAP:
+            return self._map(nested, given, path)
+        blocks = [] if given is None else [given] if isinstance(given, Mapping) else given
+        if not isinstance(blocks, list | tuple):
+            return self._refuse(path, f"expected {_WANTED[nested.nesting]}, got {_kind(given)}")
+        if any(isinstance(each, Unknown) for each in blocks):
+            # As Terraform has it of blocks over an unknown collection: not even their number is known.
+            return UNKNOWN
+        single = nested.nesting in {Nesting.SINGLE, Nesting.GROUP}
+        self._count(len(blocks), nested.min_items, 1 if single else nested.max_items, path)
+        if single:
+            return self._single(nested, blocks[0], path) if blocks else empty_blocks(nested)
+        values = [self._single(nested, each, (*path, step)) for step, each in enumerate(blocks)]
+        return self._whole(nested, values)
+
+    def _map(self, nested: NestedBlock, given: Any, path: Path) -> Any:
+        if given is None or given == []:
+            return {}
+        if not isinstance(given, Mapping):
+            return self._refuse(path, f"expected {_WANTED[Nesting.MAP]}, got {_kind(given)}")
+        try:
+            items = [(key, each) for key, each in sorted_items(given) if each is not None]
+        except CtyError as error:
+            return self._refuse(path, error.problem)
+        if any(isinstance(each, Unknown) for _, each in items):
+            return UNKNOWN
+        return self._whole(nested, {key: self._single(nested, each, (*path, key)) for key, each in items})
+
+    def _single(self, nested: NestedBlock, given: Any, path: Path) -> Any:
+        if given is None:
+            return self._refuse(path, "expected an object, got null")
+        return self.block(nested.block, given, path)
+
+    def _whole(self, nested: NestedBlock, values: Any) -> Any:
+        if self.problems:
+            return values
+        return arranged(values, implied_type(nested.block)) if nested.nesting is Nesting.SET else closed(nested, values)
+
+    def _count(self, count: int, least: int, most: int, path: Path) -> None:
+        if count < least:
+            self._refuse(path, f"at least {least} {'block is' if least == 1 else 'blocks are'} required, got {count}")
+        elif most and count > most:
+            self._refuse(path, f"at most {most} {'block is' if most == 1 else 'blocks are'} possible, got {count}")
+
+    def _refuse(self, path: Path, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(path, message, hint))
+
+
+def _conversions(block: Block) -> list[tuple[str, SchemaAttribute, Callable[[Any], Any]]]:
+    if "conversions" not in block.memo:
+        block.memo["conversions"] = [(name, each, conversion(each)) for name, each in sorted(block.attributes.items())]
+    return cast(list[tuple[str, SchemaAttribute, Callable[[Any], Any]]], block.memo["conversions"])
+
+
+_WANTED = {
+    Nesting.SINGLE: "a block: an object",
+    Nesting.GROUP: "a block: an object",
+    Nesting.LIST: "blocks: a list of objects",
+    Nesting.SET: "blocks: a list of objects",
+    Nesting.MAP: "blocks: an object of objects by key",
+}
+
+
+_KINDS: dict[type, str] = {
+    type(None): "null",
+    bool: "a bool",
+    str: "text",
+    int: "a number",
+    float: "a number",
+    Decimal: "a number",
+    list: "a list",
+    tuple: "a list",
+    dict: "an object",
+}
+
+
+def _kind(value: Any) -> str:
+    """The kind of what is no block, without the value: secrets may be in its place."""
+    return _KINDS.get(type(value), f"a value of Python's type {type(value).__name__}")
