@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from os import PathLike
 from typing import Any, Final
 
 from ferrule.terraform.cty import Path, Type, decode_json, encode_json
@@ -171,6 +172,23 @@ class ResourceState:
         if (fields.get("json") is None) == (fields.get("flatmap") is None):
             raise StateError("a state has either attributes or attributes_flat")
         return cls(**fields)
+
+    @classmethod
+    def from_tfstate(cls, path: "str | PathLike[str]", address: str, *, deposed: str | None = None) -> "ResourceState":
+        """The state of one resource of a `terraform.tfstate`; `StateFile` writes it back.
+
+        Args:
+            path: The file.
+            address: As the tools write it: `aws_s3_bucket.logs`, `module.a.aws_s3_bucket.b["k"]`, `data.x.y[0]`.
+            deposed: Key of a deposed object, 8 digits, which a replacement that failed has left; default the current
+                object.
+
+        Raises:
+            StateError: An unreadable or encrypted file, one of another format, or no such resource in it.
+        """
+        from ferrule.terraform.tfstate import StateFile
+
+        return StateFile(path).read(address, deposed=deposed)
 
     def is_of(self, origin: object) -> bool:
         """Whether the state comes from that provider of this process, and so needs no upgrade."""

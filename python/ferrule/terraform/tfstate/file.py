@@ -1,0 +1,218 @@
+"""A state file: resources are read from it, and written back."""
+
+import contextlib
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ferrule.terraform.errors import StateError
+from ferrule.terraform.state import ResourceState
+from ferrule.terraform.tfstate.address import Address
+from ferrule.terraform.tfstate.document import Document, Instance, Resource, instance_order, new_document
+from ferrule.terraform.tfstate.instance import (
+    changed_members,
+    first_members,
+    is_same_provider,
+    merged,
+    source_address,
+    state_of,
+)
+from ferrule.terraform.tfstate.lock import StateLock, read_file
+
+__all__ = ["StateFile"]
+
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
+
+DEFAULT_TERRAFORM_VERSION: Final = "1.13.3"
+SHOWN_ADDRESSES: Final = 3
+
+
+class StateFile:
+    """A `terraform.tfstate` of format 4, of Terraform or OpenTofu.
+
+    Reading takes no lock. Writing takes the lock that the tools take, and refuses if it is held; `locked` holds it over
+    several steps. What a write does not concern stays as it is, to the byte. While a program holds the lock it must not
+    open the file by itself: the system would end the lock with that.
+
+    Args:
+        path: The file; with a symbolic link, where that leads.
+        terraform_version: The version that a new file says it was written by; an existing one keeps its own.
+
+    Example:
+        file = StateFile("terraform.tfstate")
+        with file.locked("apply"):
+            state = file.read("random_pet.name")
+            ...
+            file.write("random_pet.name", new_state)
+    """
+
+    def __init__(self, path: "str | PathLike[str]", *, terraform_version: str = DEFAULT_TERRAFORM_VERSION) -> None:
+        self.path = Path(fspath(path))
+        self._terraform_version = terraform_version
+        self._lock: StateLock | None = None
+
+    def __repr__(self) -> str:
+        return f"StateFile({str(self.path)!r})"
+
+    def addresses(self) -> list[str]:
+        """All instances of managed resources and data sources, without deposed ones.
+
+        Raises:
+            StateError: The file is there, but cannot be read.
+        """
+        document = self._document()
+        if document is None:
+            return []
+        instances = ((resource, each) for resource in document.resources for each in resource.instances)
+        return [str(resource.address(each.key)) for resource, each in instances if not each.deposed]
+
+    def get(self, address: str, *, deposed: str | None = None) -> ResourceState | None:
+        """As `read`; None if the file is not there, or has no such resource."""
+        document = self._document()
+        found = None if document is None else _find(document, Address.of(address), deposed)
+        if document is None or found is None:
+            return None
+        resource, instance = found
+        try:
+            return state_of(resource.type, _provider(resource, instance), document.raw_members(instance))
+        except StateError as error:
+            raise StateError(f"{self.path}: {address}: {error.message}", error.hint) from None
+
+    def read(self, address: str, *, deposed: str | None = None) -> ResourceState:
+        """The state of one resource.
+
+        Args:
+            address: As the tools write it: `aws_s3_bucket.logs`, `module.a.aws_s3_bucket.b["k"]`, `data.x.y[0]`.
+            deposed: Key of a deposed object, 8 digits, which a replacement that failed has left; default the current
+                object.
+
+        Raises:
+            StateError: An unreadable or encrypted file, one of another format, or no such resource in it.
+        """
+        if (state := self.get(address, deposed=deposed)) is not None:
+            return state
+        if not self.path.exists():
+            raise StateError(f"there is no state file {self.path}")
+        what = f"{address} (deposed object {deposed})" if deposed else address
+        raise StateError(f"{self.path} has no {what}", self._others(address))
+
+    def _others(self, address: str) -> str | None:
+        addresses = self.addresses()
+        bare = re.sub(r"\[[^\]]*\]$", "", address)
+        near = [each for each in addresses if each.startswith(f"{bare}[") or each == bare]
+        near = near or difflib.get_close_matches(address, addresses, SHOWN_ADDRESSES)
+        return f"It has {', '.join(near[:SHOWN_ADDRESSES])}." if near else None
+
+    def write(self, address: str, state: ResourceState | None, *, deposed: str | None = None) -> None:
+        """Stores the state of one resource; the file is made if it is not there.
+
+        Attributes, schema version, private data, identity, status and sensitive paths are replaced where they differ;
+        dependencies and all else stay. The serial number rises by one. Nothing is written where nothing differs.
+
+        Args:
+            address: As for `read`.
+            state: The new state; None takes the resource out of the file.
+            deposed: As for `read`.
+
+        Raises:
+            StateError: The file cannot be read or written, its lock is held, or the resource in it is of another
+                provider.
+        """
+        with contextlib.nullcontext() if self._lock else self.locked("write"):
+            document = self._document() or Document(new_document(self._terraform_version), str(self.path))
+            where = Address.of(address)
+            found = _find(document, where, deposed)
+            if state is None:
+                text = document.without_instance(*found) if found else None
+            elif found:
+                text = self._changed(document, *found, state)
+            else:
+                text = self._added(document, where, deposed, state)
+            if text is not None:
+                assert self._lock is not None
+                content = text.encode("utf-8", "surrogateescape")
+                self._attempt("written", lambda lock: lock.replace(content), self._lock)
+
+    @contextlib.contextmanager
+    def locked(self, operation: str = "apply") -> "Iterator[StateFile]":
+        """Holds the lock of the file, which other programs then find locked.
+
+        Args:
+            operation: What it is held for, for whoever finds it held.
+
+        Raises:
+            StateError: It is held, here or elsewhere.
+        """
+        if self._lock is not None:
+            raise StateError(f"the state file {self.path} is locked by this very object")
+        self._lock = self._attempt("locked", lambda path: StateLock(path, operation), self.path.resolve())
+        try:
+            yield self
+        finally:
+            lock, self._lock = self._lock, None
+            lock.release()
+
+    def _document(self) -> Document | None:
+        try:
+            content = self._attempt("read", read_file, self.path)
+        except StateError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+        # The tools take an empty file for none.
+        return Document(content.decode("utf-8", "surrogateescape"), str(self.path)) if content else None
+
+    def _attempt(self, what: str, act: "Callable[[_Argument], _Result]", argument: _Argument) -> _Result:
+        try:
+            return act(argument)
+        except OSError as error:
+            raise StateError(f"the state file {self.path} cannot be {what}: {error.strerror}") from error
+
+    def _changed(self, document: Document, resource: Resource, instance: Instance, state: ResourceState) -> str | None:
+        self._check_provider(resource, instance, state)
+        raw = document.raw_members(instance)
+        changes = _formatted(document, changed_members(state, raw))
+        return document.with_instance(instance, merged(raw, changes)) if changes else None
+
+    def _added(self, document: Document, address: Address, deposed: str | None, state: ResourceState) -> str:
+        changes = _formatted(document, changed_members(state, {}))
+        raw = merged(first_members(address.key, deposed), changes)
+        for resource in document.resources:
+            if resource.is_of(address):
+                for instance in resource.instances[:1]:
+                    self._check_provider(resource, instance, state)
+                return document.with_new_instance(resource, raw, instance_order(address.key, deposed))
+        if not state.provider:
+            raise StateError(f"{self.path} has no {address}, and its state names no provider", "Set its `provider`.")
+        names = {"module": address.module} if address.module else {}
+        names |= {"mode": address.mode, "type": address.type, "name": address.name}
+        return document.with_resource(names | {"provider": f'provider["{state.provider}"]'}, raw)
+
+    def _check_provider(self, resource: Resource, instance: Instance, state: ResourceState) -> None:
+        place = f"{self.path}: {resource.address(instance.key)}"
+        stored = _provider(resource, instance)
+        if state.provider and stored and not is_same_provider(stored, state.provider):
+            raise StateError(f"{place} is of the provider {stored}, its new state of {state.provider}")
+        if state.type != resource.type:
+            raise StateError(f"{place} cannot have the state of a {state.type}")
+
+
+def _provider(resource: Resource, instance: Instance) -> str:
+    return source_address(instance.value.get("provider") or resource.value.get("provider"))
+
+
+def _find(document: Document, address: Address, deposed: str | None) -> tuple[Resource, Instance] | None:
+    for resource in document.resources:
+        if resource.is_of(address):
+            for instance in resource.instances:
+                if (instance.key, instance.deposed) == (address.key, deposed):
+                    return resource, instance
+    return None
+
+
+def _formatted(document: Document, changes: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {name: text if text is None else document.formatted(text) for name, text in changes.items()}

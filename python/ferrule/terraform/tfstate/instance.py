@@ -1,0 +1,159 @@
+"""One instance in a state file, and the `ResourceState` of it."""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ferrule.terraform.cty import Path
+from ferrule.terraform.cty.strings import json_text
+from ferrule.terraform.errors import StateError
+from ferrule.terraform.json_text import Written, elements, value
+from ferrule.terraform.redaction import path_from_json, path_to_json
+from ferrule.terraform.state import ResourceState
+from ferrule.terraform.state_members import bytes_of, flatmap_of, object_of, tainted_of, version_of
+from ferrule.terraform.tfstate.document import canonical
+
+__all__ = ["changed_members", "first_members", "is_same_provider", "merged", "source_address", "state_of"]
+
+_SOURCE: Final = re.compile(r'provider\["([^"]+)"\]')
+_MEMBERS: Final[Mapping[str, tuple[str, Callable[[Written, str], Any]]]] = {
+    "schema_version": ("schema_version", version_of),
+    "attributes": ("json", object_of),
+    "attributes_flat": ("flatmap", flatmap_of),
+    "private": ("private", bytes_of),
+    "identity": ("identity_json", object_of),
+    "identity_schema_version": ("identity_schema_version", version_of),
+    "status": ("tainted", tainted_of),
+}
+# The order in which OpenTofu writes; Terraform has the identity before `private`.
+_ORDER: Final = (
+    *("index_key", "status", "deposed", "provider", "schema_version", "attributes", "attributes_flat"),
+    *("sensitive_attributes", "private", "dependencies", "create_before_destroy", "skip_destroy"),
+    *("identity", "identity_schema_version"),
+)
+
+
+def source_address(configured: Any) -> str:
+    """The source address in `module.a.provider["HOST/NAMESPACE/TYPE"].alias`; empty if there is none."""
+    found = _SOURCE.search(configured) if isinstance(configured, str) else None
+    return found[1] if found else ""
+
+
+def state_of(type_name: str, provider: str, raw: Mapping[str, str]) -> ResourceState:
+    """The state of an instance, its attributes as they are written.
+
+    Raises:
+        StateError: A member is wrong; the message names it.
+    """
+    fields: dict[str, Any] = {}
+    for name, (field_name, read) in _MEMBERS.items():
+        if name not in raw or raw[name] == "null":
+            continue
+        parsed = value(raw[name])
+        try:
+            fields[field_name] = read(Written(parsed.value, 0, len(raw[name])), raw[name])
+        except ValueError as error:
+            raise StateError(f"{name}: {error}") from None
+    # Both as core reads it: attributes win, and none at all are an empty object.
+    if fields.get("json") is None and fields.get("flatmap") is None:
+        fields["json"] = "{}"
+    elif fields.get("json") is not None:
+        fields.pop("flatmap", None)
+    return ResourceState(type=type_name, provider=provider, **fields)
+
+
+def changed_members(state: ResourceState, raw: Mapping[str, str]) -> dict[str, str | None]:
+    """The members of an instance that a state changes, without white space; None for one that goes.
+
+    Args:
+        state: What is to be stored.
+        raw: The members as they are written; none for a new instance.
+    """
+    wanted: dict[str, str | None] = {
+        "status": '"tainted"' if state.tainted else None,
+        "schema_version": str(state.schema_version),
+        "attributes": None if state.json is None else canonical(state.json),
+        "private": f'"{base64.b64encode(state.private).decode()}"' if state.private else None,
+        "identity": None if state.identity_json is None else canonical(state.identity_json),
+    }
+    if state.identity_json is not None or "identity" in raw:
+        # Terraform writes the version, 0, without an identity as well.
+        kept = "0" if "identity_schema_version" in raw and _is_terraforms(raw) else None
+        wanted["identity_schema_version"] = kept if state.identity_json is None else str(state.identity_schema_version)
+    if state.flatmap is None or value(raw.get("attributes_flat", "null")).value != state.flatmap:
+        wanted["attributes_flat"] = None if state.flatmap is None else _flatmap(state.flatmap)
+    if state.sensitive is not None or not raw:
+        paths = _sensitive_paths(state, raw.get("sensitive_attributes", "[]"))
+        wanted["sensitive_attributes"] = f"[{','.join(paths)}]"
+    return {name: text for name, text in wanted.items() if text != _present(raw, name)}
+
+
+def _present(raw: Mapping[str, str], name: str) -> str | None:
+    text = raw.get(name)
+    if text is None or text == "null":
+        return None
+    # An empty `private` is as good as none.
+    return None if text == '""' and name in {"status", "private"} else canonical(text)
+
+
+def merged(raw: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """The members with the changes; new ones are put where the tools have them."""
+    names = [name for name in raw if changes.get(name, "") is not None]
+    for name in sorted(changes, key=_ORDER.index):
+        if changes[name] is not None and name not in names:
+            before = [names.index(each) for each in _ORDER[: _ORDER.index(name)] if each in names]
+            names.insert(before[-1] + 1 if before else 0, name)
+    return {name: changes.get(name) or raw[name] for name in names}
+
+
+def _is_terraforms(raw: Mapping[str, str]) -> bool:
+    names = list(raw)
+    return "private" not in raw or names.index("identity_schema_version") < names.index("private")
+
+
+def _flatmap(flatmap: Mapping[str, str]) -> str:
+    return f"{{{','.join(f'{json_text(key)}:{json_text(flatmap[key])}' for key in sorted(flatmap))}}}"
+
+
+def _sensitive_paths(state: ResourceState, before: str) -> list[str]:
+    """The sensitive paths of before that still lead to a value, and those of the state.
+
+    Those of before are kept, since they may come from sensitive values in a configuration, which the state cannot know.
+    """
+    attributes = {} if state.json is None else state.attributes
+    kept = [
+        canonical(each.text(before))
+        for each in (elements(before) if before.startswith("[") else [])
+        if (path := path_from_json(each.value)) is None or _is_there(attributes, path)
+    ]
+    new = [path_to_json(path) for path in state.sensitive or () if _is_there(attributes, path)]
+    return list(dict.fromkeys([*kept, *map(canonical, new)]))
+
+
+def _is_there(value: Any, path: Path) -> bool:
+    for step in path:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return False
+    return value is not None
+
+
+def first_members(key: int | str | None, deposed: str | None) -> dict[str, str]:
+    """The members by which an instance is found."""
+    found = {} if key is None else {"index_key": json_text(key) if isinstance(key, str) else str(key)}
+    return found | ({"deposed": json.dumps(deposed)} if deposed else {})
+
+
+def is_same_provider(one: str, other: str) -> bool:
+    """Whether two source addresses are of one provider, which may come from the registry of either tool."""
+    return one == other or _without_registry(one) == _without_registry(other)
+
+
+def _without_registry(address: str) -> str:
+    host, _, rest = address.partition("/")
+    return rest if host in {"registry.terraform.io", "registry.opentofu.org"} else address
