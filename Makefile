@@ -179,7 +179,7 @@ fuzz: build go-peers  ## The property tests of parsers and of values with many c
 	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake line_finder output_lines frame_decoder \
 		deframer frame_watch metadata multiplex conn_info broker::state reattach
 	FERRULE_EXAMPLES=10000 $(BIN)/python -m pytest tests/terraform/test_cty_properties.py tests/terraform/test_cty_go.py \
-		--timeout 3600
+		tests/terraform/test_echo.py --timeout 3600
 
 proto: build/proto/.stamp  ## Regenerate committed code from its sources
 	cd python && $(PROTOC) --pyi_out=. ferrule/testing/kv.proto
