@@ -168,7 +168,20 @@ class StateError(TerraformError):
 
 
 class ProviderNotFoundError(TerraformError, LookupError):
-    """No program of that name or address; the message has all places that were searched."""
+    """No program of that name or address.
+
+    Attributes:
+        searched (tuple[str, ...]): Each place that was searched, and what is there.
+    """
+
+    def __init__(self, what: str, searched: Iterable[str] = (), hint: str | None = None) -> None:
+        self.searched = tuple(searched)
+        super().__init__(
+            _listed(f"{what}; searched", self.searched) if self.searched else what, hint, "terraform.provider-not-found"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__.copy())
 
 
 class ApplyError(ProviderError):
