@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ferrule.terraform import cty
-from ferrule.terraform.core import coerce, empty_value, implied_type
-from ferrule.terraform.cty.values import resolved
+from ferrule.terraform.core import coerce, empty_value, implied_type, planned_unknown, proposed_new
+from ferrule.terraform.cty.values import presented, resolved
 from ferrule.terraform.errors import ConfigurationError, Problem
 from ferrule.terraform.schema.model import Block
 from terraform.cty_notation import read_tagged
@@ -78,6 +78,12 @@ def of_function(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", [pytest.param(each, id=each["id"], marks=marks(each)) for each in found])
 
 
+def value_of(block: Block, notation: Any) -> Any:
+    """The value as `decode` gives it."""
+    of = implied_type(block)
+    return presented(*resolved(read_tagged(notation), of), of)
+
+
 def check(block: Block, value: Any, expected: Any) -> None:
     """The value is the one of the oracle, in all that is sent."""
     of = implied_type(block)
@@ -107,6 +113,21 @@ def test_empty_value(case: Case) -> None:
 @of_function("coerce", "tfjson")
 def test_coerce(case: Case) -> None:
     check_configuration(case, json.loads(case["text"], parse_float=Decimal))
+
+
+@of_function("proposed_new")
+def test_proposed_new(case: Case) -> None:
+    block = read_block(case["schema"])
+    prior, config = value_of(block, case["prior"]), value_of(block, case["config"])
+    check(block, proposed_new(block, prior, config), case["answer"]["value"])
+
+
+@of_function("planned_unknown")
+def test_planned_unknown(case: Case) -> None:
+    block = read_block(case["schema"])
+    config = value_of(block, case["config"])
+    check(block, planned_unknown(block, config, core="opentofu"), case["answer"]["value"])
+    check(block, planned_unknown(block, config), (case.get("terraform") or case["answer"])["value"])
 
 
 ANY_STRING = cty.Typed(cty.UNKNOWN, cty.STRING)

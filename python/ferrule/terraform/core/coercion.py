@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from typing import Any, cast
 
 from ferrule.terraform.core.blocks import closed, empty_blocks
-from ferrule.terraform.core.conversion import absent, conversion, conversion_problems, is_null
+from ferrule.terraform.core.conversion import absent, conversion, conversion_problems
+from ferrule.terraform.core.sameness import is_null
 from ferrule.terraform.core.types import implied_type
 from ferrule.terraform.cty import UNKNOWN, Attribute, CtyError, Path, Typed, Unknown
 from ferrule.terraform.cty.forms import sorted_items, text_keys

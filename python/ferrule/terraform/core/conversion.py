@@ -3,26 +3,22 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ferrule.terraform.core.sameness import is_null
 from ferrule.terraform.core.secrets import is_secret
 from ferrule.terraform.core.types import attribute_type
 from ferrule.terraform.cty import Attribute as AttributeStep
-from ferrule.terraform.cty import CtyError, List, Map, Object, Path, Set, Tuple, Type, Typed
+from ferrule.terraform.cty import CtyError, List, Map, Object, Path, Set, Tuple, Type
 from ferrule.terraform.cty.coercion import coercion
 from ferrule.terraform.cty.forms import text_keys
 from ferrule.terraform.errors import Problem
 from ferrule.terraform.schema.model import Attribute, NestedType, Nesting
 
-__all__ = ["absent", "conversion", "conversion_problems", "is_null"]
+__all__ = ["absent", "conversion", "conversion_problems"]
 
 
 def conversion(attribute: Attribute) -> Callable[[Any], Any]:
     """The function that makes an attribute's value of what a configuration gives; it raises `CtyError`."""
     return coercion(attribute_type(attribute))
-
-
-def is_null(value: Any) -> bool:
-    """Whether the value is null, of whatever type."""
-    return value is None or (type(value) is Typed and value.value is None)
 
 
 def conversion_problems(attribute: Attribute, given: Any, path: Path) -> list[Problem]:

@@ -3,7 +3,7 @@
 Facts: OpenTofu v1.12.6, internal/configs/configschema/implied_type.go and decoder_spec.go.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from ferrule.terraform.cty import DYNAMIC, List, Map, Object, Set, Type
@@ -11,7 +11,7 @@ from ferrule.terraform.cty import Attribute as AttributeStep
 from ferrule.terraform.errors import InvalidResponseError, Problem
 from ferrule.terraform.schema.model import Attribute, Block, IdentitySchema, NestedBlock, NestedType, Nesting
 
-__all__ = ["attribute_type", "identity_type", "implied_type", "is_dynamic"]
+__all__ = ["Field", "attribute_type", "fields", "identity_type", "implied_type", "is_dynamic", "object_type"]
 
 _COLLECTION = {Nesting.LIST: List, Nesting.SET: Set, Nesting.MAP: Map}
 
@@ -54,7 +54,7 @@ def attribute_type(attribute: Attribute) -> Type:
         InvalidResponseError: The attribute has no type.
     """
     if attribute.nested_type is not None:
-        return _nested_type(attribute.nested_type)
+        return _collected(_given_type(attribute.nested_type), attribute.nested_type.nesting)
     if attribute.type is None:
         raise _broken(attribute.name, "the attribute has no type")
     return attribute.type
@@ -64,18 +64,55 @@ def _broken(name: str, message: str) -> InvalidResponseError:
     return InvalidResponseError("the provider's schema is broken", [Problem((AttributeStep(name),), message)])
 
 
-def _nested_type(nested: NestedType) -> Type:
-    attributes: Mapping[str, Attribute] = nested.attributes
-    optional = {name for name, each in attributes.items() if each.optional or each.computed}
-    inner = Object({name: attribute_type(each) for name, each in attributes.items()}, optional)
-    return inner if nested.nesting in {Nesting.SINGLE, Nesting.GROUP} else _COLLECTION[nested.nesting](inner)
+def object_type(schema: Block | NestedType) -> Object:
+    """The type of one block, or of one object of a nested attribute, in which no attribute may be absent."""
+    return implied_type(schema) if isinstance(schema, Block) else cast(Object, _given_type(schema).plain)
+
+
+def _given_type(nested: NestedType) -> Object:
+    if "given type" not in nested.memo:
+        optional = {name for name, each in nested.attributes.items() if each.optional or each.computed}
+        types = {name: attribute_type(each) for name, each in nested.attributes.items()}
+        nested.memo["given type"] = Object(types, optional)
+    return cast(Object, nested.memo["given type"])
+
+
+def _collected(inner: Object, nesting: Nesting) -> Type:
+    return inner if nesting in {Nesting.SINGLE, Nesting.GROUP} else _COLLECTION[nesting](inner)
 
 
 def _nested_block_type(nested: NestedBlock) -> Type:
-    if is_dynamic(nested):
-        return DYNAMIC
-    inner = implied_type(nested.block)
-    return inner if nested.nesting in {Nesting.SINGLE, Nesting.GROUP} else _COLLECTION[nested.nesting](inner)
+    return DYNAMIC if is_dynamic(nested) else _collected(implied_type(nested.block), nested.nesting)
+
+
+@dataclass(frozen=True)
+class Field:
+    """An attribute of an object, or the blocks of one name, with what is inside."""
+
+    name: str
+    type: Type
+    attribute: Attribute | None
+    """None for blocks."""
+    schema: "Block | NestedType | None"
+    """Of the blocks, or of the objects of a nested attribute; None for an attribute that has a type alone."""
+    nesting: Nesting | None
+
+
+def fields(schema: Block | NestedType) -> tuple[Field, ...]:
+    """All that an object of the schema has, in the order of `object_type`."""
+    if "fields" not in schema.memo:
+        types = object_type(schema).attributes.items()
+        schema.memo["fields"] = tuple(_field(schema, name, of) for name, of in types)
+    return cast(tuple[Field, ...], schema.memo["fields"])
+
+
+def _field(schema: Block | NestedType, name: str, of: Type) -> Field:
+    attribute = schema.attributes.get(name)
+    if attribute is not None:
+        inner = attribute.nested_type
+        return Field(name, of, attribute, inner, None if inner is None else inner.nesting)
+    nested = cast(Block, schema).block_types[name]
+    return Field(name, of, None, nested.block, nested.nesting)
 
 
 def is_dynamic(nested: NestedBlock) -> bool:
