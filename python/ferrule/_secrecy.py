@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Sealed", "forgetful", "forgetful_init"]
+__all__ = ["Sealed", "forgetful", "forgetful_async", "forgetful_init"]
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -57,6 +57,24 @@ def forgetful(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
         handled = sys.exception()
         try:
             return function(*args, **kwargs)
+        except BaseException as error:
+            del args, kwargs
+            _forget_variables(error, handled)
+            raise
+
+    return call
+
+
+def forgetful_async(
+    function: Callable[Parameters, Coroutine[Any, Any, Result]],
+) -> Callable[Parameters, Coroutine[Any, Any, Result]]:
+    """Decorates a coroutine function that takes secrets as plain values, as `forgetful` does with others."""
+
+    @functools.wraps(function)
+    async def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        handled = sys.exception()
+        try:
+            return await function(*args, **kwargs)
         except BaseException as error:
             del args, kwargs
             _forget_variables(error, handled)

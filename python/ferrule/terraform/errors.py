@@ -9,6 +9,8 @@ TerraformError                  anything below
 ├── UnsupportedError            the provider has not got this method or capability
 ├── FunctionCallError           a function of the provider refused its arguments
 ├── DeferredError               the provider put the operation off
+├── StoppedError                the operation was stopped before a call, or its answer did not come in time
+├── LifecycleError              not at this moment: not configured, configured twice, not started
 ├── NotFoundError               what is to be imported is not there (LookupError)
 ├── PlanError                   a plan that cannot be applied: used already, not known yet, of another provider
 ├── StateError                  a state that cannot be used: newer schema, other type, unreadable file
@@ -29,12 +31,14 @@ __all__ = [
     "DeferredError",
     "FunctionCallError",
     "InvalidResponseError",
+    "LifecycleError",
     "NotFoundError",
     "PlanError",
     "Problem",
     "ProviderError",
     "ProviderNotFoundError",
     "StateError",
+    "StoppedError",
     "TerraformError",
     "UnknownTypeError",
     "UnsupportedError",
@@ -155,6 +159,14 @@ class DeferredError(TerraformError):
     """The provider put the operation off; the message has its reason."""
 
 
+class StoppedError(TerraformError):
+    """The operation was stopped before a call, which was not made, or its answer did not come in time."""
+
+
+class LifecycleError(TerraformError):
+    """Not at this moment: the provider is not started, not configured, or configured already."""
+
+
 class NotFoundError(TerraformError, LookupError):
     """The object that is to be imported is not there."""
 
@@ -191,7 +203,8 @@ class ApplyError(ProviderError):
         state (Any): The `ResourceState` to store now, None if there is nothing: what the provider answered beside its
             errors, or the state of before.
         outcome (str): "failed" where the provider answered; "unknown" where it may have happened all the same, since
-            the provider crashed, answered nonsense, or could not be waited for.
+            the provider crashed, answered nonsense, or could not be waited for; "done" where all went well, but the
+            caller was cancelled meanwhile.
     """
 
     def __init__(
@@ -206,6 +219,36 @@ class ApplyError(ProviderError):
         super().__init__(what, "ApplyResourceChange", type_name, diagnostics)
         self.state = state
         self.outcome = outcome
+
+    @staticmethod
+    def of(error: BaseException | None) -> "ApplyError | None":
+        """The ApplyError that is or caused another error, such as the CancelledError of a cancelled apply.
+
+        Args:
+            error: An exception that was caught, such as CancelledError, TimeoutError of `asyncio.timeout`, or
+                KeyboardInterrupt.
+
+        Returns:
+            The first in the chain of causes; None if there is none.
+
+        Example:
+            ```python
+            try:
+                async with asyncio.timeout(60):
+                    state = await bucket.apply(plan)
+            except TimeoutError as error:
+                if stopped := ApplyError.of(error):
+                    store(stopped.state)
+                raise
+            ```
+        """
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            if isinstance(error, ApplyError):
+                return error
+            seen.add(id(error))
+            error = error.__cause__ or error.__context__
+        return None
 
 
 def _restored(kind: type[TerraformError], args: tuple[Any, ...], attributes: dict[str, Any]) -> TerraformError:
