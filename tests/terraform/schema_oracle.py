@@ -1,30 +1,17 @@
-"""The recorded answers of real providers, and their schemas."""
+"""The schemas of real providers, out of their recorded answers."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from functools import cache
-from pathlib import Path
-from typing import Any
-
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.schema import ProviderSchema
+from terraform import recordings
 
-ORACLE = Path(__file__).parent / "oracle"
 SCHEMA_METHODS = {5: "GetSchema", 6: "GetProviderSchema"}
-NAMES = [path.name.removesuffix(".json.gz") for path in sorted((ORACLE / "schemas").iterdir())]
-
-
-@cache
-def recording(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(gzip.decompress((ORACLE / "schemas" / f"{name}.json.gz").read_bytes()))
-    return found
 
 
 def answers(name: str) -> tuple[int, bytes, bytes | None]:
     """The protocol, the answer to GetProviderSchema, and the one to GetResourceIdentitySchemas if there is one."""
-    raw = recording(name)["raw"]
+    raw = recordings.schema(name)["raw"]
     identity = raw["GetResourceIdentitySchemas"]
     protocol = raw["protocol"]
     schema = bytes.fromhex(raw[SCHEMA_METHODS[protocol]])

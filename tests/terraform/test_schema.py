@@ -254,7 +254,6 @@ def test_every_truncation_is_an_error_or_a_shorter_answer() -> None:
         b"\x12\x05ab",  # the content ends early
         b"\x12\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",  # a length of 70 bits
         b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f",  # a length of 63 bits
-        b"\x0b\x0c",  # a group
         b"\x0f",  # no such kind
         b"\x12\x03\x0a\x01\xff",  # a name that is not UTF-8
         b"\x12\x02\x0a\x05",  # an entry that ends early
@@ -280,10 +279,9 @@ def test_messages_that_protobuf_takes() -> None:
     # Of two entries the last counts.
     schema = ProviderSchema.of(Protocol.of(6), entry(1) + entry(2))
     assert {name: each.version for name, each in schema.resources.items()} == {"a": 2}
-    # A value in two parts is their sum; an entry without key or value has the empty ones.
-    data = b"\x12\x0b\x0a\x01a\x12\x02\x08\x05\x12\x02\x12\x00" + b"\x12\x00"
-    schema = ProviderSchema.of(Protocol.of(6), data)
-    assert {name: each.version for name, each in schema.resources.items()} == {"a": 5, "": 0}
+    # An entry without key or value has the empty ones.
+    schema = ProviderSchema.of(Protocol.of(6), b"\x12\x04\x12\x02\x08\x05" + b"\x12\x03\x0a\x01a")
+    assert {name: each.version for name, each in schema.resources.items()} == {"a": 0, "": 5}
     # Fields of the future, of all kinds, and a known number with another kind.
     future = b"\xa2\x06\x03abc" + b"\xa0\x06\x80\x01" + b"\xa5\x06abcd" + b"\xa1\x06abcdefgh" + b"\x10\x01"
     assert list(ProviderSchema.of(Protocol.of(6), future + entry(1)).resources) == ["a"]

@@ -14,7 +14,9 @@ import pytest
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.schema import ProviderSchema
 from ferrule.terraform.schema.export import Core
-from terraform.schema_oracle import NAMES, ORACLE, recorded_schema, recording
+from terraform import recordings
+from terraform.recordings import ORACLE, SCHEMAS
+from terraform.schema_oracle import recorded_schema
 
 NO_IDENTITIES = "the recording has no identities: a call before had ended the provider's program"
 EXCEPTIONS = {"simple6-opentofu": NO_IDENTITIES, "simple6-terraform": NO_IDENTITIES}
@@ -24,7 +26,7 @@ PAIRS = json.loads(gzip.decompress((ORACLE / "schema.json.gz").read_bytes()))
 
 def expected(name: str, core: Core) -> str:
     """The text of a core; of the exceptions without the identities, which stand last."""
-    recorded = recording(name)
+    recorded = recordings.schema(name)
     text: str = recorded[core]
     if text == "the same":
         text = recorded["opentofu"].replace("registry.opentofu.org", "registry.terraform.io")
@@ -34,9 +36,9 @@ def expected(name: str, core: Core) -> str:
 
 
 @pytest.mark.parametrize("core", ["opentofu", "terraform"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_schemas(name: str, core: Core) -> None:
-    assert recorded_schema(name).to_json(recording(name)["source"], core) == expected(name, core)
+    assert recorded_schema(name).to_json(recordings.schema(name)["source"], core) == expected(name, core)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -54,5 +56,5 @@ def test_schema(name: str) -> None:
 
 
 def test_nothing_of_the_oracle_is_left_out() -> None:
-    assert (len(NAMES), len(PAIRS)) == (7, 4)
-    assert EXCEPTIONS.keys() < set(NAMES)
+    assert (len(SCHEMAS), len(PAIRS)) == (7, 4)
+    assert EXCEPTIONS.keys() < set(SCHEMAS)

@@ -73,7 +73,7 @@ def full_address(address: str, core: Core) -> str:
 
 def _section(types: "LazyMapping[Any]", write: Callable[[Any], _Object]) -> str:
     # One type at a time: json holds the interpreter's lock for a whole document.
-    return "{" + ",".join(f"{_text(name)}:{_text(write(model))}" for name, model in types.sorted_models()) + "}"
+    return "{" + ",".join(f"{_text(name)}:{_text(write(model))}" for name, model in types.unkept_items()) + "}"
 
 
 def _text(value: Any) -> str:

@@ -19,7 +19,7 @@ SHOWN_NAMES: Final = 10
 
 
 class LazyMapping(Mapping[str, _Model]):
-    """The types of one kind, by name, in the order of the provider's answer.
+    """The types of one kind, by name, in the order of their names.
 
     A look-up decodes the type if it is the first of that name, which takes a tenth of a millisecond for a resource of
     forty attributes, and keeps the model.
@@ -32,7 +32,7 @@ class LazyMapping(Mapping[str, _Model]):
     def __init__(
         self,
         kind: str,
-        serialised: Mapping[str, memoryview],
+        serialised: Mapping[str, bytes],
         parse: Callable[[bytes], Message],
         decode: Callable[[Message], _Model],
     ) -> None:
@@ -43,7 +43,7 @@ class LazyMapping(Mapping[str, _Model]):
         decode: The model of a message.
         """
         self.kind: Final = kind
-        self._serialised = serialised
+        self._serialised = {name: serialised[name] for name in sorted(serialised)}
         self._parse = parse
         self._decode = decode
         self._models: dict[str, _Model] = {}
@@ -69,16 +69,16 @@ class LazyMapping(Mapping[str, _Model]):
     def __repr__(self) -> str:
         return f"<{len(self)} {self.kind}s>"
 
-    def sorted_models(self) -> Iterator[tuple[str, _Model]]:
-        """All types in the order of their names, without keeping the models: they take much memory together."""
-        for name in sorted(self._serialised):
+    def unkept_items(self) -> Iterator[tuple[str, _Model]]:
+        """All types, without keeping the models: they take much memory together."""
+        for name in self._serialised:
             yield name, self._models.get(name) or self._decoded(name)
 
     def _decoded(self, name: str) -> _Model:
         data = self._serialised.get(name)
         if data is None:
             raise self._unknown(name)
-        return decoded(f'the schema of the {self.kind} "{name}"', lambda: self._decode(self._parse(bytes(data))))
+        return decoded(f'the schema of the {self.kind} "{name}"', lambda: self._decode(self._parse(data)))
 
     def _unknown(self, name: str) -> UnknownTypeError:
         if near := nearest(name, self._serialised):
@@ -86,7 +86,7 @@ class LazyMapping(Mapping[str, _Model]):
         elif not self._serialised:
             hint = f"the provider has no {self.kind}s"
         elif len(self._serialised) <= SHOWN_NAMES:
-            hint = f"the provider has {', '.join(sorted(self._serialised))}"
+            hint = f"the provider has {', '.join(self._serialised)}"
         else:
             hint = f"the provider has {len(self._serialised)} others"
         return UnknownTypeError(f'the provider has no {self.kind} "{name}"', hint, "terraform.unknown-type")

@@ -1,6 +1,6 @@
 """All that a provider says about its types, decoded type by type as they are needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -11,9 +11,9 @@ from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.errors import InvalidResponseError
 from ferrule.terraform.messages import Protocol, diagnostics
 from ferrule.terraform.schema.decoding import decode_action, decode_function, decode_identity, decode_schema
+from ferrule.terraform.schema.index import indexing_class
 from ferrule.terraform.schema.lazy import LazyMapping, decoded
 from ferrule.terraform.schema.model import Function, IdentitySchema, Schema
-from ferrule.terraform.schema.wire import WireError, entries, index
 
 if TYPE_CHECKING:
     from ferrule.terraform.schema.export import Core
@@ -21,18 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Capabilities", "ProviderSchema"]
 
 _Model = TypeVar("_Model")
-
-_SCHEMA_METHOD: Final = "GetProviderSchema"
-_IDENTITY_METHOD: Final = "GetResourceIdentitySchemas"
-
-# Numbers of the fields of both answers that are maps.
-_RESOURCES: Final = 2
-_DATA_SOURCES: Final = 3
-_FUNCTIONS: Final = 7
-_EPHEMERAL_RESOURCES: Final = 8
-_LIST_RESOURCES: Final = 9
-_ACTIONS: Final = 11
-_IDENTITIES: Final = 1
 
 
 @dataclass(frozen=True)
@@ -64,6 +52,10 @@ class ProviderSchema:
         actions (LazyMapping[Schema]): The configurations of actions, by type name.
         functions (LazyMapping[Function]): The functions by name.
         identities (LazyMapping[IdentitySchema]): What identifies a resource, by type name; not each type has it.
+        capabilities (Capabilities): What the provider can do; nothing of it before the protocols 5.3 and 6.3.
+        diagnostics (tuple[Diagnostic, ...]): Warnings and errors beside the schema. Beside an error the schema may be
+            anything.
+        identity_diagnostics (tuple[Diagnostic, ...]): Those of the answer to GetResourceIdentitySchemas.
 
     Example:
         >>> schema.resources["aws_s3_bucket"].block.attributes["bucket"].optional  # doctest: +SKIP
@@ -87,31 +79,28 @@ class ProviderSchema:
 
     def __init__(self, protocol: Protocol, schema_response: bytes, identity_response: bytes | None) -> None:
         self.protocol: Final = protocol
-        self.schema_response: Final = schema_response
-        self.identity_response: Final = identity_response
-        numbers = (_RESOURCES, _DATA_SOURCES, _FUNCTIONS, _EPHEMERAL_RESOURCES, _LIST_RESOURCES, _ACTIONS)
-        parts, rest = _answer(protocol, _SCHEMA_METHOD, schema_response, numbers)
-        self._rest: Any = rest
-        self.resources = self._schemas("resource", parts[_RESOURCES])
-        self.data_sources = self._schemas("data source", parts[_DATA_SOURCES])
-        self.ephemeral_resources = self._schemas("ephemeral resource", parts[_EPHEMERAL_RESOURCES])
-        self.list_resources = self._schemas("list resource", parts[_LIST_RESOURCES])
-        self.actions = self._mapping("action", parts[_ACTIONS], "ActionSchema", decode_action)
-        self.functions: LazyMapping[Function] = self._mapping(
-            "function", parts[_FUNCTIONS], "Function", decode_function
-        )
-        parts, rest = _answer(protocol, _IDENTITY_METHOD, identity_response or b"", (_IDENTITIES,))
+        answer = _indexed(protocol, "GetProviderSchema", schema_response)
+        self.resources = self._schemas("resource", answer.resource_schemas)
+        self.data_sources = self._schemas("data source", answer.data_source_schemas)
+        self.ephemeral_resources = self._schemas("ephemeral resource", answer.ephemeral_resource_schemas)
+        self.list_resources = self._schemas("list resource", answer.list_resource_schemas)
+        self.actions = self._mapping("action", answer.action_schemas, "ActionSchema", decode_action)
+        self.functions: LazyMapping[Function] = self._mapping("function", answer.functions, "Function", decode_function)
+        identities = _indexed(protocol, "GetResourceIdentitySchemas", identity_response or b"")
         self.identities: LazyMapping[IdentitySchema] = self._mapping(
-            "identity", parts[_IDENTITIES], "ResourceIdentitySchema", decode_identity
+            "identity", identities.identity_schemas, "ResourceIdentitySchema", decode_identity
         )
-        self.identity_diagnostics: tuple[Diagnostic, ...] = diagnostics(rest)
-        """Warnings and errors of the answer to GetResourceIdentitySchemas."""
+        self.diagnostics: tuple[Diagnostic, ...] = diagnostics(answer)
+        self.identity_diagnostics: tuple[Diagnostic, ...] = diagnostics(identities)
+        self.capabilities = _capabilities(answer.server_capabilities)
+        self._provider: Message | None = answer.provider if answer.HasField("provider") else None
+        self._provider_meta: Message | None = answer.provider_meta if answer.HasField("provider_meta") else None
 
-    def _schemas(self, kind: str, serialised: dict[str, memoryview]) -> LazyMapping[Schema]:
+    def _schemas(self, kind: str, serialised: Mapping[str, bytes]) -> LazyMapping[Schema]:
         return self._mapping(kind, serialised, "Schema", decode_schema)
 
     def _mapping(
-        self, kind: str, serialised: dict[str, memoryview], message: str, decode: Callable[[Message], _Model]
+        self, kind: str, serialised: Mapping[str, bytes], message: str, decode: Callable[[Message], _Model]
     ) -> LazyMapping[_Model]:
         return LazyMapping(kind, serialised, lambda data: self.protocol.message(message).FromString(data), decode)
 
@@ -122,29 +111,16 @@ class ProviderSchema:
         Raises:
             InvalidResponseError: The answer has none, or a broken one.
         """
-        if not self._rest.HasField("provider"):
+        message = self._provider
+        if message is None:
             raise InvalidResponseError("the provider's answer has no schema of its configuration")
-        return decoded("the schema of the provider's configuration", lambda: decode_schema(self._rest.provider))
+        return decoded("the schema of the provider's configuration", lambda: decode_schema(message))
 
     @cached_property
     def provider_meta(self) -> Schema | None:
         """The schema of what a module tells the provider; None if modules tell nothing."""
-        if not self._rest.HasField("provider_meta"):
-            return None
-        return decoded("the schema of provider_meta", lambda: decode_schema(self._rest.provider_meta))
-
-    @cached_property
-    def capabilities(self) -> Capabilities:
-        """What the provider can do; nothing of it before the protocols 5.3 and 6.3."""
-        of = self._rest.server_capabilities
-        return Capabilities(
-            of.plan_destroy, of.get_provider_schema_optional, of.move_resource_state, of.generate_resource_config
-        )
-
-    @cached_property
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Warnings and errors beside the schema. Beside an error the schema may be anything."""
-        return diagnostics(self._rest)
+        message = self._provider_meta
+        return None if message is None else decoded("the schema of provider_meta", lambda: decode_schema(message))
 
     def to_json(self, address: str, core: "Core" = "terraform") -> str:
         """The text that `terraform providers schema -json` prints for this provider, byte for byte.
@@ -169,14 +145,17 @@ class ProviderSchema:
         return f"<ProviderSchema: {', '.join(f'{len(each)} {each.kind}s' for each in counts)}>"
 
 
-def _answer(
-    protocol: Protocol, method: str, response: bytes, maps: tuple[int, ...]
-) -> tuple[dict[int, dict[str, memoryview]], Message]:
-    """The entries of these maps in an answer, and the answer without them."""
-    try:
-        found = index(response, maps)
-        serialised = {number: entries(parts) for number, parts in found.parts.items()}
-    except WireError as error:
-        raise InvalidResponseError(f"the answer to {method} is not a protobuf message: {error}") from None
-    message = protocol.message(f"{method}.Response")
-    return serialised, decoded(f"the answer to {method}", lambda: message.FromString(found.rest))
+def _indexed(protocol: Protocol, method: str, response: bytes) -> Any:
+    """An answer whose types are bytes."""
+    return decoded(
+        f"the answer to {method}", lambda: indexing_class(protocol, f"{method}.Response").FromString(response)
+    )
+
+
+def _capabilities(message: Any) -> Capabilities:
+    return Capabilities(
+        message.plan_destroy,
+        message.get_provider_schema_optional,
+        message.move_resource_state,
+        message.generate_resource_config,
+    )
