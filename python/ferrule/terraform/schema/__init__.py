@@ -17,13 +17,16 @@ from ferrule.terraform.schema.model import (
 )
 
 if TYPE_CHECKING:
+    from ferrule.terraform.schema.cache import Answers, Found, SchemaCache
     from ferrule.terraform.schema.lazy import LazyMapping
     from ferrule.terraform.schema.provider_schema import Capabilities, ProviderSchema
 
 __all__ = [
+    "Answers",
     "Attribute",
     "Block",
     "Capabilities",
+    "Found",
     "Function",
     "IdentityAttribute",
     "IdentitySchema",
@@ -34,10 +37,18 @@ __all__ = [
     "Parameter",
     "ProviderSchema",
     "Schema",
+    "SchemaCache",
 ]
 
 # protobuf is loaded with these: the model alone does without.
-_HOMES: Final = {"Capabilities": "provider_schema", "LazyMapping": "lazy", "ProviderSchema": "provider_schema"}
+_HOMES: Final = {
+    "Answers": "cache",
+    "Capabilities": "provider_schema",
+    "Found": "cache",
+    "LazyMapping": "lazy",
+    "ProviderSchema": "provider_schema",
+    "SchemaCache": "cache",
+}
 
 
 def __getattr__(name: str) -> Any:
