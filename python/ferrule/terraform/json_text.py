@@ -4,10 +4,16 @@ Numbers are never made numbers here, so that no exponent makes megabytes and no 
 """
 
 import json
+import math
 import re
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final, NamedTuple, NoReturn
 
-__all__ = ["JSONTextError", "Written", "compact", "elements", "members", "value"]
+from ferrule.terraform.cty import Unknown
+from ferrule.terraform.cty.numbers import number_text
+
+__all__ = ["JSONTextError", "Written", "dumped", "elements", "members", "value"]
 
 
 class JSONTextError(ValueError):
@@ -45,7 +51,6 @@ def _no_constant(name: str) -> NoReturn:
 
 _DECODER: Final = json.JSONDecoder(parse_int=NumberText, parse_float=NumberText, parse_constant=_no_constant)
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
-_TOKEN_OR_SPACE: Final = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 
 
 def _after_space(source: str, at: int) -> int:
@@ -143,6 +148,17 @@ def _continued(source: str, at: int, closing: str) -> int:
     return at + 1
 
 
-def compact(source: str) -> str:
-    """The JSON without white space between its tokens."""
-    return _TOKEN_OR_SPACE.sub(lambda found: found[1] or "", source)
+def dumped(value: Any) -> str:
+    """JSON of a value, with all digits of its numbers; what JSON has not is text, and what is not known null."""
+    match value:
+        case None | Unknown():
+            return "null"
+        case dict() | Mapping():
+            return f"{{{', '.join(f'{json.dumps(str(key))}: {dumped(each)}' for key, each in value.items())}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(dumped, value))}]"
+        case bool() | str():
+            return json.dumps(value)
+        case int() | Decimal() | float() if math.isfinite(value):
+            return number_text(value)
+    return json.dumps(str(value))

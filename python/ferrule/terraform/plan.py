@@ -1,13 +1,29 @@
 """What an apply would do: the plan of one resource."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from ferrule.terraform.cty import Path
 from ferrule.terraform.diagnostics import Diagnostic
+from ferrule.terraform.diff import (
+    WRITE_ONLY,
+    Change,
+    Difference,
+    Kind,
+    Line,
+    changes,
+    compare,
+    hidden,
+    lines,
+    marked,
+)
+from ferrule.terraform.diff.values import revealed
 from ferrule.terraform.errors import PlanError
+from ferrule.terraform.json_text import dumped
+from ferrule.terraform.redaction import with_replaced
 from ferrule.terraform.schema.model import Block
 
 __all__ = ["Action", "Plan"]
@@ -22,6 +38,16 @@ class Action(Enum):
     DELETE = "delete"
     NO_OP = "no-op"
     READ = "read"
+
+
+_HEADINGS: Final = {
+    Action.CREATE: (Kind.ADD, "will be created"),
+    Action.UPDATE: (Kind.CHANGE, "will be changed"),
+    Action.REPLACE: (Kind.REPLACE, "will be replaced"),
+    Action.DELETE: (Kind.REMOVE, "will be destroyed"),
+    Action.NO_OP: (Kind.SAME, "does not change"),
+    Action.READ: (Kind.READ, "will be read"),
+}
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -87,5 +113,64 @@ class Plan:
         """Whether the plan was given to an apply."""
         return not self._unused
 
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """What changes, by place; of sets the elements that come and go."""
+        return tuple(changes(self._difference))
+
+    def lines(self) -> Iterator[Line]:
+        """The diff, line by line, for a program that colours it."""
+        kind, words = _HEADINGS[self.action]
+        reason = f" ({self.reason})" if self.reason else ""
+        return lines(self._difference, f"{self.type} {words}{reason}", kind)
+
+    def __str__(self) -> str:
+        """The diff: a heading, and a line for each change."""
+        return "\n".join(map(str, self.lines()))
+
+    def to_json(self, *, sensitive: bool = False) -> str:
+        """The plan as a JSON object on one line, for programs that check it. It cannot be applied.
+
+        What is not known yet is null in `after`, and its path is in `unknown`. Paths are arrays of names, keys and
+        indexes.
+
+        Args:
+            sensitive: Whether it has sensitive values; by default the text "(sensitive value)" is in their place.
+        """
+        before, after = map(revealed, self._hidden) if sensitive else self._hidden
+        return dumped(
+            {
+                "type": self.type,
+                "provider": self.provider,
+                "action": self.action.value,
+                "reason": self.reason,
+                "before": before,
+                "after": after,
+                **{name: getattr(self, name) for name in ("unknown", "sensitive", "write_only", "requires_replace")},
+                "identity": self.identity,
+                "legacy": self.legacy,
+                "warnings": list(map(str, self.warnings)),
+            }
+        )
+
+    @cached_property
+    def _difference(self) -> Difference:
+        before, after = self._hidden
+        after = with_replaced(after, self.write_only, lambda _: WRITE_ONLY)
+        found = compare(self.block, before, after)
+        marked(found, self.requires_replace)
+        return found
+
+    @cached_property
+    def _hidden(self) -> tuple[Any, Any]:
+        before, after = (hidden(each, self.block, self.sensitive) for each in (self.before, self.after))
+        return before, after
+
     def __repr__(self) -> str:
         return f"Plan(type={self.type!r}, action={self.action})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in _DERIVED}
+
+
+_DERIVED: Final = {"changes", "_difference", "_hidden"}

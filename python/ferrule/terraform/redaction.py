@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from ferrule.terraform.cty import Attribute, Path, Step
+from ferrule.terraform.cty import Attribute, Path, Step, Typed
 from ferrule.terraform.json_text import NumberText
 
-__all__ = ["SENSITIVE", "WithoutValue", "path_from_json", "path_to_json", "redacted"]
+__all__ = ["SENSITIVE", "WithoutValue", "path_from_json", "path_to_json", "redacted", "with_replaced"]
 
 
 class WithoutValue:
@@ -25,25 +25,27 @@ class WithoutValue:
 SENSITIVE: Final = WithoutValue("(sensitive value)")
 
 
-def redacted(value: Any, paths: Iterable[Sequence[Step]], replacement: Any = SENSITIVE) -> Any:
-    """The value with a replacement in the places of the paths; a null and a place that is not there stay.
+def redacted(value: Any, paths: Iterable[Sequence[Step]]) -> Any:
+    """The value with words in the places of the paths; a null stays."""
+    return with_replaced(value, paths, lambda each: None if each is None else SENSITIVE)
 
-    A path may begin inside of what is no plain value, such as an unknown one: that stays as well.
-    """
+
+def with_replaced(value: Any, paths: Iterable[Sequence[Step]], replace: Callable[[Any], Any]) -> Any:
+    """The value with what is at the paths replaced; a place that is not there stays so."""
     for path in paths:
-        value = _replaced(value, path, lambda _: replacement)
+        value = _replaced(value, path, replace)
     return value
 
 
 def _replaced(value: Any, path: Sequence[Step], replace: Callable[[Any], Any]) -> Any:
-    if value is None:
-        return None
+    if isinstance(value, Typed):
+        value = value.value
     if not path:
         return replace(value)
     step, rest = path[0], path[1:]
     if isinstance(value, dict) and isinstance(step, str) and step in value:
         return {**value, step: _replaced(value[step], rest, replace)}
-    if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
+    if isinstance(value, list | tuple) and isinstance(step, int) and 0 <= step < len(value):
         return [*value[:step], _replaced(value[step], rest, replace), *value[step + 1 :]]
     return value
 
