@@ -19,7 +19,7 @@ endif
 FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_services.py tests/unit/test_tls.py \
 	tests/unit/test_requirements.py tests/unit/server tests/unit/channel_aio/test_unary_unary.py \
 	tests/unit/channel_sync/test_unary.py tests/unit/channel_sync/test_streams.py tests/integration/test_server.py \
-	tests/integration/test_sync_broker.py tests/integration/test_minimal_provider.py
+	tests/integration/test_sync_broker.py tests/integration/test_minimal_provider.py tests/terraform/test_messages.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
