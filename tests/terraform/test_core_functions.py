@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ from typing import Any
 import pytest
 
 from ferrule.terraform import cty
-from ferrule.terraform.core import coerce, empty_value, implied_type, planned_unknown, proposed_new
+from ferrule.terraform.core import (
+    coerce,
+    compatibility_problems,
+    empty_value,
+    implied_type,
+    plan_problems,
+    planned_unknown,
+    proposed_new,
+)
 from ferrule.terraform.cty.values import presented, resolved
 from ferrule.terraform.errors import ConfigurationError, Problem
 from ferrule.terraform.schema.model import Block
@@ -128,6 +137,29 @@ def test_planned_unknown(case: Case) -> None:
     config = value_of(block, case["config"])
     check(block, planned_unknown(block, config, core="opentofu"), case["answer"]["value"])
     check(block, planned_unknown(block, config), (case.get("terraform") or case["answer"])["value"])
+
+
+PLACE = re.compile(r"""(?:\.\w+|\[(?:\d+|"[^"]*")])*""")
+
+
+def places(problems: list[str]) -> list[list[str]]:
+    """The place of each problem, without the difference between attributes and keys, of which core is not sure."""
+    found = [PLACE.match(each) for each in problems]
+    return sorted([step.strip('"') for step in re.findall(r'\w+|"[^"]*"', each[0])] for each in found if each)
+
+
+@of_function("plan_valid")
+def test_plan_problems(case: Case) -> None:
+    block = read_block(case["schema"])
+    found = plan_problems(block, *(value_of(block, case[name]) for name in ("prior", "config", "planned")))
+    assert sorted(list(map(str, each.path)) for each in found) == places(case["answer"]["problems"])
+
+
+@of_function("compatible")
+def test_compatibility_problems(case: Case) -> None:
+    block = read_block(case["schema"])
+    found = compatibility_problems(block, *(value_of(block, case[name]) for name in ("planned", "actual")))
+    assert sorted(list(map(str, each.path)) for each in found) == places(case["answer"]["problems"])
 
 
 ANY_STRING = cty.Typed(cty.UNKNOWN, cty.STRING)

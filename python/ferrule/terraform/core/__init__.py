@@ -6,7 +6,18 @@ another, Terraform v1.13.3.
 
 from ferrule.terraform.core.blocks import empty_value
 from ferrule.terraform.core.coercion import coerce
+from ferrule.terraform.core.compatibility import compatibility_problems
+from ferrule.terraform.core.plan_checks import plan_problems
 from ferrule.terraform.core.proposal import planned_unknown, proposed_new
 from ferrule.terraform.core.types import identity_type, implied_type
 
-__all__ = ["coerce", "empty_value", "identity_type", "implied_type", "planned_unknown", "proposed_new"]
+__all__ = [
+    "coerce",
+    "compatibility_problems",
+    "empty_value",
+    "identity_type",
+    "implied_type",
+    "plan_problems",
+    "planned_unknown",
+    "proposed_new",
+]

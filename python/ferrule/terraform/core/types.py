@@ -90,6 +90,8 @@ class Field:
     """An attribute of an object, or the blocks of one name, with what is inside."""
 
     name: str
+    step: AttributeStep
+    """The name, as a step of a path."""
     type: Type
     attribute: Attribute | None
     """None for blocks."""
@@ -110,9 +112,9 @@ def _field(schema: Block | NestedType, name: str, of: Type) -> Field:
     attribute = schema.attributes.get(name)
     if attribute is not None:
         inner = attribute.nested_type
-        return Field(name, of, attribute, inner, None if inner is None else inner.nesting)
+        return Field(name, AttributeStep(name), of, attribute, inner, None if inner is None else inner.nesting)
     nested = cast(Block, schema).block_types[name]
-    return Field(name, of, None, nested.block, nested.nesting)
+    return Field(name, AttributeStep(name), of, None, nested.block, nested.nesting)
 
 
 def is_dynamic(nested: NestedBlock) -> bool:
