@@ -20,6 +20,7 @@ from ferrule.terraform.core import (
     compatibility_problems,
     empty_value,
     implied_type,
+    normalize_legacy,
     plan_problems,
     planned_unknown,
     proposed_new,
@@ -162,6 +163,12 @@ def test_compatibility_problems(case: Case) -> None:
     assert sorted(list(map(str, each.path)) for each in found) == places(case["answer"]["problems"])
 
 
+@of_function("normalize")
+def test_normalize_legacy(case: Case) -> None:
+    block = read_block(case["schema"])
+    check(block, normalize_legacy(block, value_of(block, case["planned"])), case["answer"]["value"])
+
+
 ANY_STRING = cty.Typed(cty.UNKNOWN, cty.STRING)
 ANY_NUMBER = cty.Typed(cty.UNKNOWN, cty.NUMBER)
 ANY_LIST = cty.Typed(cty.UNKNOWN, cty.List(cty.STRING))
@@ -218,4 +225,16 @@ def check_configuration(case: Case, config: Any) -> None:
 
 def test_nothing_of_the_oracle_is_left_out() -> None:
     assert len(CASES) == 1473
+    assert {each["op"] for each in CASES} == {
+        "coerce",
+        "compatible",
+        "empty",
+        "hcl",
+        "implied_type",
+        "normalize",
+        "plan_valid",
+        "planned_unknown",
+        "proposed_new",
+        "tfjson",
+    }
     assert EXCEPTIONS.keys() <= {each["id"] for each in CASES}

@@ -1,26 +1,62 @@
-"""Attributes whose values nothing shows: sensitive and write-only ones."""
+"""Attributes whose values nothing shows: sensitive ones, and write-only ones, which nothing stores either.
 
-from collections.abc import Mapping
+Facts: OpenTofu v1.12.6, internal/configs/configschema/marks.go and write_only.go.
+"""
 
-from ferrule.terraform.schema.model import Attribute, Block
+from typing import Any
 
-__all__ = ["has_secrets", "is_secret"]
+from ferrule.terraform.core.sameness import is_null
+from ferrule.terraform.core.types import Field, fields
+from ferrule.terraform.core.walk import attributes, changed
+from ferrule.terraform.cty import Path
+from ferrule.terraform.errors import Problem
+from ferrule.terraform.schema.model import Attribute, Block, NestedType
+
+__all__ = ["is_secret", "sensitive_paths", "without_write_only", "write_only_problems"]
 
 
 def is_secret(attribute: Attribute) -> bool:
     """Whether the attribute, or one inside it, is sensitive or write-only."""
     if attribute.sensitive or attribute.write_only:
         return True
-    return attribute.nested_type is not None and _any_secret(attribute.nested_type.attributes)
+    return attribute.nested_type is not None and any(map(is_secret, attribute.nested_type.attributes.values()))
 
 
-def has_secrets(block: Block) -> bool:
-    """Whether an attribute of the block, or of a block inside, is sensitive or write-only."""
-    if "has secrets" not in block.memo:
-        inner = any(has_secrets(each.block) for each in block.block_types.values())
-        block.memo["has secrets"] = inner or _any_secret(block.attributes)
-    return bool(block.memo["has secrets"])
+def sensitive_paths(block: Block, value: Any) -> tuple[Path, ...]:
+    """Where sensitive attributes are in a value, null ones too; what is in a set makes the set sensitive."""
+    found: dict[Path, None] = {}
+    for path, field, _ in attributes(block, value):
+        inside = any(path[:length] in found for length in range(1, len(path)))
+        if field.attribute is not None and field.attribute.sensitive and not inside:
+            found[path] = None
+    return tuple(found)
 
 
-def _any_secret(attributes: Mapping[str, Attribute]) -> bool:
-    return any(map(is_secret, attributes.values()))
+def without_write_only(block: Block, value: Any) -> Any:
+    """The value with null for write-only attributes: as it is planned and stored."""
+    return changed(block, value, _null_if_write_only) if _has_write_only(block) else value
+
+
+def _null_if_write_only(field: Field, value: Any) -> Any:
+    return None if field.attribute is not None and field.attribute.write_only else value
+
+
+def write_only_problems(block: Block, value: Any) -> list[Problem]:
+    """Write-only attributes that are not null, in a value that a provider gave back."""
+    if not _has_write_only(block):
+        return []
+    return [
+        Problem(path, "the attribute is write-only: a provider must not give its value back")
+        for path, field, value in attributes(block, value)
+        if field.attribute is not None and field.attribute.write_only and not is_null(value)
+    ]
+
+
+def _has_write_only(schema: Block | NestedType) -> bool:
+    if "has write-only" not in schema.memo:
+        schema.memo["has write-only"] = any(
+            (field.attribute is not None and field.attribute.write_only)
+            or (field.schema is not None and _has_write_only(field.schema))
+            for field in fields(schema)
+        )
+    return bool(schema.memo["has write-only"])
