@@ -205,6 +205,8 @@ class ApplyError(ProviderError):
         outcome (str): "failed" where the provider answered; "unknown" where it may have happened all the same, since
             the provider crashed, answered nonsense, or could not be waited for; "done" where all went well, but the
             caller was cancelled meanwhile.
+        deposed (Any): The `ResourceState` of an old object that is there beside the new one, since a replacement that
+            creates before it destroys could not destroy it; default None.
     """
 
     def __init__(
@@ -219,6 +221,7 @@ class ApplyError(ProviderError):
         super().__init__(what, "ApplyResourceChange", type_name, diagnostics)
         self.state = state
         self.outcome = outcome
+        self.deposed: Any = None
 
     @staticmethod
     def of(error: BaseException | None) -> "ApplyError | None":

@@ -72,8 +72,10 @@ def find_provider(
         ConfigError: The name or version has no such form, or a configuration or lock file cannot be read.
 
     Example:
-        >>> print(find_provider("/bin/sh"))
-        provider from path /bin/sh (exempt)
+        >>> find_provider("terraform-provider-none", environment={"PATH": "/nowhere"})
+        Traceback (most recent call last):
+        ...
+        ferrule.terraform.errors.ProviderNotFoundError: no program terraform-provider-none on PATH; searched: /nowhere
     """
     variables = os.environ if environment is None else environment
     root = os.path.abspath(directory)

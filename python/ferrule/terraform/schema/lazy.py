@@ -29,14 +29,22 @@ class LazyMapping(Mapping[str, _Model]):
         InvalidResponseError: From a look-up of a type whose schema is broken.
     """
 
-    def __init__(self, kind: str, messages: Mapping[str, Message], decode: Callable[[Message], _Model]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        serialised: Mapping[str, bytes],
+        parse: Callable[[bytes], Message],
+        decode: Callable[[Message], _Model],
+    ) -> None:
         """Args:
         kind: What the types are, in the words of an error: "resource".
-        messages: The message of each type, which a look-up parses.
+        serialised: The message of each type.
+        parse: The message of its bytes.
         decode: The model of a message.
         """
         self.kind: Final = kind
-        self._messages = messages
+        self._serialised = {name: serialised[name] for name in sorted(serialised)}
+        self._parse = parse
         self._decode = decode
         self._models: dict[str, _Model] = {}
 
@@ -47,39 +55,40 @@ class LazyMapping(Mapping[str, _Model]):
         return model
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._messages)
+        return iter(self._serialised)
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._serialised)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._messages
+        return name in self._serialised
 
     def get(self, name: str, default: Any = None, /) -> Any:
-        return self[name] if name in self._messages else default
+        return self[name] if name in self._serialised else default
 
     def __repr__(self) -> str:
         return f"<{len(self)} {self.kind}s>"
 
     def unkept_items(self) -> Iterator[tuple[str, _Model]]:
         """All types, without keeping the models: they take much memory together."""
-        for name in self._messages:
+        for name in self._serialised:
             yield name, self._models.get(name) or self._decoded(name)
 
     def _decoded(self, name: str) -> _Model:
-        if name not in self._messages:
+        data = self._serialised.get(name)
+        if data is None:
             raise self._unknown(name)
-        return decoded(f'the schema of the {self.kind} "{name}"', lambda: self._decode(self._messages[name]))
+        return decoded(f'the schema of the {self.kind} "{name}"', lambda: self._decode(self._parse(data)))
 
     def _unknown(self, name: str) -> UnknownTypeError:
-        if near := nearest(name, self._messages):
+        if near := nearest(name, self._serialised):
             hint = f'did you mean "{near}"?'
-        elif not self._messages:
+        elif not self._serialised:
             hint = f"the provider has no {self.kind}s"
-        elif len(self._messages) <= SHOWN_NAMES:
-            hint = f"the provider has {', '.join(self._messages)}"
+        elif len(self._serialised) <= SHOWN_NAMES:
+            hint = f"the provider has {', '.join(self._serialised)}"
         else:
-            hint = f"the provider has {len(self._messages)} others"
+            hint = f"the provider has {len(self._serialised)} others"
         return UnknownTypeError(f'the provider has no {self.kind} "{name}"', hint, "terraform.unknown-type")
 
 
