@@ -1,0 +1,622 @@
+"""Recorded runs, played back to our operations: each of their requests is compared with the one of the real core.
+
+A core plans whole configurations: it resolves references, walks over `count` and `for_each`, and runs each command in
+new processes. Here the recording tells all that, and an operation is run for each resource in the recording's order:
+
+- Values of the configuration that refer to something are the recorded ones, known or unknown.
+- A state file is what the recording has; states that a plan hands to its apply are ours.
+- Core upgrades each state once more before it applies, in its new process. These calls are played on their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pytest
+
+from ferrule.terraform import core
+from ferrule.terraform.core.blocks import opened
+from ferrule.terraform.errors import ApplyError, ConfigurationError, StoppedError, TerraformError
+from ferrule.terraform.messages import dynamic_value
+from ferrule.terraform.operations import data_source, ephemeral, functions, provider, resource
+from ferrule.terraform.operations.call import Operation
+from ferrule.terraform.operations.context import BlockType, Context, ResourceType
+from ferrule.terraform.plan import Action, Plan
+from ferrule.terraform.schema.model import Nesting
+from ferrule.terraform.state import ResourceState
+
+from .scenarios import Call, Instance, Scenario, Step, provider_schema
+
+META_ARGUMENTS = {"count", "for_each", "provider", "depends_on", "lifecycle", "connection", "provisioner"}
+VALIDATIONS = {"ValidateResourceConfig", "ValidateDataResourceConfig", "ValidateEphemeralResourceConfig"}
+ACTIONS = {
+    ("create",): Action.CREATE,
+    ("no-op",): Action.NO_OP,
+    ("update",): Action.UPDATE,
+    ("delete",): Action.DELETE,
+    ("delete", "create"): Action.REPLACE,
+    ("create", "delete"): Action.REPLACE,
+}
+
+
+ON_PURPOSE = {
+    "deferral": "Terraform allows deferral in its apply phase. We never do: no operation gives a deferred answer.",
+    "null argument": "OpenTofu sends null arguments without content, which providers in Go refuse; we do as Terraform.",
+    "null for required": "Core leaves a null for a required attribute to the provider. We refuse it before any call.",
+    "no label": "To the JSON syntax a map of blocks that is `{}` lacks its labels. To us it is empty.",
+    "upgrade": "Core upgrades states again in the process that applies. Our plan and apply are of one process.",
+    "interrupt": "The core fails when it is interrupted. Here the one who runs the operation stops it.",
+}
+"""What we do otherwise than the cores, and why."""
+
+
+class DifferenceError(AssertionError):
+    """A request or a result that is not the recorded one."""
+
+
+@dataclass
+class Replay:
+    """One scenario in its course."""
+
+    scenario: Scenario
+    contexts: dict[str, Context] = field(default_factory=dict)
+    plans: list[Plan] = field(default_factory=list)
+    known: list[ResourceState] = field(default_factory=list)
+    opened: dict[str, ephemeral.Opened] = field(default_factory=dict)
+    errors: list[TerraformError] = field(default_factory=list)
+    made: list[Plan] = field(default_factory=list)
+    excepted: set[str] = field(default_factory=set)
+    step: Any = None
+    calls: list[Call] = field(default_factory=list)
+
+    def run(self) -> None:
+        for number, step in enumerate(self.scenario.steps):
+            try:
+                self.run_step(step)
+            except DifferenceError as difference:
+                raise DifferenceError(f"step {number}, {step.command}: {difference}") from difference
+            except TerraformError as error:
+                raise DifferenceError(f"step {number}, {step.command}: {error}") from error
+
+    def run_step(self, step: Step) -> None:
+        self.step = step
+        self.errors, self.made, self.known = [], [], []
+        if not step.command.startswith("apply-plan"):
+            self.plans = []
+        applies = _applying_phase(step)
+        for number, calls in enumerate(step.phases):
+            self.calls = calls
+            if "destroy" in step.command and number != applies:
+                # The core has read all, and planned it once as if it were to stay.
+                self.made, self.plans = [], []
+            if number == applies:
+                self.apply_phase()
+            else:
+                self.plan_phase(validates=number == 0)
+        if step.failed and not self.errors:
+            self.refuse()
+        if step.failed and not self.errors:
+            raise DifferenceError("the core fails, and nothing here does")
+        if step.command.startswith("plan") and not step.failed:
+            self.compare_actions()
+
+    @property
+    def context(self) -> Context:
+        """The provider with the capabilities and the provider_meta of the step."""
+        meta = self.step.config.get("terraform", {}).get("provider_meta", {}).get("rec")
+        key = f"{self.step.capabilities} {meta}"
+        if key not in self.contexts:
+            self.contexts[key] = Context(
+                self.scenario.protocol,
+                provider_schema(self.scenario.schema, self.step.capabilities),
+                core=self.scenario.core,
+                terraform_version="1.13.0" if self.scenario.core == "opentofu" else "1.13.3-dev",
+                provider_meta=meta,
+                source=self.scenario.source,
+            )
+        return self.contexts[key]
+
+    # Playing an operation.
+
+    def play(self, operation: Operation[Any]) -> Any:
+        """Runs an operation with the recorded responses; its errors are kept, and None is the result then."""
+        try:
+            return self._play(operation)
+        except TerraformError as error:
+            self.errors.append(error)
+            return None
+
+    def _play(self, operation: Operation[Any]) -> Any:
+        try:
+            call = next(operation)
+            while True:
+                recorded = self.take(call.method, call.fields.get("type_name") or call.fields.get("target_type_name"))
+                self.compare(call.method, dict(call.fields), recorded)
+                call = operation.send(recorded.response)
+        except StopIteration as stop:
+            return stop.value
+
+    def take(self, method: str, type_name: Any) -> Call:
+        """The next call of the recording, which must be this one. Other types may come between."""
+        found = self.next(type_name or None)
+        if found is None or found.method != method:
+            raise DifferenceError(f"{method} of {type_name or 'the provider'}: the core has {found} next")
+        found.used = True
+        return found
+
+    def compare(self, method: str, fields: dict[str, Any], recorded: Call) -> None:
+        ours = type(recorded.request).FromString(self.scenario.protocol.request(method, **fields))
+        if _takes_deferral(recorded.request):
+            self.excepted.add("deferral")
+        if ours == recorded.request:
+            return
+        names = [each.name for each in ours.DESCRIPTOR.fields]
+        for name in names:
+            mine, theirs = getattr(ours, name), getattr(recorded.request, name)
+            if mine != theirs and not self.same(name, mine, theirs):
+                raise DifferenceError(
+                    f"{method} of {recorded.type}: {name}\n ours {_shown(mine)}\n core {_shown(theirs)}"
+                )
+
+    def same(self, name: str, mine: Any, theirs: Any) -> bool:
+        """Whether the fields of two requests are different on purpose."""
+        if name != "arguments" or len(mine) != len(theirs):
+            return False
+        self.excepted.add("null argument")
+        null = b"\xc0"
+        return all(a == b or (a.msgpack == null and not b.msgpack) for a, b in zip(mine, theirs, strict=True))
+
+    # The phases of a command.
+
+    def plan_phase(self, *, validates: bool) -> None:
+        while (call := self.next()) is not None:
+            if validates and call.method in VALIDATIONS:
+                self.validate(call)
+            else:
+                self.handle(call)
+
+    def handle(self, call: Call) -> None:
+        getattr(self, f"on_{call.method}")(call)
+
+    def next(self, type_name: str | None = None, method: str | None = None) -> Call | None:
+        """The first call of the phase that is left, of a type and a method."""
+        return next(
+            (
+                each
+                for each in self.calls
+                if not each.used and type_name in (None, each.type) and method in (None, each.method)
+            ),
+            None,
+        )
+
+    def following(self, call: Call) -> list[str]:
+        """The methods of the type from a call on, without those of identities."""
+        rest = [each for each in self.calls if not each.used and each.type == call.type]
+        return [each.method for each in rest if each.method != "UpgradeResourceIdentity"]
+
+    def validate(self, call: Call) -> None:
+        kind = {
+            "ValidateResourceConfig": ("resource", self.context.resource, resource.validate),
+            "ValidateDataResourceConfig": ("data", self.context.data_source, data_source.validate),
+            "ValidateEphemeralResourceConfig": ("ephemeral", self.context.ephemeral_resource, ephemeral.validate),
+        }
+        section, lookup, operation = kind[call.method]
+        of = lookup(call.type)
+        body = self.body(section, of, call)
+        if _has_null_for_required(of, body.config):
+            self.excepted.add("null for required")
+            call.used = True
+            with pytest.raises(ConfigurationError):
+                next(operation(self.context, call.type, body.config))
+            return
+        self.play(operation(self.context, call.type, body.config))
+
+    def on_ValidateProviderConfig(self, call: Call) -> None:
+        own = BlockType("the provider", self.context.schema.provider.block)
+        given = self.step.config.get("provider", {}).get("rec", {})
+        bodies = given if isinstance(given, list) else [given]
+        bodies = [{name: each for name, each in body.items() if name != "alias"} for body in bodies]
+        config = matching(own, bodies or [{}], call).config
+        after = self.calls[self.calls.index(call) + 1 :]
+        configures = bool(after) and after[0].method == "ConfigureProvider"
+        self.play((provider.configure if configures else provider.validate)(self.context, config))
+
+    def on_UpgradeResourceState(self, call: Call) -> None:
+        state = self.stored(call)
+        methods = self.following(call)[1:]
+        if methods[:1] == ["ReadResource"]:
+            known = self.play(resource.read(self.context, state))
+            self.plan_after(call.type, known)
+        elif methods[:1] == ["ValidateResourceConfig"]:
+            self.plan(call.type, state)
+        elif methods[:1] == ["PlanResourceChange"] or self.step.command == "destroy":
+            self.keep(self.play(resource.plan_destroy(self.context, state)))
+        else:
+            self.play(resource.upgrade(self.context, state))
+
+    def plan_after(self, type_name: str, known: ResourceState | None) -> None:
+        """What follows a read: a plan of the resource, if it is to stay, or of its destruction."""
+        call = self.next()
+        if known is None:
+            return
+        self.known.append(known)
+        follows = call.method if call is not None and call.type == type_name else None
+        changes = self.step.command.startswith(("plan", "apply")) and not self.forgets(type_name)
+        if follows == "ValidateResourceConfig":
+            self.plan(type_name, known)
+        elif follows == "PlanResourceChange" or changes:
+            self.keep(self.play(resource.plan_destroy(self.context, known)))
+
+    def forgets(self, type_name: str) -> bool:
+        """Whether the configuration says that a resource leaves the state alone."""
+        removed = self.step.config.get("removed", [])
+        return any(each["from"].startswith(f"{type_name}.") for each in removed)
+
+    def following_plan(self, call: Call) -> Call | None:
+        return self.next(call.type, "PlanResourceChange")
+
+    def on_ValidateResourceConfig(self, call: Call) -> None:
+        self.plan(call.type, None)
+
+    def on_PlanResourceChange(self, call: Call) -> None:
+        raise DifferenceError(f"{call}: nothing here would ask for it")
+
+    def on_ImportResourceState(self, call: Call) -> None:
+        by: dict[str, Any] = {"id": call.request.id or None}
+        if not call.request.id:
+            blocks = self.step.config.get("import", [])
+            by["identity"] = next(each["identity"] for each in blocks if "identity" in each)
+        states = self.play(resource.import_(self.context, call.type, **by))
+        for state in states or ():
+            self.plan_after(state.type, state)
+
+    def on_MoveResourceState(self, call: Call) -> None:
+        old = self.stored_as(call.request.source_type_name, call.request.source_state.json)
+        moved = self.play(resource.move(self.context, old, call.type))
+        known = self.play(resource.read(self.context, moved))
+        self.plan_after(call.type, known)
+
+    def on_ValidateDataResourceConfig(self, call: Call) -> None:
+        body = self.body("data", self.context.data_source(call.type), call)
+        self.play(data_source.read(self.context, call.type, body.config))
+
+    def on_ValidateEphemeralResourceConfig(self, call: Call) -> None:
+        body = self.body("ephemeral", self.context.ephemeral_resource(call.type), call)
+        self.opened[call.type] = self.play(ephemeral.open_(self.context, call.type, body.config))
+
+    def on_RenewEphemeralResource(self, call: Call) -> None:
+        self.opened[call.type] = self.play(ephemeral.renew(self.context, self.opened[call.type]))
+
+    def on_CloseEphemeralResource(self, call: Call) -> None:
+        self.play(ephemeral.close(self.context, self.opened.pop(call.type)))
+
+    def on_CallFunction(self, call: Call) -> None:
+        function = self.context.function(call.request.name)
+        given = call.request.arguments
+        variadic = [] if function.variadic_parameter is None else [function.variadic_parameter] * len(given)
+        parameters = [*function.parameters, *variadic][: len(given)]
+        arguments = [dynamic_value(each, of.type) for each, of in zip(given, parameters, strict=True)]
+        self.play(functions.call(self.context, call.request.name, *arguments))
+
+    def on_StopProvider(self, call: Call) -> None:
+        call.used = True
+        self.excepted.add("interrupt")
+        self.errors.append(StoppedError("interrupted"))
+
+    # Plans.
+
+    def plan(self, type_name: str, prior: ResourceState | None) -> None:
+        call = self.next(type_name, "ValidateResourceConfig")
+        assert call is not None
+        body = self.body("resource", self.context.resource(type_name), call)
+        self.keep(self.play(resource.plan(self.context, type_name, body.config, prior, **self.options(body, call))))
+
+    def keep(self, plan: Plan | None) -> None:
+        if plan is not None:
+            self.plans.append(plan)
+            self.made.append(plan)
+
+    def options(self, body: Body, call: Call | None) -> dict[str, Any]:
+        lifecycle = body.meta.get("lifecycle", {})
+        ignored = lifecycle.get("ignore_changes", ())
+        forced = call is not None and f"-replace={call.type}.{body.name}" in self.step.command
+        if call is not None and "replace_triggered_by" in lifecycle:
+            plans = [each for each in self.calls if each.type == call.type and each.method == "PlanResourceChange"]
+            forced = len(plans) > 1
+        return {
+            "create_before_destroy": lifecycle.get("create_before_destroy", False),
+            "ignore_changes": ignored,
+            "replace": forced,
+        }
+
+    def compare_actions(self) -> None:
+        """The actions of all resources of the provider, which the core's plan has too."""
+        types = self.context.schema.resources
+        theirs = Counter(
+            (address.split("[")[0].split(".")[-2], ACTIONS[tuple(actions)].value)
+            for address, actions in self.step.actions.items()
+            if tuple(actions) in ACTIONS and address.split("[")[0].split(".")[-2] in types
+        )
+        ours = Counter((each.type, each.action.value) for each in self.made)
+        if self.step.actions and ours != theirs:
+            raise DifferenceError(f"actions\n ours {dict(ours)}\n core {dict(theirs)}")
+
+    # Applies.
+
+    def apply_phase(self) -> None:
+        calls = self.calls
+        for number, upgrade in enumerate(calls):
+            if upgrade.method == "UpgradeResourceState":
+                following = calls[number + 1 : number + 2]
+                self.calls = [upgrade, *(each for each in following if each.method == "UpgradeResourceIdentity")]
+                self.upgrade_again(upgrade)
+        self.calls = calls
+        while (call := self.next()) is not None:
+            if call.method in {"ValidateResourceConfig", "ApplyResourceChange"}:
+                self.apply(call)
+            else:
+                self.handle(call)
+
+    def upgrade_again(self, call: Call) -> None:
+        """The upgrade before an apply, of the state that the plan was made from."""
+        text = call.request.raw_state.json.decode()
+        for state in [each.inputs.prior for each in self.plans if each.inputs.prior] + self.known:
+            if state.type == call.type and state.json == text:
+                self.excepted.add("upgrade")
+                self.play(resource.upgrade(self.context, replace(state, _origin=None)))
+                return
+        self.play(resource.upgrade(self.context, self.stored(call)))
+
+    def apply(self, call: Call) -> None:
+        plan, config = self.planned(call)
+        self.plans.remove(plan)
+        try:
+            state = self._play(resource.apply(plan.inputs.context, plan, config))
+        except ApplyError as error:
+            self.errors.append(error)
+            state = error.state
+        except TerraformError as error:
+            self.errors.append(error)
+            return
+        if state is not None:
+            self.compare_state(state)
+
+    def planned(self, call: Call) -> tuple[Plan, Any]:
+        """The plan that an apply in the recording is of, and the configuration of it."""
+        validation = self.next(call.type, "ValidateResourceConfig")
+        body = None if validation is None else self.body("resource", self.context.resource(call.type), validation)
+        creates = call.method == "ValidateResourceConfig"
+        question = self.following_plan(call) if creates else call
+        for plan in self.plans:
+            if plan.type != call.type or plan.action is Action.NO_OP:
+                continue
+            of, inputs = self.context.resource(call.type), plan.inputs
+            prior = None if inputs.prior is None else inputs.prior.value(of.type)
+            if creates and plan.action in {Action.CREATE, Action.REPLACE}:
+                prior = None
+            if question is not None and question.request.prior_state.msgpack != of.encoded(prior):
+                continue
+            if plan.action is Action.DELETE:
+                return plan, None
+            if body is None:
+                continue
+            visible = [_visible(of, each) for each in (inputs.config, of.coerced(body.config))]
+            if not core.compatibility_problems(of.block, *visible):
+                return plan, body.config
+        raise DifferenceError(f"{call}: there is no plan for it")
+
+    def compare_state(self, state: ResourceState) -> None:
+        """The state file after the command must have our state."""
+        ours = _facts(state)
+        theirs = [_instance_facts(each) for each in self.step.after if each.type == state.type]
+        if ours not in theirs:
+            raise DifferenceError(f"state of {state.type}\n ours {ours}\n core {theirs}")
+
+    # States and configurations.
+
+    def stored(self, call: Call) -> ResourceState:
+        return self.stored_as(call.type, call.request.raw_state.json)
+
+    def stored_as(self, type_name: str, data: bytes) -> ResourceState:
+        """The state that the core reads from its file, or from a plan before."""
+        text = data.decode()
+        for state in self.known:
+            if state.type == type_name and state.json == text:
+                return replace(state, _origin=None)
+        attributes = json.loads(text, parse_float=Decimal)
+        for each in self.step.before:
+            if each.type == type_name and _rounded(each.attributes) == _rounded(attributes):
+                return _state(each, text, self.scenario.source)
+            # The core has taken attributes away that the schema has no longer.
+            if each.type == type_name and each.attributes.items() > attributes.items():
+                return _state(each, _json(each.attributes), self.scenario.source)
+        raise DifferenceError(f"there is no such state of {type_name}: {text}")
+
+    def body(self, section: str, of: BlockType, call: Call) -> Body:
+        """The configuration that a validation in the recording is of."""
+        bodies = self.step.config.get(section, {}).get(of.name, {})
+        found = matching(of, list(bodies.values()), call)
+        return replace(found, name=list(bodies)[found.index])
+
+    def refuse(self) -> None:
+        """What the core refuses before any call: configurations, states, and arguments of functions."""
+        for section, types in (("resource", self.context.schema.resources), ("data", self.context.schema.data_sources)):
+            for name, bodies in self.step.config.get(section, {}).items():
+                if name in types:
+                    for body in bodies.values():
+                        self.refused_body(section, BlockType(name, types[name].block), body)
+        for each in self.step.before:
+            state = _state(each, _json(each.attributes), self.scenario.source)
+            self.refused(partial(next, resource.upgrade(self.context, state)))
+        for name, arguments in _function_calls(self.step.config):
+            self.refused(partial(next, functions.call(self.context, name, *arguments)))
+
+    def refused_body(self, section: str, of: BlockType, body: dict[str, Any]) -> None:
+        config, meta = resolved(of, body, None)
+        if any(config.get(name) == {} for name, each in of.block.block_types.items() if each.nesting is Nesting.MAP):
+            self.excepted.add("no label")
+            self.errors.append(ConfigurationError("no label", ()))
+        elif section == "resource":
+            options = self.options(Body(config, meta, 0), None)
+            self.refused(lambda: next(resource.plan(self.context, of.name, config, **options)))
+        else:
+            self.refused(lambda: of.coerced(config))
+
+    def refused(self, attempt: Callable[[], Any]) -> None:
+        try:
+            attempt()
+        except TerraformError as error:
+            self.errors.append(error)
+
+
+@dataclass(frozen=True)
+class Body:
+    """The body of a block as our operations take it, and its meta-arguments."""
+
+    config: dict[str, Any]
+    meta: dict[str, Any]
+    index: int
+    name: str = ""
+
+
+def matching(of: BlockType, bodies: list[dict[str, Any]], call: Call) -> Body:
+    """The body whose value is the recorded one; the first if none is."""
+    found = []
+    for index, body in enumerate(bodies):
+        config, meta = resolved(of, body, dynamic_value(call.request.config, of.type))
+        found.append(Body(config, meta, index))
+        with contextlib.suppress(ConfigurationError):
+            if of.encoded(of.coerced(config)) == call.request.config.msgpack:
+                return found[-1]
+    if not found:
+        raise DifferenceError(f"{call}: nothing is configured")
+    return found[0]
+
+
+def resolved(
+    of: BlockType, body: dict[str, Any], recorded: dict[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The body with recorded values in place of those that refer to something, and its meta-arguments."""
+    config, meta = {}, {}
+    for name, value in body.items():
+        if name in META_ARGUMENTS and name not in of.type.attributes:
+            meta[name] = value
+        elif name == "dynamic" and recorded:
+            config.update({each: _given(of, each, recorded) for each in value})
+        elif "${" in json.dumps(value, default=str) and recorded:
+            config[name] = _given(of, name, recorded)
+        else:
+            config[name] = value
+    return config, meta
+
+
+def _given(of: BlockType, name: str, recorded: dict[str, Any]) -> Any:
+    """The recorded value of an attribute or of blocks, as a configuration would have it."""
+    nested = of.block.block_types.get(name)
+    return recorded[name] if nested is None else opened(nested, recorded[name])
+
+
+def _has_null_for_required(of: BlockType, config: dict[str, Any]) -> bool:
+    return any(each.required and name in config and config[name] is None for name, each in of.block.attributes.items())
+
+
+def _function_calls(config: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Functions that outputs call with literal arguments."""
+    for output in config.get("output", {}).values():
+        if found := re.fullmatch(r"\$\{provider::rec::(\w+)\((.*)\)\}", output["value"]):
+            with contextlib.suppress(ValueError):
+                yield found[1], json.loads(f"[{found[2]}]")
+
+
+def _applying_phase(step: Step) -> int | None:
+    """The number of the phase that applies, if one does."""
+    last = len(step.phases) - 1
+    if step.command.startswith("apply-plan"):
+        return last
+    if step.command.startswith("apply"):
+        return last if last > 1 else None
+    return last if any(each.method == "ApplyResourceChange" for each in step.phases[-1]) else None
+
+
+def _visible(of: ResourceType, value: Any) -> Any:
+    return core.without_write_only(of.block, value)
+
+
+def _state(instance: Instance, text: str, source: str) -> ResourceState:
+    return ResourceState(
+        type=instance.type,
+        json=text,
+        schema_version=instance.schema_version,
+        private=instance.private,
+        identity_json=None if instance.identity is None else json.dumps(instance.identity, separators=(",", ":")),
+        identity_schema_version=instance.identity_schema_version,
+        tainted=instance.tainted,
+        provider=source,
+    )
+
+
+def _facts(state: ResourceState) -> dict[str, Any]:
+    return {
+        "attributes": _rounded(state.attributes),
+        "private": state.private,
+        "schema_version": state.schema_version,
+        "identity": state.identity,
+        "tainted": state.tainted,
+    }
+
+
+def _instance_facts(instance: Instance) -> dict[str, Any]:
+    return {
+        "attributes": _rounded(instance.attributes),
+        "private": instance.private,
+        "schema_version": instance.schema_version,
+        "identity": instance.identity,
+        "tainted": instance.tainted,
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """The value with floats for fractions: the recordings have read the state files so."""
+    match value:
+        case dict():
+            return {name: _rounded(each) for name, each in value.items()}
+        case list():
+            return list(map(_rounded, value))
+        case Decimal():
+            return float(value)
+    return value
+
+
+def _json(value: Any) -> str:
+    match value:
+        case dict():
+            return f"{{{','.join(f'{json.dumps(name)}:{_json(each)}' for name, each in sorted(value.items()))}}}"
+        case list():
+            return f"[{','.join(map(_json, value))}]"
+        case Decimal():
+            return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _takes_deferral(request: Any) -> bool:
+    """Takes the permission of deferral out of a request; whether it was there."""
+    if "client_capabilities" not in request.DESCRIPTOR.fields_by_name:
+        return False
+    allowed: bool = request.client_capabilities.deferral_allowed
+    if allowed:
+        request.client_capabilities.deferral_allowed = False
+    return allowed
+
+
+def _shown(field: Any) -> str:
+    if hasattr(field, "msgpack"):
+        return field.msgpack.hex() or field.json.decode() or "nothing"
+    return str(field)
