@@ -157,6 +157,7 @@ bench: wheel go-peers  ## Compare with other hosts; results are printed
 	build/bench-env/bin/python benches/channel.py $(CHANNEL_BENCH_OPTIONS)
 	build/bench-env/bin/python benches/import_time.py
 	build/bench-env/bin/python benches/cty.py --go $(GO_PEERS)/cty $(CTY_BENCH_OPTIONS)
+	build/bench-env/bin/python benches/schema.py
 	build/bench-env/bin/python benches/servicers.py
 	build/bench-env/bin/python -m pytest --benchmark-only --override-ini addopts= --override-ini filterwarnings= -p no:cacheprovider benches/bench_parsers.py
 

@@ -27,8 +27,8 @@ class Machine:
     def __post_init__(self) -> None:
         self.home = self.root / "home"
         self.module = self.root / "module"
-        self.home.mkdir()
-        self.module.mkdir()
+        self.home.mkdir(exist_ok=True)
+        self.module.mkdir(exist_ok=True)
         self.environment = {"HOME": str(self.home), "PATH": str(self.root / "bin"), "XDG_DATA_DIRS": "/nowhere"}
 
     @property

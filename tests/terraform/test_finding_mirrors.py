@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from ferrule.terraform.errors import ProviderNotFoundError
 from ferrule.terraform.finding import LockVerdict, Origin
 from terraform.machine import ELSEWHERE, HERE, RANDOM, RANDOM_OF_OPENTOFU, Machine
+
+XDG = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has directories of its own")
 
 
 @pytest.fixture
@@ -239,6 +242,10 @@ def test_plugin_cache_comes_last(machine: Machine) -> None:
         ({}, "module/terraform.d/plugins"),
         ({}, "home/.terraform.d/plugins"),
         ({"XDG_DATA_HOME": "{root}/xdg"}, "xdg/opentofu/plugins"),
+        pytest.param({"XDG_DATA_HOME": "{root}/xdg"}, "xdg/terraform/plugins", marks=XDG),
+        pytest.param({}, "home/.local/share/terraform/plugins", marks=XDG),
+        pytest.param({"XDG_DATA_HOME": "relative"}, "home/.local/share/terraform/plugins", marks=XDG),
+        pytest.param({"XDG_DATA_DIRS": "relative:/nowhere:{root}/share"}, "share/terraform/plugins", marks=XDG),
     ],
 )
 def test_implied_mirrors(machine: Machine, variables: dict[str, str], place: str) -> None:

@@ -17,20 +17,22 @@ _HEAD, *_LINES = (
     .splitlines()
 )
 VERSIONS: list[str] = json.loads(_HEAD)["versions"]
-CASES: list[tuple[str, list[str] | None]] = [(case["constraints"], case["allowed"]) for case in map(json.loads, _LINES)]
+CASES: dict[str, list[str] | None] = {case["constraints"]: case["allowed"] for case in map(json.loads, _LINES)}
 
 # Go-versions passes over a sign at the end behind which there is nothing; here it is refused.
 UNFINISHED = {"1.0.0-", "1.0.0+", "1.", "1.0."}
 
 
-@pytest.mark.parametrize(("text", "allowed"), CASES, ids=[repr(text) for text, _ in CASES])
-def test_constraints_allow_what_go_versions_allows(text: str, allowed: list[str] | None) -> None:
-    if allowed is None or text in UNFINISHED:
-        with pytest.raises(ConfigError, match="the version is"):
-            Constraints.of(text)
-    else:
+def allowed(text: str) -> list[str] | None:
+    try:
         constraints = Constraints.of(text)
-        assert [version for version in VERSIONS if constraints.allows(Version.of(version))] == allowed
+    except ConfigError:
+        return None
+    return [version for version in VERSIONS if constraints.allows(Version.of(version))]
+
+
+def test_constraints_allow_what_go_versions_allows() -> None:
+    assert {text: allowed(text) for text in CASES} == CASES | dict.fromkeys(UNFINISHED)
 
 
 def test_versions_are_ordered() -> None:

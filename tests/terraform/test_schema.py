@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ferrule.terraform import cty
 from ferrule.terraform.cty import Attribute
@@ -272,19 +275,53 @@ def test_type_that_is_no_message() -> None:
         schema.resources["a"]
 
 
+def versions(data: bytes) -> dict[str, int]:
+    """The resources' versions, which have to be those that protobuf reads."""
+    message = Protocol.of(6).message("GetProviderSchema.Response").FromString(data)
+    found = ProviderSchema.of(Protocol.of(6), data).resources
+    read = {name: each.version for name, each in found.items()}
+    assert read == {name: each.version for name, each in message.resource_schemas.items()}
+    assert list(read) == sorted(read)
+    return read
+
+
 def test_messages_that_protobuf_takes() -> None:
     def entry(version: int) -> bytes:
         return b"\x12\x07" + b"\x0a\x01a" + b"\x12\x02" + bytes([0x08, version])
 
-    # Of two entries the last counts.
-    schema = ProviderSchema.of(Protocol.of(6), entry(1) + entry(2))
-    assert {name: each.version for name, each in schema.resources.items()} == {"a": 2}
+    assert versions(entry(1) + entry(2)) == {"a": 2}
     # An entry without key or value has the empty ones.
-    schema = ProviderSchema.of(Protocol.of(6), b"\x12\x04\x12\x02\x08\x05" + b"\x12\x03\x0a\x01a")
-    assert {name: each.version for name, each in schema.resources.items()} == {"a": 0, "": 5}
-    # Fields of the future, of all kinds, and a known number with another kind.
+    assert versions(b"\x12\x04\x12\x02\x08\x05" + b"\x12\x03\x0a\x01b") == {"": 5, "b": 0}
+    assert versions(b"\x12\x00" + entry(1)) == {"": 0, "a": 1}
+    # A value before its key, one in two parts, and lengths of more bytes than they need.
+    assert versions(b"\x12\x07\x12\x02\x08\x06\x0a\x01b" + entry(1)) == {"a": 1, "b": 6}
+    assert versions(b"\x12\x0b\x0a\x01a\x12\x02\x08\x05\x12\x02\x12\x00") == {"a": 5}
+    assert versions(b"\x12\x89\x00\x0a\x01a\x12\x82\x80\x00\x08\x04") == {"a": 4}
+    assert versions(b"\x12\x08\x0a\x81\x00a\x12\x02\x08\x04") == {"a": 4}
+    # Fields of the future, of all kinds, and known numbers of other kinds, before the entry and within.
     future = b"\xa2\x06\x03abc" + b"\xa0\x06\x80\x01" + b"\xa5\x06abcd" + b"\xa1\x06abcdefgh" + b"\x10\x01"
-    assert list(ProviderSchema.of(Protocol.of(6), future + entry(1)).resources) == ["a"]
+    assert versions(entry(1) + future + entry(3)) == {"a": 3}
+    assert versions(b"\x7a\x01x" + entry(1)) == {"a": 1}
+
+
+MESSAGES = st.lists(
+    st.sampled_from([*[b"\x12", b"\x0a"] * 4, *[bytes([each]) for each in range(12)], b"\x80", b"\xff"])
+)
+
+
+@given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 300)), max_size=4), MESSAGES, st.data())
+def test_names_are_those_that_protobuf_reads(
+    known: list[tuple[str, int]], noise: list[bytes], data: st.DataObject
+) -> None:
+    fields = [response(resource_schemas={name: {"version": version}}) for name, version in known]
+    fields.insert(data.draw(st.integers(0, len(fields))), b"".join(noise))
+    answer = b"".join(fields)
+    try:
+        versions(answer)
+    except DecodeError:
+        # The index leaves types alone: a broken one is found when it is asked for.
+        with pytest.raises(InvalidResponseError):
+            dict(ProviderSchema.of(Protocol.of(6), answer).resources)
 
 
 def test_the_wrong_core() -> None:

@@ -30,7 +30,7 @@ def proposed_new(block: Block, prior: Any, config: Any) -> Any:
     Args:
         block: The schema.
         prior: The state of before, wholly known; None for a creation.
-        config: The configuration, as `coerce` gives it; None for a destruction.
+        config: The configuration, as `coerce` gives it. (A destruction proposes null, without this function.)
 
     Returns:
         A value of the type `implied_type(block)`.

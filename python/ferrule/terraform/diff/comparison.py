@@ -5,17 +5,15 @@ attribute that is null on both sides does not count. The conventions are those o
 internal/command/jsonformat/differ), but for blocks in lists, which it compares by position.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
 from ferrule.terraform.cty import DYNAMIC, List, Map, Object, Path, Set, Step, Tuple, Type
 from ferrule.terraform.cty import Attribute as AttributeStep
 from ferrule.terraform.diff.sequences import common_pairs
-from ferrule.terraform.diff.values import ABSENT, WRITE_ONLY, block_of, equality
+from ferrule.terraform.diff.values import ABSENT, WRITE_ONLY, block_of, equality, has_lines, parsed_json
 from ferrule.terraform.schema.model import Attribute, Block, NestedBlock, Nesting
 
 __all__ = ["Difference", "Kind", "Style", "Unchanged", "compare", "marked"]
@@ -165,9 +163,7 @@ def _attributes(
             kept.append(found)
         else:
             unchanged += 1
-    # A write-only attribute is shown where something beside it changes.
-    shown = any(each.kind is not Kind.SAME for each in kept)
-    yield from kept if shown else ()
+    yield from kept
     if unchanged:
         yield Unchanged(unchanged, "attribute")
 
@@ -255,7 +251,7 @@ def _gap(shape: Shape, before: Part, after: Part, path: Path) -> Iterator[Differ
 
 def _may_become(shape: Shape, before: Any, after: Any) -> bool:
     if isinstance(before, str) and isinstance(after, str):
-        return shape is not _TEXT_LINE and _is_divided(before) and _is_divided(after)
+        return shape is not _TEXT_LINE and has_lines(before) and has_lines(after)
     return isinstance(before, dict) and isinstance(after, dict)
 
 
@@ -279,13 +275,13 @@ def _blocks(
 
 
 def _each_block(nesting: Nesting, whole: Difference) -> "Iterable[Difference | Unchanged]":
-    if nesting in {Nesting.SINGLE, Nesting.GROUP} or whole.style is Style.LEAF:
-        if whole.kind is Kind.SAME:
-            return [] if _is_empty(whole.after) else [Unchanged(1, "block")]
-        # Lists of blocks are never null: one that comes or goes empty is none.
-        empty = all(each is ABSENT or each in ([], {}) for each in (whole.before, whole.after))
-        return [] if empty and nesting not in {Nesting.SINGLE, Nesting.GROUP} else [whole]
-    return whole.members
+    sides = [each for each in (whole.before, whole.after) if each is not ABSENT]
+    # A group is there always, as are lists, sets and maps of blocks: with nothing inside they are no blocks.
+    if nesting is not Nesting.SINGLE and all(map(_is_empty, sides)):
+        return []
+    if nesting not in {Nesting.SINGLE, Nesting.GROUP} and whole.style is not Style.LEAF:
+        return whole.members
+    return [Unchanged(1, "block")] if whole.kind is Kind.SAME else [whole]
 
 
 def _is_empty(value: Any) -> bool:
@@ -299,7 +295,7 @@ def _members(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 def _text(before: Any, after: Any, path: Path) -> Difference:
     sides = [each for each in (before, after) if each is not ABSENT]
-    parsed = [_parsed(each) for each in sides]
+    parsed = [parsed_json(each) for each in sides]
     if None not in parsed:
         old, new = ABSENT if before is ABSENT else parsed[0], ABSENT if after is ABSENT else parsed[-1]
         inner = _compared(DYNAMIC, old, new, path)
@@ -307,32 +303,14 @@ def _text(before: Any, after: Any, path: Path) -> Difference:
         # Text that differs in form alone has no members: a leaf says so.
         members: list[Difference | Unchanged] = [] if inner.kind is Kind.SAME else [inner]
         return Difference(Kind.SAME if same else _kind(before, after), path, before, after, Style.JSON, members)
-    if all(map(_is_divided, sides)):
-        old, new = (each if each is ABSENT else each.splitlines(keepends=True) for each in (before, after))
+    if all(map(has_lines, sides)):
+        old, new = (each if each is ABSENT else each.split("\n") for each in (before, after))
         lines = (
             Unchanged(each.count, "line") if isinstance(each, Unchanged) else each
             for each in _of_list(_TEXT_LINE, old, new, path)
         )
         return _made(Style.LINES, lines, before, after, path)
     return _leaf(before, after, path)
-
-
-def _is_divided(text: str) -> bool:
-    """Whether the text has several lines."""
-    return "\n" in text[:-1]
-
-
-def _parsed(text: str) -> Any:
-    """What the text is as JSON, if that is an object or array with something in it; else None."""
-    if text.lstrip()[:1] not in {"{", "["}:
-        return None
-    try:
-        parsed = json.loads(text, parse_float=Decimal) or None
-        # Numbers may be beyond what can be compared.
-        equality(parsed)
-    except (ValueError, ArithmeticError, RecursionError):
-        return None
-    return parsed
 
 
 def marked(root: Difference, paths: Iterable[Path]) -> None:

@@ -43,11 +43,13 @@ def lines(root: Difference, heading: str, kind: Kind) -> Iterator[Line]:
 
 def _members(found: Difference, depth: int) -> Iterator[Line]:
     width = max((len(each.name) for each in found.differing() if each.naming is Naming.ATTRIBUTE), default=0)
+    changes = any(each.kind is not Kind.SAME for each in found.differing())
     for each in found.members:
+        # Write-only attributes, the only ones that are the same here, are shown where something beside them changes.
         if isinstance(each, Unchanged):
             plural = "" if each.count == 1 else "s"
             yield Line(Kind.SAME, depth, comment=f"# {each.count} unchanged {each.what}{plural} hidden")
-        else:
+        elif changes:
             yield from _lines(each, depth, _label(each, width))
 
 
@@ -84,6 +86,9 @@ def _comment(found: Difference) -> str:
 
 
 def _leaf(found: Difference) -> str:
+    if found.style is Style.OBJECT:
+        # All inside is null.
+        return "{}"
     if found.style is Style.JSON and found.kind is Kind.CHANGE:
         return "(JSON of another form)"
     sides = [each for each in (found.before, found.after) if each is not ABSENT]

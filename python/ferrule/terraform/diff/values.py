@@ -1,5 +1,6 @@
 """Values as a diff has them: hidden where they are sensitive, and comparable in all."""
 
+import json
 from collections.abc import Hashable, Iterable
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -9,7 +10,18 @@ from ferrule.terraform.cty.numbers import equality_key, number_text, settled
 from ferrule.terraform.redaction import WithoutValue, with_replaced
 from ferrule.terraform.schema.model import Attribute, Block, NestedType, Nesting
 
-__all__ = ["ABSENT", "WRITE_ONLY", "Hidden", "block_of", "equality", "hidden", "inline", "revealed"]
+__all__ = [
+    "ABSENT",
+    "WRITE_ONLY",
+    "Hidden",
+    "block_of",
+    "equality",
+    "has_lines",
+    "hidden",
+    "inline",
+    "parsed_json",
+    "revealed",
+]
 
 
 ABSENT: Final = WithoutValue("(absent)")
@@ -122,6 +134,24 @@ def equality(value: Any) -> Hashable:
         case Hidden():
             made = equality(value.value)
     return made
+
+
+def has_lines(text: str) -> bool:
+    """Whether the text has several lines."""
+    return "\n" in text[:-1]
+
+
+def parsed_json(text: str) -> Any:
+    """What the text is as JSON, if that is an object or array with something in it; else None."""
+    if text.lstrip()[:1] not in {"{", "["}:
+        return None
+    try:
+        parsed = json.loads(text, parse_float=Decimal) or None
+        # Numbers may be beyond what can be compared.
+        equality(parsed)
+    except (ValueError, ArithmeticError, RecursionError):
+        return None
+    return parsed
 
 
 def inline(value: Any) -> str:

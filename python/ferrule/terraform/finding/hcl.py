@@ -17,7 +17,7 @@ __all__ = ["Body", "Expression", "Item", "Value", "read_hcl", "read_hcl_file"]
 
 _MAX_DEPTH: Final = 50
 _OPENING, _CLOSING = ("(", "[", "{"), (")", "]", "}")
-_MAX_BYTES = 16 * 1024 * 1024
+_MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +143,15 @@ class _Parser:
         while self._token.kind is Kind.LINE_END:
             self._index += 1
 
+    def _pass_commas(self) -> None:
+        while self._token.kind is Kind.LINE_END or self._token.is_sign(","):
+            self._index += 1
+
     def body(self, opening: Token | None) -> Body:
         """Items up to the brace that closes the opening one, which is taken too; without one up to the end."""
         items: list[Item] = []
         while True:
-            while self._token.kind is Kind.LINE_END or self._token.is_sign(","):
-                self._index += 1
+            self._pass_commas()
             if opening is not None and self._token.is_sign("}"):
                 self._take()
                 return Body(tuple(items))
@@ -187,16 +190,13 @@ class _Parser:
     def _list(self, opening: Token) -> list[Value]:
         values: list[Value] = []
         while True:
-            self._pass_line_ends()
+            self._pass_commas()
             if self._token.is_sign("]"):
                 self._take()
                 return values
+            if self._token.kind is Kind.END:
+                raise refused(opening.position, "the list has no end, expected ]")
             values.append(self._value(opening))
-            self._pass_line_ends()
-            if not self._token.is_sign("]"):
-                comma = self._take()
-                if not comma.is_sign(","):
-                    raise refused(comma.position, f"{comma} follows an element of a list, expected , or ]")
 
     def _value(self, opening: Token | None) -> Value:
         """A value of an attribute, or of the list that a bracket opened."""
@@ -213,21 +213,25 @@ class _Parser:
         return self._expression(opening)
 
     def _is_behind_value(self, opening: Token | None) -> bool:
+        """Whether a value ends before the next token. The next attribute may begin on the same line, as in HCL 1."""
         if opening is not None:
             self._pass_line_ends()
-            return self._token.kind is not Kind.SIGN or self._token.is_sign(",", "]")
-        return self._token.kind in (Kind.LINE_END, Kind.END) or self._token.is_sign(",", "}")
+            return self._token.is_sign(",", "]")
+        if self._token.kind is Kind.SIGN:
+            return self._token.is_sign(",", "}")
+        before = self._tokens[self._index - 1]
+        is_operand = before.kind is not Kind.SIGN or before.is_sign(*_CLOSING)
+        return self._token.kind in (Kind.LINE_END, Kind.END) or is_operand
 
     def _expression(self, opening: Token | None) -> Value:
-        """Anything else, up to the end of the line or to a comma, outside of brackets."""
+        """Anything else, up to the end of the line, a comma, or the next attribute, outside of brackets."""
         begin = self._token
         words: list[str] = []
         open_brackets: list[Token] = []
         while self._token.kind is not Kind.END:
-            token = self._token
             if not open_brackets and self._is_behind_value(opening):
                 break
-            self._take()
+            token = self._take()
             words.append(token.text)
             if token.is_sign(*_OPENING):
                 open_brackets.append(token)

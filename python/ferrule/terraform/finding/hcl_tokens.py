@@ -16,7 +16,6 @@ CODE: Final = "terraform.unreadable-file"
 """The `code` of the error for a file of Terraform's that cannot be read."""
 
 _HINT = "Correct the file, or name another one."
-_MAX_TOKENS = 1_000_000
 
 _SPACE = re.compile(r"[ \t\r\ufeff]+")
 _COMMENT = re.compile(r"(?:#|//)[^\n]*")
@@ -25,6 +24,8 @@ _NAME = re.compile(r"[^\W\d][\w.-]*")
 _NUMBER = re.compile(r"-?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)", re.ASCII)
 _HEREDOC = re.compile(r"<<([-~]?)([^\W\d][\w.-]*)[ \t\r]*\n")
 _PLAIN = re.compile(r'[^"\\$%\n]+')
+# What counts in an interpolation: braces, and texts, in which they do not.
+_INSIDE = re.compile(r'"(?:\\.|[^"\\\n])*"|[{}]')
 _ESCAPE = re.compile(r'\\(?:([abfnrtv"\\])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))')
 _SINGLE_ESCAPES = {
     "a": "\a",
@@ -171,7 +172,7 @@ class _Scanner:
             return text
         lines = text.splitlines(keepends=True)
         margin = min((len(line) - len(line.lstrip(" \t")) for line in lines if line.strip()), default=0)
-        return "".join(line[margin:] if line.strip() else line.lstrip(" \t") for line in lines)
+        return "".join(line[margin:] if line.strip() else line for line in lines)
 
     def _text(self) -> str:
         """The content of a quoted text. Interpolations stay as they are written: nothing here computes them."""
@@ -209,12 +210,9 @@ class _Scanner:
             self._at += 1
             return self._source[begin]
         depth = 0
-        for offset in range(begin + 1, len(self._source)):
-            letter = self._source[offset]
-            depth += (letter == "{") - (letter == "}")
-            if letter == "\n":
-                break
+        for match in _INSIDE.finditer(self._source, begin + 1):
+            depth += (match[0] == "{") - (match[0] == "}")
             if depth == 0:
-                self._at = offset + 1
+                self._move(match.end())
                 return self._source[begin : self._at]
-        raise refused(start, f"the text has {self._source[begin : begin + 2]} without }} on its line")
+        raise refused(start, f"the text has {self._source[begin : begin + 2]} without }}")

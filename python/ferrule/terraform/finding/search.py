@@ -72,10 +72,8 @@ def find_provider(
         ConfigError: The name or version has no such form, or a configuration or lock file cannot be read.
 
     Example:
-        >>> find_provider("terraform-provider-none", environment={"PATH": "/nowhere"})
-        Traceback (most recent call last):
-        ...
-        ferrule.terraform.errors.ProviderNotFoundError: no program terraform-provider-none on PATH; searched: /nowhere
+        >>> print(find_provider("/bin/sh"))
+        provider from path /bin/sh (exempt)
     """
     variables = os.environ if environment is None else environment
     root = os.path.abspath(directory)

@@ -1,41 +1,98 @@
-"""A provider's answer whose types are still bytes, under their names.
+"""Where in a provider's answer each type is, without a parse of the types.
 
-The schema of a large provider has 11 MB. All of it as messages takes ten times as much memory, and protobuf parses with
-the interpreter's lock held. A map's messages are bytes on the wire, so that a parser whose descriptor says `bytes` for
-them reads the names, and copies the rest.
+The schema of a large provider has 11 MB. As messages it takes several times as much memory, and protobuf parses all of
+it with the interpreter's lock held. The entries of a map can be told from their first bytes, and whatever else there is
+goes to protobuf. Source: protobuf.dev/programming-guides/encoding.
 """
 
-from functools import cache
-from typing import Any
+from collections.abc import Collection
+from typing import Final, NamedTuple
 
-from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
+__all__ = ["Index", "Slice", "index"]
 
-from ferrule.terraform.messages import Protocol
+_LENGTH_DELIMITED: Final = 2
+_CONTINUED: Final = 0x80
+"""The bit of a byte of a number that says that there are more, and the first value with more than one byte."""
+_KEY_TAG: Final = 1 << 3 | _LENGTH_DELIMITED
+_VALUE_TAG: Final = 2 << 3 | _LENGTH_DELIMITED
 
-__all__ = ["indexing_class"]
-
-
-@cache
-def indexing_class(protocol: Protocol, name: str) -> Any:
-    """The class of the message `name` with bytes in place of the messages in its maps."""
-    descriptor = protocol.message(name).DESCRIPTOR
-    file = FileDescriptorProto.FromString(descriptor.file.serialized_pb)
-    for message in file.message_type:
-        _index_maps(message)
-    pool = DescriptorPool()
-    for imported in descriptor.file.dependencies:
-        pool.AddSerializedFile(imported.serialized_pb)
-    pool.AddSerializedFile(file.SerializeToString())
-    return GetMessageClass(pool.FindMessageTypeByName(descriptor.full_name))
+Slice = tuple[int, int]
+"""Where something begins and ends."""
 
 
-def _index_maps(message: DescriptorProto) -> None:
-    for inner in message.nested_type:
-        _index_maps(inner)
-    if message.options.map_entry:
-        _key, value = message.field
-        if value.type == FieldDescriptorProto.TYPE_MESSAGE:
-            value.type = FieldDescriptorProto.TYPE_BYTES
-            value.ClearField("type_name")
+class Index(NamedTuple):
+    """A serialised message in two parts.
+
+    Attributes:
+        entries: For each map its entries: the key, and where the serialised value is.
+        rest: All fields that are not in `entries`, as a serialised message, or what is no message at all.
+    """
+
+    entries: dict[int, dict[str, Slice]]
+    rest: bytes
+
+
+def index(data: bytes, maps: Collection[int]) -> Index:
+    """Finds the entries of maps with text for keys and messages for values.
+
+    Args:
+        data: A serialised message.
+        maps: Numbers of the maps, up to 15.
+    """
+    entries: dict[int, dict[str, Slice]] = {number: {} for number in maps}
+    maps_by_tag = {number << 3 | _LENGTH_DELIMITED: found for number, found in entries.items()}
+    rest = []
+    position, end = 0, len(data)
+    try:
+        while position < end:
+            tag = data[position]
+            if tag >= _CONTINUED or tag & 7 != _LENGTH_DELIMITED:
+                break
+            length, begin = data[position + 1], position + 2
+            if length >= _CONTINUED:
+                length, begin = _number(data, position + 1)
+            stop = begin + length
+            if stop > end:
+                break
+            found = maps_by_tag.get(tag)
+            if found is None or not _add_entry(data, begin, stop, found):
+                rest.append(data[position:stop])
+            position = stop
+    except IndexError:
+        # The bytes end within a number.
+        pass
+    rest.append(data[position:])
+    return Index(entries, b"".join(rest))
+
+
+def _add_entry(data: bytes, begin: int, end: int, found: dict[str, Slice]) -> bool:
+    """Adds an entry that is a key and a value, as everything writes it; says whether there is such a one."""
+    # Two tags and two lengths.
+    if end - begin < 4 or data[begin] != _KEY_TAG:
+        return False
+    length, begin = data[begin + 1], begin + 2
+    if length >= _CONTINUED:
+        return False
+    key_end = begin + length
+    if key_end + 2 > end or data[key_end] != _VALUE_TAG:
+        return False
+    length, value = data[key_end + 1], key_end + 2
+    if length >= _CONTINUED:
+        length, value = _number(data, key_end + 1)
+    if value + length != end:
+        return False
+    try:
+        found[data[begin:key_end].decode()] = value, end
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _number(data: bytes, position: int) -> tuple[int, int]:
+    """A number, and the position after it."""
+    number = shift = 0
+    while (byte := data[position]) >= _CONTINUED:
+        number |= (byte & ~_CONTINUED) << shift
+        shift += 7
+        position += 1
+    return number | byte << shift, position + 1

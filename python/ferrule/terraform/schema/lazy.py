@@ -29,22 +29,14 @@ class LazyMapping(Mapping[str, _Model]):
         InvalidResponseError: From a look-up of a type whose schema is broken.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        serialised: Mapping[str, bytes],
-        parse: Callable[[bytes], Message],
-        decode: Callable[[Message], _Model],
-    ) -> None:
+    def __init__(self, kind: str, messages: Mapping[str, Message], decode: Callable[[Message], _Model]) -> None:
         """Args:
         kind: What the types are, in the words of an error: "resource".
-        serialised: The message of each type.
-        parse: The message of its bytes.
+        messages: The message of each type, which a look-up parses.
         decode: The model of a message.
         """
         self.kind: Final = kind
-        self._serialised = {name: serialised[name] for name in sorted(serialised)}
-        self._parse = parse
+        self._messages = messages
         self._decode = decode
         self._models: dict[str, _Model] = {}
 
@@ -55,40 +47,39 @@ class LazyMapping(Mapping[str, _Model]):
         return model
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._serialised)
+        return iter(self._messages)
 
     def __len__(self) -> int:
-        return len(self._serialised)
+        return len(self._messages)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._serialised
+        return name in self._messages
 
     def get(self, name: str, default: Any = None, /) -> Any:
-        return self[name] if name in self._serialised else default
+        return self[name] if name in self._messages else default
 
     def __repr__(self) -> str:
         return f"<{len(self)} {self.kind}s>"
 
     def unkept_items(self) -> Iterator[tuple[str, _Model]]:
         """All types, without keeping the models: they take much memory together."""
-        for name in self._serialised:
+        for name in self._messages:
             yield name, self._models.get(name) or self._decoded(name)
 
     def _decoded(self, name: str) -> _Model:
-        data = self._serialised.get(name)
-        if data is None:
+        if name not in self._messages:
             raise self._unknown(name)
-        return decoded(f'the schema of the {self.kind} "{name}"', lambda: self._decode(self._parse(data)))
+        return decoded(f'the schema of the {self.kind} "{name}"', lambda: self._decode(self._messages[name]))
 
     def _unknown(self, name: str) -> UnknownTypeError:
-        if near := nearest(name, self._serialised):
+        if near := nearest(name, self._messages):
             hint = f'did you mean "{near}"?'
-        elif not self._serialised:
+        elif not self._messages:
             hint = f"the provider has no {self.kind}s"
-        elif len(self._serialised) <= SHOWN_NAMES:
-            hint = f"the provider has {', '.join(self._serialised)}"
+        elif len(self._messages) <= SHOWN_NAMES:
+            hint = f"the provider has {', '.join(self._messages)}"
         else:
-            hint = f"the provider has {len(self._serialised)} others"
+            hint = f"the provider has {len(self._messages)} others"
         return UnknownTypeError(f'the provider has no {self.kind} "{name}"', hint, "terraform.unknown-type")
 
 

@@ -1,26 +1,20 @@
 """All that a provider says about its types, decoded type by type as they are needed."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from google.protobuf.message import Message
-
-from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.errors import InvalidResponseError
 from ferrule.terraform.messages import Protocol, diagnostics
+from ferrule.terraform.schema.answer import Answer
 from ferrule.terraform.schema.decoding import decode_action, decode_function, decode_identity, decode_schema
-from ferrule.terraform.schema.index import indexing_class
 from ferrule.terraform.schema.lazy import LazyMapping, decoded
-from ferrule.terraform.schema.model import Function, IdentitySchema, Schema
+from ferrule.terraform.schema.model import Schema
 
 if TYPE_CHECKING:
     from ferrule.terraform.schema.export import Core
 
 __all__ = ["Capabilities", "ProviderSchema"]
-
-_Model = TypeVar("_Model")
 
 
 @dataclass(frozen=True)
@@ -79,30 +73,21 @@ class ProviderSchema:
 
     def __init__(self, protocol: Protocol, schema_response: bytes, identity_response: bytes | None) -> None:
         self.protocol: Final = protocol
-        answer = _indexed(protocol, "GetProviderSchema", schema_response)
-        self.resources = self._schemas("resource", answer.resource_schemas)
-        self.data_sources = self._schemas("data source", answer.data_source_schemas)
-        self.ephemeral_resources = self._schemas("ephemeral resource", answer.ephemeral_resource_schemas)
-        self.list_resources = self._schemas("list resource", answer.list_resource_schemas)
-        self.actions = self._mapping("action", answer.action_schemas, "ActionSchema", decode_action)
-        self.functions: LazyMapping[Function] = self._mapping("function", answer.functions, "Function", decode_function)
-        identities = _indexed(protocol, "GetResourceIdentitySchemas", identity_response or b"")
-        self.identities: LazyMapping[IdentitySchema] = self._mapping(
-            "identity", identities.identity_schemas, "ResourceIdentitySchema", decode_identity
+        answer = _answer(protocol, "GetProviderSchema", schema_response)
+        self.resources = LazyMapping("resource", answer.messages("resource_schemas"), decode_schema)
+        self.data_sources = LazyMapping("data source", answer.messages("data_source_schemas"), decode_schema)
+        self.ephemeral_resources = LazyMapping(
+            "ephemeral resource", answer.messages("ephemeral_resource_schemas"), decode_schema
         )
-        self.diagnostics: tuple[Diagnostic, ...] = diagnostics(answer)
-        self.identity_diagnostics: tuple[Diagnostic, ...] = diagnostics(identities)
-        self.capabilities = _capabilities(answer.server_capabilities)
-        self._provider: Message | None = answer.provider if answer.HasField("provider") else None
-        self._provider_meta: Message | None = answer.provider_meta if answer.HasField("provider_meta") else None
-
-    def _schemas(self, kind: str, serialised: Mapping[str, bytes]) -> LazyMapping[Schema]:
-        return self._mapping(kind, serialised, "Schema", decode_schema)
-
-    def _mapping(
-        self, kind: str, serialised: Mapping[str, bytes], message: str, decode: Callable[[Message], _Model]
-    ) -> LazyMapping[_Model]:
-        return LazyMapping(kind, serialised, lambda data: self.protocol.message(message).FromString(data), decode)
+        self.list_resources = LazyMapping("list resource", answer.messages("list_resource_schemas"), decode_schema)
+        self.actions = LazyMapping("action", answer.messages("action_schemas"), decode_action)
+        self.functions = LazyMapping("function", answer.messages("functions"), decode_function)
+        identities = _answer(protocol, "GetResourceIdentitySchemas", identity_response or b"")
+        self.identities = LazyMapping("identity", identities.messages("identity_schemas"), decode_identity)
+        self.diagnostics = diagnostics(answer.message)
+        self.identity_diagnostics = diagnostics(identities.message)
+        self.capabilities = _capabilities(answer.message.server_capabilities)
+        self._message = answer.message
 
     @cached_property
     def provider(self) -> Schema:
@@ -111,16 +96,16 @@ class ProviderSchema:
         Raises:
             InvalidResponseError: The answer has none, or a broken one.
         """
-        message = self._provider
-        if message is None:
+        if not self._message.HasField("provider"):
             raise InvalidResponseError("the provider's answer has no schema of its configuration")
-        return decoded("the schema of the provider's configuration", lambda: decode_schema(message))
+        return decoded("the schema of the provider's configuration", lambda: decode_schema(self._message.provider))
 
     @cached_property
     def provider_meta(self) -> Schema | None:
         """The schema of what a module tells the provider; None if modules tell nothing."""
-        message = self._provider_meta
-        return None if message is None else decoded("the schema of provider_meta", lambda: decode_schema(message))
+        if not self._message.HasField("provider_meta"):
+            return None
+        return decoded("the schema of provider_meta", lambda: decode_schema(self._message.provider_meta))
 
     def to_json(self, address: str, core: "Core" = "terraform") -> str:
         """The text that `terraform providers schema -json` prints for this provider, byte for byte.
@@ -145,11 +130,8 @@ class ProviderSchema:
         return f"<ProviderSchema: {', '.join(f'{len(each)} {each.kind}s' for each in counts)}>"
 
 
-def _indexed(protocol: Protocol, method: str, response: bytes) -> Any:
-    """An answer whose types are bytes."""
-    return decoded(
-        f"the answer to {method}", lambda: indexing_class(protocol, f"{method}.Response").FromString(response)
-    )
+def _answer(protocol: Protocol, method: str, response: bytes) -> Answer:
+    return decoded(f"the answer to {method}", lambda: Answer(protocol.message(f"{method}.Response"), response))
 
 
 def _capabilities(message: Any) -> Capabilities:

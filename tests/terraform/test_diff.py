@@ -1,0 +1,426 @@
+"""What a plan prints, lists and gives as JSON."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+import random
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ferrule.terraform import cty
+from ferrule.terraform.cty import UNKNOWN
+from ferrule.terraform.cty import Attribute as Step
+from ferrule.terraform.diagnostics import Diagnostic, Severity
+from ferrule.terraform.diff import Kind, sequences
+from ferrule.terraform.errors import PlanError
+from ferrule.terraform.plan import Action, Plan
+from ferrule.terraform.schema.model import Attribute, Block, NestedBlock, NestedType, Nesting
+
+RULE = Block({name: Attribute(name, cty.NUMBER if name == "port" else cty.STRING) for name in ("note", "port")})
+SERVER = Block(
+    {
+        "disks": Attribute(
+            "disks",
+            nested_type=NestedType(
+                {"key": Attribute("key", cty.STRING, sensitive=True), "size": Attribute("size", cty.NUMBER)},
+                Nesting.LIST,
+            ),
+        ),
+        "id": Attribute("id", cty.STRING),
+        "labels": Attribute("labels", cty.Map(cty.STRING)),
+        "names": Attribute("names", cty.List(cty.STRING)),
+        "password": Attribute("password", cty.STRING, sensitive=True),
+        "ports": Attribute("ports", cty.Set(cty.NUMBER)),
+        "secret": Attribute("secret", cty.STRING, write_only=True),
+        "text": Attribute("text", cty.STRING),
+        "value": Attribute("value", cty.DYNAMIC),
+    },
+    {nesting.value: NestedBlock(nesting.value, RULE, nesting) for nesting in Nesting},
+)
+NOTHING: dict[str, Any] = {
+    **dict.fromkeys(SERVER.attributes),
+    "group": {"note": None, "port": None},
+    "list": [],
+    "map": {},
+    "set": [],
+    "single": None,
+}
+
+
+def rule(port: Any, note: Any = None) -> dict[str, Any]:
+    return {"note": note, "port": port}
+
+
+def planned(before: Any, after: Any, action: Action = Action.UPDATE, **more: Any) -> Plan:
+    sides = (None if each is None else NOTHING | each for each in (before, after))
+    return Plan(type="server", action=action, before=next(sides), after=next(sides), block=SERVER, **more)
+
+
+def printed(before: Any, after: Any, **more: Any) -> list[str]:
+    heading, *lines = str(planned(before, after, **more)).split("\n")
+    assert heading == "~ server will be changed"
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        pytest.param({"id": "a"}, {"id": "b"}, ["  ~ id = 'a' -> 'b'"], id="changed"),
+        pytest.param({}, {"id": "b"}, ["  + id = 'b'"], id="added"),
+        pytest.param({"id": "a"}, {}, ["  - id = 'a'"], id="removed"),
+        pytest.param({"id": "a"}, {"id": UNKNOWN}, ["  ~ id = 'a' -> (known after apply)"], id="unknown"),
+        pytest.param(
+            {"id": "a", "names": ["x"]},
+            {"id": "b", "names": ["x"]},
+            ["  ~ id = 'a' -> 'b'", "    # 1 unchanged attribute hidden"],
+            id="unchanged ones are counted, null ones are not",
+        ),
+        pytest.param({"password": "old"}, {"password": "new"}, ["  ~ password = (sensitive value)"], id="sensitive"),
+        pytest.param(
+            {"value": 0.1},
+            {"value": Decimal("0.1"), "id": "b"},
+            ["  + id = 'b'", "    # 1 unchanged attribute hidden"],
+            id="equal numbers",
+        ),
+        pytest.param({"value": 1}, {"value": True}, ["  ~ value = 1 -> True"], id="a number is no bool"),
+        pytest.param(
+            {"value": [1]}, {"value": {"a": Decimal("2.50")}}, ["  ~ value = [1] -> {'a': 2.5}"], id="another type"
+        ),
+        pytest.param(
+            {"names": [*"abcdef"]},
+            {"names": [*"abXdf"]},
+            [
+                "  ~ names = [",
+                "        # 2 unchanged elements hidden",
+                "      - 'c'",
+                "      + 'X'",
+                "        # 1 unchanged element hidden",
+                "      - 'e'",
+                "        # 1 unchanged element hidden",
+                "    ]",
+            ],
+            id="list by its longest common subsequence",
+        ),
+        pytest.param(
+            {"names": []},
+            {"names": ["a"]},
+            ["  ~ names = [", "      + 'a'", "    ]"],
+            id="list that was empty",
+        ),
+        pytest.param({}, {"names": []}, ["  + names = []"], id="empty list that was null"),
+        pytest.param(
+            {"ports": [1, 2, 3]},
+            {"ports": [3, 1, 4]},
+            ["  ~ ports = [", "      - 2", "      + 4", "        # 2 unchanged elements hidden", "    ]"],
+            id="set by membership",
+        ),
+        pytest.param(
+            {"labels": {"a": "1", "b": "2", "c d": "3"}},
+            {"labels": {"a": "1", "b": "x", "e": None}},
+            [
+                "  ~ labels = {",
+                "      ~ 'b': '2' -> 'x'",
+                "      - 'c d': '3'",
+                "      + 'e': None",
+                "        # 1 unchanged element hidden",
+                "    }",
+            ],
+            id="map by key",
+        ),
+        pytest.param(
+            {"disks": [{"key": "k1", "size": 1}, {"key": "k2", "size": 2}]},
+            {"disks": [{"key": "k3", "size": 1}, {"key": "k2", "size": UNKNOWN}]},
+            [
+                "  ~ disks = [",
+                "      ~ {",
+                "          ~ key = (sensitive value)",
+                "            # 1 unchanged attribute hidden",
+                "        }",
+                "      ~ {",
+                "          ~ size = 2 -> (known after apply)",
+                "            # 1 unchanged attribute hidden",
+                "        }",
+                "    ]",
+            ],
+            id="nested attribute",
+        ),
+        pytest.param(
+            {"text": '{"b": [1, 2], "a": 1.0}'},
+            {"text": '{"a": 1, "b": [2], "c": "x"}'},
+            [
+                "  ~ text = json.dumps({",
+                "      ~ 'b': [",
+                "          - 1",
+                "            # 1 unchanged element hidden",
+                "        ]",
+                "      + 'c': 'x'",
+                "        # 1 unchanged element hidden",
+                "    })",
+            ],
+            id="JSON as JSON",
+        ),
+        pytest.param(
+            {"text": '{"a":1}'},
+            {"text": '{ "a": 1 }'},
+            ["  ~ text = (JSON of another form)"],
+            id="JSON in another form",
+        ),
+        pytest.param(
+            {"text": '{"a":1e999999}'},
+            {"text": "{}"},
+            ["  ~ text = '{\"a\":1e999999}' -> '{}'"],
+            id="JSON beyond all numbers",
+        ),
+        pytest.param(
+            {"text": "a\nb\nc\nd"},
+            {"text": "a\nb\nX\nd"},
+            [
+                "  ~ text = (",
+                "        # 2 unchanged lines hidden",
+                "      - 'c'",
+                "      + 'X'",
+                "        # 1 unchanged line hidden",
+                "    )",
+            ],
+            id="text by lines",
+        ),
+        pytest.param(
+            {"id": "\x1b[1m"},
+            {"id": "\udc80"},
+            [r"  ~ id = '\x1b[1m' -> '\udc80'"],
+            id="escape sequences do not reach a terminal",
+        ),
+        pytest.param(
+            {"list": [rule(1), rule(2), rule(3, "x")], "id": "i"},
+            {"list": [rule(0), rule(1), rule(2), rule(3, "y")], "id": "i"},
+            [
+                "    # 1 unchanged attribute hidden",
+                "  + list {",
+                "      + port = 0",
+                "    }",
+                "  ~ list {",
+                "      ~ note = 'x' -> 'y'",
+                "        # 1 unchanged attribute hidden",
+                "    }",
+                "    # 2 unchanged blocks hidden",
+            ],
+            id="blocks in a list",
+        ),
+        pytest.param(
+            {"set": [rule(1), rule(2)], "map": {"a": rule(1)}, "group": rule(1), "single": rule(1)},
+            {"set": [rule(2), rule(3)], "map": {"b": rule(1)}, "group": rule(2)},
+            [
+                "  ~ group {",
+                "      ~ port = 1 -> 2",
+                "    }",
+                "  - map 'a' {",
+                "      - port = 1",
+                "    }",
+                "  + map 'b' {",
+                "      + port = 1",
+                "    }",
+                "  - set {",
+                "      - port = 1",
+                "    }",
+                "  + set {",
+                "      + port = 3",
+                "    }",
+                "  - single {",
+                "      - port = 1",
+                "    }",
+                "    # 1 unchanged block hidden",
+            ],
+            id="other blocks",
+        ),
+        pytest.param(
+            {"list": [rule(1)]},
+            {"list": UNKNOWN},
+            ["  ~ list [{'note': None, 'port': 1}] -> (known after apply)"],
+            id="unknown blocks",
+        ),
+        pytest.param({}, {"single": rule(None)}, ["  + single {}"], id="empty block"),
+    ],
+)
+def test_lines(before: Any, after: Any, lines: list[str]) -> None:
+    assert printed(before, after) == lines
+
+
+def test_names_stand_in_columns() -> None:
+    assert printed({"id": "a", "password": "x"}, {"id": "b", "password": "y"}) == [
+        "  ~ id       = 'a' -> 'b'",
+        "  ~ password = (sensitive value)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after", "reason", "heading", "mark"),
+    [
+        (Action.CREATE, None, {"id": UNKNOWN}, "", "+ server will be created", "+ id = (known after apply)"),
+        (Action.DELETE, {"id": "a"}, None, "", "- server will be destroyed", "- id = 'a'"),
+        (
+            Action.REPLACE,
+            {"id": "a"},
+            {"id": "b"},
+            "tainted",
+            "-/+ server will be replaced (tainted)",
+            "~ id = 'a' -> 'b'",
+        ),
+        (Action.NO_OP, {"id": "a"}, {"id": "a"}, "", "  server does not change", "  # 1 unchanged attribute hidden"),
+        (Action.READ, None, {"id": "a"}, "", "<= server will be read", "+ id = 'a'"),
+    ],
+)
+def test_headings(action: Action, before: Any, after: Any, reason: str, heading: str, mark: str) -> None:
+    plan = planned(before, after, action, reason=reason)
+    assert str(plan).split("\n") == [heading, f"  {mark}"]
+    assert [(line.depth, line.kind.value) for line in plan.lines()] == [
+        (0, heading.split(" ", maxsplit=1)[0].strip() or " "),
+        (1, mark[0]),
+    ]
+
+
+def test_what_forces_a_replacement() -> None:
+    before = {"id": "a", "list": [rule(1), rule(2)], "ports": [1], "names": ["a"]}
+    after = {"id": UNKNOWN, "list": [rule(1), rule(3)], "ports": [2], "names": ["a"]}
+    paths = ((Step("id"),), (Step("list"), 1, Step("port")), (Step("ports"), 0))
+    plan = planned(before, after, Action.REPLACE, requires_replace=paths)
+    marked = [line.text for line in plan.lines() if line.comment == "# forces replacement"]
+    assert marked == ["id    = 'a' -> (known after apply)", "ports = [", "port = 2 -> 3"]
+    assert "  ~ ports = [  # forces replacement" in str(plan)
+    assert [change.path for change in plan.changes if change.forces_replacement] == [paths[0], paths[1]]
+    # What is at no place of the diff is told by the heading.
+    elsewhere = planned({"id": "a"}, {"id": "a"}, Action.REPLACE, requires_replace=((Step("text"),),))
+    assert str(elsewhere).startswith("-/+ server will be replaced  # forces replacement")
+
+
+def test_write_only_attributes_are_named_where_something_changes() -> None:
+    given = ((Step("secret"),),)
+    assert printed({"id": "a"}, {"id": "b"}, write_only=given) == [
+        "  ~ id     = 'a' -> 'b'",
+        "    secret = (write-only)",
+    ]
+    assert printed({"id": "a"}, {"id": "a"}, write_only=given) == ["    # 1 unchanged attribute hidden"]
+    created = planned(None, {"id": "a"}, Action.CREATE, write_only=given)
+    assert str(created).split("\n")[1:] == ["  + id     = 'a'", "  + secret = (write-only)"]
+    replaced = planned({}, {}, Action.REPLACE, write_only=given, requires_replace=given)
+    assert str(replaced).split("\n")[1:] == ["  ~ secret = (write-only)  # forces replacement"]
+
+
+def test_changes() -> None:
+    before = {"id": "a", "names": ["a", "b"], "ports": [1], "list": [rule(1, "x")], "labels": {"a": "1"}}
+    after = {"names": ["a"], "ports": [2], "list": [rule(UNKNOWN, "x"), rule(2)], "labels": {"a": "2"}}
+    changes = planned(before, after).changes
+    assert [(cty.format_path(each.path), each.kind, each.before, each.after) for each in changes] == [
+        ("id", Kind.REMOVE, "a", None),
+        ('labels["a"]', Kind.CHANGE, "1", "2"),
+        ("names[1]", Kind.REMOVE, "b", None),
+        ("ports", Kind.REMOVE, 1, None),
+        ("ports", Kind.ADD, None, 2),
+        ("list[0].port", Kind.CHANGE, 1, UNKNOWN),
+        ("list[1]", Kind.ADD, None, rule(2)),
+    ]
+    assert repr(changes[1]) == "Change('labels[\"a\"]', CHANGE, before='1', after='2')"
+
+
+def secretive(**more: Any) -> Plan:
+    before = {
+        "password": "hunter1",
+        "disks": [{"key": "hunter2", "size": 1}],
+        "labels": {"pin": "hunter3"},
+        "value": cty.Typed(["hunter4"], cty.List(cty.STRING)),
+    }
+    after = {
+        "password": "hunter5",
+        "disks": [{"key": "hunter6", "size": 1}, {"key": "hunter7", "size": 2}],
+        "labels": {"pin": "hunter8"},
+        "value": UNKNOWN,
+    }
+    paths = ((Step("labels"), "pin"), (Step("value"),), (Step("id"),))
+    return planned(before, after, private=b"hunter9", sensitive=paths, **more)
+
+
+def test_nothing_shows_sensitive_values_unless_asked() -> None:
+    plan = secretive(unknown=((Step("value"),),), write_only=((Step("secret"),),))
+    for text in (repr(plan), str(plan), plan.to_json(), repr(plan.changes)):
+        assert "hunter" not in text
+    asked = plan.to_json(sensitive=True)
+    assert [f"hunter{digit}" in asked for digit in range(1, 10)] == [True] * 8 + [False]
+    (password,) = (each for each in plan.changes if each.path == (Step("password"),))
+    assert (password.before, password.after) == ("hunter1", "hunter5")
+
+
+def test_json() -> None:
+    warning = Diagnostic(Severity.WARNING, "Old", "Do not use it.", (Step("id"),))
+    plan = planned(
+        {"value": Decimal("0.1")},
+        {"value": 2**70, "id": UNKNOWN, "names": ["é\n"], "password": "x"},
+        unknown=((Step("id"),),),
+        requires_replace=((Step("list"), 0, Step("port")), (Step("labels"), "k")),
+        warnings=(warning,),
+        identity={"id": 1},
+    )
+    read = json.loads(plan.to_json(), parse_float=Decimal)
+    assert read["before"] == NOTHING | {"value": Decimal("0.1")}
+    assert read["after"] == NOTHING | {"value": 2**70, "names": ["é\n"], "password": "(sensitive value)"}
+    assert read["unknown"] == [["id"]]
+    assert read["requires_replace"] == [["list", 0, "port"], ["labels", "k"]]
+    assert read["warnings"] == ["id: Old: Do not use it."]
+    assert (read["action"], read["type"], read["identity"]) == ("update", "server", {"id": 1})
+
+
+def test_plan_is_used_once() -> None:
+    plan = secretive()
+    copy = pickle.loads(pickle.dumps(plan))
+    plan.use()
+    assert plan.used
+    with pytest.raises(PlanError, match="was applied before"):
+        plan.use()
+    assert not copy.used
+    assert (copy, str(copy)) == (plan, str(plan))
+    assert pickle.loads(pickle.dumps(plan)).used
+
+
+def longest(a: Any, b: Any) -> int:
+    """The length of a longest common subsequence, by the plain table."""
+    row = [0] * (len(b) + 1)
+    for each in a:
+        previous = row
+        row = [0]
+        for j, other in enumerate(b):
+            row.append(previous[j] + 1 if each == other else max(previous[j + 1], row[j]))
+    return row[-1]
+
+
+@pytest.mark.parametrize("most_edits", [sequences.MAX_EDITS, 2, 0])
+def test_common_subsequence_is_the_longest(most_edits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequences, "MAX_EDITS", most_edits)
+    chance = random.Random(most_edits)
+    for _ in range(300):
+        a, b = (chance.choices("abcd", k=chance.randrange(12)) for _ in range(2))
+        pairs = sequences.common_pairs(a, b)
+        assert len(pairs) == longest(a, b), (a, b)
+        assert all(a[i] == b[j] for i, j in pairs)
+        assert all(i < k and j < m for (i, j), (k, m) in itertools.pairwise(pairs))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda i, text: text + "x",
+        lambda i, text: text + "x" * (i % 2),
+        lambda i, text: str(9_999 - i),
+        lambda i, text: str(i % 7),
+    ],
+    ids=["all", "half", "reversed", "few"],
+)
+def test_long_lists_take_no_square_of_time(change: Any) -> None:
+    before = list(map(str, range(10_000)))
+    plan = planned({"names": before}, {"names": [change(i, text) for i, text in enumerate(before)]})
+    begin = time.process_time()
+    plan.changes  # noqa: B018
+    # A comparison of each with each takes a minute; this one is below half a second where nothing else runs.
+    assert time.process_time() - begin < 10

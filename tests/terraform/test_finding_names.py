@@ -1,0 +1,229 @@
+"""What a name means: a path, a program on PATH, a source address; and providers that run already."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ferrule.errors import ConfigError
+from ferrule.reattach import ReattachConfig
+from ferrule.terraform.errors import ProviderNotFoundError
+from ferrule.terraform.finding import LockVerdict, Origin, find_provider
+from ferrule.terraform.finding.address import Address
+from ferrule.terraform.finding.platforms import current_platform, platform_name
+from terraform.machine import RANDOM, RANDOM_OF_OPENTOFU, Machine
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def executable(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o755)
+    return path
+
+
+def test_path(machine: Machine) -> None:
+    program = executable(machine.module / "build" / "provider")
+    for name in (program, str(program), "./build/provider", "../module/build/provider", Path("build/provider")):
+        found = machine.find(name)
+        assert (found.path, found.origin, found.place) == (str(program), Origin.FILE, str(program))
+        assert (found.address, found.version, found.lock) == ("", None, LockVerdict.EXEMPT)
+    assert str(found) == f"provider from path {program} (exempt)"
+
+
+def test_path_begins_in_this_directory_by_default(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = executable(machine.module / "provider")
+    monkeypatch.chdir(machine.module)
+    assert find_provider("./provider").path == str(program)
+
+
+def test_path_without_file(machine: Machine) -> None:
+    with pytest.raises(ProviderNotFoundError, match=f"there is no file {machine.module}/none"):
+        machine.find("./none")
+    executable(machine.module / "build" / "terraform-provider-x")
+    with pytest.raises(ProviderNotFoundError, match="build is a directory, with terraform-provider-x in it"):
+        machine.find("./build")
+    with pytest.raises(ProviderNotFoundError, match="is a directory, with no terraform-provider-"):
+        machine.find(machine.module)
+
+
+def test_name_on_path(machine: Machine) -> None:
+    program = executable(machine.root / "bin" / "terraform-provider-x")
+    found = machine.find("terraform-provider-x")
+    assert (found.path, found.origin, found.place) == (str(program), Origin.SEARCH_PATH, str(program.parent))
+    machine.environment["PATH"] = f"/nowhere:bin:{machine.root}/bin"
+    assert machine.find("terraform-provider-x").path == str(program)
+    # A file that cannot be executed is the second choice, as in a start: its error is the clearer one.
+    (machine.root / "bin" / "terraform-provider-y").touch(mode=0o644)
+    assert machine.find("terraform-provider-y").path == str(machine.root / "bin" / "terraform-provider-y")
+
+
+def test_name_that_is_not_on_path(machine: Machine) -> None:
+    (machine.root / "bin").mkdir()
+    (machine.root / "bin" / "terraform-provider-x").mkdir()
+    executable(machine.root / "bin" / "terraform-provider-x_v1")
+    with pytest.raises(ProviderNotFoundError, match="no program terraform-provider-x on PATH") as caught:
+        machine.find("terraform-provider-x")
+    assert caught.value.searched == (str(machine.root / "bin"),)
+    assert "such as 'x'" in (caught.value.hint or "")
+    restored = pickle.loads(pickle.dumps(caught.value))
+    assert (str(restored), restored.searched) == (str(caught.value), caught.value.searched)
+    assert copy.copy(caught.value).searched == caught.value.searched
+
+
+@pytest.mark.parametrize("name", ["./build", "terraform-provider-x"])
+def test_only_addresses_have_versions(machine: Machine, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"the version is '~> 1\.0' for '.*', expected none"):
+        machine.find(name, version="~> 1.0")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("random", RANDOM),
+        ("hashicorp/random", RANDOM),
+        ("HASHICORP/Random", RANDOM),
+        ("registry.terraform.io/hashicorp/random", RANDOM),
+        ("Registry.Terraform.IO:443/hashicorp/random", RANDOM),
+        ("localhost:08080/a-b/c1", "localhost:8080/a-b/c1"),
+        ("bücher.example/ä/ö", "bücher.example/ä/ö"),
+        ("example.com/\uff54\uff45am/thing", "example.com/team/thing"),
+    ],
+)
+def test_address(text: str, address: str) -> None:
+    assert str(Address.candidates(text)[0]) == address
+
+
+def test_address_without_host_has_two_meanings() -> None:
+    assert [str(address) for address in Address.candidates("random")] == [RANDOM, RANDOM_OF_OPENTOFU]
+    assert [str(address) for address in Address.candidates("random", "opentofu")] == [RANDOM_OF_OPENTOFU, RANDOM]
+    assert len(Address.candidates(RANDOM)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a/b/c/d",
+        "a//b",
+        "/",
+        "a/",
+        "a b",
+        "a_b",
+        "-a",
+        "a-",
+        "a--b",
+        "a.b",
+        "a.b/c",
+        "x..y/a/b",
+        "x:/a/b",
+        "x:0/a/b",
+        "x:65536/a/b",
+        "x:1:2/a/b",
+        "https://x/a",
+        "terraform-random",
+        "hashicorp/terraform-provider-random",
+        "hashicorp/opentofu-provider-random",
+        "a\0b",
+        "build/terraform-provider-x",
+    ],
+)
+def test_what_is_no_address(machine: Machine, text: str) -> None:
+    with pytest.raises((ConfigError, ProviderNotFoundError), match=r"the provider is|there is no file|is a directory"):
+        machine.find(text)
+
+
+@pytest.mark.parametrize("name", [None, 5, b"random", b""])
+def test_names_are_text(machine: Machine, name: Any) -> None:
+    with pytest.raises((ConfigError, TypeError)):
+        machine.find(name)
+
+
+def test_prefix_is_explained() -> None:
+    with pytest.raises(ConfigError, match="without terraform-provider-: hashicorp/random"):
+        Address.candidates("hashicorp/terraform-provider-random")
+
+
+def test_core_is_one_of_two(machine: Machine) -> None:
+    with pytest.raises(ConfigError, match="setting core is 'pulumi'"):
+        machine.find(core="pulumi")
+
+
+def entry(address: str = "/tmp/plugin1", **fields: Any) -> dict[str, Any]:
+    return {"Protocol": "grpc", "ProtocolVersion": 6, "Addr": {"Network": "unix", "String": address}} | fields
+
+
+@pytest.mark.parametrize("key", ["random", "hashicorp/random", "HashiCorp/Random", RANDOM, RANDOM_OF_OPENTOFU])
+def test_provider_that_runs_comes_before_all(machine: Machine, key: str) -> None:
+    program = machine.package("build", "0.0.0")
+    machine.configure(f'provider_installation {{\n dev_overrides {{\n "{RANDOM}" = "{program.parent}"\n}}\n}}\n')
+    running = {"hashicorp/null": entry("/tmp/other"), key: entry(Pid=5, Test=True)}
+    machine.environment["TF_REATTACH_PROVIDERS"] = json.dumps(running)
+    found = machine.find(version="~> 3.0")
+    assert found.reattach == ReattachConfig(
+        protocol_version=6, network="unix", address="/tmp/plugin1", pid=5, test=True
+    )
+    assert (found.path, found.origin, found.lock) == (None, Origin.REATTACH, LockVerdict.EXEMPT)
+    assert found.address == (key if "." in key else RANDOM)
+    assert str(found) == f"{found.address} from TF_REATTACH_PROVIDERS (exempt)"
+
+
+def test_both_hosts_run(machine: Machine) -> None:
+    running = {RANDOM_OF_OPENTOFU: entry("/tmp/tofu"), RANDOM: entry("/tmp/terraform")}
+    machine.environment["TF_REATTACH_PROVIDERS"] = json.dumps(running)
+    for core, address in (("terraform", "/tmp/terraform"), ("opentofu", "/tmp/tofu")):
+        reattach = machine.find(core=core).reattach
+        assert reattach is not None
+        assert reattach.address == address
+
+
+@pytest.mark.parametrize("value", ["", "  ", "{}", json.dumps({"hashicorp/null": entry(), "no address!": entry()})])
+def test_other_provider_runs(machine: Machine, value: str) -> None:
+    machine.environment["TF_REATTACH_PROVIDERS"] = value
+    machine.package(machine.installed, "3.6.0")
+    assert machine.find().origin is Origin.INSTALLED
+
+
+@pytest.mark.parametrize(
+    "value", ["x", "[]", json.dumps({"random": {}}), json.dumps({"random": entry(Protocol="netrpc")})]
+)
+def test_variable_that_cannot_be_read(machine: Machine, value: str) -> None:
+    machine.environment["TF_REATTACH_PROVIDERS"] = value
+    with pytest.raises(ConfigError):
+        machine.find()
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "name"),
+    [
+        ("linux", "x86_64", "linux_amd64"),
+        ("linux", "aarch64", "linux_arm64"),
+        ("linux", "armv6l", "linux_arm"),
+        ("linux", "armv7l", "linux_arm"),
+        ("linux", "i386", "linux_386"),
+        ("linux", "i686", "linux_386"),
+        ("linux", "riscv64", "linux_riscv64"),
+        ("linux", "s390x", "linux_s390x"),
+        ("linux", "ppc64le", "linux_ppc64le"),
+        ("darwin", "arm64", "darwin_arm64"),
+        ("darwin", "x86_64", "darwin_amd64"),
+        ("freebsd14", "amd64", "freebsd_amd64"),
+        ("win32", "AMD64", "windows_amd64"),
+        ("win32", "ARM64", "windows_arm64"),
+        ("sunos5", "i86pc", "solaris_amd64"),
+    ],
+)
+def test_platform(system: str, machine: str, name: str) -> None:
+    assert platform_name(system, machine) == name
+
+
+def test_platform_of_this_process() -> None:
+    assert current_platform().count("_") == 1
