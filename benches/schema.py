@@ -26,7 +26,7 @@ import grpc
 
 from ferrule.client import RPCPluginClient
 from ferrule.terraform.messages import Protocol
-from ferrule.terraform.schema import Answers, Found, SchemaCache
+from ferrule.terraform.schema import Answers, Found, SchemaCache, program_of
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 PROTOCOL = Protocol.of(6)
@@ -116,12 +116,12 @@ async def schema_side(client: RPCPluginClient, folder: Path, name: str) -> dict[
     """The schema through the cache, and the model of one resource."""
     cache = SchemaCache(folder)
     # Modules that a program loads once.
-    warm = await cache.schema([], PROTOCOL, lambda: asyncio.sleep(0, Answers(b"")))
+    warm = await cache.schema(None, PROTOCOL, lambda: asyncio.sleep(0, Answers(b"")))
     assert warm.fetched
     async with Turns() as turns:
         before = resident_mb()
         begin = time.perf_counter()
-        found: Found = await cache.schema([sys.executable], PROTOCOL, lambda: answers(client))
+        found: Found = await cache.schema(program_of([sys.executable]), PROTOCOL, lambda: answers(client))
         end = time.perf_counter()
         growth = resident_mb() - before
         assert found.fetched == (name == "first schema")

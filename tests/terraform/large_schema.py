@@ -54,7 +54,7 @@ def _attribute(chance: random.Random, number: int) -> dict[str, Any]:
     return {
         "name": f"{chance.choice(_WORDS)}_attribute_{number}",
         "type": chance.choice(_TYPES),
-        "description": " ".join(chance.choices(_WORDS, k=22)).capitalize() + ".",
+        "description": " ".join(chance.choices(_WORDS, k=24)).capitalize() + ".",
         "description_kind": 1,
         "required": kind == 0,
         "optional": kind == 1,

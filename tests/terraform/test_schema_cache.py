@@ -73,7 +73,7 @@ def search(folder: Path, program: Path, fetch: Fetcher, protocol: Protocol = PRO
     """As another process would: whether the provider was called."""
     cache_module._forget_flights()
     cache = SchemaCache(folder)
-    found = cache.schema_blocking([program], protocol, fetch)
+    found = cache.schema_blocking(program_of([program]), protocol, fetch)
     cache.flush()
     assert found.schema.resources["thing"].version == 1
     return found.fetched
@@ -85,7 +85,7 @@ def test_second_process_reads_the_first_ones_answer(folder: Path, program: Path)
     assert not search(folder, program, fetch)
     assert fetch.calls == 1
     cache_module._forget_flights()
-    found = SchemaCache(folder).schema_blocking([program], PROTOCOL, fetch)
+    found = SchemaCache(folder).schema_blocking(program_of([program]), PROTOCOL, fetch)
     assert found.schema.capabilities.get_provider_schema_optional
     assert not found.schema.identities
 
@@ -122,7 +122,7 @@ def test_of_a_script_or_a_command_nothing_is_kept(folder: Path, program: Path, t
     cache, fetch = SchemaCache(folder), Fetcher()
     commands: list[list[str | Path]] = [[script], [program, "--debug"], [tmp_path / "missing"], [tmp_path], []]
     for command in commands:
-        assert cache.schema_blocking(command, PROTOCOL, fetch).fetched
+        assert cache.schema_blocking(program_of(command), PROTOCOL, fetch).fetched
     assert fetch.calls == 5
     cache.flush()
     assert not folder.exists()
@@ -131,6 +131,14 @@ def test_of_a_script_or_a_command_nothing_is_kept(folder: Path, program: Path, t
 def test_program_on_the_path(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(program.parent))
     assert program_of([program.name]) == program_of([program])
+
+
+def test_program_that_is_replaced_while_it_runs(folder: Path, program: Path) -> None:
+    cache, started = SchemaCache(folder), program_of([program])
+    make_program(program, b"rebuilt")
+    assert cache.schema_blocking(started, PROTOCOL, Fetcher()).fetched
+    cache.flush()
+    assert not folder.exists()
 
 
 def test_hash_of_a_program_that_changes(program: Path) -> None:
@@ -155,9 +163,11 @@ async def test_one_fetch_for_all_in_loops_and_threads(folder: Path, program: Pat
 
     cache = SchemaCache(folder)
     with ThreadPoolExecutor(20) as threads:
-        blocked = [threads.submit(cache.schema_blocking, [program], PROTOCOL, fetch) for _ in range(20)]
+        blocked = [threads.submit(cache.schema_blocking, program_of([program]), PROTOCOL, fetch) for _ in range(20)]
         await asyncio.to_thread(begun.wait, 60)
-        waiting = [asyncio.create_task(cache.schema([program], PROTOCOL, Fetcher().awaited)) for _ in range(20)]
+        waiting = [
+            asyncio.create_task(cache.schema(program_of([program]), PROTOCOL, Fetcher().awaited)) for _ in range(20)
+        ]
         for _ in range(5):
             await asyncio.sleep(0)
         waiting[0].cancel()
@@ -182,28 +192,28 @@ async def test_when_one_fails_the_next_tries(folder: Path, program: Path) -> Non
     async def broken() -> Answers:
         raise ConnectionError
 
-    first = asyncio.create_task(cache.schema([program], PROTOCOL, stuck))
+    first = asyncio.create_task(cache.schema(program_of([program]), PROTOCOL, stuck))
     await begun.wait()
-    second = asyncio.create_task(cache.schema([program], PROTOCOL, broken))
+    second = asyncio.create_task(cache.schema(program_of([program]), PROTOCOL, broken))
     await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
     with pytest.raises(ConnectionError):
         await second
-    assert (await cache.schema([program], PROTOCOL, fetch.awaited)).fetched
+    assert (await cache.schema(program_of([program]), PROTOCOL, fetch.awaited)).fetched
     cache.flush()
 
 
 def test_schema_in_use_is_shared_and_then_let_go(folder: Path, program: Path) -> None:
     cache, fetch = SchemaCache(folder), Fetcher()
-    found = cache.schema_blocking([program], PROTOCOL, fetch)
-    again = cache.schema_blocking([program], PROTOCOL, fetch)
+    found = cache.schema_blocking(program_of([program]), PROTOCOL, fetch)
+    again = cache.schema_blocking(program_of([program]), PROTOCOL, fetch)
     assert again.schema is found.schema
     assert not again.fetched
     cache.flush()
     del found, again
-    assert not cache.schema_blocking([program], PROTOCOL, fetch).fetched
+    assert not cache.schema_blocking(program_of([program]), PROTOCOL, fetch).fetched
     assert fetch.calls == 1
 
 
@@ -223,7 +233,7 @@ def test_answer_with_errors_is_not_kept(folder: Path, program: Path, field: str)
 async def test_answer_that_is_no_message(folder: Path, program: Path) -> None:
     fetch = Fetcher(Answers(b"\xff"))
     with pytest.raises(InvalidResponseError):
-        await SchemaCache(folder).schema([program], PROTOCOL, fetch.awaited)
+        await SchemaCache(folder).schema(program_of([program]), PROTOCOL, fetch.awaited)
     assert not folder.exists()
 
 
@@ -396,12 +406,13 @@ PROCESS = """
 import sys
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.schema import cache as module
+from ferrule.terraform.schema import program_of
 module.RACY_NS = -10**12
 data = open(sys.argv[2], "rb").read()
 for _ in range(30):
     module._forget_flights()
     cache = module.SchemaCache()
-    found = cache.schema_blocking([sys.argv[1]], Protocol.of(6), lambda: module.Answers(data))
+    found = cache.schema_blocking(program_of([sys.argv[1]]), Protocol.of(6), lambda: module.Answers(data))
     assert found.schema.resources["thing"].version == 1
     cache.flush()
     if len(sys.argv) > 3:

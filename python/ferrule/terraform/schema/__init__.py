@@ -19,6 +19,7 @@ from ferrule.terraform.schema.model import (
 if TYPE_CHECKING:
     from ferrule.terraform.schema.cache import Answers, Found, SchemaCache
     from ferrule.terraform.schema.lazy import LazyMapping
+    from ferrule.terraform.schema.program import Program, program_of
     from ferrule.terraform.schema.provider_schema import Capabilities, ProviderSchema
 
 __all__ = [
@@ -35,9 +36,11 @@ __all__ = [
     "NestedType",
     "Nesting",
     "Parameter",
+    "Program",
     "ProviderSchema",
     "Schema",
     "SchemaCache",
+    "program_of",
 ]
 
 # protobuf is loaded with these: the model alone does without.
@@ -46,8 +49,10 @@ _HOMES: Final = {
     "Capabilities": "provider_schema",
     "Found": "cache",
     "LazyMapping": "lazy",
+    "Program": "program",
     "ProviderSchema": "provider_schema",
     "SchemaCache": "cache",
+    "program_of": "program",
 }
 
 

@@ -10,7 +10,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 from ferrule.terraform.diagnostics import Severity
 from ferrule.terraform.errors import InvalidResponseError
 from ferrule.terraform.messages import Protocol
-from ferrule.terraform.schema.program import Program, digest_of, program_of
+from ferrule.terraform.schema.program import Program, digest_of
 from ferrule.terraform.schema.provider_schema import ProviderSchema
 from ferrule.terraform.schema.store import MAX_BYTES, Store, default_folder
 
@@ -28,7 +28,6 @@ __all__ = ["Answers", "Found", "SchemaCache"]
 
 _Result = TypeVar("_Result")
 
-Command = Sequence[str | os.PathLike[str]]
 RACY_NS: Final = 2_000_000_000
 """Age below which a file could change again without a change of its times, so that its hash is not kept."""
 
@@ -114,8 +113,7 @@ _Key = tuple[Program, int]
 class SchemaCache:
     """Schemas of providers in `$XDG_CACHE_HOME/ferrule`, or `~/.cache/ferrule`, at most 512 MiB.
 
-    Within a process those that ask at the same time wait for one call, and share the schema. Of a script, or a command
-    with arguments, no schema is kept: the file does not tell which provider runs.
+    Within a process those that ask at the same time wait for one call, and share the schema.
 
     Args:
         folder: Where else; it is made with mode 0700, and not used if others can write to it. Default None.
@@ -123,7 +121,8 @@ class SchemaCache:
 
     Example:
         >>> cache = SchemaCache()
-        >>> found = await cache.schema(["./terraform-provider-time"], protocol, fetch)  # doctest: +SKIP
+        >>> program = program_of(["./terraform-provider-time"])
+        >>> found = await cache.schema(program, protocol, fetch)  # doctest: +SKIP
         >>> found.schema.resources["time_sleep"]  # doctest: +SKIP
     """
 
@@ -131,11 +130,14 @@ class SchemaCache:
         self._store = Store(folder or default_folder(), max_bytes)
         self._writers: list[threading.Thread] = []
 
-    async def schema(self, command: Command, protocol: Protocol, fetch: Callable[[], Awaitable[Answers]]) -> Found:
+    async def schema(
+        self, program: Program | None, protocol: Protocol, fetch: Callable[[], Awaitable[Answers]]
+    ) -> Found:
         """The schema of a provider, of this process, from disk, or from the provider.
 
         Args:
-            command: The program with its arguments.
+            program: What `program_of` gave before the provider was started, so that no schema is kept as that of a
+                newer program. None for a provider whose schema is not kept.
             protocol: The protocol that the provider speaks.
             fetch: Called at most once, if the schema is nowhere.
 
@@ -143,11 +145,11 @@ class SchemaCache:
             InvalidResponseError: The answers are no messages.
             BaseException: What `fetch` raises. Others that wait call their own function then.
         """
-        return await self._search(command, protocol, _Loop(fetch))
+        return await self._search(program, protocol, _Loop(fetch))
 
-    def schema_blocking(self, command: Command, protocol: Protocol, fetch: Callable[[], Answers]) -> Found:
+    def schema_blocking(self, program: Program | None, protocol: Protocol, fetch: Callable[[], Answers]) -> Found:
         """As `schema`, for threads."""
-        search = self._search(command, protocol, _Thread(fetch))
+        search = self._search(program, protocol, _Thread(fetch))
         try:
             search.send(None)
         except StopIteration as stop:
@@ -161,8 +163,7 @@ class SchemaCache:
             writer.join()
         self._writers.clear()
 
-    async def _search(self, command: Command, protocol: Protocol, caller: "_Loop | _Thread") -> Found:
-        program = await caller.run(lambda: program_of(command))
+    async def _search(self, program: Program | None, protocol: Protocol, caller: "_Loop | _Thread") -> Found:
         if program is None:
             answers = await caller.fetch()
             return Found(await caller.run(lambda: ProviderSchema.of(protocol, *answers)), fetched=True)

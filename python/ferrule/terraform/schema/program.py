@@ -34,7 +34,7 @@ class Program(NamedTuple):
 
 
 def program_of(command: Sequence[str | os.PathLike[str]]) -> Program | None:
-    """The program of a command; None if its file does not tell what runs.
+    """The program of a command, looked for on PATH if it is a name alone; None if its file does not tell what runs.
 
     Scripts and programs with arguments are such: the hash of Python says nothing of the provider that Python runs.
     """
