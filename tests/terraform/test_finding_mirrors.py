@@ -199,18 +199,6 @@ def test_directory_that_cannot_be_read(machine: Machine) -> None:
         machine.find()
 
 
-def test_packed_package_must_be_unpacked(machine: Machine) -> None:
-    machine.mirror("mirror")
-    machine.package("mirror", "3.5.0")
-    archive = machine.packed("mirror", "3.6.0")
-    with pytest.raises(ProviderNotFoundError, match=r"3\.6\.0 is there as the zip file") as caught:
-        machine.find()
-    assert f"unzip {archive}" in (caught.value.hint or "")
-    assert machine.find(version="< 3.6").version == "3.5.0"
-    machine.package("mirror", "3.6.0")
-    assert machine.find().version == "3.6.0"
-
-
 def test_installed_providers_come_first(machine: Machine) -> None:
     machine.mirror("mirror")
     machine.package("mirror", "3.6.0")

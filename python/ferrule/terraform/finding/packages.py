@@ -11,13 +11,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from ferrule.terraform.finding.address import Address, normal_host, normal_part
 from ferrule.terraform.finding.versions import Version
 
-__all__ = ["Package", "Shelf", "addresses_of_type", "programs_in", "read_shelf"]
+__all__ = ["PROGRAM_PREFIX", "Package", "Shelf", "addresses_of_type", "programs_in", "read_shelf"]
 
-_MAX_NAMED = 20
+PROGRAM_PREFIX: Final = "terraform-provider-"
+"""How the names of all providers' programs begin."""
+
+_MAX_NAMED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def _is_platform(name: str) -> bool:
     return name.count("_") == 1 and not any(letter in " \t\r\n" for letter in name)
 
 
-def programs_in(directory: str, begin: str = "terraform-provider-") -> list[str]:
+def programs_in(directory: str, begin: str = PROGRAM_PREFIX) -> list[str]:
     """The programs of a package in the order of their names: files called `begin`, with nothing, `_` or `.` behind it.
 
     Args:

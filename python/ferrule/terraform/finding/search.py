@@ -16,15 +16,22 @@ from ferrule.terraform.finding.address import Address, check_core
 from ferrule.terraform.finding.cli_config import CLIConfig, read_cli_config
 from ferrule.terraform.finding.found import FoundProvider
 from ferrule.terraform.finding.lock_file import LOCK_FILE_NAME, Lock, read_locks
-from ferrule.terraform.finding.packages import Package, Shelf, addresses_of_type, programs_in, read_shelf
+from ferrule.terraform.finding.packages import (
+    PROGRAM_PREFIX,
+    Package,
+    Shelf,
+    addresses_of_type,
+    programs_in,
+    read_shelf,
+)
 from ferrule.terraform.finding.places import Origin, Place, places_of
 from ferrule.terraform.finding.platforms import current_platform
+from ferrule.terraform.finding.unpacking import UnpackingError, packages_folder, unpack
 from ferrule.terraform.finding.verification import verify
 from ferrule.terraform.finding.versions import Constraints
 
 __all__ = ["find_provider"]
 
-_PROGRAM = "terraform-provider-"
 _MAX_VERSIONS = 10
 
 
@@ -84,7 +91,7 @@ def find_provider(
     constraints = Constraints.of(version)
     check_core(core)
     is_path = not isinstance(name, str) or text.startswith(("/", "./", "../")) or os.path.isabs(text)
-    if is_path or (text.startswith(_PROGRAM) and "/" not in text):
+    if is_path or (text.startswith(PROGRAM_PREFIX) and "/" not in text):
         if version is not None:
             message = f"the version is {rules.shown(version)} for {rules.shown(text)}, expected none"
             raise ConfigError(message, "Only a source address has versions to choose from.", rules.INVALID)
@@ -124,7 +131,8 @@ def _by_name(name: str, root: str, environment: Mapping[str, str]) -> FoundProvi
     try:
         found = find_program(name, root, path)
     except LaunchError:
-        hint = f"For a provider that a core installed pass its source address, such as {name.removeprefix(_PROGRAM)!r}."
+        kind = name.removeprefix(PROGRAM_PREFIX)
+        hint = f"For a provider that a core installed pass its source address, such as {kind!r}."
         raise ProviderNotFoundError(f"no program {name} on PATH", path.split(os.pathsep), hint) from None
     full = os.path.join(root, found)
     return FoundProvider(origin=Origin.SEARCH_PATH, place=os.path.dirname(full), path=full)
@@ -228,12 +236,11 @@ class _Search:
         return "; ".join(parts + shelf.notes)
 
     def _checked(self, address: Address, place: Place, package: Package) -> FoundProvider:
+        zh = None
         if package.packed:
-            directory = os.path.join(os.path.dirname(package.path), str(package.version), package.platform)
-            message = f"{address} {package.version} is there as the zip file {package.path} only, expected it unpacked"
-            raise ProviderNotFoundError(message, self._searched(), f"Unpack it: unzip {package.path} -d {directory}")
+            package, zh = self._unpacked(address, package)
         program = self._program(package.path, address, f"the package of {address} {package.version}")
-        verdict, detail, secure = verify(address, package, program, self.locks.get(address))
+        verdict, detail, secure = verify(address, package, program, self.locks.get(address), zh)
         return FoundProvider(
             origin=place.origin,
             place=place.mirror.path,
@@ -244,6 +251,15 @@ class _Search:
             lock_detail=detail,
             secure_config=secure,
         )
+
+    def _unpacked(self, address: Address, package: Package) -> tuple[Package, str]:
+        try:
+            return unpack(package, packages_folder(self.environment))
+        except UnpackingError as error:
+            directory = os.path.join(os.path.dirname(package.path), str(package.version), package.platform)
+            message = f"{address} {package.version}, the zip file {package.path}, cannot be unpacked: {error}"
+            hint = f"Unpack it yourself: unzip {package.path} -d {directory}"
+            raise ProviderNotFoundError(message, self._searched(), hint) from None
 
     def _program(self, directory: str, address: Address, what: str) -> str:
         try:

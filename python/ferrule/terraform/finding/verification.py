@@ -18,20 +18,27 @@ _CODE = "terraform.lock-mismatch"
 
 
 def verify(
-    address: Address, package: Package, program: str, lock: Lock | None
+    address: Address, package: Package, program: str, lock: Lock | None, zh: str | None
 ) -> tuple[LockVerdict, str, SecureConfig | None]:
     """Holds an unpacked package to its lock.
+
+    Args:
+        address: The provider.
+        package: The unpacked package.
+        program: The path of its program.
+        lock: What the lock file says of the provider; None for nothing.
+        zh: The checksum `zh:` of the zip file that the package is from; None if that is not there.
 
     Returns:
         The verdict, the verdict in words, and for a verified package the checksum of its program.
 
     Raises:
-        SecurityError: The lock has checksums `h1:`, and none of them is the package's.
+        SecurityError: The lock has checksums to which the package can be held, and none of them is the package's.
     """
     if lock is None:
         return LockVerdict.UNLOCKED, "no lock file has this provider", None
-    expected = lock.of_scheme("h1:")
-    if not expected:
+    allowed = lock.of_scheme("h1:") + (lock.of_scheme("zh:") if zh else ())
+    if not allowed:
         kinds = ", ".join(sorted({each.partition(":")[0] + ":" for each in lock.hashes})) or "none"
         detail = f"{lock.file} has checksums of {address} to which no unpacked package can be held: {kinds}"
         return LockVerdict.UNVERIFIABLE, detail, None
@@ -40,10 +47,12 @@ def verify(
     except (OSError, ValueError) as error:
         message = f"the checksum of the package {package.path} cannot be computed: {error}; it was not started"
         raise SecurityError(message, "Install the provider anew.", _CODE) from None
-    if found.h1 not in expected:
+    own = [checksum for checksum in (found.h1, zh) if checksum]
+    matching = [checksum for checksum in own if checksum in allowed]
+    if not matching:
         message = (
-            f"the package {package.path} of {address} {package.version} has the checksum {found.h1}, which is none of "
-            f"the {len(expected)} that {lock.file} allows; it was not started"
+            f"the package {package.path} of {address} {package.version} has the checksum {' and '.join(own)}, which is "
+            f"none of the {len(allowed)} that {lock.file} allows; it was not started"
         )
         hint = (
             "Either the package was changed, or the lock file was made on another platform: `terraform providers lock "
@@ -52,4 +61,4 @@ def verify(
         raise SecurityError(message, hint, _CODE)
     name = os.path.relpath(program, package.path).replace(os.sep, "/")
     secure = SecureConfig(algorithm="sha256", checksum=found.files[name])
-    return LockVerdict.VERIFIED, f"{found.h1} is in {lock.file}", secure
+    return LockVerdict.VERIFIED, f"{matching[0]} is in {lock.file}", secure
