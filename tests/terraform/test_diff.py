@@ -306,6 +306,12 @@ def test_write_only_attributes_are_named_where_something_changes() -> None:
     assert printed({"id": "a"}, {"id": "a"}, write_only=given) == ["    # 1 unchanged attribute hidden"]
     created = planned(None, {"id": "a"}, Action.CREATE, write_only=given)
     assert str(created).split("\n")[1:] == ["  + id     = 'a'", "  + secret = (write-only)"]
+    # What is in a set has the path of the set.
+    in_set = {"set": [rule(1)], "id": "b"}
+    assert printed({"set": [rule(1)]}, in_set, write_only=((Step("set"),),)) == [
+        "  + id = 'b'",
+        "    # 1 unchanged block hidden",
+    ]
     replaced = planned({}, {}, Action.REPLACE, write_only=given, requires_replace=given)
     assert str(replaced).split("\n")[1:] == ["  ~ secret = (write-only)  # forces replacement"]
 
@@ -374,13 +380,20 @@ def test_json() -> None:
 
 def test_plan_is_used_once() -> None:
     plan = secretive()
-    copy = pickle.loads(pickle.dumps(plan))
     plan.use()
     assert plan.used
     with pytest.raises(PlanError, match="was applied before"):
         plan.use()
-    assert not copy.used
-    assert (copy, str(copy)) == (plan, str(plan))
+
+
+def test_pickled_plan_is_to_be_looked_at() -> None:
+    plan = secretive(inputs=lambda: None)
+    # What other modules keep with a block may be anything.
+    plan.block.memo["function"] = lambda: None
+    copy = pickle.loads(pickle.dumps(plan))
+    assert (copy, str(copy), copy.changes) == (plan, str(plan), plan.changes)
+    assert (copy.inputs, copy.used) == (None, False)
+    plan.use()
     assert pickle.loads(pickle.dumps(plan)).used
 
 
@@ -408,14 +421,7 @@ def test_common_subsequence_is_the_longest(most_edits: int, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        lambda i, text: text + "x",
-        lambda i, text: text + "x" * (i % 2),
-        lambda i, text: str(9_999 - i),
-        lambda i, text: str(i % 7),
-    ],
-    ids=["all", "half", "reversed", "few"],
+    "change", [lambda i, text: text + "x" * (i % 2), lambda i, text: str(i % 7)], ids=["half", "few different ones"]
 )
 def test_long_lists_take_no_square_of_time(change: Any) -> None:
     before = list(map(str, range(10_000)))

@@ -55,7 +55,7 @@ class Plan:
     """What an apply would do with one resource. It is applied once.
 
     Neither its repr nor its text have values of sensitive attributes, nor its JSON unless they are asked for. A pickled
-    plan has all of them.
+    plan has all of them; it can be looked at, but not applied.
 
     Attributes:
         type: The type of the resource.
@@ -156,7 +156,8 @@ class Plan:
     @cached_property
     def _difference(self) -> Difference:
         before, after = self._hidden
-        after = with_replaced(after, self.write_only, lambda _: WRITE_ONLY)
+        # The path of what is in a set is that of the set, which is not null.
+        after = with_replaced(after, self.write_only, lambda each: WRITE_ONLY if each is None else each)
         found = compare(self.block, before, after)
         marked(found, self.requires_replace)
         return found
@@ -170,7 +171,7 @@ class Plan:
         return f"Plan(type={self.type!r}, action={self.action})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in _DERIVED}
+        return {name: value for name, value in self.__dict__.items() if name not in _DERIVED} | {"inputs": None}
 
 
 _DERIVED: Final = {"changes", "_difference", "_hidden"}

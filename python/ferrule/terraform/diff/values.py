@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -30,13 +31,11 @@ WRITE_ONLY: Final = WithoutValue("(write-only)")
 """In place of a write-only attribute that the configuration gives: neither side has its value."""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class Hidden:
     """A sensitive value."""
 
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    value: Any
 
     def __repr__(self) -> str:
         return "(sensitive value)"

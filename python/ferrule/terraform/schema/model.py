@@ -65,6 +65,9 @@ class NestedType:
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What other modules derive from it, kept for as long as it is."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"memo": {}}
+
 
 @dataclass(frozen=True)
 class Block:
@@ -77,7 +80,10 @@ class Block:
     description: str = ""
     description_kind: str = "plain"
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What other modules derive from the block, kept for as long as the block is."""
+    """What other modules derive from the block, kept for as long as the block is; some of it cannot be pickled."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"memo": {}}
 
 
 @dataclass(frozen=True)

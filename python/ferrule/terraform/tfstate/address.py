@@ -14,7 +14,7 @@ __all__ = ["Address"]
 Key = int | str | None
 """Which instance of a resource or module: of `count`, of `for_each`, or the only one."""
 
-_STEP: Final = re.compile(r'([^\W\d][\w-]*)(?:\[(?:(\d{1,18})|"((?:[^"\\]|\\.)*)")\])?(\.|$)')
+_STEP: Final = re.compile(r'([^\W\d][\w-]*)(?:\[(?:(\d{1,18})|"((?:[^"\\]|\\.)*)")\])?(\.|\Z)')
 _ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|\\(.)|([$%])\4(?=\{)", re.DOTALL)
 _ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _WRITTEN: Final = {value: f"\\{letter}" for letter, value in _ESCAPED.items()}
