@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -56,6 +57,15 @@ def temporary_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
         yield Path(name)
         left = sorted(str(path.relative_to(name)) for path in Path(name).rglob("*"))
         assert left == [], "files left behind in the temporary directory"
+
+
+_caches = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def cache_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place of the test's own, not made yet, for what users would find in their home."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{next(_caches)}"))
 
 
 @pytest.fixture

@@ -120,10 +120,10 @@ class SchemaCache:
         max_bytes: Size beyond which the oldest schemas go; default 512 MiB.
 
     Example:
-        >>> cache = SchemaCache()
-        >>> program = program_of(["./terraform-provider-time"])
-        >>> found = await cache.schema(program, protocol, fetch)  # doctest: +SKIP
-        >>> found.schema.resources["time_sleep"]  # doctest: +SKIP
+        >>> program = program_of(["./terraform-provider-time"])  # doctest: +SKIP
+        >>> found = await SchemaCache().schema(program, protocol, fetch)  # doctest: +SKIP
+        >>> found.schema.resources["time_sleep"].version  # doctest: +SKIP
+        0
     """
 
     def __init__(self, folder: Path | None = None, max_bytes: int = MAX_BYTES) -> None:

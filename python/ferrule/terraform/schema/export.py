@@ -7,9 +7,10 @@ out here: provider_meta, capabilities, list resources, actions.
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from ferrule.terraform.cty import Type
+from ferrule.terraform.schema.lazy import LazyMapping
 from ferrule.terraform.schema.model import (
     Attribute,
     Block,
@@ -21,10 +22,6 @@ from ferrule.terraform.schema.model import (
     Parameter,
     Schema,
 )
-
-if TYPE_CHECKING:
-    from ferrule.terraform.schema.lazy import LazyMapping
-    from ferrule.terraform.schema.provider_schema import ProviderSchema
 
 __all__ = ["Core", "to_json"]
 
@@ -41,22 +38,35 @@ _Object = dict[str, Any]
 _ESCAPED_BY_GO: Final = {each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 
 
-def to_json(schema: "ProviderSchema", address: str, core: Core = "terraform") -> str:
-    """The text for one provider; see `ProviderSchema.to_json`."""
+def to_json(
+    address: str,
+    core: Core,
+    provider: Schema,
+    schemas: Mapping[str, LazyMapping[Schema]],
+    functions: LazyMapping[Function],
+    identities: LazyMapping[IdentitySchema],
+) -> str:
+    """The text for one provider; see `ProviderSchema.to_json`.
+
+    Args:
+        address: The provider's source address.
+        core: Whose text.
+        provider: The schema of the provider's configuration.
+        schemas: The types by the members that they are in, in the order of these.
+        functions: The functions.
+        identities: The identities of resources.
+    """
     if core not in _REGISTRIES:
         raise ValueError(f'core is "terraform" or "opentofu", got {core!r}')
     writer = _Writer(core)
-    members = [f'"provider":{_text(writer.schema(schema.provider))}']
-    sections: list[tuple[str, LazyMapping[Any], Callable[[Any], _Object]]] = [
-        ("resource_schemas", schema.resources, writer.schema),
-        ("data_source_schemas", schema.data_sources, writer.schema),
-        ("ephemeral_resource_schemas", schema.ephemeral_resources, writer.schema),
-        ("functions", schema.functions, writer.function),
-        ("resource_identity_schemas", schema.identities, writer.identity),
+    members = [
+        f'"provider":{_text(writer.schema(provider))}',
+        *(_section(name, types, writer.schema) for name, types in schemas.items()),
+        _section("functions", functions, writer.function),
+        _section("resource_identity_schemas", identities, writer.identity),
     ]
-    members += [f'"{key}":{_section(types, write)}' for key, types, write in sections if types]
-    key = _text(full_address(address, core))
-    return f'{{"format_version":"{FORMAT_VERSION}","provider_schemas":{{{key}:{{{",".join(members)}}}}}}}\n'
+    key, value = _text(full_address(address, core)), ",".join(filter(None, members))
+    return f'{{"format_version":"{FORMAT_VERSION}","provider_schemas":{{{key}:{{{value}}}}}}}\n'
 
 
 def full_address(address: str, core: Core) -> str:
@@ -71,9 +81,11 @@ def full_address(address: str, core: Core) -> str:
     return "/".join((*default[: max(0, 3 - len(parts))], *parts))
 
 
-def _section(types: "LazyMapping[Any]", write: Callable[[Any], _Object]) -> str:
+def _section(name: str, types: LazyMapping[_Model], write: Callable[[_Model], _Object]) -> str:
+    """One member of the document; empty if there are no types."""
     # One type at a time: json holds the interpreter's lock for a whole document.
-    return "{" + ",".join(f"{_text(name)}:{_text(write(model))}" for name, model in types.unkept_items()) + "}"
+    members = ",".join(f"{_text(name)}:{_text(write(model))}" for name, model in types.unkept_items())
+    return f'"{name}":{{{members}}}' if members else ""
 
 
 def _text(value: Any) -> str:

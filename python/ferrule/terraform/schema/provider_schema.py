@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ferrule.terraform.errors import InvalidResponseError
 from ferrule.terraform.messages import Protocol, diagnostics
 from ferrule.terraform.schema.answer import Answer
 from ferrule.terraform.schema.decoding import decode_action, decode_function, decode_identity, decode_schema
+from ferrule.terraform.schema.export import Core, to_json
 from ferrule.terraform.schema.lazy import LazyMapping, decoded
 from ferrule.terraform.schema.model import Schema
-
-if TYPE_CHECKING:
-    from ferrule.terraform.schema.export import Core
 
 __all__ = ["Capabilities", "ProviderSchema"]
 
@@ -107,7 +105,7 @@ class ProviderSchema:
             return None
         return decoded("the schema of provider_meta", lambda: decode_schema(self._message.provider_meta))
 
-    def to_json(self, address: str, core: "Core" = "terraform") -> str:
+    def to_json(self, address: str, core: Core = "terraform") -> str:
         """The text that `terraform providers schema -json` prints for this provider, byte for byte.
 
         Args:
@@ -121,9 +119,12 @@ class ProviderSchema:
             InvalidResponseError: The schema of a type is broken.
             ValueError: `core` is neither "terraform" nor "opentofu".
         """
-        from ferrule.terraform.schema.export import to_json
-
-        return to_json(self, address, core)
+        schemas = {
+            "resource_schemas": self.resources,
+            "data_source_schemas": self.data_sources,
+            "ephemeral_resource_schemas": self.ephemeral_resources,
+        }
+        return to_json(address, core, self.provider, schemas, self.functions, self.identities)
 
     def __repr__(self) -> str:
         counts = (self.resources, self.data_sources, self.functions)
