@@ -74,4 +74,9 @@ def go_exchange_host(
 
 def provider(name: str) -> list[str]:
     """Command of a Terraform provider."""
-    return [go_peer(f"terraform-provider-{name}")]
+    return [provider_path(name)]
+
+
+def provider_path(name: str) -> str:
+    """Path of a Terraform provider's program."""
+    return go_peer(f"terraform-provider-{name}")

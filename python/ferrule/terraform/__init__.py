@@ -1,9 +1,107 @@
 """Terraform providers for Python programs, above the plugin protocol.
 
-The values that providers take and give are in `ferrule.terraform.cty`.
+    from ferrule.terraform import Provider
+
+    async with Provider.launch("hashicorp/random", config={}) as random:
+        plan = await random.resource("random_pet").plan({"length": 3})
+        state = await random.resource("random_pet").apply(plan)
+
+The values that providers take and give are in `ferrule.terraform.cty`; `ferrule.sync.Provider` is the same without an
+event loop. Names are loaded when they are first used.
 """
 
+from __future__ import annotations
+
+import importlib
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
 
 if find_spec("msgpack") is None:
     raise ImportError("ferrule.terraform needs the package msgpack: pip install ferrule[terraform]")
+
+if TYPE_CHECKING:
+    from ferrule.terraform import cty
+    from ferrule.terraform.aio.provider import Provider
+    from ferrule.terraform.cty import UNKNOWN
+    from ferrule.terraform.diagnostics import Diagnostic, Severity
+    from ferrule.terraform.errors import (
+        ApplyError,
+        ConfigurationError,
+        DeferredError,
+        FunctionCallError,
+        InvalidResponseError,
+        LifecycleError,
+        NotFoundError,
+        PlanError,
+        Problem,
+        ProviderError,
+        ProviderNotFoundError,
+        StateError,
+        StoppedError,
+        TerraformError,
+        UnknownTypeError,
+        UnsupportedError,
+    )
+    from ferrule.terraform.finding import find_provider
+    from ferrule.terraform.hosting.metadata import Metadata
+    from ferrule.terraform.plan import Action, Plan
+    from ferrule.terraform.schema import ProviderSchema
+    from ferrule.terraform.state import ResourceState
+
+__all__ = [
+    "UNKNOWN",
+    "Action",
+    "ApplyError",
+    "ConfigurationError",
+    "DeferredError",
+    "Diagnostic",
+    "FunctionCallError",
+    "InvalidResponseError",
+    "LifecycleError",
+    "Metadata",
+    "NotFoundError",
+    "Plan",
+    "PlanError",
+    "Problem",
+    "Provider",
+    "ProviderError",
+    "ProviderNotFoundError",
+    "ProviderSchema",
+    "ResourceState",
+    "Severity",
+    "StateError",
+    "StoppedError",
+    "TerraformError",
+    "UnknownTypeError",
+    "UnsupportedError",
+    "cty",
+    "find_provider",
+]
+
+_HOME_OF_OTHERS: Final = {
+    "UNKNOWN": "cty",
+    "Action": "plan",
+    "Diagnostic": "diagnostics",
+    "Metadata": "hosting.metadata",
+    "Plan": "plan",
+    "Provider": "aio.provider",
+    "ProviderSchema": "schema",
+    "ResourceState": "state",
+    "Severity": "diagnostics",
+    "find_provider": "finding",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "cty":
+        # The one name that is a module.
+        return importlib.import_module(f"{__name__}.cty")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF_OTHERS.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

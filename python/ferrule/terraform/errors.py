@@ -9,7 +9,7 @@ TerraformError                  anything below
 ├── UnsupportedError            the provider has not got this method or capability
 ├── FunctionCallError           a function of the provider refused its arguments
 ├── DeferredError               the provider put the operation off
-├── StoppedError                the operation was stopped before a call, or its answer did not come in time
+├── StoppedError                the operation was stopped before a call, which was not made
 ├── LifecycleError              not at this moment: not configured, configured twice, not started
 ├── NotFoundError               what is to be imported is not there (LookupError)
 ├── PlanError                   a plan that cannot be applied: used already, not known yet, of another provider
@@ -160,7 +160,7 @@ class DeferredError(TerraformError):
 
 
 class StoppedError(TerraformError):
-    """The operation was stopped before a call, which was not made, or its answer did not come in time."""
+    """The operation was stopped before a call, which was not made."""
 
 
 class LifecycleError(TerraformError):

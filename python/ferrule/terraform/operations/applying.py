@@ -17,6 +17,7 @@ from ferrule.terraform.errors import (
     PlanError,
     Problem,
     ProviderError,
+    StoppedError,
     UnsupportedError,
 )
 from ferrule.terraform.operations.call import Call, Operation
@@ -189,7 +190,8 @@ class _Change:
         )
         try:
             response = yield call
-        except UnsupportedError:
+        except (UnsupportedError, StoppedError):
+            # The call was not made, or did nothing.
             raise
         except RPCPluginError as error:
             raise self._failed("the apply may have happened", error, prior, outcome="unknown") from error
@@ -244,9 +246,11 @@ class _Change:
         self, what: str, error: RPCPluginError, state: ResourceState | None, outcome: str = "failed"
     ) -> ApplyError:
         found = error.diagnostics if isinstance(error, ProviderError) else ()
-        return ApplyError(
+        failed = ApplyError(
             f"{self.resource.name}: {what}: {error.message}", self.resource.name, found, state=state, outcome=outcome
         )
+        failed.exit_status, failed.stderr_tail = error.exit_status, error.stderr_tail
+        return failed
 
 
 def _diagnostic(problem: Problem) -> Diagnostic:

@@ -1,0 +1,1 @@
+"""The async face: providers for programs of asyncio."""

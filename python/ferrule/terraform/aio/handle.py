@@ -1,0 +1,42 @@
+"""One type of a provider: the base of what the provider's methods return."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ferrule.terraform.aio.session import Session
+from ferrule.terraform.operations.context import Context
+
+__all__ = ["Handle"]
+
+
+class Handle:
+    """One type of a provider.
+
+    Attributes:
+        type (str): Its name.
+    """
+
+    _kind: ClassVar[str]
+    """The name of the provider's method that returns the handle."""
+
+    def __init__(self, session: Session, type: str) -> None:  # noqa: A002 - the word of Terraform.
+        self._session = session
+        self.type = type
+        if session.loaded is not None:
+            self._found(session.loaded)
+
+    def __repr__(self) -> str:
+        return f"<{self._kind} {self.type!r}>"
+
+    def _found(self, context: Context) -> Any:
+        """What the schema has of the type.
+
+        Raises:
+            UnknownTypeError: Nothing.
+        """
+        raise NotImplementedError
+
+    def _verb(self, name: str) -> str:
+        """A method in the words of an error."""
+        return f"{self._kind}({self.type!r}).{name}()"

@@ -1,0 +1,44 @@
+"""Applies that were cancelled: when nothing more may start, and what the caller is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ferrule.errors import TransportError
+from ferrule.terraform.errors import ApplyError, StoppedError
+
+__all__ = ["cancelled_apply", "lost_apply", "not_started", "not_waited_for"]
+
+
+def not_started(method: str) -> StoppedError:
+    """The error for a call that is not made since the operation was stopped before it."""
+    return StoppedError(f"the operation was stopped before {method}", code="terraform.stopped")
+
+
+def not_waited_for(method: str, seconds: float | None) -> TransportError:
+    """The error for a call whose answer did not come in time after a stop.
+
+    Args:
+        method: The call's method.
+        seconds: How long it was waited for; None where the caller did not want to wait.
+    """
+    how_long = "" if seconds is None else f" within {seconds:g} s"
+    message = f"the provider was asked to stop, and did not answer {method}{how_long}"
+    return TransportError(message, code="terraform.not-awaited")
+
+
+def cancelled_apply(type_name: str, state: Any) -> ApplyError:
+    """The cause of the cancellation of an apply that came to its end all the same.
+
+    Args:
+        type_name: Type of the resource.
+        state: The state after the apply; None after a destruction.
+    """
+    return ApplyError(
+        f"{type_name}: the apply was cancelled, and had been done", type_name, state=state, outcome="done"
+    )
+
+
+def lost_apply(type_name: str) -> ApplyError:
+    """The cause of an interrupt that came between the calls of an apply."""
+    return ApplyError(f"{type_name}: the apply was interrupted, and may have happened", type_name, outcome="unknown")

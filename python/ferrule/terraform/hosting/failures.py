@@ -1,0 +1,49 @@
+"""Calls that failed: the errors that operations get for them."""
+
+from __future__ import annotations
+
+import grpc
+
+from ferrule.errors import PluginExitedError, RPCPluginError, TransportError
+from ferrule.terraform.errors import ProviderError, UnsupportedError
+
+__all__ = ["EXIT_SECONDS", "closed_during", "failed_call"]
+
+EXIT_SECONDS = 2.0
+"""Seconds to wait for the end of a plugin whose connection broke; a crash is known within milliseconds."""
+
+
+def failed_call(
+    method: str,
+    code: grpc.StatusCode,
+    details: str,
+    exit_status: int | None = None,
+    stderr_tail: tuple[str, ...] = (),
+) -> RPCPluginError:
+    """The error for a call that ended without a response.
+
+    Args:
+        method: The call's method, by its name in protocol 6.
+        code: The call's status.
+        details: The status's text.
+        exit_status: How the plugin ended; None if it did not, or if that is not known.
+        stderr_tail: The plugin's last output.
+
+    Returns:
+        The exception, not raised.
+    """
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        hint = "A newer release of the provider may have it."
+        return UnsupportedError(f"the provider has no method {method}", hint, "terraform.unsupported")
+    if exit_status is not None:
+        message = f"the provider ended while it answered {method}"
+        return PluginExitedError(message, code="terraform.exited", exit_status=exit_status, stderr_tail=stderr_tail)
+    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
+        how = "was cancelled" if code is grpc.StatusCode.CANCELLED else "lost its connection to the provider"
+        return TransportError(f"{method} {how}: {details}", code="terraform.lost")
+    return ProviderError(f"{method} failed with {code.name}: {details}", method, "", ())
+
+
+def closed_during(method: str) -> TransportError:
+    """The error for a call whose client was closed."""
+    return TransportError(f"the client of the provider was closed during {method}", code="terraform.closed")

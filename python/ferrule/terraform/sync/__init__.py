@@ -1,0 +1,1 @@
+"""The blocking face: providers for scripts, threads and notebooks."""
