@@ -33,9 +33,13 @@ class Instance:
     def __init__(self, written: Written) -> None:
         self.written = written
         self.value: dict[str, Any] = written.value
-        key = self.value.get("index_key")
-        self.key = int(key) if isinstance(key, NumberText) and key.isdecimal() and len(key) < 19 else key
+        self.key = key_of(self.value)
         self.deposed = self.value.get("deposed") or None
+
+
+def key_of(instance: Mapping[str, Any]) -> int | str | None:
+    key = instance.get("index_key")
+    return int(key) if isinstance(key, NumberText) and key.isdecimal() and len(key) < 19 else key
 
 
 class Resource:
@@ -65,6 +69,10 @@ class Resource:
     @cached_property
     def instances(self) -> list[Instance]:
         return list(map(Instance, elements(self._source, self.listed.begin)))
+
+    def current_keys(self) -> list[int | str | None]:
+        """The keys of all instances but deposed ones."""
+        return [key_of(each) for each in self.value["instances"] if not each.get("deposed")]
 
     @property
     def order(self) -> tuple[bytes, ...]:

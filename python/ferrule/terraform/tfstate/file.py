@@ -67,8 +67,7 @@ class StateFile:
         document = self._document()
         if document is None:
             return []
-        instances = ((resource, each) for resource in document.resources for each in resource.instances)
-        return [str(resource.address(each.key)) for resource, each in instances if not each.deposed]
+        return [str(each.address(key)) for each in document.resources for key in each.current_keys()]
 
     def get(self, address: str, *, deposed: str | None = None) -> ResourceState | None:
         """As `read`; None if the file is not there, or has no such resource."""
