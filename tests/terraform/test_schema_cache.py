@@ -358,9 +358,22 @@ def test_no_thread_is_to_be_had(folder: Path, program: Path, monkeypatch: pytest
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
+    started = program_of([program])
     monkeypatch.setattr(threading.Thread, "start", refuse)
+    cache = SchemaCache(folder)
+    assert asyncio.run(cache.schema(started, PROTOCOL, Fetcher().awaited)).fetched
     assert search(folder, program, Fetcher())
     assert not folder.exists()
+
+
+def test_schema_that_went_alone(folder: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search(folder, program, Fetcher())
+    (path,) = folder.glob("*.schema")
+    path.unlink()
+    # The program is not read again.
+    monkeypatch.setattr(cache_module, "digest_of", None)
+    assert search(folder, program, Fetcher())
+    assert not search(folder, program, Fetcher())
 
 
 def test_the_oldest_go(tmp_path: Path) -> None:

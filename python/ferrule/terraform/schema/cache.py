@@ -77,8 +77,16 @@ class _Loop:
         # A thread of its own: those of the loop's executor may all wait for this very flight.
         done: Future[_Result] = Future()
         done.set_running_or_notify_cancel()
-        threading.Thread(target=_complete, args=(done, function), name="ferrule schema").start()
-        return await asyncio.wrap_future(done)
+        thread = threading.Thread(target=_complete, args=(done, function), name="ferrule schema")
+        try:
+            thread.start()
+        except RuntimeError:
+            # No thread is to be had: the loop stands still for some milliseconds.
+            return function()
+        result = await asyncio.wrap_future(done)
+        # Only its last steps are left of the thread.
+        thread.join()
+        return result
 
     async def wait(self, flight: _Flight) -> ProviderSchema | None:
         return await asyncio.wrap_future(flight)
@@ -187,15 +195,19 @@ class SchemaCache:
             _departures.land(key, boarded[0], schema)
 
     def _load(self, program: Program, protocol: Protocol) -> ProviderSchema | None:
-        digest = self._store.read(_program_name(program))
-        if not digest or not digest[0]:
-            return None
-        match self._store.read(_schema_name(digest[0].decode(), protocol)):
+        digest = self._kept_digest(program)
+        match self._store.read(_schema_name(digest, protocol)) if digest else None:
             case [bytes() as schema, identity]:
                 try:
                     return ProviderSchema.of(protocol, schema, identity)
                 except InvalidResponseError:
                     return None
+        return None
+
+    def _kept_digest(self, program: Program) -> str | None:
+        match self._store.read(_program_name(program)):
+            case [bytes() as digest]:
+                return digest.decode()
         return None
 
     def _write_later(self, program: Program, protocol: Protocol, answers: Answers) -> None:
@@ -211,7 +223,8 @@ class SchemaCache:
 
     def _write(self, program: Program, protocol: Protocol, answers: Answers) -> None:
         begin = time.time_ns()
-        digest = digest_of(program)
+        # The schema alone may have gone.
+        digest = self._kept_digest(program) or digest_of(program)
         if digest is None:
             return
         self._store.write(_schema_name(digest, protocol), answers)
@@ -267,9 +280,8 @@ def _has_errors(schema: ProviderSchema) -> bool:
 
 
 def _program_name(program: Program) -> str:
-    return (
-        hashlib.blake2b(repr(tuple(program)).encode("utf-8", "surrogateescape"), digest_size=20).hexdigest() + ".hash"
-    )
+    identity = repr(tuple(program)).encode("utf-8", "surrogateescape")
+    return f"{hashlib.blake2b(identity, digest_size=20).hexdigest()}.hash"
 
 
 def _schema_name(digest: str, protocol: Protocol) -> str:
