@@ -13,6 +13,12 @@ from ferrule.terraform.schema.provider_schema import Capabilities
 from .replay import ON_PURPOSE, Replay, resolved
 from .scenarios import RECORDINGS, Scenario, core_scenarios, provider_schema, random_plans, recorded
 
+
+@pytest.fixture(autouse=True)
+def temporary_directory() -> None:
+    """None: nothing here writes a file, and a directory for each case would take most of the time."""
+
+
 SCENARIOS = [(f"{name}-{each.id}", each) for name in RECORDINGS for each in recorded(name)]
 SCENARIOS += [(f"core-{each.id}", each) for each in core_scenarios()]
 

@@ -4,7 +4,6 @@ Facts: go-cty v1.20, cty/json/unmarshal.go and type_implied.go. Numbers are read
 """
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -43,7 +42,6 @@ _DECODER = json.JSONDecoder(
     parse_int=_NumberText, parse_float=_NumberText, parse_constant=_no_constant, object_pairs_hook=_Members
 )
 _SPACE = " \t\r\n"
-_CUT_NUMBER = re.compile(r"-?\d+(\.|(\.\d+)?[eE])")
 
 
 def _parsed(text: str | bytes) -> tuple[Any, str]:
@@ -57,11 +55,7 @@ def _parsed(text: str | bytes) -> tuple[Any, str]:
         raise CtyError(f"the text is no JSON: {error}") from None
     except RecursionError:
         raise CtyError(f"the value has more than {MAX_DEPTH} levels") from None
-    rest = text[end:]
-    # Python's decoder leaves off where a number ends in the middle, and would take the rest for what follows it.
-    if isinstance(raw, _NumberText) and _CUT_NUMBER.fullmatch(raw + rest[:1]):
-        raise CtyError("the text is no JSON: a number has no end")
-    return raw, rest
+    return raw, text[end:]
 
 
 @within_stack

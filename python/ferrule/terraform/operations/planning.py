@@ -64,6 +64,14 @@ class Inputs:
     identity: Any
     options: Options
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process has no such provider: a plan that was pickled cannot be applied there.
+        return _none, ()
+
+
+def _none() -> None:
+    return None
+
 
 @dataclass(frozen=True, repr=False)
 class _Proposal:
