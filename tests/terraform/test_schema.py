@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from ferrule.terraform.errors import InvalidResponseError, UnknownTypeError
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.schema import Nesting, ProviderSchema, Schema
 from ferrule.terraform.schema.nearest import nearest
+from terraform.large_schema import large_schema
 from terraform.schema_oracle import answers, recorded_schema
 
 STRING = {"type": b'"string"'}
@@ -322,6 +324,19 @@ def test_names_are_those_that_protobuf_reads(
         # The index leaves types alone: a broken one is found when it is asked for.
         with pytest.raises(InvalidResponseError):
             dict(ProviderSchema.of(Protocol.of(6), answer).resources)
+
+
+def test_a_large_schema_is_neither_copied_nor_parsed() -> None:
+    data = large_schema(resources=60, attributes=2400)
+    ProviderSchema.of(Protocol.of(6), data)  # Loads what a process loads once.
+    tracemalloc.start()
+    schema = ProviderSchema.of(Protocol.of(6), data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(data) / 10
+    blocks = [schema.resources[name].block for name in schema.resources]
+    inner = [nested.block for block in blocks for nested in block.block_types.values()]
+    assert (len(blocks), sum(len(block.attributes) for block in (*blocks, *inner))) == (60, 2400)
 
 
 def test_the_wrong_core() -> None:
