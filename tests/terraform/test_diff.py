@@ -190,6 +190,24 @@ def printed(before: Any, after: Any, **more: Any) -> list[str]:
             id="text by lines",
         ),
         pytest.param(
+            {"text": "a\nb\n"},
+            {"text": "a\nc\n"},
+            [
+                "  ~ text = (",
+                "        # 1 unchanged line hidden",
+                "      - 'b'",
+                "      + 'c'",
+                "    )",
+            ],
+            id="text whose last line ends",
+        ),
+        pytest.param(
+            {"text": "a\nb"},
+            {"text": "a\nb\n"},
+            ["  ~ text = (", "        # 2 unchanged lines hidden", "      + ''", "    )"],
+            id="text whose end becomes that of a line",
+        ),
+        pytest.param(
             {"id": "\x1b[1m"},
             {"id": "\udc80"},
             [r"  ~ id = '\x1b[1m' -> '\udc80'"],

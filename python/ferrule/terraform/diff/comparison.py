@@ -304,7 +304,9 @@ def _text(before: Any, after: Any, path: Path) -> Difference:
         members: list[Difference | Unchanged] = [] if inner.kind is Kind.SAME else [inner]
         return Difference(Kind.SAME if same else _kind(before, after), path, before, after, Style.JSON, members)
     if all(map(has_lines, sides)):
-        old, new = (each if each is ABSENT else each.split("\n") for each in (before, after))
+        # A line end at the end begins no line, unless one side alone has it.
+        end = "\n" if all(each.endswith("\n") for each in sides) else ""
+        old, new = (each if each is ABSENT else each.removesuffix(end).split("\n") for each in (before, after))
         lines = (
             Unchanged(each.count, "line") if isinstance(each, Unchanged) else each
             for each in _of_list(_TEXT_LINE, old, new, path)
