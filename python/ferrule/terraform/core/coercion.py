@@ -6,23 +6,23 @@ of dicts, or, for a map of blocks, dicts by key.
 Facts: OpenTofu v1.12.6, internal/configs/configschema/coerce_value.go and decoder_spec.go; hcl v2.24, hcldec/spec.go.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
-from typing import Any, cast
+from typing import Any
 
-from ferrule.terraform.core.blocks import closed, empty_blocks
+from ferrule.terraform.core.blocks import closed, empty_blocks, opened
 from ferrule.terraform.core.conversion import absent, conversion, conversion_problems
 from ferrule.terraform.core.sameness import is_null
-from ferrule.terraform.core.types import implied_type
+from ferrule.terraform.core.types import implied_type, is_dynamic
 from ferrule.terraform.cty import UNKNOWN, Attribute, CtyError, Path, Typed, Unknown
 from ferrule.terraform.cty.forms import sorted_items, text_keys
 from ferrule.terraform.cty.sets import arranged
-from ferrule.terraform.cty.strings import json_text
+from ferrule.terraform.cty.strings import are_ascii_keys, json_text
 from ferrule.terraform.errors import ConfigurationError, Problem
 from ferrule.terraform.schema.model import Attribute as SchemaAttribute
 from ferrule.terraform.schema.model import Block, NestedBlock, NestedType, Nesting
+from ferrule.terraform.schema.nearest import nearest
 
 __all__ = ["coerce"]
 
@@ -83,42 +83,44 @@ class _Coercion:
             return None
         if isinstance(given, Unknown):
             return UNKNOWN
-        if not isinstance(given, Mapping):
+        if type(given) is not dict and not isinstance(given, Mapping):
             return self._refuse(path, f"expected an object, got {_kind(given)}")
-        try:
-            given = dict(zip(text_keys(given), given.values(), strict=True))
-        except CtyError as error:
-            return self._refuse(path, error.problem)
-        names = implied_type(block).attributes
-        if not given.keys() <= names.keys():
-            self._unexpected(given, names, path)
-        values = self._attributes(block, given, path)
-        for name, nested in block.block_types.items():
-            values[name] = self._blocks(nested, given.get(name), (*path, Attribute(name)))
+        if not are_ascii_keys(given):
+            try:
+                given = dict(zip(text_keys(given), given.values(), strict=True))
+            except CtyError as error:
+                return self._refuse(path, error.problem)
+        body = block.memo.get("body") or _body(block)
+        if not given.keys() <= body.names:
+            self._unexpected(given, body.names, path)
+        values = self._attributes(body, given, path)
+        for step, nested in body.blocks:
+            values[nested.name] = self._blocks(nested, given.get(step), (*path, step))
         return values
 
     def _unexpected(self, given: Iterable[str], names: Collection[str], path: Path) -> None:
         for name in given:
             if name not in names:
-                near = get_close_matches(name, names, 1)
-                hint = f"did you mean {near[0]}?" if near else None
-                self._refuse(path, f"unexpected attribute {json_text(name)}", hint)
+                near = nearest(name, names)
+                self._refuse(path, f"unexpected attribute {json_text(name)}", near and f"did you mean {near}?")
 
-    def _attributes(self, block: Block, given: Mapping[str, Any], path: Path) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for name, attribute, converted in _conversions(block):
-            value = given.get(name)
-            if value is not None:
-                try:
-                    value = converted(value)
-                except CtyError:
-                    self.problems.extend(conversion_problems(attribute, value, (*path, Attribute(name))))
-                    continue
+    def _attributes(self, body: "_Body", given: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = dict.fromkeys(body.attributes)
+        for name, value in given.items():
+            if value is None or name not in body.attributes:
+                continue
+            attribute, converted = body.attributes[name]
+            try:
+                values[name] = converted(value)
+            except CtyError:
+                self.problems.extend(conversion_problems(attribute, value, (*path, Attribute(name))))
+            else:
                 if attribute.nested_type is not None:
-                    self._require_inside(attribute.nested_type, value, (*path, Attribute(name)))
-            if attribute.required and is_null(value):
+                    self._require_inside(attribute.nested_type, values[name], (*path, Attribute(name)))
+        for name in body.required:
+            # What could not be converted is there, and said to be wrong already.
+            if is_null(values[name]) and is_null(given.get(name)):
                 self._refuse(path, f"the attribute {json_text(name)} is required")
-            values[name] = value
         return values
 
     def _require_inside(self, nested: NestedType, value: Any, path: Path) -> None:
@@ -127,7 +129,7 @@ class _Coercion:
 
     def _blocks(self, nested: NestedBlock, given: Any, path: Path) -> Any:
         if isinstance(given, Typed):
-            given = given.value
+            given = _without_type(nested, given)
         if isinstance(given, Unknown):
             return UNKNOWN
         if nested.nesting is Nesting.MAP:
@@ -178,10 +180,33 @@ class _Coercion:
         self.problems.append(Problem(path, message, hint))
 
 
-def _conversions(block: Block) -> list[tuple[str, SchemaAttribute, Callable[[Any], Any]]]:
-    if "conversions" not in block.memo:
-        block.memo["conversions"] = [(name, each, conversion(each)) for name, each in sorted(block.attributes.items())]
-    return cast(list[tuple[str, SchemaAttribute, Callable[[Any], Any]]], block.memo["conversions"])
+def _without_type(nested: NestedBlock, given: Typed) -> Any:
+    """Blocks that bring a type, as a value of a dynamic type does: what is inside keeps its part of the type."""
+    try:
+        return opened(nested, given) if is_dynamic(nested) else given.value
+    except CtyError:
+        return given.value
+
+
+@dataclass(frozen=True)
+class _Body:
+    """What there may be in a block, made once for it."""
+
+    names: Set[str]
+    attributes: dict[str, tuple[SchemaAttribute, Callable[[Any], Any]]]
+    required: list[str]
+    blocks: list[tuple[Attribute, NestedBlock]]
+
+
+def _body(block: Block) -> _Body:
+    attributes = {name: (each, conversion(each)) for name, each in sorted(block.attributes.items())}
+    block.memo["body"] = body = _Body(
+        implied_type(block).attributes.keys(),
+        attributes,
+        [name for name, (each, _) in attributes.items() if each.required],
+        [(Attribute(name), each) for name, each in sorted(block.block_types.items())],
+    )
+    return body
 
 
 _WANTED = {

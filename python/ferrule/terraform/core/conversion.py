@@ -6,8 +6,8 @@ from typing import Any
 from ferrule.terraform.core.sameness import is_null
 from ferrule.terraform.core.secrets import is_secret
 from ferrule.terraform.core.types import attribute_type
+from ferrule.terraform.cty import BOOL, NUMBER, STRING, CtyError, List, Map, Object, Path, Set, Tuple, Type
 from ferrule.terraform.cty import Attribute as AttributeStep
-from ferrule.terraform.cty import CtyError, List, Map, Object, Path, Set, Tuple, Type
 from ferrule.terraform.cty.coercion import coercion
 from ferrule.terraform.cty.forms import text_keys
 from ferrule.terraform.errors import Problem
@@ -34,6 +34,8 @@ def _refusals(given: Any, of: Type) -> list[CtyError]:
     try:
         coercion(of)(given)
     except CtyError as error:
+        if isinstance(given, Mapping) and of in (STRING, NUMBER, BOOL):
+            error.hint = "this is an attribute, not a block"
         return list(_refusals_inside(given, of)) or [error]
     return []
 

@@ -14,7 +14,7 @@ from ferrule.terraform.cty import UNKNOWN, List, Map, Set, Unknown
 from ferrule.terraform.cty.set_keys import exact_set_key
 from ferrule.terraform.schema.model import Block, NestedType
 
-__all__ = ["Matching"]
+__all__ = ["Matching", "may_come_from"]
 
 Keys = list[tuple[str, Callable[[Any], str]]]
 """Names of attributes, each with the function that makes a text of its values: the text is one for values that are."""
@@ -39,7 +39,7 @@ class Matching:
     def taken(self, element: Any) -> Any:
         """The first prior element that matches and was not taken yet; None if there is none."""
         for candidate in self._candidates(element):
-            if not self._used[candidate] and _may_come_from(self._schema, self._prior[candidate], element):
+            if not self._used[candidate] and may_come_from(self._schema, self._prior[candidate], element):
                 self._used[candidate] = True
                 return self._prior[candidate]
         return None
@@ -80,7 +80,7 @@ def _keys(schema: Block | NestedType) -> tuple[Keys, Keys]:
     return cast(tuple[Keys, Keys], schema.memo["keys"])
 
 
-def _may_come_from(schema: Block | NestedType, prior: Any, config: Any) -> bool:
+def may_come_from(schema: Block | NestedType, prior: Any, config: Any) -> bool:
     """Whether a prior object may have been made of the one of the configuration: only computed values are different."""
     if prior is None or type(prior) is Unknown:
         return True
@@ -99,7 +99,7 @@ def _field_may_come_from(field: Field, prior: Any, config: Any) -> bool:
         return field.attribute is not None and field.attribute.computed and is_null(config)
     if isinstance(field.type, List | Map):
         return _elements_may_come_from(field.schema, _by_step(prior), _by_step(config))
-    return _may_come_from(field.schema, prior, config)
+    return may_come_from(field.schema, prior, config)
 
 
 def _by_step(value: Any) -> Any:
@@ -107,15 +107,15 @@ def _by_step(value: Any) -> Any:
 
 
 def _elements_may_come_from(schema: Block | NestedType, prior: Any, config: Any) -> bool:
-    """As `_may_come_from`, of elements by index or key; elements that only the configuration has are no difference."""
+    """As `may_come_from`, of elements by index or key; elements that only the configuration has are no difference."""
     if not isinstance(prior, dict) or not prior:
         return True
     if config is None:
         return False
     if type(config) is Unknown:
-        return all(_may_come_from(schema, each, UNKNOWN) for each in prior.values())
+        return all(may_come_from(schema, each, UNKNOWN) for each in prior.values())
     of = object_type(schema)
     return all(
-        step in config and (same(config[step], each, of) or _may_come_from(schema, each, config[step]))
+        step in config and (same(config[step], each, of) or may_come_from(schema, each, config[step]))
         for step, each in prior.items()
     )

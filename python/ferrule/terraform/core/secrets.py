@@ -3,7 +3,7 @@
 Facts: OpenTofu v1.12.6, internal/configs/configschema/marks.go and write_only.go.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from ferrule.terraform.core.sameness import is_null
 from ferrule.terraform.core.types import Field, fields
@@ -24,6 +24,8 @@ def is_secret(attribute: Attribute) -> bool:
 
 def sensitive_paths(block: Block, value: Any) -> tuple[Path, ...]:
     """Where sensitive attributes are in a value, null ones too; what is in a set makes the set sensitive."""
+    if not _has(block, "sensitive"):
+        return ()
     found: dict[Path, None] = {}
     for path, field, _ in attributes(block, value):
         inside = any(path[:length] in found for length in range(1, len(path)))
@@ -34,7 +36,7 @@ def sensitive_paths(block: Block, value: Any) -> tuple[Path, ...]:
 
 def without_write_only(block: Block, value: Any) -> Any:
     """The value with null for write-only attributes: as it is planned and stored."""
-    return changed(block, value, _null_if_write_only) if _has_write_only(block) else value
+    return changed(block, value, _null_if_write_only) if _has(block, "write_only") else value
 
 
 def _null_if_write_only(field: Field, value: Any) -> Any:
@@ -43,7 +45,7 @@ def _null_if_write_only(field: Field, value: Any) -> Any:
 
 def write_only_problems(block: Block, value: Any) -> list[Problem]:
     """Write-only attributes that are not null, in a value that a provider gave back."""
-    if not _has_write_only(block):
+    if not _has(block, "write_only"):
         return []
     return [
         Problem(path, "the attribute is write-only: a provider must not give its value back")
@@ -52,11 +54,12 @@ def write_only_problems(block: Block, value: Any) -> list[Problem]:
     ]
 
 
-def _has_write_only(schema: Block | NestedType) -> bool:
-    if "has write-only" not in schema.memo:
-        schema.memo["has write-only"] = any(
-            (field.attribute is not None and field.attribute.write_only)
-            or (field.schema is not None and _has_write_only(field.schema))
+def _has(schema: Block | NestedType, flag: Literal["sensitive", "write_only"]) -> bool:
+    """Whether an attribute, at any depth, has the flag."""
+    if flag not in schema.memo:
+        schema.memo[flag] = any(
+            (field.attribute is not None and getattr(field.attribute, flag))
+            or (field.schema is not None and _has(field.schema, flag))
             for field in fields(schema)
         )
-    return bool(schema.memo["has write-only"])
+    return bool(schema.memo[flag])

@@ -32,7 +32,8 @@ def _unknown(value: Any, of: Type) -> Iterator[Path]:
             yield ()
     else:
         for step, each, inner in _parts(value, of):
-            yield from ((step, *path) for path in _unknown(each, inner))
+            if type(each) in (dict, list, Unknown):
+                yield from ((step, *path) for path in _unknown(each, inner))
 
 
 def unknown_as_null(value: Any, of: Type) -> Any:
