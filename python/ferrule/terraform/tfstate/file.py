@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike, fspath
 from pathlib import Path
@@ -54,6 +55,7 @@ class StateFile:
         self.path = Path(fspath(path))
         self._terraform_version = terraform_version
         self._lock: StateLock | None = None
+        self._one_write = threading.Lock()
 
     def __repr__(self) -> str:
         return f"StateFile({str(self.path)!r})"
@@ -121,7 +123,7 @@ class StateFile:
             StateError: The file cannot be read or written, its lock is held, or the resource in it is of another
                 provider.
         """
-        with contextlib.nullcontext() if self._lock else self.locked("write"):
+        with self._one_write, contextlib.nullcontext() if self._lock else self.locked("write"):
             document = self._document() or Document(new_document(self._terraform_version), str(self.path))
             where = Address.of(address)
             found = _find(document, where, deposed)

@@ -93,25 +93,25 @@ class StateLock:
         Raises:
             OSError: The file cannot be written; it is as before.
         """
-        before = os.fstat(self._descriptor)
         temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.new")
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(content)
-            _keep_owner(descriptor, before)
-            os.fsync(descriptor)
-            # The new file is locked before anybody can open it, so that the lock has no gap.
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with _register:
+        # Whoever reads the new file must find it registered: closing it would end its lock.
+        with _register:
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                with open(descriptor, "wb", closefd=False) as file:
+                    file.write(content)
+                _keep_owner(descriptor, os.fstat(self._descriptor))
+                os.fsync(descriptor)
+                # The new file is locked before others can open it, so that the lock has no gap.
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 temporary.replace(self.path)
-                self._forget()
-                self._descriptor = descriptor
-                _held[_identity(os.fstat(descriptor))] = self
-        except BaseException:
-            os.close(descriptor)
-            temporary.unlink(missing_ok=True)
-            raise
+            except BaseException:
+                os.close(descriptor)
+                temporary.unlink(missing_ok=True)
+                raise
+            self._forget()
+            self._descriptor = descriptor
+            _held[_identity(os.fstat(descriptor))] = self
         self._created = False
         _sync_directory(self.path.parent)
 
