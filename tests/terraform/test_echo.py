@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
-from ferrule.sync import RPCPluginClient
-from ferrule.terraform import cty
+from ferrule.sync import Provider, RPCPluginClient
+from ferrule.terraform import Action, ResourceState, cty
 from ferrule.terraform.messages import Protocol, dynamic_value
 from peers import go_peer
-from terraform.cty_strategies import ASKED, TYPED
+from terraform.cty_strategies import ASKED, STATIC_TYPED, TYPED
 
 PROGRAM = Path(__file__).with_name("echo_provider.py")
 
@@ -26,7 +26,10 @@ def command(provider: str) -> list[str]:
     return [go_peer("echo-provider")] if provider == "go" else [sys.executable, str(PROGRAM), "6"]
 
 
-@pytest.fixture(scope="module", params=["python", pytest.param("go", marks=pytest.mark.go)])
+PROVIDERS = ["python", pytest.param("go", marks=pytest.mark.go)]
+
+
+@pytest.fixture(scope="module", params=PROVIDERS)
 def echo(request: pytest.FixtureRequest) -> Iterator[Echo]:
     """Calls a function of a provider: its name, the encoded argument, and the type of the result."""
     with RPCPluginClient(command(request.param)) as client:
@@ -73,3 +76,33 @@ def test_a_provider_gives_back_each_value(echo: Echo, case: tuple[Any, cty.Type]
     # With the type beside the value, which is then one without dynamic parts.
     if (beside := encoded(cty.Typed(sent, of), cty.DYNAMIC)) is not None:
         assert cty.encode(echo("echo", beside, cty.DYNAMIC), cty.DYNAMIC) == beside
+
+
+VALUE = cty.Object({"value": cty.DYNAMIC})
+
+
+@pytest.fixture(scope="module", params=PROVIDERS)
+def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
+    with RPCPluginClient(command(request.param)) as client, Provider.over(client, {}) as started:
+        yield started
+
+
+@given(case=STATIC_TYPED)
+@settings(ASKED, max_examples=ASKED.max_examples // 3)
+def test_each_value_lives_as_a_resource(provider: Provider, case: tuple[Any, cty.Type]) -> None:
+    wanted = {"value": cty.Typed(*case)}
+    value = cty.decode(cty.encode(wanted, VALUE), VALUE)
+    resource = provider.resource("echo_value")
+    plan = resource.plan(wanted)
+    assert (plan.action, plan.after) == (Action.CREATE, cty.untyped(value))
+    if (text := in_json(value, VALUE)) is None:
+        return  # It is not known, or infinite.
+    state = resource.apply(plan)
+    assert state is not None
+    assert state.json == text
+    restored = ResourceState.from_json(state.to_json())
+    assert resource.read(restored) == restored
+    assert resource.plan(wanted, prior=restored).action is Action.NO_OP
+    assert provider.data("echo_value").read(wanted) == cty.untyped(value)
+    assert provider.functions.echo(wanted["value"]) == cty.untyped(value["value"])
+    resource.destroy(state)
