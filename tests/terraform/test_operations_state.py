@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -118,3 +119,16 @@ def test_move_needs_the_capability_for_terraform() -> None:
     moved = peer.run(resource.move(context("opentofu"), state, "disk"))
     assert (moved.type, moved.private) == ("disk", b"q")
     assert peer.calls[0].fields["source_provider_address"] == "example.com/x/other"
+
+
+def test_float_goes_back_as_one() -> None:
+    given = context()
+    state = Peer(answer("ReadResource", new_state=disk(zone="a", id="7", size=0.1))).run(
+        resource.read(given, existing(given))
+    )
+    assert '"size":0.1,' in state.json
+    peer = Peer(VALID, planned(disk(zone="a", id="7", size=0.1)))
+    plan = peer.run(resource.plan(given, "disk", {"zone": "a", "size": 0.1}, state))
+    assert peer.calls[1].fields["prior_state"] == disk(zone="a", id="7", size=0.1)
+    assert peer.calls[1].fields["config"] == disk(zone="a", size=Decimal("0.1"))
+    assert plan.action is Action.NO_OP

@@ -63,6 +63,9 @@ class ResourceState:
     # What the attributes come from, if they follow its schema for certain, so that no upgrade is needed: an object that
     # the operations of one provider share. It is neither stored nor pickled, since it ends with the process.
     _origin: object = field(default=None, compare=False)
+    # The text of the attributes with the value that an operation of this process made it of: nothing reads it again,
+    # and a float64 of the provider goes back as one, where the text has decimals only.
+    _made_of: tuple[str, Any] | None = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -89,15 +92,18 @@ class ResourceState:
             CtyError: The value is not of the type, or not wholly known.
         """
         text = None if identity is None or identity_type is None else encode_json(identity, identity_type)
-        return cls(type=type_name, json=encode_json(value, value_type), identity_json=text, **rest)
+        attributes = encode_json(value, value_type)
+        return cls(type=type_name, json=attributes, identity_json=text, _made_of=(attributes, value), **rest)
 
     def value(self, of: Type) -> Any:
-        """The attributes as a value of a type; an attribute that is not stored is null.
+        """The attributes as a value of a type, not to be changed; an attribute that is not stored is null.
 
         Raises:
             CtyError: They are not of the type.
             StateError: They are in the form of before Terraform 0.12.
         """
+        if self._made_of is not None and self._made_of[0] is self.json:
+            return self._made_of[1]
         return decode_json(self._stored(), of)
 
     def identity_value(self, of: Type) -> Any:
@@ -217,7 +223,7 @@ class ResourceState:
         return repr(redacted(attributes, self.sensitive))
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_origin": None}
+        return self.__dict__ | {"_origin": None, "_made_of": None}
 
 
 def _plain(text: str, what: str) -> dict[str, Any]:
