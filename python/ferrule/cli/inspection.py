@@ -1,4 +1,4 @@
-"""The `ferrule` command line.
+"""The verb `inspect`.
 
 `ferrule inspect COMMAND...` starts a plugin, asks it what it is, stops it and prints what it learned, as text or, with
 `--json`, as one JSON object whose keys are stable:
@@ -26,33 +26,24 @@ import dataclasses
 import datetime
 import hashlib
 import json
-import logging
-import os
 import shlex
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ferrule
 from ferrule import families
-from ferrule._secrecy import forgetful
-from ferrule.client import RPCPluginClient
+from ferrule._console import EXIT_FAILED, EXIT_OK, LOG_LEVELS, assignment, failure_text, seconds, show_log, write
 from ferrule.errors import ProtocolError, RPCPluginError
 from ferrule.reflection import ServerReflection
 
-__all__ = ["main"]
+__all__ = ["EPILOG", "add_options", "inspect"]
 
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-
-LOG_LEVELS = ("trace", "debug", "info", "warning", "error")
 CURVES = ("P-256", "P-384", "P-521")
 
-INSPECT_EPILOG = """\
+EPILOG = """\
 With no options the plugin is started as Terraform starts a provider: its cookie, protocol versions 5 and 6, mutual TLS.
 --family has what other programs use; --cookie, --protocol-versions and --env go before it.
 
@@ -69,55 +60,14 @@ examples:
 """
 
 
-@forgetful
-def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any] = RPCPluginClient) -> int:
-    """Runs the command line.
-
-    Args:
-        argv: Arguments without the program name; default those of the process.
-        client_factory: Makes the client from `command` and `config`; default `RPCPluginClient`.
-
-    Returns:
-        The exit status: 0 for success, 1 if the plugin could not be driven, 130 after Ctrl-C.
-
-    Raises:
-        SystemExit: Status 2 for a wrong command line, 0 after `--help` and `--version`.
-    """
-    parser = _parser()
-    options = parser.parse_args(argv)
-    try:
-        return _inspect(options, client_factory)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ferrule", description="Drive HashiCorp go-plugin plugins from Python.", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=_version_text())
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    inspect = verbs.add_parser(
-        "inspect",
-        help="start a plugin and show what it is",
-        usage="ferrule inspect [options] [--] COMMAND...",
-        description="Start a plugin, show what it is, stop it.",
-        epilog=INSPECT_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    _add_inspect_options(inspect)
-    return parser
-
-
-def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--json", action="store_true", help="print one JSON object instead of text")
     names = ", ".join(families.ALL)
     # The constants of ferrule.families are upper case.
     what = f"program that the plugin is written for: {names}"
     add("--family", type=str.lower, choices=families.ALL, metavar="NAME", help=what)
-    add("--cookie", type=_assignment, metavar="KEY=VALUE", help="magic cookie of the plugin (default: Terraform's)")
+    add("--cookie", type=assignment, metavar="KEY=VALUE", help="magic cookie of the plugin (default: Terraform's)")
     add(
         "--protocol-versions",
         type=_versions,
@@ -128,31 +78,19 @@ def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
     add("--curve", choices=CURVES, help="curve of this side's one-time certificate (default: P-256)")
     add(
         "--env",
-        type=_assignment,
+        type=assignment,
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="environment variable for the plugin; may be repeated",
     )
     add("--cwd", metavar="DIRECTORY", help="working directory of the plugin (default: this one)")
-    add("--start-timeout", type=_seconds, metavar="SECONDS", help="limit for the start (default: 60)")
+    add("--start-timeout", type=seconds, metavar="SECONDS", help="limit for the start (default: 60)")
     add("--log-level", choices=LOG_LEVELS, help="print the plugin's log from this level on to standard error")
     add("--no-reflection", action="store_true", help="do not ask for services and methods")
     add("command", nargs=argparse.REMAINDER, metavar="COMMAND...", help="the plugin's program and its arguments")
     # REMAINDER takes an empty command too, so that is checked later, with this parser's own usage text.
     parser.set_defaults(fail=parser.error)
-
-
-def _version_text() -> str:
-    facts = ", ".join(f"{name} {value}" for name, value in ferrule.build_info().items() if name != "version")
-    return f"ferrule {ferrule.__version__}" + (f" ({facts})" if facts else "")
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} should have the form NAME=VALUE")
-    return name, value
 
 
 def _versions(text: str) -> tuple[int, ...]:
@@ -162,30 +100,20 @@ def _versions(text: str) -> tuple[int, ...]:
     return tuple(int(item) for item in items)
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} should be a number of seconds above 0")
-    return seconds
-
-
-def _inspect(options: argparse.Namespace, client_factory: Callable[..., Any]) -> int:
+def inspect(options: argparse.Namespace, client_factory: Callable[..., Any]) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         options.fail("COMMAND is missing: name the plugin's program")
     if options.log_level:
-        _show_log(options.log_level)
+        show_log(options.log_level)
     client = None
     try:
         client = client_factory(command=command, config=_config(options))
         facts = asyncio.run(_facts(client, command, reflect=not options.no_reflection))
     except RPCPluginError as error:
-        sys.stderr.write(_failure_text(error, client))
+        sys.stderr.write(failure_text(error, client))
         return EXIT_FAILED
-    _write(json.dumps(facts, indent=2) + "\n" if options.json else "\n".join(_text(facts)) + "\n")
+    write(json.dumps(facts, indent=2) + "\n" if options.json else "\n".join(_text(facts)) + "\n")
     return EXIT_OK
 
 
@@ -203,15 +131,6 @@ def _config(options: argparse.Namespace) -> dict[str, Any]:
         given["magic_cookie_key"], given["magic_cookie_value"] = options.cookie
     given = {name: value for name, value in given.items() if value is not None}
     return dict(families.ALL[options.family].with_settings(**given)) if options.family else given
-
-
-def _show_log(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)-7s %(name)s: %(message)s"))
-    logger = logging.getLogger("ferrule.plugin")
-    logger.setLevel(level.upper())
-    logger.addHandler(handler)
-    logger.propagate = False
 
 
 async def _facts(client: Any, command: list[str], *, reflect: bool) -> dict[str, Any]:
@@ -324,26 +243,3 @@ def _services_text(services: list[dict[str, Any]] | None, failure: str | None) -
             yield f"    {method['name']}({request}) -> {response}"
     if failure is not None:
         yield f"services unknown: {failure}" if services is None else f"  incomplete: {failure}"
-
-
-def _failure_text(error: RPCPluginError, client: Any) -> str:
-    """The error's message and hint, and the plugin's last output, each on lines of its own."""
-    lines = [f"ferrule: {type(error).__name__}: {error.message}"]
-    if error.exit_status is not None:
-        lines.append(f"exit status: {error.exit_status}")
-    if error.hint:
-        lines.append(f"hint: {error.hint}")
-    tail = error.stderr_tail or getattr(client, "stderr_tail", ())
-    if tail:
-        lines.append("last output of the plugin:")
-        lines.extend(f"  {line}" for line in tail)
-    return "\n".join(lines) + "\n"
-
-
-def _write(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader, such as `head`, has closed the pipe. The interpreter's own flush at exit would complain of that.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,78 @@
+"""What the verbs of the command line share: exit statuses, kinds of arguments, output and the text of a failure."""
+
+import argparse
+import logging
+import os
+import sys
+from typing import Any
+
+from ferrule.errors import RPCPluginError
+
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_INTERRUPTED",
+    "EXIT_OK",
+    "EXIT_USAGE",
+    "LOG_LEVELS",
+    "assignment",
+    "failure_text",
+    "seconds",
+    "show_log",
+    "write",
+]
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+LOG_LEVELS = ("trace", "debug", "info", "warning", "error")
+
+
+def assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} should have the form NAME=VALUE")
+    return name, value
+
+
+def seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number of seconds above 0")
+    return seconds
+
+
+def show_log(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)-7s %(name)s: %(message)s"))
+    logger = logging.getLogger("ferrule.plugin")
+    logger.setLevel(level.upper())
+    logger.addHandler(handler)
+    logger.propagate = False
+
+
+def failure_text(error: RPCPluginError, client: Any) -> str:
+    """The error's message and hint, and the plugin's last output, each on lines of its own."""
+    lines = [f"ferrule: {type(error).__name__}: {error.message}"]
+    if error.exit_status is not None:
+        lines.append(f"exit status: {error.exit_status}")
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    tail = error.stderr_tail or getattr(client, "stderr_tail", ())
+    if tail:
+        lines.append("last output of the plugin:")
+        lines.extend(f"  {line}" for line in tail)
+    return "\n".join(lines) + "\n"
+
+
+def write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has closed the pipe. The interpreter's own flush at exit would complain of that.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

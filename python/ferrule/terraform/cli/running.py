@@ -1,0 +1,69 @@
+"""How a verb runs: on a loop of its own, with one clear text for each kind of failure and an exit status that tells."""
+
+import argparse
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from ferrule._console import EXIT_FAILED, show_log
+from ferrule.errors import RPCPluginError
+from ferrule.terraform.cli.output import WarningPrinter, error_json, print_json, report
+from ferrule.terraform.cli.values import read_object
+
+__all__ = ["run"]
+
+SIGNALLED: Final = 128
+"""What shells add to the number of the signal that has ended a program."""
+
+Verb = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
+
+
+def run(verb: Verb, options: argparse.Namespace) -> int:
+    """Runs a verb to its end and reports a failure.
+
+    Returns:
+        The exit status.
+    """
+    if options.log_level:
+        show_log(options.log_level)
+    printer = WarningPrinter()
+    logging.getLogger("ferrule.terraform").addHandler(printer)
+    options.warnings = printer.warnings
+    try:
+        # Before the loop, in which Ctrl-C ends no read of standard input.
+        options.inputs = {source: read_object(source) for source in _sources(options)}
+        return asyncio.run(_interruptible(verb, options))
+    except RPCPluginError as error:
+        report(error)
+        if options.json:
+            print_json({"error": error_json(error)})
+        return EXIT_FAILED
+    finally:
+        logging.getLogger("ferrule.terraform").removeHandler(printer)
+
+
+def _sources(options: argparse.Namespace) -> set[str]:
+    return {source for name in ("file", "provider_config") if (source := getattr(options, name, None))}
+
+
+async def _interruptible(verb: Verb, options: argparse.Namespace) -> int:
+    """Runs a verb that SIGINT and SIGTERM cancel; a second signal cancels once more what still waits then."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    received: list[int] = []
+
+    def interrupt(number: int) -> None:
+        received.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt, number)
+    try:
+        status = await verb(options)
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        status = EXIT_FAILED
+    return SIGNALLED + received[0] if received else status

@@ -1,0 +1,263 @@
+"""The verbs that plan and change a resource, on a provider that fails in many ways."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from terraform.fickle import ADDRESS, Fickle, attached, program, started
+from waiting import LIMIT
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(scope="module")
+def where() -> Iterator[str]:
+    with attached() as variable:
+        yield variable
+
+
+@pytest.fixture
+def fickle(where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Fickle:
+    monkeypatch.setenv("TF_REATTACH_PROVIDERS", where)
+    return Fickle(tmp_path, capsys)
+
+
+def created(fickle: Fickle, *values: str) -> None:
+    assert fickle("apply", "fickle_thing", "name=a", "size=1", *values, *fickle.state, "--yes") == 0, fickle.err
+
+
+def test_a_resource_from_its_creation_to_its_end(fickle: Fickle) -> None:
+    created(fickle, "secret=hidden")
+    assert "created fickle_thing thing-a" in fickle.out
+    assert fickle.stored() == {"id": "thing-a", "mood": None, "name": "a", "secret": "hidden", "size": 1}
+    assert "hidden" not in fickle.out + fickle.err
+    assert fickle("apply", "fickle_thing", "name=a", "size=2", *fickle.state, "--yes") == 0
+    assert "changed fickle_thing thing-a" in fickle.out
+    assert fickle.stored()["size"] == 2
+    assert fickle("apply", "fickle_thing", "name=b", *fickle.state, "--yes") == 0
+    assert "replaced fickle_thing thing-b" in fickle.out
+    assert fickle("destroy", *fickle.state, "--yes") == 0
+    assert "destroyed fickle_thing" in fickle.out
+    assert not fickle.state_file.exists()
+    assert list(fickle.directory.iterdir()) == []
+
+
+def test_a_plan_changes_nothing(fickle: Fickle) -> None:
+    assert fickle("plan", "fickle_thing", "name=a", *fickle.state) == 0
+    assert "name" in fickle.out
+    assert not fickle.state_file.exists()
+
+
+def test_statuses_of_a_plan(fickle: Fickle) -> None:
+    plan = ["plan", "fickle_thing", *fickle.state, "--detailed-exitcode"]
+    assert fickle(*plan, "name=a") == 2
+    created(fickle)
+    assert fickle(*plan, "name=a", "size=1") == 0
+    assert fickle(*plan, "name=a", "size=x") == 1
+    assert fickle(*plan, "--bogus") == 1
+    assert "unrecognized arguments: --bogus" in fickle.err
+
+
+def test_a_plan_as_json(fickle: Fickle) -> None:
+    document = fickle.document("plan", "fickle_thing", "name=a", "secret=hidden", "size=0.1")
+    assert document["action"] == "create"
+    assert "hidden" not in fickle.out
+
+
+def test_a_configuration_in_a_file_and_over_it(fickle: Fickle) -> None:
+    config = fickle.directory / "config.json"
+    config.write_text('{"name": "a", "size": 1}')
+    assert fickle("apply", "fickle_thing", "-f", str(config), "size=7", *fickle.state, "--yes") == 0
+    assert fickle.stored()["size"] == 7
+
+
+def test_warnings_are_shown_once(fickle: Fickle) -> None:
+    assert fickle("apply", "fickle_thing", "name=a", "mood=warns", *fickle.state, "--yes") == 0
+    assert fickle.err.count("Warning: Bad weather\n  at mood\n  It may rain.\n") == 1
+    document = fickle.document("apply", "fickle_thing", "name=a", "mood=warns", "size=2", *fickle.state, "--yes")
+    assert document == {
+        "type": "fickle_thing",
+        "action": "update",
+        "outcome": "applied",
+        "state_file": str(fickle.state_file),
+        "warnings": [{"severity": "warning", "summary": "Bad weather", "detail": "It may rain.", "path": "mood"}],
+        "error": None,
+    }
+
+
+def test_nothing_to_do(fickle: Fickle) -> None:
+    created(fickle)
+    before = fickle.state_file.stat()
+    document = fickle.document("apply", "fickle_thing", "name=a", "size=1", *fickle.state, "--yes")
+    assert (fickle.status, document["action"], document["outcome"]) == (0, "no-op", "nothing")
+    assert fickle.state_file.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_an_apply_that_fails_leaves_what_is_there(fickle: Fickle) -> None:
+    assert fickle("apply", "fickle_thing", "name=a", "mood=fails", *fickle.state, "--yes") == 1
+    assert "Error: It broke\n  at mood\n  Half of it is there.\n" in fickle.err
+    assert fickle.stored()["id"] == "thing-a"
+    assert json.loads(fickle.state_file.read_text())["status"] == "tainted"
+    document = fickle.document("apply", "fickle_thing", "name=a", "mood=fails", *fickle.state, "--yes")
+    assert (fickle.status, document["action"], document["outcome"]) == (1, "replace", "failed")
+    assert [each["summary"] for each in document["error"]["diagnostics"]] == ["It stays"]
+
+
+def test_a_destruction_that_fails_leaves_the_state(fickle: Fickle) -> None:
+    created(fickle)
+    assert fickle("apply", "fickle_thing", "name=a", "size=1", "mood=vanishes", *fickle.state, "--yes") == 0
+    fickle.state_file.write_text(fickle.state_file.read_text().replace("vanishes", "fails"))
+    assert fickle("destroy", *fickle.state, "--yes") == 1
+    assert "Error: It stays" in fickle.err
+    assert fickle.stored()["id"] == "thing-a"
+
+
+def test_an_apply_whose_provider_crashes_may_have_happened(fickle: Fickle) -> None:
+    crash = ["fickle_thing", "name=a", "mood=crashes", *fickle.state, "--yes"]
+    provider = program(fickle.directory)
+    assert fickle("apply", *crash, provider=provider) == 1
+    assert "may have happened" in fickle.out + fickle.err
+    assert not fickle.state_file.exists()
+    created(fickle)
+    fickle("apply", *crash, "--json", provider=provider)
+    document = json.loads(fickle.out)
+    assert (fickle.status, document["outcome"], document["error"]["type"]) == (1, "unknown", "ApplyError")
+    assert fickle.stored()["mood"] is None
+
+
+def test_what_others_have_changed(fickle: Fickle) -> None:
+    created(fickle, "mood=drifts")
+    assert fickle("plan", "fickle_thing", "name=a", "size=1", "mood=drifts", *fickle.state) == 0
+    assert "Note: something else has changed fickle_thing: size.\n" in fickle.err
+
+
+def test_what_others_have_removed(fickle: Fickle) -> None:
+    created(fickle, "mood=vanishes")
+    assert fickle("plan", "fickle_thing", "name=a", *fickle.state, "--detailed-exitcode") == 2
+    assert "Note: fickle_thing is gone: something else has removed it.\n" in fickle.err
+    assert fickle("destroy", *fickle.state, "--yes") == 0
+    assert "fickle_thing was gone already" in fickle.out
+    assert not fickle.state_file.exists()
+
+
+def test_a_destruction_of_nothing(fickle: Fickle) -> None:
+    assert fickle("destroy", *fickle.state, "--yes") == 1
+    assert "thing.json has no state of a resource" in fickle.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["apply", "fickle_thing", "name=a", "--state", "s"], "needs a terminal: add --yes"),
+        (["destroy", "--state", "s"], "needs a terminal: add --yes"),
+        (["apply", "fickle_thing", "-f", "-", "--state", "s"], "answered on standard input"),
+        (["apply", "fickle_thing", "name=a", "--yes"], "the following arguments are required: --state"),
+        (["plan", "fickle_thing", "-f", "-", "--provider-config", "-"], "only one of -f and --provider-config"),
+        (["plan", "fickle_thing", "name"], "'name' should have the form NAME=VALUE"),
+        (["import", "fickle_thing"], "either an ID or --identity"),
+    ],
+)
+def test_a_wrong_command_line(arguments: list[str], complaint: str, fickle: Fickle) -> None:
+    assert fickle(*arguments) == 2
+    assert complaint in fickle.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["plan", "fickle_thing", "size=1"], "name"),
+        (["plan", "fickle_thing", "name=a", "sise=1"], "Did you mean size?"),
+        (["plan", "fickle_thing", "name=a", "size=x"], "size: expected number"),
+        (["plan", "fickle_thnig", "name=a"], "fickle_thing"),
+        (["plan", "fickle_thing", "-f", "none.json"], "none.json: cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(arguments: list[str], complaint: str, fickle: Fickle) -> None:
+    assert fickle(*arguments) == 1
+    assert complaint in fickle.err
+    assert fickle.out == ""
+
+
+def test_a_wrong_provider_configuration(fickle: Fickle) -> None:
+    config = fickle.directory / "provider.json"
+    config.write_text('{"region": "nowhere"}')
+    document = fickle.document("plan", "fickle_thing", "name=a", "--provider-config", str(config))
+    assert fickle.status == 1
+    assert "Error: No such region\n  at region\n" in fickle.err
+    assert document["error"]["diagnostics"] == [
+        {"severity": "error", "summary": "No such region", "detail": "There is no nowhere.", "path": "region"}
+    ]
+
+
+def test_a_state_of_terraform(fickle: Fickle) -> None:
+    path = fickle.directory / "terraform.tfstate"
+    state = ["--state", str(path), "--address", "fickle_thing.first"]
+    assert fickle("apply", "fickle_thing", "name=a", *state, "--yes") == 0
+    (resource,) = json.loads(path.read_text())["resources"]
+    assert resource["provider"] == f'provider["{ADDRESS}"]'
+    assert resource["instances"][0]["attributes"]["id"] == "thing-a"
+    assert fickle("plan", "fickle_thing", "name=a", *state[:2]) == 1
+    assert "--address" in fickle.err
+    assert fickle("destroy", *state, "--yes") == 0
+    assert json.loads(path.read_text())["resources"] == []
+
+
+def test_an_interrupted_apply_stores_what_it_has_done(fickle: Fickle) -> None:
+    """Meanwhile the state is locked."""
+    arguments = ["fickle_thing", "name=a", "mood=waits", *fickle.state, "--yes", "--log-level", "warning"]
+    with started("apply", program(fickle.directory), *arguments) as process:
+        assert process.stderr
+        assert any("the apply has begun" in line for line in process.stderr)
+        assert fickle("apply", "fickle_thing", "name=a", *fickle.state, "--yes") == 1
+        assert "cannot be locked" in fickle.err
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130, errors
+    assert "created fickle_thing thing-a" in output
+    assert fickle.stored()["id"] == "thing-a"
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Both ends of a terminal: the user's, and the program's."""
+    ends = pty.openpty()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "last"),
+    [("yes", 0, "created fickle_thing thing-a\n"), ("y", 1, "nothing was changed\n"), (None, 130, "")],
+)
+def test_the_question(answer: str | None, status: int, last: str, fickle: Fickle, terminal: tuple[int, int]) -> None:
+    user, program = terminal
+    with started("apply", ADDRESS, "fickle_thing", "name=a", *fickle.state, stdin=program) as process:
+        assert process.stderr
+        assert "Do you want to create fickle_thing?" in until(process.stderr, ": ")
+        if answer is None:
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(user, f"{answer}\n".encode())
+        output, errors = process.communicate(timeout=LIMIT)
+    assert process.returncode == status, errors
+    assert output.endswith(last)
+    assert fickle.state_file.exists() == (status == 0)
+
+
+def until(stream: IO[str], text: str) -> str:
+    """What is read up to the text."""
+    read = ""
+    while not read.endswith(text):
+        character = stream.read(1)
+        assert character, read
+        read += character
+    return read
