@@ -72,6 +72,11 @@ EXCEPTIONS = {
 """Each case fails as it stands; one that passes is an error of this list."""
 
 
+@pytest.fixture(autouse=True)
+def temporary_directory() -> None:
+    """None: nothing here writes a file, and a directory for each case would take most of the time."""
+
+
 def cases(name: str) -> list[Case]:
     return list(map(json.loads, gzip.decompress((ORACLE / name).read_bytes()).decode().splitlines()))
 

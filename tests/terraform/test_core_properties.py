@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,11 @@ from terraform.cty_strategies import ASKED
 from terraform.random_blocks import VALUES, Blocks
 
 SEEDS = st.integers(0, 2**32)
+
+
+@pytest.fixture(autouse=True)
+def temporary_directory() -> None:
+    """None: nothing here writes a file, and a directory for each case would take most of the time."""
 
 
 def known(block: Block, value: Any) -> Any:

@@ -26,6 +26,11 @@ from terraform.schema_oracle import recorded_schema
 RECORDINGS = pytest.mark.parametrize("recording", ["opentofu-5", "opentofu-6", "terraform-6"])
 
 
+@pytest.fixture(autouse=True)
+def temporary_directory() -> None:
+    """None: nothing here writes a file, and a directory for each case would take most of the time."""
+
+
 @dataclass(frozen=True)
 class Exchange:
     """One call of a run."""
