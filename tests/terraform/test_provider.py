@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -668,3 +669,31 @@ async def test_refusals_of_a_launch_tell_no_secrets() -> None:
     with pytest.raises(ConfigError) as caught:
         Provider.launch("x", "s3cret")  # type: ignore[arg-type]
     assert "s3cret" not in str(caught.value)
+
+
+# Large values.
+
+
+async def longest_turn(work: Awaitable[Any]) -> float:
+    """Processor time of the longest turn of the loop while something goes on, in seconds."""
+    task, found = asyncio.ensure_future(work), [0.0]
+    while not task.done():
+        begin = time.thread_time()
+        await asyncio.sleep(0.001)
+        found.append(time.thread_time() - begin)
+    await task
+    return max(found)
+
+
+async def test_large_values_leave_the_loop_alone(moody: Moody) -> None:
+    tags = {f"tag {number}": "x" * 20 for number in range(6_000)}
+    async with attached(moody) as provider:
+
+        async def work() -> None:
+            state = await created(provider, tags=tags)
+            stored = ResourceState.from_json(state.to_json())
+            assert await provider.resource("moody_thing").read(stored) == state
+            assert state.attributes["tags"] == tags
+
+        # In the loop a step takes 50 ms.
+        assert await longest_turn(work()) < 0.02
