@@ -12,7 +12,7 @@ from ferrule.terraform.schema.nearest import nearest
 __all__ = ["LazyMapping", "decoded"]
 
 _Model = TypeVar("_Model")
-_Default = TypeVar("_Default")
+_Result = TypeVar("_Result")
 
 SHOWN_NAMES: Final = 10
 """Names up to which an error about an unknown one names them all."""
@@ -24,17 +24,17 @@ class LazyMapping(Mapping[str, _Model]):
     A look-up decodes the type if it is the first of that name, which takes a tenth of a millisecond for a resource of
     forty attributes, and keeps the model.
 
+    Args:
+        kind: What the types are, in the words of an error: "resource".
+        messages: The message of each type, which a look-up parses.
+        decode: The model of a message.
+
     Raises:
         UnknownTypeError: From a look-up of what the provider has not got; its hint names the nearest.
         InvalidResponseError: From a look-up of a type whose schema is broken.
     """
 
     def __init__(self, kind: str, messages: Mapping[str, Message], decode: Callable[[Message], _Model]) -> None:
-        """Args:
-        kind: What the types are, in the words of an error: "resource".
-        messages: The message of each type, which a look-up parses.
-        decode: The model of a message.
-        """
         self.kind: Final = kind
         self._messages = messages
         self._decode = decode
@@ -83,7 +83,7 @@ class LazyMapping(Mapping[str, _Model]):
         return UnknownTypeError(f'the provider has no {self.kind} "{name}"', hint, "terraform.unknown-type")
 
 
-def decoded(what: str, decode: Callable[[], _Default]) -> _Default:
+def decoded(what: str, decode: Callable[[], _Result]) -> _Result:
     """The result of `decode`, or one error for all that can be wrong with a provider's schema.
 
     Raises:
