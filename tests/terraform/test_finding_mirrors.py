@@ -191,6 +191,17 @@ def test_directory_that_is_a_file(machine: Machine) -> None:
     assert f"filesystem mirror {machine.root}/none: does not exist" in caught.value.searched
 
 
+def test_names_that_no_terminal_should_see(machine: Machine) -> None:
+    machine.mirror("mirror")
+    for name in (b"\x1b[31m", b"\xff"):
+        (machine.root / "mirror" / os.fsdecode(name) / "hashicorp" / "random").mkdir(parents=True)
+    with pytest.raises(ProviderNotFoundError) as caught:
+        machine.find()
+    text = str(caught.value)
+    assert text.encode().isascii()
+    assert r"only \x1b[31m/hashicorp/random, \udcff/hashicorp/random" in text
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read all directories")
 def test_directory_that_cannot_be_read(machine: Machine) -> None:
     machine.mirror("mirror")

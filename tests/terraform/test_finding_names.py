@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import pickle
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ferrule.errors import ConfigError
 from ferrule.reattach import ReattachConfig
@@ -111,7 +114,6 @@ def test_address_without_host_has_two_meanings() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
         "a/b/c/d",
         "a//b",
         "/",
@@ -132,7 +134,6 @@ def test_address_without_host_has_two_meanings() -> None:
         "terraform-random",
         "hashicorp/terraform-provider-random",
         "hashicorp/opentofu-provider-random",
-        "a\0b",
         "build/terraform-provider-x",
     ],
 )
@@ -141,10 +142,33 @@ def test_what_is_no_address(machine: Machine, text: str) -> None:
         machine.find(text)
 
 
-@pytest.mark.parametrize("name", [None, 5, b"random", b""])
-def test_names_are_text(machine: Machine, name: Any) -> None:
-    with pytest.raises((ConfigError, TypeError)):
-        machine.find(name)
+@pytest.mark.parametrize("value", [None, 5, b"random", "", "a\0b", "./\ud800"])
+def test_what_the_system_cannot_take(machine: Machine, value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"the provider is .*, expected text that the system can take"):
+        machine.find(value)
+    for name in ("directory", "cli_config", "lock_file"):
+        if value is not None:
+            with pytest.raises(ConfigError, match="expected text that the system can take"):
+                machine.find(**{name: value})
+
+
+@pytest.mark.parametrize("value", [None, 5, "a\0b", "/\ud800"])
+def test_variables_that_cannot_be(machine: Machine, value: Any) -> None:
+    machine.environment["HOME"] = value
+    with pytest.raises(ConfigError):
+        machine.find()
+
+
+NAMES = st.sampled_from(
+    ["/", "./", "../", "terraform-provider-", "registry.terraform.io", "random", "x" * 300, ".", "443", "ß"]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(NAMES | st.text(max_size=4), max_size=6).map("".join), st.none() | st.text(max_size=8))
+def test_any_name_is_found_or_refused(tmp_path: Path, name: str, version: str | None) -> None:
+    with contextlib.suppress(ConfigError, ProviderNotFoundError):
+        find_provider(name, version=version, environment={"HOME": "/nowhere"}, directory=tmp_path)
 
 
 def test_prefix_is_explained() -> None:

@@ -82,12 +82,9 @@ def find_provider(
         >>> print(find_provider("/bin/sh"))
         provider from path /bin/sh (exempt)
     """
-    variables = os.environ if environment is None else environment
-    root = os.path.abspath(directory)
-    text = os.fspath(name)
-    if not isinstance(text, str) or not text or "\0" in text:
-        hint = "Pass a path, the name of a program, or a source address such as hashicorp/random."
-        raise ConfigError(f"the provider is {rules.shown(text)}, expected a name", hint, rules.INVALID)
+    variables = os.environ if environment is None else _checked_variables(environment)
+    root = os.path.abspath(_checked_path("directory", directory))
+    text = _checked_path("provider", name)
     constraints = Constraints.of(version)
     check_core(core)
     is_path = not isinstance(name, str) or text.startswith(("/", "./", "../")) or os.path.isabs(text)
@@ -96,13 +93,33 @@ def find_provider(
             message = f"the version is {rules.shown(version)} for {rules.shown(text)}, expected none"
             raise ConfigError(message, "Only a source address has versions to choose from.", rules.INVALID)
         return _by_path(os.path.normpath(os.path.join(root, text))) if is_path else _by_name(text, root, variables)
-    given = None if cli_config is None else os.fspath(cli_config)
+    given = None if cli_config is None else _checked_path("CLI configuration", cli_config)
     config = read_cli_config(variables, root, given, core)
     addresses = Address.candidates(text, core)
-    locks = {} if lock_file is None else _locks(os.fspath(lock_file), root, addresses)
+    locks = {} if lock_file is None else _locks(_checked_path("lock file", lock_file), root, addresses)
     # A host that the lock file has is the module's; the sort keeps the order of others.
     addresses = tuple(sorted(addresses, key=lambda address: address not in locks))
     return _Search(text, addresses, constraints, locks, config, variables, root, core).run()
+
+
+def _checked_path(what: str, value: str | os.PathLike[str]) -> str:
+    """A path or name as text that the system can take."""
+    try:
+        text = os.fspath(value)
+        if isinstance(text, str) and text and b"\0" not in os.fsencode(text):
+            return text
+    except (TypeError, UnicodeEncodeError):
+        pass
+    message = f"the {what} is {rules.shown(value)} ({type(value).__name__}), expected text that the system can take"
+    raise ConfigError(message, None, rules.INVALID)
+
+
+def _checked_variables(environment: Mapping[str, str]) -> Mapping[str, str]:
+    checked: Mapping[str, str] = rules.check("environment", environment, rules.environment())
+    for name, value in checked.items():
+        if value:
+            _checked_path(f"variable {name}", value)
+    return checked
 
 
 def _locks(path: str, root: str, addresses: tuple[Address, ...]) -> dict[Address, Lock]:
@@ -136,6 +153,11 @@ def _by_name(name: str, root: str, environment: Mapping[str, str]) -> FoundProvi
         raise ProviderNotFoundError(f"no program {name} on PATH", path.split(os.pathsep), hint) from None
     full = os.path.join(root, found)
     return FoundProvider(origin=Origin.SEARCH_PATH, place=os.path.dirname(full), path=full)
+
+
+def _printable(text: str) -> str:
+    """Text with names out of directories and files, without what a terminal obeys or cannot show."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 @dataclass
@@ -274,7 +296,7 @@ class _Search:
 
     def _searched(self) -> Iterable[str]:
         # A place that does not exist is seen once for each address.
-        return dict.fromkeys(self.seen)
+        return dict.fromkeys(map(_printable, self.seen))
 
     def _not_found(self) -> ProviderNotFoundError:
         wanted = f" {self.constraints.text}" if self.constraints.text else ""
