@@ -228,3 +228,12 @@ def test_destroyed_object_that_is_there() -> None:
     with pytest.raises(ApplyError, match="destroyed object is there") as caught:
         Peer(applied(disk(zone="a", id="7"))).run(resource.destroy(given, existing(given)))
     assert caught.value.state.attributes["id"] == "7"
+
+
+@pytest.mark.parametrize("identity", [b"\x01", cty.encode({"name": cty.UNKNOWN}, cty.Object({"name": cty.STRING}))])
+def test_invalid_identity_keeps_the_state(identity: bytes) -> None:
+    given = context()
+    reply = applied(disk(zone="a", id="7"), new_identity={"identity_data": {"msgpack": identity}})
+    with pytest.raises(ApplyError, match="in the identity") as caught:
+        Peer(reply).run(resource.apply(given, creation(given)))
+    assert (caught.value.outcome, caught.value.state.attributes["id"]) == ("failed", "7")

@@ -207,11 +207,12 @@ class _Change:
         found = exchange.hear(response)
         try:
             answered = exchange.decoded(response.new_state, resource, "an invalid state")
-            identity = read_identity(exchange, resource, response, "new_identity")
         except InvalidResponseError as error:
             raise self._failed("what was done is not known", error, prior, outcome="unknown") from error
         value, problems = without_unknowns(resource, answered)
         problems += write_only_found(resource, value)
+        identity, wrong = self._new_identity(response)
+        problems += wrong
         failed = has_errors(found)
         if not failed and not problems:
             problems = self._contradictions(planned, value, legacy=response.legacy_type_system)
@@ -229,6 +230,13 @@ class _Change:
                 state=state,
             )
         return state
+
+    def _new_identity(self, response: Any) -> tuple[Any, list[Problem]]:
+        """The identity after an apply, and what is wrong with it: the state is to be kept even so."""
+        try:
+            return read_identity(self.exchange, self.resource, response, "new_identity"), []
+        except InvalidResponseError as error:
+            return None, [Problem(each.path, f"{each.message}, in the identity", each.hint) for each in error.problems]
 
     def _contradictions(self, planned: Any, value: Any, *, legacy: bool) -> list[Problem]:
         """What differs between the plan and the result."""

@@ -148,10 +148,7 @@ def _known_value(exchange: Exchange, resource: ResourceType, field: Any, what: s
 
 
 def _source_identity(context: Context, state: ResourceState) -> dict[str, Any]:
-    # OpenTofu sends none.
+    # OpenTofu sends none, and neither says of which version it is.
     if context.core == "opentofu" or state.identity_json is None:
         return {}
-    return {
-        "source_identity": {"json": state.identity_json.encode()},
-        "source_identity_schema_version": state.identity_schema_version,
-    }
+    return {"source_identity": {"json": state.identity_json.encode()}}

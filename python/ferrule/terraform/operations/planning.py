@@ -16,7 +16,7 @@ from ferrule.terraform.operations.call import Operation
 from ferrule.terraform.operations.context import CAPABILITIES, Context, ResourceType
 from ferrule.terraform.operations.exchange import Exchange
 from ferrule.terraform.operations.ignoring import Ignored, ignored_changes
-from ferrule.terraform.operations.states import identity_field, read_identity, value_of, write_only_found
+from ferrule.terraform.operations.states import identity_field, planned_identity, value_of, write_only_found
 from ferrule.terraform.operations.upgrading import current
 from ferrule.terraform.plan import Action, Plan
 from ferrule.terraform.state import ResourceState
@@ -272,7 +272,7 @@ def _proposal(exchange: Exchange, resource: ResourceType, response: Any) -> _Pro
     return _Proposal(
         value=value,
         private=response.planned_private,
-        identity=read_identity(exchange, resource, response, "planned_identity"),
+        identity=planned_identity(exchange, resource, response, "planned_identity"),
         legacy=response.legacy_type_system,
         requires_replace=tuple(map(attribute_path, response.requires_replace)),
     )

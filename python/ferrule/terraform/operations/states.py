@@ -8,7 +8,15 @@ from ferrule.terraform.operations.context import Context, ResourceType
 from ferrule.terraform.operations.exchange import Exchange
 from ferrule.terraform.state import ResourceState
 
-__all__ = ["identity_field", "read_identity", "stored", "value_of", "without_unknowns", "write_only_found"]
+__all__ = [
+    "identity_field",
+    "planned_identity",
+    "read_identity",
+    "stored",
+    "value_of",
+    "without_unknowns",
+    "write_only_found",
+]
 
 
 def stored(
@@ -54,6 +62,18 @@ def identity_field(name: str, resource: ResourceType, identity: Any) -> dict[str
 
 def read_identity(exchange: Exchange, resource: ResourceType, message: Any, field: str) -> Any:
     """The identity in a field of a response; None where there is none, or where the type has no identity.
+
+    Raises:
+        InvalidResponseError: It is not of the identity's type, or not known.
+    """
+    identity = planned_identity(exchange, resource, message, field)
+    if resource.identity_type is not None and (unknown := core.unknown_paths(identity, resource.identity_type)):
+        raise exchange.invalid("an invalid identity", [Problem(path, "the value is unknown") for path in unknown])
+    return identity
+
+
+def planned_identity(exchange: Exchange, resource: ResourceType, message: Any, field: str) -> Any:
+    """The identity in a field of a plan, which may be unknown; None where there is none.
 
     Raises:
         InvalidResponseError: It is not of the identity's type.
