@@ -19,36 +19,31 @@ from typing import Any
 
 import grpc.aio
 import tfplugin6_pb2 as tf
-from dynamic_value import UNKNOWN, pack, unpack
 from tfplugin6_pb2_grpc import ProviderServicer, add_ProviderServicer_to_server
 
 from ferrule.server import GRPCBroker, ReattachTarget, ServerConfig, serve
+from ferrule.terraform import cty
 
 Note = dict[str, Any]
-"""`text`, `id` and `length`; a value may be None, or UNKNOWN until the apply."""
+"""`text`, `id` and `length`; a value may be None, or unknown until the apply."""
 
-UNKNOWN_MSGPACK = b"\xd4\x00\x00"
-"""An extension of type 0; Terraform looks at nothing else of it."""
+NOTE = cty.Object({"text": cty.STRING, "id": cty.STRING, "length": cty.NUMBER})
 
 
 def decoded(value: tf.DynamicValue) -> Note | None:
     """The note of a request; None where it does not exist, such as before its creation."""
-    note: Note | None = unpack(value.msgpack)
+    note: Note | None = cty.decode(value.msgpack, NOTE)
     return note
 
 
 def encoded(note: Note | None) -> tf.DynamicValue:
     """A note for a response."""
-    if note is None:
-        return tf.DynamicValue(msgpack=pack(None))
-    # By identity: a user may write the very words of UNKNOWN into a note.
-    entries = (pack(name) + (UNKNOWN_MSGPACK if value is UNKNOWN else pack(value)) for name, value in note.items())
-    return tf.DynamicValue(msgpack=bytes([0x80 | len(note)]) + b"".join(entries))
+    return tf.DynamicValue(msgpack=cty.encode(note, NOTE))
 
 
-def length(text: str) -> Any:
+def length(text: str | cty.Unknown) -> int | cty.Unknown:
     """Characters of a text, as far as it is known."""
-    return UNKNOWN if text is UNKNOWN else len(text)
+    return cty.UNKNOWN if isinstance(text, cty.Unknown) else len(text)
 
 
 def note_schema() -> tf.Schema:
@@ -101,7 +96,7 @@ class NoteProvider(ProviderServicer):
     ) -> tf.PlanResourceChange.Response:
         prior, planned = decoded(request.prior_state), decoded(request.proposed_new_state)
         if planned:
-            planned |= {"id": prior["id"] if prior else UNKNOWN, "length": length(planned["text"])}
+            planned |= {"id": prior["id"] if prior else cty.UNKNOWN, "length": length(planned["text"])}
         return tf.PlanResourceChange.Response(planned_state=encoded(planned), planned_private=request.prior_private)
 
     async def ApplyResourceChange(
@@ -109,7 +104,7 @@ class NoteProvider(ProviderServicer):
     ) -> tf.ApplyResourceChange.Response:
         note = decoded(request.planned_state)
         if note:
-            identity = str(uuid.uuid4()) if note["id"] is UNKNOWN else note["id"]
+            identity = str(uuid.uuid4()) if isinstance(note["id"], cty.Unknown) else note["id"]
             note |= {"id": identity, "length": length(note["text"])}
         return tf.ApplyResourceChange.Response(new_state=encoded(note), private=request.planned_private)
 

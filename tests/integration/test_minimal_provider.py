@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -153,7 +154,7 @@ async def test_text_that_another_resource_will_tell(client: RPCPluginClient) -> 
 
 
 async def test_text_that_looks_unknown(client: RPCPluginClient) -> None:
-    """The codec of the examples stands for an unknown value with these words."""
+    """Plans that are printed stand for an unknown value with these words."""
     words = "(known after apply)"
     assert unpack(await Provider(client).plan(NOTHING, note(words)))["text"] == words
 
@@ -178,13 +179,13 @@ def test_example_of_a_host_creates_a_note(tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\nexec {shlex.join(COMMAND)}\n")
     program.chmod(0o755)
     host = [sys.executable, "-W", "error", str(ROOT / "examples" / "terraform_provider.py"), str(program)]
-    options = ["--resource", "ferrule_note", "--set", 'text="hello"', "--apply"]
+    options = ["ferrule_note", '{"text": "hello"}']
     result = subprocess.run([*host, *options], check=False, capture_output=True, text=True, timeout=LIMIT)
     assert (result.returncode, result.stderr) == (0, "")
-    created = result.stdout.partition("created ferrule_note:")[2]
-    assert "text = 'hello'" in created
-    assert "length = 5" in created
-    assert "known after apply" not in created
+    plan, _, created = result.stdout.partition("\n{")
+    assert "known after apply" in plan
+    state = json.loads(f"{{{created}")
+    assert (state["text"], state["length"], len(state["id"])) == ("hello", 5, 36)
 
 
 async def test_stopping_leaves_it_serving(client: RPCPluginClient) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +115,100 @@ def test_numbers(ask: Ask, number: Any) -> None:
     answer = ask("number", text=text)
     assert answer["text"] == number_text(parse_number(text))
     assert answer["data"] == cty.encode(parse_number(text), NUMBER).hex()
+
+
+@pytest.mark.parametrize(
+    "text", ["1e+000000000000000000005", "1e-0000000000012", "1e00000000000000", "5p0000000000010"]
+)
+def test_exponents_with_leading_zeros(ask: Ask, text: str) -> None:
+    assert ask("number", text=text)["text"] == number_text(parse_number(text))
+
+
+@pytest.mark.parametrize("number", [5.5092954330320877e17, 2.0**53, 2.0**53 + 2, 9.5e15, 1e22, 1e23, 1.7e308])
+def test_floats_whose_neighbours_are_whole(ask: Ask, number: float) -> None:
+    """From 2**53 on, where a neighbour's bound may have few digits itself, Go writes more digits than Python."""
+    data = b"\xcb" + struct.pack(">d", number)
+    assert ask("decode", type='"number"', data=data.hex())["json"] == cty.encode_json(number, NUMBER)
+
+
+@given(mantissa=st.integers(2**52, 2**53 - 1), power=st.integers(1, 60))
+@ASKED
+def test_large_floats(ask: Ask, mantissa: int, power: int) -> None:
+    number = math.ldexp(mantissa, power)
+    data = b"\xcb" + struct.pack(">d", number)
+    assert ask("decode", type='"number"', data=data.hex())["json"] == cty.encode_json(number, NUMBER)
+
+
+@pytest.mark.parametrize(
+    "text", ["1.", "0.", "-1.", "1.e3", "1e", "1e+", "1.5e", "1.5e-", "1.x", "-", "01", "1 .", "[1.]"]
+)
+@pytest.mark.parametrize("of", [NUMBER, cty.List(NUMBER), cty.DYNAMIC], ids=str)
+def test_json_numbers_without_an_end(ask: Ask, text: str, of: cty.Type) -> None:
+    try:
+        found = cty.encode(cty.decode_json(text, of), of).hex()
+    except cty.CtyError:
+        assert "error" in ask("decode_json", type=of.json, text=text)
+    else:
+        assert ask("decode_json", type=of.json, text=text)["data"] == found
+
+
+# A letter, a mark, and how many: some marks stand for two, or are second parts of compositions without being marks.
+ROWS = [
+    ("a", "\u0301", 30),
+    ("a", "\u0301", 31),
+    ("a", "\u0301", 61),
+    ("", "\u0301", 40),
+    ("", "\u0344", 16),
+    ("e", "\u0323\u0301", 20),
+    ("a", "\u0327\u0301", 16),
+    ("a", "\u0345", 31),
+    ("a", "\u1161", 40),
+    ("", "\u0f73", 16),
+]
+
+
+@pytest.mark.parametrize(("letter", "mark", "count"), ROWS)
+def test_long_rows_of_marks(ask: Ask, letter: str, mark: str, count: int) -> None:
+    """Go breaks a row of more than thirty by a U+034F."""
+    for text in (letter + mark * count, letter + mark * count + "b"):
+        data = msgpack.packb(text)
+        answer = ask("decode", type='"string"', data=data.hex())
+        assert answer["data"] == cty.encode(cty.decode(data, STRING), STRING).hex()
+        assert ask("prefix", text=text)["text"] == cty.safe_prefix(text)
+
+
+@given(
+    text=st.text(st.sampled_from("ae\u0301\u0323\u0327\u0344\u0345\u1161\u0f73\u0958\u00e4"), min_size=25, max_size=70)
+)
+@ASKED
+def test_rows_of_marks(ask: Ask, text: str) -> None:
+    data = msgpack.packb(text)
+    answer = ask("decode", type='"string"', data=data.hex())
+    assert answer["data"] == cty.encode(cty.decode(data, STRING), STRING).hex()
+
+
+LARGEST = 2**63 - 1
+BOUNDS = [
+    {5: LARGEST},
+    {5: LARGEST, 6: LARGEST},
+    {5: 2**43 + 1, 6: 2**43 + 1},
+    {5: 2**62, 6: 2**62},
+    {5: 2**44, 6: 2**45},
+]
+
+
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+@pytest.mark.parametrize("of", [cty.List(STRING), cty.Set(STRING), cty.Map(STRING)], ids=str)
+def test_lengths_at_which_a_peer_in_go_panics(ask: Ask, bounds: dict[int, int], of: cty.Type) -> None:
+    """Go makes a list of unknown elements of a length that is known, and cannot make one of these."""
+    data = msgpack.packb(msgpack.ExtType(12, msgpack.packb({1: False} | bounds)))
+    answer = ask("decode", type=of.json, data=data.hex())
+    try:
+        found = cty.encode(cty.decode(data, of), of).hex()
+    except cty.CtyError:
+        assert "error" in answer
+    else:
+        assert answer.get("data") == found
 
 
 @given(text=st.text(max_size=12))

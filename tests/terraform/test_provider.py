@@ -99,7 +99,7 @@ async def test_the_schema_of_a_program_is_kept_on_disk(tmp_path: Path, monkeypat
             assert provider.client is not None
             received = provider.client.traffic.content_received
         # A thread writes it.
-        await until(lambda: len(list(tmp_path.glob("ferrule/*"))) == 2)
+        await until(lambda: len(list(tmp_path.glob("ferrule/schemas/*"))) == 2)
         await until(lambda: not [each for each in threading.enumerate() if each.name.startswith("ferrule schema")])
     # The second process was not asked for its schema, of 15 KB.
     assert received < 5_000

@@ -55,7 +55,7 @@ def old_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / "ferrule"
+    return tmp_path / "cache" / "ferrule" / "schemas"
 
 
 @pytest.fixture
@@ -399,11 +399,11 @@ def test_the_oldest_go(tmp_path: Path) -> None:
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "ferrule"
+    assert default_folder() == tmp_path / "ferrule" / "schemas"
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for unset in ("", "relative"):
         monkeypatch.setenv("XDG_CACHE_HOME", unset)
-        assert default_folder() == tmp_path / "home" / ".cache" / "ferrule"
+        assert default_folder() == tmp_path / "home" / ".cache" / "ferrule" / "schemas"
 
     def homeless() -> Path:
         raise RuntimeError
@@ -438,7 +438,7 @@ for _ in range(30):
 def test_several_processes(tmp_path: Path, folder: Path, program: Path) -> None:
     data = tmp_path / "answer"
     data.write_bytes(answers(provider_meta={"block": {"description": "x" * 100_000}}).schema)
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder.parent)}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder.parent.parent)}
     common = [sys.executable, "-c", PROCESS, str(program), str(data)]
     commands = [common, common, [*common, str(folder)]]
     processes = [subprocess.Popen(command, env=environment) for command in commands]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ferrule.terraform.cty.conversion import converted, text_to_bool, text_to_number
 from ferrule.terraform.cty.errors import Attribute, CtyError, shown, within_stack
-from ferrule.terraform.cty.forms import sorted_items, text_keys
+from ferrule.terraform.cty.forms import mapped, text_keys
 from ferrule.terraform.cty.numbers import INT64, number_text, settled
 from ferrule.terraform.cty.sets import arranged
 from ferrule.terraform.cty.strings import are_ascii_keys, json_text, normalized
@@ -162,15 +162,7 @@ def _map(target: Map, inner: Coercion) -> Coercion:
     def map_(value: Any) -> Any:
         if not isinstance(value, Mapping):
             return _other(value, target)
-        done: dict[str, Any] = {}
-        items = sorted_items(value)
-        key = ""
-        try:
-            for key, each in items:
-                done[key] = inner(each)
-        except CtyError as error:
-            raise error.under(key) from None
-        return done
+        return mapped(value, inner)
 
     return map_
 

@@ -22,7 +22,7 @@ from ferrule.terraform.cty.typed import Typed
 from ferrule.terraform.cty.types import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object, Set, Tuple, Type
 from ferrule.terraform.cty.unknown import Unknown, settled_unknown
 
-__all__ = ["REFINED_EXTENSION", "normal_form", "parts_form", "sorted_items", "text_keys", "wire_form"]
+__all__ = ["REFINED_EXTENSION", "mapped", "normal_form", "parts_form", "sorted_items", "text_keys", "wire_form"]
 
 Shape = Callable[[Any], Any]
 
@@ -212,17 +212,26 @@ def _map(of: Type, form: Form, inner: Shape) -> Shape:
     def map_(value: Any) -> Any:
         if type(value) is not dict and not isinstance(value, Mapping):
             return _other(value, of, form)
-        shaped: dict[str, Any] = {}
-        items = sorted_items(value)
-        key = ""
-        try:
-            for key, each in items:
-                shaped[key] = inner(each)
-        except CtyError as error:
-            raise error.under(key) from None
-        return shaped
+        return mapped(value, inner)
 
     return map_
+
+
+def mapped(value: Mapping[Any, Any], inner: Shape) -> dict[str, Any]:
+    """A map with what a function makes of each element, in the order of cty.
+
+    Raises:
+        CtyError: A key is no text, or the function raised the error, whose path then begins at the map.
+    """
+    done: dict[str, Any] = {}
+    items = sorted_items(value)
+    key = ""
+    try:
+        for key, each in items:
+            done[key] = inner(each)
+    except CtyError as error:
+        raise error.under(key) from None
+    return done
 
 
 def _object(of: Object, form: Form) -> Shape:

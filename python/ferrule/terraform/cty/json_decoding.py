@@ -4,6 +4,7 @@ Facts: go-cty v1.20, cty/json/unmarshal.go and type_implied.go. Numbers are read
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -42,6 +43,7 @@ _DECODER = json.JSONDecoder(
     parse_int=_NumberText, parse_float=_NumberText, parse_constant=_no_constant, object_pairs_hook=_Members
 )
 _SPACE = " \t\r\n"
+_CUT_NUMBER = re.compile(r"-?\d+(\.|(\.\d+)?[eE])")
 
 
 def _parsed(text: str | bytes) -> tuple[Any, str]:
@@ -55,7 +57,11 @@ def _parsed(text: str | bytes) -> tuple[Any, str]:
         raise CtyError(f"the text is no JSON: {error}") from None
     except RecursionError:
         raise CtyError(f"the value has more than {MAX_DEPTH} levels") from None
-    return raw, text[end:]
+    rest = text[end:]
+    # Python's decoder leaves off where a number ends in the middle, and would take the rest for what follows it.
+    if isinstance(raw, _NumberText) and _CUT_NUMBER.fullmatch(raw + rest[:1]):
+        raise CtyError("the text is no JSON: a number has no end")
+    return raw, rest
 
 
 @within_stack

@@ -46,7 +46,7 @@ INT64: Final = range(-(2**63), 2**63)
 
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _TEN_DIGITS = Context(prec=10, rounding=ROUND_HALF_EVEN, Emax=MAX_EMAX, Emin=MIN_EMIN)
-_TEXT = re.compile(r"([+-]?)(?:(\d*)\.?(?:(?<=\.)(\d*))?(?:([eEpP])([+-]?\d+))?|([Ii]nf))", re.ASCII)
+_TEXT = re.compile(r"([+-]?)(?:(\d*)\.?(?:(?<=\.)(\d*))?(?:([eEpP])([+-]?)0*(\d+))?|([Ii]nf))", re.ASCII)
 
 
 def parse_number(text: str) -> Number:
@@ -60,7 +60,7 @@ def parse_number(text: str) -> Number:
     match = _TEXT.fullmatch(text)
     if match is None:
         raise CtyError("a number is required")
-    sign, whole, fraction, base, exponent, infinite = match.groups()
+    sign, whole, fraction, base, direction, exponent, infinite = match.groups()
     if infinite:
         return -math.inf if sign == "-" else math.inf
     digits = whole + (fraction or "")
@@ -71,7 +71,7 @@ def parse_number(text: str) -> Number:
         return Decimal("-0") if sign == "-" else 0
     if len(significant) > MAX_DIGITS or len(exponent or "") > 10:
         raise _too_long()
-    power = int(exponent or 0)
+    power = int(f"{direction or ''}{exponent or 0}")
     tens = -len(fraction or "")
     if base in {"e", "E"}:
         tens, power = tens + power, 0
@@ -167,10 +167,14 @@ def _shortest(mantissa: int, power: int) -> Decimal:
     # Of an odd mantissa the bounds themselves are read as its neighbours.
     odd = mantissa % 2
     least += bool(odd or above_least)
-    most -= bool(odd and not above_most)
+    beyond_most = most if odd and not above_most else None
+    most -= beyond_most is not None
     for zeros in range(DISTINCT_DIGITS + 12, -1, -1):
         step: int = 10**zeros
         down = digits // step * step
+        if down + step == beyond_most:
+            # Go rounds up no more once that gave the bound itself, though it could do so with more digits.
+            most = 0
         fits_down, fits_up = down >= least, down + step <= most
         if fits_down and fits_up:
             half = 2 * (digits - down) - step
@@ -189,9 +193,9 @@ def _in_units(mantissa: int, power: int, unit: int) -> tuple[int, int]:
 
 def _shortest_of_float(number: float) -> Decimal:
     fraction, power = math.frexp(abs(number))
-    # The only two cases in which Python's repr, with the same purpose, takes other bounds: see `_shortest`; and below
-    # 2**-1022 a float64 has fewer than the 53 bits that cty takes all its floats to have.
-    if fraction == 0.5 or 0 < abs(number) < 2.0**-1022:
+    # Python's repr has one purpose with it, and other digits in two cases: powers of two, and numbers whose bounds are
+    # whole, see `_shortest`. Below 2**-1022 a float64 has fewer than the 53 bits that cty takes all floats to have.
+    if fraction == 0.5 or 0 < abs(number) < 2.0**-1022 or abs(number) >= 2.0**53:
         return _EXACT.normalize(_shortest(int(fraction * 2**53), power - 53)).copy_sign(Decimal(number))
     return Decimal(repr(number))
 
@@ -206,11 +210,12 @@ def number_text(number: Number) -> str:
         if number.bit_length() <= MANTISSA_BITS:
             return str(number)
         number = Decimal(number)
+        number = _EXACT.normalize(_shortest(*_rounded(number)).copy_sign(number))
     elif isinstance(number, float):
         if math.isinf(number):
             return "+Inf" if number > 0 else "-Inf"
         number = _shortest_of_float(number)
-    if len(number.as_tuple().digits) > DISTINCT_DIGITS:
+    elif len(number.as_tuple().digits) > DISTINCT_DIGITS:
         number = _EXACT.normalize(_shortest(*_rounded(number)).copy_sign(number))
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final, cast
 
 from ferrule.terraform.cty.errors import CtyError
+from ferrule.terraform.cty.marks import stream_safe
 
 __all__ = [
     "REPLACEMENT",
@@ -36,7 +37,7 @@ _NO_TEXT = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def normalized(text: str) -> str:
-    """The text in NFC.
+    """The text in NFC, with rows of marks as long as Go leaves them.
 
     Raises:
         CtyError: Half of a surrogate pair, which no UTF-8 can carry.
@@ -46,7 +47,7 @@ def normalized(text: str) -> str:
         return text if type(text) is str else str.__str__(text)
     if _NO_TEXT.search(text):
         raise CtyError("the text has half of a surrogate pair, which is no character")
-    return _nfc(str.__str__(text))
+    return _nfc(stream_safe(str.__str__(text)))
 
 
 def utf8(text: str) -> bytes:

@@ -16,6 +16,8 @@ MAX_UNKNOWN_ELEMENTS: Final = 100
 
 go-cty has no limit, so that ten bytes of a peer make a list of two thousand million.
 """
+MAX_GO_ELEMENTS: Final = 2**43
+"""Elements from which on a Go peer, which makes a list of unknown elements of any known length, panics."""
 MAX_LENGTH: Final = 2**63 - 1
 
 
@@ -122,9 +124,11 @@ def _settled_collection(unknown: Unknown, of: List | Set | Map) -> Any:
         raise CtyError(f"no length is between the bounds {least} and {most}")
     if least > MAX_LENGTH or (most or 0) > MAX_LENGTH:
         raise CtyError("a bound of a length has more than 63 bits")
-    if unknown.not_null and most == least:
+    if unknown.not_null and (MAX_LENGTH if most is None else most) == least:
         if not least:
             return {} if isinstance(of, Map) else []
+        if isinstance(of, List) and least > MAX_GO_ELEMENTS:
+            raise CtyError(f"a list of {least} elements is too long")
         if (isinstance(of, List) and least <= MAX_UNKNOWN_ELEMENTS) or (isinstance(of, Set) and least == 1):
             return [UNKNOWN] * least
     # go-cty says by Go's largest int that there is no bound.

@@ -119,7 +119,7 @@ _Key = tuple[Program, int]
 
 
 class SchemaCache:
-    """Schemas of providers in `$XDG_CACHE_HOME/ferrule`, or `~/.cache/ferrule`, at most 512 MiB.
+    """Schemas of providers in `$XDG_CACHE_HOME/ferrule/schemas`, or the one in `~/.cache`, at most 512 MiB.
 
     Within a process those that ask at the same time wait for one call, and share the schema.
 

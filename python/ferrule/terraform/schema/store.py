@@ -36,13 +36,13 @@ _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 def default_folder() -> Path | None:
-    """`$XDG_CACHE_HOME/ferrule`, or `~/.cache/ferrule`; None for a user without a home."""
+    """`$XDG_CACHE_HOME/ferrule/schemas`, or the one in `~/.cache`; None for a user without a home."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The XDG Base Directory Specification: a relative path is to be ignored.
     if base.is_absolute():
-        return base / "ferrule"
+        return base / "ferrule" / "schemas"
     with suppress(RuntimeError):
-        return Path.home() / ".cache" / "ferrule"
+        return Path.home() / ".cache" / "ferrule" / "schemas"
     return None
 
 
