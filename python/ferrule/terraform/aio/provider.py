@@ -48,6 +48,9 @@ class Provider:
             state = await random.resource("random_pet").apply(plan)
             print(state.attributes["id"])
         ```
+
+        >>> Provider.launch("hashicorp/random")
+        <Provider 'hashicorp/random': not started>
     """
 
     def __init__(self, session: Session, name: str) -> None:
