@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from waiting import pauses
 pytestmark = [pytest.mark.timeout(120), pytest.mark.go]
 
 COUNT = 400
+EXCHANGES = int(os.environ.get("FERRULE_EXCHANGES", "250"))
+GRPC_THREADS = 8
 
 mtls = pytest.mark.parametrize("auto_mtls", [True, False], ids=["mtls", "plaintext"])
 multiplexing = pytest.mark.parametrize("multiplex", [False, True], ids=["sockets", "multiplexed"])
@@ -81,7 +84,7 @@ async def test_go_host(language: str, auto_mtls: bool, multiplex: bool, temporar
 @mtls
 @multiplexing
 @plugins
-async def test_a_thousand_exchanges_leave_nothing_behind(
+async def test_many_exchanges_leave_nothing_behind(
     language: str, auto_mtls: bool, multiplex: bool, temporary_directory: Path
 ) -> None:
     settings = {**EXCHANGE_CONFIG, "auto_mtls": auto_mtls, "broker_multiplex": multiplex}
@@ -94,15 +97,18 @@ async def test_a_thousand_exchanges_leave_nothing_behind(
             return counts, set(temporary_directory.rglob("*"))
 
         # gRPC keeps a few things from its first servers on. Older releases close the others late, so that there may be
-        # less in the end; were anything left of an exchange, there would be a thousand more.
+        # less in the end. Those of grpcio's own threads that begin later, where the machine is busy, have a descriptor
+        # each; were anything left of an exchange, there would be one more for each.
         await exchanges(broker, counter, 50, 10)
         before, files_before = await held()
-        await exchanges(broker, counter, 1000, 10)
+        await exchanges(broker, counter, EXCHANGES, 10)
         async with asyncio.timeout(LIMIT):
             # The plugin stops its last servers after it has answered.
             for pause in pauses():
                 after, files = await held()
                 assert files >= files_before
-                if files == files_before and not any(map(int.__gt__, after, before)):
+                if files == files_before and all(
+                    now - then < GRPC_THREADS for now, then in zip(after, before, strict=True)
+                ):
                     break
                 await asyncio.sleep(pause)
