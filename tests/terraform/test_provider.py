@@ -125,6 +125,19 @@ async def test_a_client_stays_the_callers(moody: Moody) -> None:
             pass
 
 
+async def test_one_that_runs_goes_by_its_address(moody: Moody, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "registry.terraform.io/example/moody"
+    monkeypatch.setenv("TF_REATTACH_PROVIDERS", f'{{"{address}": {moody.reattach.to_json()}}}')
+    for make in (Provider.reattach, Provider.launch):
+        async with make("example/moody", {}) as provider:
+            assert provider.address == address
+            assert (await created(provider)).provider == address
+    async with Provider.reattach(None, {}) as provider:
+        assert provider.address == ""
+    with pytest.raises(ConfigError, match="example/other"):
+        Provider.reattach("example/other")
+
+
 async def test_a_plugin_that_is_no_provider() -> None:
     from ferrule.testing import KV_CONFIG, plugin_command
 

@@ -144,12 +144,13 @@ class Provider:
         Raises:
             ConfigError: An argument does not fit, or the variable has no such provider.
         """
+        told = Options(config=config, **options)
         if source is None or isinstance(source, str):
             where = ReattachConfig.from_environment(source)
         else:
             where = source if isinstance(source, ReattachConfig) else ReattachConfig(**source)
-        name = source if isinstance(source, str) else f"at {where.address}"
-        return cls(Session(Target(reattach=where), client_config(settings), Options(config=config, **options)), name)
+        target = Target(source if isinstance(source, str) else "", core=told.core, reattach=where)
+        return cls(Session(target, client_config(settings), told), repr(target.source or where.address))
 
     def __repr__(self) -> str:
         session = self._session

@@ -15,6 +15,7 @@ from ferrule.errors import ProtocolError
 from ferrule.reattach import ReattachConfig
 from ferrule.terraform.errors import LifecycleError
 from ferrule.terraform.finding import FoundProvider, Origin, find_provider
+from ferrule.terraform.finding.address import Address
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.schema.program import Program, program_of
 
@@ -29,7 +30,7 @@ class Target:
         source: Path of a program, name of one on PATH, or source address.
         version: A constraint on the version, for source addresses; None for any release.
         core: The core whose registry and places are searched first.
-        reattach: Where the provider runs already; None for a source.
+        reattach: Where the provider runs already, whose address the source is then, or empty; None for a search.
     """
 
     source: str | os.PathLike[str] = ""
@@ -48,7 +49,10 @@ class Target:
             SecurityError: The lock file has other checksums.
         """
         if self.reattach is not None:
-            return FoundProvider(origin=Origin.REATTACH, place=self.reattach.address, reattach=self.reattach), None
+            name = os.fspath(self.source)
+            address = str(Address.candidates(name, self.core)[0]) if name else ""
+            place = self.reattach.address
+            return FoundProvider(origin=Origin.REATTACH, place=place, reattach=self.reattach, address=address), None
         found = find_provider(self.source, version=self.version, core=self.core)
         return found, None if found.path is None else program_of([found.path])
 
