@@ -65,6 +65,17 @@ def test_state_of_a_newer_schema() -> None:
         Peer().run(resource.read(context(), ResourceState(type="disk", json="{}", schema_version=4)))
 
 
+@pytest.mark.parametrize("address", ["example.com/x/cloud", "registry.example/x/cloud", ""])
+def test_state_of_this_provider(address: str) -> None:
+    peer = Peer(answer("UpgradeResourceState", upgraded_state=disk(zone="a", id="7")))
+    peer.run(resource.upgrade(context(), ResourceState(type="disk", json="{}", provider=address)))
+
+
+def test_state_of_another_provider() -> None:
+    with pytest.raises(StateError, match=r"is of the provider example\.com/y/cloud, not of example\.com/x"):
+        Peer().run(resource.upgrade(context(), ResourceState(type="disk", json="{}", provider="example.com/y/cloud")))
+
+
 def test_read_of_unknown_values() -> None:
     given = context()
     with pytest.raises(InvalidResponseError, match="size: the value is still unknown"):

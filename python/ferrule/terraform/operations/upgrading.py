@@ -17,7 +17,7 @@ def upgrade(context: Context, state: ResourceState) -> Operation[ResourceState]:
     """Has the provider bring a state to the version of its schema.
 
     Raises:
-        StateError: The state is of a newer schema.
+        StateError: The state is of a newer schema, or of another provider.
         ProviderError: The provider cannot upgrade it.
         InvalidResponseError: The answer does not fit the schema.
     """
@@ -30,7 +30,7 @@ def current(exchange: Exchange, resource: ResourceType, state: ResourceState | N
     """The state in the provider's schema: as it is if it comes from this provider, else upgraded.
 
     Raises:
-        StateError: The state is of another type, or of a newer schema.
+        StateError: The state is of another type, of another provider, or of a newer schema.
     """
     if state is None:
         return None
@@ -58,6 +58,7 @@ def raw_state(state: ResourceState, resource: ResourceType | None = None) -> dic
 
 
 def _upgraded(exchange: Exchange, resource: ResourceType, state: ResourceState) -> Operation[ResourceState]:
+    _check_provider(exchange.context, state)
     _check_version(resource, "state", state.schema_version, resource.version)
     response = yield from exchange.call(
         "UpgradeResourceState",
@@ -89,6 +90,17 @@ def _upgraded_identity(exchange: Exchange, resource: ResourceType, state: Resour
         raw_identity={"json": state.identity_json.encode()},
     )
     return exchange.decoded_as(response.upgraded_identity.identity_data, of, "an invalid upgraded identity")
+
+
+def _check_provider(context: Context, state: ResourceState) -> None:
+    # The host does not count: Terraform and OpenTofu find the same providers in two registries.
+    theirs, ours = (each.partition("/")[2] for each in (state.provider, context.source))
+    if theirs and ours and theirs != ours:
+        raise StateError(
+            f"the state of this {state.type} is of the provider {state.provider}, not of {context.source}",
+            "move it, or give the state this provider's address if it takes the other's place",
+            "terraform.state-provider",
+        )
 
 
 def _check_version(resource: ResourceType, what: str, version: int, newest: int) -> None:
