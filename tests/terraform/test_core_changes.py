@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -12,9 +13,13 @@ import pytest
 from ferrule.terraform import cty
 from ferrule.terraform.core import (
     coerce,
+    compatibility,
+    compatibility_problems,
     identity_type,
     ignore_changes,
     implied_type,
+    matching,
+    proposed_new,
     replacement_paths,
     sensitive_paths,
     unknown_as_null,
@@ -234,6 +239,45 @@ def test_where_values_are_unknown() -> None:
     assert unknown_paths(UNKNOWN, UNKNOWNS) == ((),)
     assert unknown_as_null(UNKNOWN, UNKNOWNS) is None
     assert unknown_paths(unknown_as_null(value, UNKNOWNS), UNKNOWNS) == ()
+
+
+LARGE = Block(
+    {},
+    {
+        "rule": NestedBlock(
+            "rule",
+            Block(
+                {
+                    "port": Attribute("port", NUMBER, required=True),
+                    "kind": Attribute("kind", STRING, optional=True),
+                    "id": Attribute("id", STRING, computed=True),
+                }
+            ),
+            Nesting.SET,
+        )
+    },
+)
+
+
+def test_elements_of_a_large_set_are_not_compared_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*args: Any) -> Any:
+            nonlocal compared
+            compared += 1
+            return function(*args)
+
+        return counting
+
+    monkeypatch.setattr(matching, "may_come_from", counted(matching.may_come_from))
+    monkeypatch.setattr(compatibility, "_object", counted(compatibility._object))
+    config = coerce(LARGE, {"rule": [{"port": port, "kind": "a"} for port in range(2000)]})
+    made = coerce(LARGE, {"rule": [{**each, "id": f"id-{each['port']}"} for each in config["rule"]]})
+    assert proposed_new(LARGE, made, config) == made
+    plan = coerce(LARGE, {"rule": [{**each, "id": UNKNOWN} for each in config["rule"]]})
+    assert compatibility_problems(LARGE, plan, made) == []
+    assert compared < 3 * 2000
 
 
 def test_the_type_of_an_identity() -> None:

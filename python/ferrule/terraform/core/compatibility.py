@@ -9,11 +9,10 @@ from typing import Any
 from ferrule.terraform.core.blocks import opened
 from ferrule.terraform.core.correlation import Leaf, leaves_of_block, leaves_of_type, uncorrelated
 from ferrule.terraform.core.findings import Finding, problems, under
-from ferrule.terraform.core.sameness import part
+from ferrule.terraform.core.sameness import part, with_own_type
 from ferrule.terraform.core.types import fields, is_dynamic
 from ferrule.terraform.cty import DYNAMIC, Attribute, CtyError, List, Map, Object, Set, Tuple, Type, Unknown
 from ferrule.terraform.cty.equality import conforms, equal
-from ferrule.terraform.cty.values import resolved
 from ferrule.terraform.errors import Problem
 from ferrule.terraform.schema.model import Attribute as SchemaAttribute
 from ferrule.terraform.schema.model import Block, NestedBlock, Nesting
@@ -58,8 +57,7 @@ def _object(block: Block, planned: Any, actual: Any) -> Iterator[Finding]:
 
 
 def _attribute(attribute: SchemaAttribute, planned: Any, actual: Any, of: Type) -> Iterator[Finding]:
-    values = (*resolved(planned, of), *resolved(actual, of)) if of.has_dynamic else (planned, of, actual, of)
-    findings = _value(*values)
+    findings = _value(*with_own_type(planned, of), *with_own_type(actual, of))
     if not attribute.sensitive:
         yield from findings
     elif next(findings, None) is not None:

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from ferrule.terraform.core.places import PathError, Value, at, put
+from ferrule.terraform.core.sameness import with_own_type
 from ferrule.terraform.core.types import Field, implied_type
 from ferrule.terraform.core.walk import changed
 from ferrule.terraform.cty import DYNAMIC, Attribute, Map, Path, Type, Typed, Unknown
-from ferrule.terraform.cty.values import presented, resolved
+from ferrule.terraform.cty.values import presented
 from ferrule.terraform.schema.model import Block
 
 __all__ = ["ignore_changes"]
@@ -34,7 +35,7 @@ def ignore_changes(block: Block, prior: Any, config: Any, ignored: Iterable[Path
     if ignored == "all":
         return changed(block, prior, _as_configured)
     of = implied_type(block)
-    before, value = resolved(prior, of), resolved(config, of)
+    before, value = with_own_type(prior, of), with_own_type(config, of)
     for path in ignored:
         value = _with_prior(before, value, path)
     return presented(*value, of)
@@ -44,7 +45,7 @@ def _as_configured(field: Field, value: Any) -> Any:
     """Null for what is only computed: a configuration does not have it."""
     if field.attribute is None or not field.attribute.computed or field.attribute.optional:
         return value
-    own = resolved(value, DYNAMIC)[1] if field.type is DYNAMIC else DYNAMIC
+    own = with_own_type(value, DYNAMIC)[1] if field.type is DYNAMIC else DYNAMIC
     return None if own is DYNAMIC else Typed(None, own)
 
 

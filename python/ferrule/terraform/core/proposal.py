@@ -12,6 +12,7 @@ from ferrule.terraform.core.matching import Matching
 from ferrule.terraform.core.sameness import is_null, part
 from ferrule.terraform.core.types import implied_type, object_type
 from ferrule.terraform.cty import UNKNOWN, Unknown
+from ferrule.terraform.cty.equality import has_unknown
 from ferrule.terraform.cty.sets import arranged
 from ferrule.terraform.schema.model import Attribute, Block, NestedBlock, NestedType, Nesting
 
@@ -129,7 +130,12 @@ class _Proposal:
         return {key: self._element(schema, known[key], each) if key in known else each for key, each in config.items()}
 
     def _set(self, schema: Block | NestedType, prior: Any, config: list[Any]) -> list[Any]:
-        matching = Matching(schema, [] if type(prior) is Unknown or prior is None else prior)
+        if type(prior) is Unknown or not prior:
+            if not has_unknown(config):
+                # Nothing to take from: a new set of ten thousand is not put together once more.
+                return config
+            prior = ()
+        matching = Matching(schema, prior)
         return arranged([self._element(schema, matching.taken(each), each) for each in config], object_type(schema))
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ferrule.terraform.core.places import PathError, at
+from ferrule.terraform.core.sameness import with_own_type
 from ferrule.terraform.core.types import fields, implied_type
 from ferrule.terraform.cty import Attribute, Path
 from ferrule.terraform.cty.equality import equal
-from ferrule.terraform.cty.values import resolved
 from ferrule.terraform.errors import InvalidResponseError, Problem
 from ferrule.terraform.schema.model import Block, NestedType
 
@@ -35,7 +35,7 @@ def replacement_paths(block: Block, prior: Any, planned: Any, paths: Iterable[Pa
     if prior is None:
         return ()
     of = implied_type(block)
-    before, after = resolved(prior, of), resolved(planned, of)
+    before, after = with_own_type(prior, of), with_own_type(planned, of)
     found: dict[Path, None] = {}
     wrong: list[Problem] = []
     for path in dict.fromkeys(paths):

@@ -10,7 +10,7 @@ from ferrule.terraform.cty import BOOL, STRING, UNKNOWN, Type, Typed, Unknown
 from ferrule.terraform.cty.set_keys import exact_set_key
 from ferrule.terraform.cty.values import resolved
 
-__all__ = ["is_null", "is_unknown", "part", "same"]
+__all__ = ["is_null", "is_unknown", "part", "same", "with_own_type"]
 
 
 def is_null(value: Any) -> bool:
@@ -30,16 +30,23 @@ def part(value: Any, name: str) -> Any:
     return UNKNOWN if type(value) is Unknown else value[name]
 
 
+def with_own_type(value: Any, of: Type) -> tuple[Any, Type]:
+    """The value with the type that it has itself, in which something else stands for each `DYNAMIC` of the given one.
+
+    Where there is no `DYNAMIC` the value is taken as it is: `decode` and `coerce` give values in normal form.
+    """
+    return resolved(value, of) if of.has_dynamic else (value, of)
+
+
 def same(a: Any, b: Any, of: Type) -> bool:
     """Whether two values of a type are the same.
 
     All unknown values of one type are, since a provider that takes a value apart and puts it together again loses what
     was known about it. Under a `DYNAMIC` the types must be the same, those of nulls too.
     """
-    if of.has_dynamic:
-        (a, of), (b, of_b) = resolved(a, of), resolved(b, of)
-        if of != of_b:
-            return False
+    (a, of), (b, of_b) = with_own_type(a, of), with_own_type(b, of)
+    if of != of_b:
+        return False
     if a == b:
         return True
     if of is STRING or of is BOOL:

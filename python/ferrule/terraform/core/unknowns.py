@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ferrule.terraform.core.sameness import with_own_type
 from ferrule.terraform.cty import Attribute, List, Map, Object, Path, Set, Step, Tuple, Type, Unknown
 from ferrule.terraform.cty.equality import has_unknown
 from ferrule.terraform.cty.sets import arranged
-from ferrule.terraform.cty.values import presented, resolved
+from ferrule.terraform.cty.values import presented
 
 __all__ = ["unknown_as_null", "unknown_paths"]
 
@@ -19,9 +20,7 @@ def unknown_paths(value: Any, of: Type) -> tuple[Path, ...]:
         >>> unknown_paths({"id": UNKNOWN, "names": ["a", UNKNOWN]}, Object({"id": STRING, "names": List(STRING)}))
         ((Attribute('id'),), (Attribute('names'), 1))
     """
-    if of.has_dynamic:
-        value, of = resolved(value, of)
-    return tuple(dict.fromkeys(_unknown(value, of)))
+    return tuple(dict.fromkeys(_unknown(*with_own_type(value, of))))
 
 
 def _unknown(value: Any, of: Type) -> Iterator[Path]:
@@ -38,7 +37,7 @@ def _unknown(value: Any, of: Type) -> Iterator[Path]:
 
 def unknown_as_null(value: Any, of: Type) -> Any:
     """The value with null for each unknown one: what may be stored of an answer that must not have any."""
-    known, own = resolved(value, of)
+    known, own = with_own_type(value, of)
     return presented(_known(known, own), own, of)
 
 
@@ -47,7 +46,7 @@ def _known(value: Any, of: Type) -> Any:
         return None
     match of:
         case Object() | Map():
-            return {step: _known(each, inner) for step, each, inner in _parts(value, of)}
+            return {str(step): _known(each, inner) for step, each, inner in _parts(value, of)}
         case List() | Set() | Tuple():
             elements = [_known(each, inner) for _, each, inner in _parts(value, of)]
             return arranged(elements, of.element) if isinstance(of, Set) else elements
