@@ -27,8 +27,8 @@ def thread_names() -> list[str]:
 
 
 def own_threads() -> int:
-    """Threads that are not of grpcio's pool: ours, and Python's."""
-    return sum(name not in GRPC_THREADS for name in thread_names())
+    """Threads that are neither of grpcio's pool nor of the kernel, for a loop of libuv's: ours, and Python's."""
+    return sum(name not in GRPC_THREADS and not name.startswith("iou-") for name in thread_names())
 
 
 class Usage(NamedTuple):
