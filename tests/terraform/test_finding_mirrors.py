@@ -10,6 +10,7 @@ import pytest
 
 from ferrule.terraform.errors import ProviderNotFoundError
 from ferrule.terraform.finding import LockVerdict, Origin
+from ferrule.terraform.finding.package_hash import hash_directory
 from terraform.machine import ELSEWHERE, HERE, RANDOM, RANDOM_OF_OPENTOFU, Machine
 
 XDG = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has directories of its own")
@@ -233,6 +234,34 @@ def test_plugin_cache_comes_last(machine: Machine) -> None:
     machine.package(machine.home / ".terraform.d" / "plugins", "3.6.0")
     assert machine.find().origin is Origin.IMPLIED_MIRROR
     assert machine.find(version="> 3.6").origin is Origin.CACHE
+
+
+@pytest.mark.parametrize("path", ["", "none", "file", "loop", "~", "${HOME}"])
+def test_plugin_cache_that_has_nothing(machine: Machine, path: str) -> None:
+    """The variable is taken as it is: a shell has expanded it."""
+    machine.package("home", "3.6.0")
+    (machine.module / "file").touch()
+    (machine.module / "loop").symlink_to("loop")
+    machine.environment["TF_PLUGIN_CACHE_DIR"] = path
+    with pytest.raises(ProviderNotFoundError) as caught:
+        machine.find()
+    assert any("plugin cache" in place for place in caught.value.searched) is bool(path)
+
+
+def test_installed_provider_that_is_a_link_into_the_cache(machine: Machine) -> None:
+    program = machine.package("cache", "3.6.0")
+    link = machine.installed / RANDOM / "3.6.0" / HERE
+    link.parent.mkdir(parents=True)
+    link.symlink_to(program.parent)
+    machine.lock("3.6.0", hash_directory(str(program.parent)).h1)
+    found = machine.find()
+    assert (found.path, found.lock) == (str(link / program.name), LockVerdict.VERIFIED)
+    program.unlink()
+    with pytest.raises(ProviderNotFoundError, match="has no program"):
+        machine.find()
+    program.parent.rmdir()
+    with pytest.raises(ProviderNotFoundError):
+        machine.find()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,39 @@ def test_path_without_file(machine: Machine) -> None:
         machine.find(machine.module)
 
 
+@pytest.mark.parametrize(
+    "kind", ["nothing", "dangling link", "loop", "pipe", "below a file", "empty directory", "long"]
+)
+def test_what_is_no_program(machine: Machine, kind: str) -> None:
+    path = machine.module / ("x" * 300 if kind == "long" else "provider")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind in ("dangling link", "loop"):
+        path.symlink_to("none" if kind == "dangling link" else "provider")
+    elif kind == "empty directory":
+        path.mkdir()
+    elif kind == "below a file":
+        path.touch()
+        path = path / "provider"
+    with pytest.raises(ProviderNotFoundError, match=r"there is no file|is a directory"):
+        machine.find(path)
+
+
+def test_path_that_is_a_link(machine: Machine) -> None:
+    program = executable(machine.root / "program")
+    (machine.module / "link").symlink_to(program)
+    assert machine.find("./link").path == str(machine.module / "link")
+
+
+def test_path_is_no_address(machine: Machine) -> None:
+    """An address stays one, even if there is a file of that name."""
+    executable(machine.module / "hashicorp" / "random")
+    with pytest.raises(ProviderNotFoundError, match="no provider hashicorp/random"):
+        machine.find("hashicorp/random")
+    assert machine.find("./hashicorp/random").origin is Origin.FILE
+    assert machine.find(Path("hashicorp/random")).origin is Origin.FILE
+
+
 def test_name_on_path(machine: Machine) -> None:
     program = executable(machine.root / "bin" / "terraform-provider-x")
     found = machine.find("terraform-provider-x")
@@ -67,6 +101,25 @@ def test_name_on_path(machine: Machine) -> None:
     # A file that cannot be executed is the second choice, as in a start: its error is the clearer one.
     (machine.root / "bin" / "terraform-provider-y").touch(mode=0o644)
     assert machine.find("terraform-provider-y").path == str(machine.root / "bin" / "terraform-provider-y")
+
+
+@pytest.mark.parametrize(
+    "search_path", ["", ":", "/nowhere", "/dev/null", "{root}/bin/terraform-provider-x", "{root}/links"]
+)
+def test_path_variable_without_the_name(machine: Machine, search_path: str) -> None:
+    executable(machine.root / "bin" / "terraform-provider-x")
+    (machine.root / "links").mkdir()
+    (machine.root / "links" / "terraform-provider-x").symlink_to("none")
+    machine.environment["PATH"] = search_path.format(root=machine.root)
+    with pytest.raises(ProviderNotFoundError, match="no program terraform-provider-x on PATH"):
+        machine.find("terraform-provider-x")
+
+
+def test_path_variable_of_this_process(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = executable(machine.root / "bin" / "terraform-provider-x")
+    monkeypatch.setenv("PATH", str(program.parent))
+    del machine.environment["PATH"]
+    assert machine.find("terraform-provider-x").path == str(program)
 
 
 def test_name_that_is_not_on_path(machine: Machine) -> None:

@@ -64,12 +64,6 @@ def _implied_mirrors(environment: Mapping[str, str], directory: str) -> list[str
     if sys.platform == "darwin":
         support = os.path.join("Library", "Application Support", "io.terraform")
         parents += [os.path.join(home, support), os.path.join("/", support)]
-    elif sys.platform == "win32":
-        parents += [
-            os.path.join(environment[name], "HashiCorp", "Terraform")
-            for name in ("APPDATA", "ProgramData")
-            if environment.get(name)
-        ]
     else:
         shared = environment.get("XDG_DATA_DIRS") or os.pathsep.join(("/usr/local/share", "/usr/share"))
         own = xdg if os.path.isabs(xdg) else os.path.join(home, ".local", "share")
