@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -130,3 +131,34 @@ def test_a_provider_that_is_killed_in_a_blocking_apply() -> None:
             sleep.apply(plan)
         thread.join()
         assert (caught.value.outcome, caught.value.exit_status) == ("unknown", -signal.SIGKILL)
+
+
+FIRST_USE = """\
+import asyncio, sys, time
+from ferrule.terraform import Provider
+
+async def life():
+    async with Provider.launch(sys.argv[1], {}, schema_cache=False) as provider:
+        static = provider.resource("time_static")
+        await static.destroy(await static.apply(await static.plan({})))
+
+async def main():
+    task, found = asyncio.ensure_future(life()), [0.0]
+    while not task.done():
+        begin = time.thread_time()
+        await asyncio.sleep(0.001)
+        found.append(time.thread_time() - begin)
+    await task
+    print(max(found))
+
+asyncio.run(main())
+"""
+
+
+async def test_the_first_use_in_a_process_leaves_the_loop_alone() -> None:
+    """Much is loaded by it, protobuf above all."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FIRST_USE, provider_path("time"), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert float(output) < 0.02

@@ -10,7 +10,6 @@ from ferrule._secrecy import forgetful_async
 from ferrule.terraform.aio.handle import Handle
 from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.errors import InvalidResponseError
-from ferrule.terraform.hosting.steps import is_large
 from ferrule.terraform.operations import actions as operations
 from ferrule.terraform.operations.context import Context
 from ferrule.terraform.schema import Schema
@@ -45,7 +44,7 @@ class Action(Handle):
             ProviderError: The provider refuses it.
         """
         return await self._session.validate(
-            lambda context: operations.validate(context, self.type, config), large=is_large(config)
+            lambda context: operations.validate(context, self.type, config), large=self._is_large(config)
         )
 
     @forgetful_async
@@ -65,7 +64,7 @@ class Action(Handle):
         session = self._session
         context = await session.ready(self._verb("invoke"))
         driver = session.driver
-        call = await driver.run(operations.start(context, self.type, config), large=is_large(config))
+        call = await driver.run(operations.start(context, self.type, config), large=self._is_large(config))
         async with aclosing(driver.stream(call)) as events:
             async for event in events:
                 if operations.completed(context, self.type, event):

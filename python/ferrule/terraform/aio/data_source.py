@@ -8,7 +8,6 @@ from typing import Any
 from ferrule._secrecy import forgetful_async
 from ferrule.terraform.aio.handle import Handle
 from ferrule.terraform.diagnostics import Diagnostic
-from ferrule.terraform.hosting.steps import is_large
 from ferrule.terraform.operations import data_source as operations
 from ferrule.terraform.operations.context import Context
 from ferrule.terraform.schema import Schema
@@ -44,7 +43,7 @@ class DataSource(Handle):
             ProviderError: The provider refuses it.
         """
         return await self._session.validate(
-            lambda context: operations.validate(context, self.type, config), large=is_large(config)
+            lambda context: operations.validate(context, self.type, config), large=self._is_large(config)
         )
 
     @forgetful_async
@@ -65,7 +64,7 @@ class DataSource(Handle):
         return await self._session.run(
             lambda context: operations.read(context, self.type, config),
             needs_configuration=self._verb("read"),
-            large=is_large(config),
+            large=self._is_large(config),
         )
 
     def _found(self, context: Context) -> Any:

@@ -15,7 +15,6 @@ from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.errors import LifecycleError
 from ferrule.terraform.hosting.ephemeral import log_lost, log_unclosed, seconds_until
 from ferrule.terraform.hosting.options import CLOSE_SECONDS
-from ferrule.terraform.hosting.steps import is_large
 from ferrule.terraform.operations import ephemeral as operations
 from ferrule.terraform.operations.call import Operation
 from ferrule.terraform.operations.context import Context
@@ -106,7 +105,7 @@ class EphemeralValue:
 
     async def _open(self, context: Context, config: Mapping[str, Any]) -> None:
         opening = operations.open_(context, self.type, config)
-        self._opened = await self._session.driver.run(opening, large=is_large(config))
+        self._opened = await self._session.driver.run(opening, large=True)
         self._session.opened.add(self)
         if self._opened.renew_at is not None:
             renewals = self._renew(self._opened)
@@ -178,7 +177,7 @@ class EphemeralResource(Handle):
             ProviderError: The provider refuses it.
         """
         return await self._session.validate(
-            lambda context: operations.validate(context, self.type, config), large=is_large(config)
+            lambda context: operations.validate(context, self.type, config), large=self._is_large(config)
         )
 
     def open(self, config: Mapping[str, Any]) -> EphemeralValue:

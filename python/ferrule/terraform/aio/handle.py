@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ferrule.terraform.aio.session import Session
+from ferrule.terraform.hosting.steps import is_large
 from ferrule.terraform.operations.context import Context
 
 __all__ = ["Handle"]
@@ -36,6 +37,12 @@ class Handle:
             UnknownTypeError: Nothing.
         """
         raise NotImplementedError
+
+    def _is_large(self, *values: Any) -> bool:
+        """Whether a thread is to code some values: they are large, or the type's schema is still to be decoded."""
+        new = (self._kind, self.type) not in self._session.used
+        self._session.used.add((self._kind, self.type))
+        return new or is_large(*values)
 
     def _verb(self, name: str) -> str:
         """A method in the words of an error."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from ferrule.terraform.aio.handle import Handle
 from ferrule.terraform.diagnostics import Diagnostic
-from ferrule.terraform.hosting.steps import is_large
 from ferrule.terraform.operations import list_resources as operations
 from ferrule.terraform.operations.context import Context
 from ferrule.terraform.operations.list_resources import Listed
@@ -52,7 +51,7 @@ class ListResource(Handle):
         """
         options: dict[str, Any] = {"include_resource": include_resource, "limit": limit or 0}
         return await self._session.validate(
-            lambda context: operations.validate(context, self.type, config, **options), large=is_large(config)
+            lambda context: operations.validate(context, self.type, config, **options), large=self._is_large(config)
         )
 
     async def list(
@@ -78,7 +77,7 @@ class ListResource(Handle):
         context = await session.ready(self._verb("list"))
         options: dict[str, Any] = {"include_resource": include_resource, "limit": limit or 0}
         driver = session.driver
-        call = await driver.run(operations.start(context, self.type, config, **options), large=is_large(config))
+        call = await driver.run(operations.start(context, self.type, config, **options), large=self._is_large(config))
         count = 0
         async with aclosing(driver.stream(call)) as events:
             async for event in events:

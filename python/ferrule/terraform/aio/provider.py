@@ -218,7 +218,7 @@ class Provider:
             ConfigurationError: The schema refuses it.
             ProviderError: The provider refuses it.
         """
-        return await self._session.validate(lambda context: operations.validate(context, config))
+        return await self._session.validate(lambda context: operations.validate(context, config), large=True)
 
     async def schema(self) -> ProviderSchema:
         """The schema of all that the provider has, asked for once."""

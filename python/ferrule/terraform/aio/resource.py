@@ -10,7 +10,6 @@ from ferrule.terraform.aio.handle import Handle
 from ferrule.terraform.cty import Step
 from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.hosting.arguments import check_plan, check_state, only_of_type
-from ferrule.terraform.hosting.steps import is_large
 from ferrule.terraform.operations import resource as operations
 from ferrule.terraform.operations.call import Operation
 from ferrule.terraform.operations.context import Context
@@ -53,7 +52,7 @@ class Resource(Handle):
             ProviderError: The provider refuses it.
         """
         return await self._session.validate(
-            lambda context: operations.validate(context, self.type, config), large=is_large(config)
+            lambda context: operations.validate(context, self.type, config), large=self._is_large(config)
         )
 
     @forgetful_async
@@ -96,7 +95,7 @@ class Resource(Handle):
                 ignore_changes=ignore_changes,
             ),
             needs_configuration=self._verb("plan"),
-            large=is_large(config, prior),
+            large=self._is_large(config, prior),
         )
 
     @forgetful_async
@@ -136,7 +135,7 @@ class Resource(Handle):
         return await self._session.run(
             lambda context: operations.plan_destroy(context, state),
             needs_configuration=self._verb("plan_destroy"),
-            large=is_large(state),
+            large=self._is_large(state),
         )
 
     @forgetful_async
@@ -169,7 +168,7 @@ class Resource(Handle):
         return await self._session.run(
             lambda context: operations.read(context, state),
             needs_configuration=self._verb("read"),
-            large=is_large(state),
+            large=self._is_large(state),
         )
 
     async def import_(self, id: str | None = None, *, identity: Mapping[str, Any] | None = None) -> ResourceState:  # noqa: A002 - the word of Terraform.
@@ -212,7 +211,7 @@ class Resource(Handle):
             InvalidResponseError: The answer does not fit the schema.
         """
         check_state(state, self.type)
-        return await self._session.run(lambda context: operations.upgrade(context, state), large=is_large(state))
+        return await self._session.run(lambda context: operations.upgrade(context, state), large=self._is_large(state))
 
     @forgetful_async
     async def move(self, state: ResourceState) -> ResourceState:
@@ -230,13 +229,13 @@ class Resource(Handle):
         """
         check_state(state, None)
         return await self._session.run(
-            lambda context: operations.move(context, state, self.type), large=is_large(state)
+            lambda context: operations.move(context, state, self.type), large=self._is_large(state)
         )
 
     async def _change(self, verb: str, begin: Callable[[Context], Operation[Result]], given: object) -> Result:
         session = self._session
         context = await session.ready(self._verb(verb))
-        return await session.driver.run_change(begin(context), self.type, large=is_large(given))
+        return await session.driver.run_change(begin(context), self.type, large=self._is_large(given))
 
     def _found(self, context: Context) -> Any:
         return context.resource(self.type)

@@ -15,7 +15,7 @@ from ferrule.terraform.errors import LifecycleError, UnsupportedError
 from ferrule.terraform.hosting.configuration import Configuration
 from ferrule.terraform.hosting.options import Options
 from ferrule.terraform.hosting.schema_source import IDENTITY_METHOD, SCHEMA_METHOD, check_schema
-from ferrule.terraform.hosting.target import Target, config_for, protocol_of
+from ferrule.terraform.hosting.target import Target, config_for, load_messages, protocol_of
 from ferrule.terraform.hosting.warnings import WarningLog
 from ferrule.terraform.operations import provider as operations
 from ferrule.terraform.operations.call import Operation
@@ -47,6 +47,7 @@ class Session:
     def __init__(self, source: Target | RPCPluginClient, settings: ClientConfig, options: Options) -> None:
         self.options = options
         self.opened: set[_Open] = set()
+        self.used: set[tuple[str, str]] = set()
         self.address = ""
         self.configuration = Configuration()
         self.client: RPCPluginClient | None = None
@@ -115,7 +116,8 @@ class Session:
     async def configure(self, config: Mapping[str, Any]) -> None:
         """Gives the provider its configuration, once."""
         context = await self.context()
-        await self.driver.run(self.configuration.once(operations.configure(context, config)))
+        # The schema of a large provider's configuration takes milliseconds to decode.
+        await self.driver.run(self.configuration.once(operations.configure(context, config)), large=True)
 
     async def context(self) -> Context:
         """The provider as operations see it; loads the schema at the first call."""
@@ -165,13 +167,17 @@ class Session:
     async def _connected(self) -> RPCPluginClient:
         if isinstance(self._source, RPCPluginClient):
             self.client = self._source
+            await asyncio.to_thread(load_messages)
             return self._source
         found, self._program = await asyncio.to_thread(self._source.find)
         self.address = found.address
         client = self.client = RPCPluginClient(
             [] if found.path is None else [found.path], config_for(found, self._settings), reattach=found.reattach
         )
+        # The thread has time while the provider starts.
+        loading = asyncio.get_running_loop().run_in_executor(None, load_messages)
         await client.start()
+        await loading
         return client
 
     async def _loaded_context(self) -> Context:

@@ -19,7 +19,7 @@ from ferrule.terraform.finding.address import Address
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.schema.program import Program, program_of
 
-__all__ = ["Target", "client_config", "config_for", "protocol_of"]
+__all__ = ["Target", "client_config", "config_for", "load_messages", "protocol_of"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ def config_for(found: FoundProvider, config: ClientConfig) -> ClientConfig:
     if found.secure_config is None or config.secure_config is not None:
         return config
     return dataclasses.replace(config, secure_config=found.secure_config)
+
+
+def load_messages() -> None:
+    """Loads protobuf, for which a thread needs 50 milliseconds."""
+    Protocol.of(6).path("GetProviderSchema")
 
 
 @forgetful
