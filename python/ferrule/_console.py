@@ -70,8 +70,10 @@ def failure_text(error: RPCPluginError, client: Any) -> str:
 
 
 def write(text: str) -> None:
+    """Writes a result to standard output; characters that its encoding lacks are escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader, such as `head`, has closed the pipe. The interpreter's own flush at exit would complain of that.

@@ -57,7 +57,7 @@ BLOCK = Block(
     },
 )
 ODD = Block(attributes(Attribute("class", STRING, required=True), Attribute("str", List(STRING), optional=True)))
-MODEL = SimpleNamespace(
+MODEL: Any = SimpleNamespace(
     provider=Schema(),
     **{kind.attribute: {} for kind in KINDS}
     | {

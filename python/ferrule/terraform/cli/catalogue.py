@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from ferrule.terraform.cli.outline import Node, nodes_of, nodes_of_identity, signature, walk
 from ferrule.terraform.errors import UnknownTypeError
+from ferrule.terraform.schema import ProviderSchema
 from ferrule.terraform.schema.model import Function, IdentitySchema, Schema
 from ferrule.terraform.schema.nearest import nearest
 
-__all__ = ["KINDS", "Entry", "Kind", "Match", "entries", "find", "search"]
+__all__ = ["KINDS", "PROVIDER", "Entry", "Kind", "Match", "entries", "find", "search"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ KINDS: Final = (
     Kind("identity", "identities", "identities", "resource_identity_schemas"),
 )
 _CONFIGURATION: Final = Kind("configuration", "configuration", "provider", "provider")
-_PROVIDER: Final = "provider"
+PROVIDER: Final = "provider"
 """The name under which the provider's own configuration is found, beside the types."""
 
 
@@ -103,13 +104,13 @@ class Match:
     node: Node | None = None
 
 
-def entries(schema: Any, kind: Kind) -> list[Entry]:
+def entries(schema: ProviderSchema, kind: Kind) -> list[Entry]:
     """The entries of one kind, in the order of their names."""
     schemas = getattr(schema, kind.attribute)
     return [Entry(kind, name, schemas) for name in sorted(schemas)]
 
 
-def find(schema: Any, place: str) -> list[Match]:
+def find(schema: ProviderSchema, place: str) -> list[Match]:
     """All that is meant by `TYPE` or `TYPE.path`: a type may be a resource's and a data source's.
 
     Raises:
@@ -128,7 +129,7 @@ def find(schema: Any, place: str) -> list[Match]:
     return matches
 
 
-def search(schema: Any, word: str, within: str = "") -> Iterator[Match]:
+def search(schema: ProviderSchema, word: str, within: str = "") -> Iterator[Match]:
     """All places whose name or description has the word, in capitals or not; of all types, or of one."""
     wanted = word.casefold()
     for entry in _named(schema, within) if within else _everything(schema):
@@ -143,23 +144,23 @@ def _has(wanted: str, *texts: str) -> bool:
     return any(wanted in text.casefold() for text in texts)
 
 
-def _named(schema: Any, name: str) -> list[Entry]:
+def _named(schema: ProviderSchema, name: str) -> list[Entry]:
     named = [Entry(kind, name, schemas) for kind in KINDS if name in (schemas := getattr(schema, kind.attribute))]
-    return named or ([_provider(schema)] if name == _PROVIDER else [])
+    return named or ([_provider(schema)] if name == PROVIDER else [])
 
 
-def _provider(schema: Any) -> Entry:
-    return Entry(_CONFIGURATION, _PROVIDER, {_PROVIDER: schema.provider})
+def _provider(schema: ProviderSchema) -> Entry:
+    return Entry(_CONFIGURATION, PROVIDER, {PROVIDER: schema.provider})
 
 
-def _everything(schema: Any) -> Iterator[Entry]:
+def _everything(schema: ProviderSchema) -> Iterator[Entry]:
     yield _provider(schema)
     for kind in KINDS:
         yield from entries(schema, kind)
 
 
-def _all_names(schema: Any) -> list[str]:
-    return [_PROVIDER, *(name for kind in KINDS for name in getattr(schema, kind.attribute))]
+def _all_names(schema: ProviderSchema) -> list[str]:
+    return [PROVIDER, *(name for kind in KINDS for name in getattr(schema, kind.attribute))]
 
 
 def _unknown(what: str, name: str, known: list[str]) -> UnknownTypeError:

@@ -20,6 +20,8 @@ __all__ = [
     "attribute_lines",
     "diagnostic_json",
     "error_json",
+    "json_text",
+    "lines_text",
     "plain",
     "print_json",
     "print_lines",
@@ -81,9 +83,13 @@ def print_json(document: Any) -> None:
     write(json_text(document) + "\n")
 
 
+def lines_text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
 def print_lines(lines: Iterable[str]) -> None:
     """Lines on standard output, for people."""
-    write("".join(f"{line}\n" for line in lines))
+    write(lines_text(lines))
 
 
 def report(error: RPCPluginError) -> None:
@@ -98,7 +104,7 @@ def report(error: RPCPluginError) -> None:
             place = format_path(problem.path)
             lines.append(f"  {style(place, 'bold')}: {problem.message}" if place else f"  {problem.message}")
             lines += [f"    {problem.hint}"] if problem.hint else []
-        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.write(lines_text(lines))
     else:
         sys.stderr.write(failure_text(error, None))
 
@@ -113,7 +119,7 @@ def warn(diagnostics: Iterable[Diagnostic]) -> None:
         lines.append(f"{style(word, colour, 'bold')} {' '.join(indented(each.summary, style.width, ''))}")
         lines += [f"  at {style(place, 'bold')}"] if place else []
         lines += indented(each.detail, style.width, "  ")
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.stderr.write(lines_text(lines))
 
 
 def error_json(error: RPCPluginError) -> dict[str, Any]:

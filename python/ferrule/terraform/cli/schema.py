@@ -1,19 +1,21 @@
 """The verb `schema`: what a provider has, as a readable tree or as JSON."""
 
 import argparse
+import asyncio
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from ferrule._console import EXIT_FAILED, EXIT_OK, write
-from ferrule.terraform.cli.catalogue import KINDS, Match, find, search
-from ferrule.terraform.cli.launching import launched
+from ferrule.terraform.cli.catalogue import KINDS, PROVIDER, Match, find, search
+from ferrule.terraform.cli.launching import PROGRAM_PREFIX, launched
 from ferrule.terraform.cli.outline import signature
-from ferrule.terraform.cli.output import print_json, print_lines
+from ferrule.terraform.cli.output import json_text, lines_text
 from ferrule.terraform.cli.stubs import stubs
-from ferrule.terraform.cli.terminal import Style
+from ferrule.terraform.cli.terminal import Style, progress
 from ferrule.terraform.cli.tree import match_lines, overview, search_lines
+from ferrule.terraform.schema import ProviderSchema
 from ferrule.terraform.schema.model import Function
 
 __all__ = ["schema"]
@@ -25,22 +27,37 @@ async def schema(options: argparse.Namespace) -> int:
     Returns:
         The exit status: 1 if a search has found nothing.
     """
-    async with launched(options) as provider:
+    async with launched(options) as provider, progress(f"reading the schema of {options.provider}"):
         of = await provider.schema()
+    # In a thread: all types of a large provider take seconds.
+    async with progress(f"going through the schema of {options.provider}"):
+        text, status = await asyncio.to_thread(_shown, of, options)
+    write(text)
+    return status
+
+
+def _shown(of: ProviderSchema, options: argparse.Namespace) -> tuple[str, int]:
+    """The text that was asked for, and the exit status."""
+    style = Style(sys.stdout)
     if options.stubs:
-        entries = [match.entry for match in find(of, options.stubs)]
-        write(stubs(entries, Path(options.provider).name))
-    elif options.search:
+        return stubs([match.entry for match in find(of, options.stubs)], Path(options.provider).name), EXIT_OK
+    if options.search:
         matches = list(search(of, options.search, options.type or ""))
-        _print_matches(matches, options, search_lines(matches, Style(sys.stdout)))
-        return EXIT_OK if matches else EXIT_FAILED
-    elif options.type:
-        _show(of, options)
-    elif options.json:
-        write(of.to_json(address(options), options.core))
-    else:
-        print_lines(overview(of, Style(sys.stdout)))
-    return EXIT_OK
+        status = EXIT_OK if matches else EXIT_FAILED
+        return _matches_json(matches) if options.json else lines_text(search_lines(matches, style)), status
+    if options.type:
+        return _type_text(of, options, style), EXIT_OK
+    return of.to_json(address(options), options.core) if options.json else lines_text(overview(of, style)), EXIT_OK
+
+
+def _type_text(of: ProviderSchema, options: argparse.Namespace, style: Style) -> str:
+    matches = find(of, options.type)
+    if not options.json:
+        # An empty line between a resource and a data source of one name.
+        lines = [line for match in matches for line in ("", *match_lines(match, style))]
+        return lines_text(lines[1:])
+    document = _document_of(of, options) if matches[0].node is None else None
+    return f"{json_text(document)}\n" if document else _matches_json(matches)
 
 
 def address(options: argparse.Namespace) -> str:
@@ -49,37 +66,23 @@ def address(options: argparse.Namespace) -> str:
         return str(options.source_address)
     name = Path(options.provider).name if Path(options.provider).exists() else options.provider
     # terraform-provider-random_v3.6.0_x5.exe
-    return str(name).removeprefix("terraform-provider-").partition("_v")[0].removesuffix(".exe")
+    return str(name).removeprefix(PROGRAM_PREFIX).partition("_v")[0].removesuffix(".exe")
 
 
-def _show(of: Any, options: argparse.Namespace) -> None:
-    matches = find(of, options.type)
-    if options.json and matches[0].node is None:
-        print_json(_document_of(of, options))
-        return
-    style = Style(sys.stdout)
-    lines = [line for match in matches for line in ("", *match_lines(match, style))]
-    _print_matches(matches, options, lines[1:])
-
-
-def _document_of(of: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """The document of `providers schema -json` with one type alone."""
+def _document_of(of: ProviderSchema, options: argparse.Namespace) -> dict[str, Any] | None:
+    """The document of `providers schema -json` with one type alone; None if that has no such kind of type."""
     document: dict[str, Any] = json.loads(of.to_json(address(options), options.core))
-    for source, parts in document["provider_schemas"].items():
-        reduced = {
-            kind.key: {options.type: types[options.type]}
-            for kind in KINDS
-            if options.type in (types := parts.get(kind.key, {}))
-        }
-        document["provider_schemas"][source] = reduced or {"provider": parts["provider"]}
-    return document
+    ((source, parts),) = document["provider_schemas"].items()
+    keys = [kind.key for kind in KINDS if options.type in parts.get(kind.key, {})]
+    reduced = {key: {options.type: parts[key][options.type]} for key in keys}
+    if options.type == PROVIDER and not reduced:
+        reduced = {PROVIDER: parts[PROVIDER]}
+    document["provider_schemas"] = {source: reduced}
+    return document if reduced else None
 
 
-def _print_matches(matches: list[Match], options: argparse.Namespace, lines: Any) -> None:
-    if options.json:
-        print_json({"matches": [_match_json(match) for match in matches]})
-    else:
-        print_lines(lines)
+def _matches_json(matches: list[Match]) -> str:
+    return f"{json_text({'matches': [_match_json(match) for match in matches]})}\n"
 
 
 def _match_json(match: Match) -> dict[str, Any]:

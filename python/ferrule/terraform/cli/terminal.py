@@ -18,6 +18,8 @@ WIDTH_ELSEWHERE: Final = 100
 MIN_WIDTH: Final = 40
 MAX_WIDTH: Final = 120
 """Columns of a line on the widest terminal; longer lines are hard to read."""
+CLEARED_LINE: Final = "\r\x1b[K"
+"""What moves a terminal to the beginning of its line, and empties that."""
 QUIET_SECONDS: Final = 1.0
 REPEAT_SECONDS: Final = 10.0
 """Between two lines about the same thing where no terminal can be written over."""
@@ -60,26 +62,26 @@ def indented(text: str, width: int, indent: str) -> list[str]:
 @contextlib.asynccontextmanager
 async def progress(what: str) -> AsyncIterator[None]:
     """Says on standard error what is done inside, if it takes longer than a second."""
-    telling = asyncio.create_task(_tell(what))
+    terminal = sys.stderr.isatty()
+    telling = asyncio.create_task(_tell(what, terminal))
     try:
         yield
     finally:
+        # Nothing is awaited here: a cancellation that comes after an apply has ended would lose its result.
         telling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await telling
+        if terminal:
+            _say(CLEARED_LINE)
 
 
-async def _tell(what: str) -> None:
+async def _tell(what: str, terminal: bool) -> None:
     began = asyncio.get_running_loop().time()
     await asyncio.sleep(QUIET_SECONDS)
-    terminal = sys.stderr.isatty()
-    try:
-        while True:
-            passed = asyncio.get_running_loop().time() - began
-            sys.stderr.write(f"\r\x1b[K{what} ({passed:.0f} s)" if terminal else f"{what} ({passed:.0f} s)\n")
-            sys.stderr.flush()
-            await asyncio.sleep(QUIET_SECONDS if terminal else REPEAT_SECONDS)
-    finally:
-        if terminal:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+    while True:
+        text = f"{what} ({asyncio.get_running_loop().time() - began:.0f} s)"
+        _say(f"{CLEARED_LINE}{text}" if terminal else f"{text}\n")
+        await asyncio.sleep(QUIET_SECONDS if terminal else REPEAT_SECONDS)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

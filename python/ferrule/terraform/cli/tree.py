@@ -1,11 +1,11 @@
 """Schemas as readable text: an overview of a provider, one type as a tree, the places that a search has found."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from ferrule.terraform.cli.catalogue import KINDS, Entry, Match, entries, find
+from ferrule.terraform.cli.catalogue import KINDS, PROVIDER, Entry, Match, entries, find
 from ferrule.terraform.cli.outline import Node, signature
 from ferrule.terraform.cli.terminal import Style, indented
+from ferrule.terraform.schema import ProviderSchema
 from ferrule.terraform.schema.model import Function
 
 __all__ = ["match_lines", "overview", "search_lines"]
@@ -17,9 +17,9 @@ MAX_COLUMN = 44
 COLOUR_BY_MARK = {"required": "yellow", "deprecated": "red"}
 
 
-def overview(schema: Any, style: Style) -> Iterator[str]:
+def overview(schema: ProviderSchema, style: Style) -> Iterator[str]:
     """The provider's own configuration, and the names of all that the provider has."""
-    yield from match_lines(find(schema, "provider")[0], style)
+    yield from match_lines(find(schema, PROVIDER)[0], style)
     for kind in KINDS:
         if kind.name != "identity" and (found := entries(schema, kind)):
             yield ""
