@@ -19,6 +19,7 @@ from ferrule.terraform.core import (
     ignore_changes,
     implied_type,
     matching,
+    plan_problems,
     proposed_new,
     replacement_paths,
     sensitive_paths,
@@ -186,6 +187,35 @@ def test_what_is_write_only_is_neither_stored_nor_given_back() -> None:
     ]
     assert write_only_problems(SECRETS, stored) == []
     assert without_write_only(SECRETS, None) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "place"),
+    [
+        ({"password": "hunter2"}, {"password": "hunter3"}, "password"),
+        ({"password": "hunter2"}, {}, "password"),
+        ({"login": {"k": {"pin": 77123}}}, {"login": {"k": {"pin": 77124}}}, 'login["k"].pin'),
+        ({"list": [{"key": "hunter2"}]}, {"list": [{"key": "hunter3"}]}, "list[0].key"),
+        ({"any": 1}, {"any": 2}, "any"),
+    ],
+)
+def test_checks_say_nothing_secret(before: Any, after: Any, place: str) -> None:
+    config, other = coerce(SECRETS, before), coerce(SECRETS, after)
+    for found in (
+        plan_problems(SECRETS, None, config, other),
+        plan_problems(SECRETS, config, config, other),
+        compatibility_problems(SECRETS, config, other),
+    ):
+        for problem in found:
+            assert cty.format_path(problem.path) == place
+            assert not any(secret in str(problem) for secret in ("hunter", "7712"))
+    assert compatibility_problems(SECRETS, config, other)
+
+
+def test_checks_say_no_elements_of_sets() -> None:
+    config, other = (coerce(SECRETS, {"set": [{"key": key}]}) for key in ("hunter2", "hunter3"))
+    (problem,) = compatibility_problems(SECRETS, config, other)
+    assert str(problem) == "set: an element of the plan fits none of the result's"
 
 
 def test_where_secrets_are() -> None:
