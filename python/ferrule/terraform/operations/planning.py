@@ -3,27 +3,31 @@
 Facts: OpenTofu v1.12.6 and Terraform v1.13.3, node_resource_abstract_instance.go, plan and planDestroy.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ferrule.terraform import core, cty
 from ferrule.terraform.cty import Path, Step
 from ferrule.terraform.errors import InvalidResponseError, Problem
-from ferrule.terraform.messages import attribute_path
 from ferrule.terraform.operations.call import Operation
 from ferrule.terraform.operations.context import CAPABILITIES, Context, ResourceType
 from ferrule.terraform.operations.exchange import Exchange
 from ferrule.terraform.operations.ignoring import Ignored, ignored_changes
-from ferrule.terraform.operations.states import identity_field, planned_identity, value_of, write_only_found
+from ferrule.terraform.operations.proposing import (
+    Coded,
+    Proposal,
+    coded,
+    destruction_proposed,
+    proposed,
+    proposed_again,
+)
+from ferrule.terraform.operations.states import identity_of, value_of, write_only_found
 from ferrule.terraform.operations.upgrading import current
 from ferrule.terraform.plan import Action, Plan
 from ferrule.terraform.state import ResourceState
 
 __all__ = ["Inputs", "Options", "changed", "plan", "plan_destroy", "planned_destruction", "validate"]
-
-_logger = logging.getLogger(__name__)
 
 FORCED = "as asked for"
 TAINTED = "the resource is tainted"
@@ -73,17 +77,6 @@ def _none() -> None:
     return None
 
 
-@dataclass(frozen=True, repr=False)
-class _Proposal:
-    """What a provider answered to one PlanResourceChange."""
-
-    value: Any
-    private: bytes
-    identity: Any
-    legacy: bool
-    requires_replace: tuple[Path, ...]
-
-
 def validate(context: Context, type_name: str, config: Any) -> Operation[None]:
     """Has the provider check the configuration of a resource; what is not known yet may be UNKNOWN.
 
@@ -92,7 +85,7 @@ def validate(context: Context, type_name: str, config: Any) -> Operation[None]:
         ProviderError: The provider refuses it.
     """
     resource = context.resource(type_name)
-    yield from _validated(Exchange(context, type_name), resource, resource.coerced(config))
+    yield from _validated(Exchange(context, type_name), resource, coded(resource, resource.coerced(config)))
 
 
 def plan(
@@ -151,19 +144,17 @@ def changed(
     exchange: Exchange, resource: ResourceType, config: Any, prior: ResourceState | None, options: Options
 ) -> Operation[Plan]:
     """The plan that brings a resource, whose state follows the schema, to the value of a configuration."""
-    yield from _validated(exchange, resource, config)
-    before = value_of(resource, prior)
+    given = coded(resource, config)
+    yield from _validated(exchange, resource, given)
+    before = coded(resource, value_of(resource, prior))
     # To the provider a tainted resource is one that is not there.
-    seen = None if prior is not None and prior.tainted else prior
-    wanted = core.ignore_changes(resource.block, value_of(resource, seen), config, options.ignore)
-    found = yield from _proposed(exchange, resource, wanted, seen, options)
-    paths = _replacement_paths(exchange, resource, before if seen else None, found)
-    action, reason = _action(resource, before, found, paths, seen, options)
-    if action is Action.REPLACE and seen is not None:
-        found = yield from _proposed_again(exchange, resource, config, found)
-    _check_identity(exchange, found, action)
-    inputs = Inputs(exchange.context, config, prior, found.value, found.identity, options)
-    shown = _shown(resource, config, before, found.value)
+    tainted = prior is not None and prior.tainted
+    found = yield from proposed(exchange, resource, given, None if tainted else prior, options.ignore)
+    paths = () if tainted else _replacement_paths(exchange, resource, before, found)
+    action, reason = (Action.REPLACE, TAINTED) if tainted else _action(resource, before, found, paths, options)
+    if action is Action.REPLACE and not tainted:
+        found = yield from proposed_again(exchange, resource, given, found)
+    _check_identity(exchange, resource, found, action)
     return Plan(
         type=resource.name,
         action=action,
@@ -174,139 +165,59 @@ def changed(
         identity=cty.untyped(found.identity),
         provider=exchange.context.source,
         legacy=found.legacy,
-        inputs=inputs,
-        **shown,
+        inputs=Inputs(exchange.context, config, prior, found.value, found.identity, options),
+        **_shown(resource, config, before.value, found.value),
     )
 
 
 def planned_destruction(exchange: Exchange, resource: ResourceType, state: ResourceState) -> Operation[Plan]:
     """The plan that destroys a resource whose state follows the schema."""
-    before = value_of(resource, state)
     private = state.private
     if exchange.context.schema.capabilities.plan_destroy:
-        response = yield from _asked(exchange, resource, None, None, before, state.private, _identity(resource, state))
-        if exchange.decoded(response.planned_state, resource, "an invalid plan") is not None:
-            raise exchange.invalid("an invalid plan: there is something left after the destruction")
-        private = response.planned_private
+        private = yield from destruction_proposed(exchange, resource, state)
     return Plan(
         type=resource.name,
         action=Action.DELETE,
         warnings=exchange.warnings,
         private=private,
-        identity=cty.untyped(_identity(resource, state)),
+        identity=cty.untyped(identity_of(resource, state)),
         provider=exchange.context.source,
         inputs=Inputs(exchange.context, None, state, None, None, Options()),
-        **_shown(resource, None, before, None),
+        **_shown(resource, None, value_of(resource, state), None),
     )
 
 
-def _validated(exchange: Exchange, resource: ResourceType, config: Any) -> Operation[None]:
+def _validated(exchange: Exchange, resource: ResourceType, config: Coded) -> Operation[None]:
     yield from exchange.call(
-        "ValidateResourceConfig",
-        type_name=resource.name,
-        config=resource.encoded(config),
-        client_capabilities=CAPABILITIES,
+        "ValidateResourceConfig", type_name=resource.name, config=config.data, client_capabilities=CAPABILITIES
     )
 
 
-def _identity(resource: ResourceType, state: ResourceState | None) -> Any:
-    of = resource.identity_type
-    return None if state is None or of is None else state.identity_value(of)
-
-
-def _asked(
-    exchange: Exchange, resource: ResourceType, config: Any, proposed: Any, prior: Any, private: bytes, identity: Any
-) -> Operation[Any]:
-    """The answer to one PlanResourceChange."""
-    return (
-        yield from exchange.call(
-            "PlanResourceChange",
-            type_name=resource.name,
-            prior_state=resource.encoded(prior),
-            proposed_new_state=resource.encoded(proposed),
-            config=resource.encoded(config),
-            prior_private=private,
-            client_capabilities=CAPABILITIES,
-            **exchange.context.meta,
-            **identity_field("prior_identity", resource, identity),
-        )
-    )
-
-
-def _proposed(
-    exchange: Exchange, resource: ResourceType, config: Any, prior: ResourceState | None, options: Options
-) -> Operation[_Proposal]:
-    """The plan from the state of now, checked against the configuration."""
-    before = value_of(resource, prior)
-    proposed = core.proposed_new(resource.block, before, config)
-    private = b"" if prior is None else prior.private
-    response = yield from _asked(exchange, resource, config, proposed, before, private, _identity(resource, prior))
-    found = _proposal(exchange, resource, response)
-    problems = core.plan_problems(resource.block, before, config, found.value)
-    if problems and not found.legacy:
-        raise exchange.invalid("an invalid plan", problems)
-    if problems:
-        _logger.debug("%s: the old SDK planned what contradicts the configuration: %s", resource.name, problems)
-    if found.legacy and before is not None:
-        # The old SDK may have changed what was ignored.
-        ignore = options.ignore
-        kept = before if ignore == "all" else core.ignore_changes(resource.block, before, found.value, ignore)
-        found = replace(found, value=kept)
-    return found
-
-
-def _proposed_again(exchange: Exchange, resource: ResourceType, config: Any, first: _Proposal) -> Operation[_Proposal]:
-    """The plan of the new object in a replacement: as for a creation, from the configuration with nothing ignored."""
-    proposed = core.proposed_new(resource.block, None, config)
-    identity = first.identity if exchange.context.core == "terraform" else None
-    response = yield from _asked(exchange, resource, config, proposed, None, first.private, identity)
-    return replace(_proposal(exchange, resource, response), legacy=first.legacy)
-
-
-def _proposal(exchange: Exchange, resource: ResourceType, response: Any) -> _Proposal:
-    value = exchange.decoded(response.planned_state, resource, "an invalid plan")
-    if problems := write_only_found(resource, value):
-        raise exchange.invalid("an invalid plan", problems)
-    if value is None:
-        raise exchange.invalid("an invalid plan: nothing is planned")
-    return _Proposal(
-        value=value,
-        private=response.planned_private,
-        identity=planned_identity(exchange, resource, response, "planned_identity"),
-        legacy=response.legacy_type_system,
-        requires_replace=tuple(map(attribute_path, response.requires_replace)),
-    )
-
-
-def _replacement_paths(exchange: Exchange, resource: ResourceType, before: Any, found: _Proposal) -> tuple[Path, ...]:
+def _replacement_paths(exchange: Exchange, resource: ResourceType, before: Coded, found: Proposal) -> tuple[Path, ...]:
+    if not found.requires_replace:
+        return ()
     try:
-        return core.replacement_paths(resource.block, before, found.value, found.requires_replace)
+        return core.replacement_paths(resource.block, before.value, found.value, found.requires_replace)
     except InvalidResponseError as error:
         raise exchange.invalid("an invalid plan", error.problems) from None
 
 
 def _action(
-    resource: ResourceType,
-    before: Any,
-    found: _Proposal,
-    paths: tuple[Path, ...],
-    seen: ResourceState | None,
-    options: Options,
+    resource: ResourceType, before: Coded, found: Proposal, paths: tuple[Path, ...], options: Options
 ) -> tuple[Action, str]:
     """What the plan comes to, and why it replaces where no path says so."""
-    if before is None:
+    if before.value is None:
         return Action.CREATE, ""
-    if seen is None:
-        return Action.REPLACE, TAINTED
     if options.replace:
         return Action.REPLACE, FORCED
-    if cty.equals(found.value, before, resource.type) is True and not paths:
-        return Action.NO_OP, ""
-    return (Action.REPLACE if paths else Action.UPDATE), ""
+    if paths:
+        return Action.REPLACE, ""
+    # A prior state has no unknown values, so that equal bytes are equal values.
+    same = found.data == before.data or cty.equals(found.value, before.value, resource.type) is True
+    return (Action.NO_OP if same else Action.UPDATE), ""
 
 
-def _check_identity(exchange: Exchange, found: _Proposal, action: Action) -> None:
-    resource = exchange.context.resource(exchange.of)
+def _check_identity(exchange: Exchange, resource: ResourceType, found: Proposal, action: Action) -> None:
     if found.identity is None or resource.identity_type is None:
         return
     unknown = core.unknown_paths(found.identity, resource.identity_type)
@@ -324,7 +235,7 @@ def _shown(resource: ResourceType, config: Any, before: Any, after: Any) -> dict
         "before": cty.untyped(before),
         "after": cty.untyped(after),
         "block": block,
-        "unknown": tuple(core.unknown_paths(after, resource.type)),
+        "unknown": core.unknown_paths(after, resource.type),
         "sensitive": tuple(sensitive),
         "write_only": tuple(each.path for each in write_only_found(resource, config)),
     }

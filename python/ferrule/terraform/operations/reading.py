@@ -6,6 +6,7 @@ from ferrule.terraform.operations.context import CAPABILITIES, Context, Resource
 from ferrule.terraform.operations.exchange import Exchange
 from ferrule.terraform.operations.states import (
     identity_field,
+    identity_of,
     read_identity,
     stored,
     value_of,
@@ -38,7 +39,6 @@ def read(context: Context, state: ResourceState) -> Operation[ResourceState | No
 
 def refreshed(exchange: Exchange, resource: ResourceType, state: ResourceState) -> Operation[ResourceState | None]:
     """The state of now of a resource whose state follows the schema."""
-    identity = state.identity_value(resource.identity_type) if resource.identity_type else None
     response = yield from exchange.call(
         "ReadResource",
         type_name=resource.name,
@@ -46,7 +46,7 @@ def refreshed(exchange: Exchange, resource: ResourceType, state: ResourceState) 
         private=state.private,
         client_capabilities=CAPABILITIES,
         **exchange.context.meta,
-        **identity_field("current_identity", resource, identity),
+        **identity_field("current_identity", resource, identity_of(resource, state)),
     )
     value = exchange.decoded(response.new_state, resource, "an invalid state")
     if value is None:

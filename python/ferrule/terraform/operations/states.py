@@ -10,6 +10,7 @@ from ferrule.terraform.state import ResourceState
 
 __all__ = [
     "identity_field",
+    "identity_of",
     "planned_identity",
     "read_identity",
     "stored",
@@ -51,6 +52,12 @@ def value_of(resource: ResourceType, state: ResourceState | None) -> Any:
         return state.value(resource.type)
     except cty.CtyError as error:
         raise StateError(f"the state of this {resource.name} does not fit the schema, at {_place(error)}") from None
+
+
+def identity_of(resource: ResourceType, state: ResourceState | None) -> Any:
+    """The identity of a state; None without one."""
+    of = resource.identity_type
+    return None if state is None or of is None else state.identity_value(of)
 
 
 def identity_field(name: str, resource: ResourceType, identity: Any) -> dict[str, Any]:
