@@ -119,7 +119,7 @@ async def test_a_client_stays_the_callers(moody: Moody) -> None:
             assert provider.client is client
         assert client.is_started
         with pytest.raises(ConfigError):
-            Provider.over(client, {}, core="pulumi")
+            Provider.over(client, {}, core="pulumi")  # type: ignore[arg-type]
     with pytest.raises(LifecycleError, match="the client is not started"):
         async with Provider.over(client):
             pass

@@ -100,6 +100,9 @@ class EphemeralValue:
             log_unclosed(self.type, f"no answer within {CLOSE_SECONDS:g} s")
         except RPCPluginError as error:
             log_unclosed(self.type, error)
+        except asyncio.CancelledError:
+            log_unclosed(self.type, "the close was cancelled")
+            raise
         finally:
             self._opened = None
 

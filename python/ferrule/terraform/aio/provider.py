@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 from ferrule._secrecy import forgetful, forgetful_async
 from ferrule.client import RPCPluginClient
@@ -20,7 +20,7 @@ from ferrule.terraform.aio.session import Session
 from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.errors import UnsupportedError
 from ferrule.terraform.hosting.metadata import Metadata, metadata_of_response, metadata_of_schema
-from ferrule.terraform.hosting.options import Options
+from ferrule.terraform.hosting.options import Options, Told
 from ferrule.terraform.hosting.target import Target, client_config
 from ferrule.terraform.operations import provider as operations
 from ferrule.terraform.schema import ProviderSchema
@@ -106,7 +106,7 @@ class Provider:
 
     @classmethod
     @forgetful
-    def over(cls, client: RPCPluginClient, config: Mapping[str, Any] | None = None, **options: Any) -> Self:
+    def over(cls, client: RPCPluginClient, config: Mapping[str, Any] | None = None, **options: Unpack[Told]) -> Self:
         """A provider over a client that is started, and that stays the caller's to end.
 
         Args:
@@ -130,7 +130,7 @@ class Provider:
         config: Mapping[str, Any] | None = None,
         *,
         settings: ClientConfig | Mapping[str, Any] | None = None,
-        **options: Any,
+        **options: Unpack[Told],
     ) -> Self:
         """A provider that runs already, for example under a debugger; it runs on after `close`.
 

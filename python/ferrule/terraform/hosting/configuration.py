@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from enum import Enum
 from typing import Any
 
@@ -23,6 +24,8 @@ class Configuration:
 
     def __init__(self) -> None:
         self._stage = _Stage.NONE
+        # Of several threads that configure at once, one does.
+        self._lock = threading.Lock()
 
     def __str__(self) -> str:
         return self._stage.value
@@ -56,10 +59,11 @@ class Configuration:
         Raises:
             LifecycleError: The provider was given a configuration before.
         """
-        if self._stage is not _Stage.NONE:
-            hint = "A process takes one configuration: launch another one for another configuration."
-            raise LifecycleError(f"the provider is {self} already", hint, "terraform.configured")
-        self._stage = _Stage.RUNNING
+        with self._lock:
+            if self._stage is not _Stage.NONE:
+                hint = "A process takes one configuration: launch another one for another configuration."
+                raise LifecycleError(f"the provider is {self} already", hint, "terraform.configured")
+            self._stage = _Stage.RUNNING
         was_given = False
         try:
             call = operation.send(None)

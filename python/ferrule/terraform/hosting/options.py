@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 from ferrule import _validation as rules
 from ferrule._secrecy import forgetful_init
 
-__all__ = ["CLOSE_SECONDS", "Options"]
+__all__ = ["CLOSE_SECONDS", "Options", "Told"]
 
 CLOSE_SECONDS: Final = 10.0
 """Seconds to wait for the end of an ephemeral resource, as core does."""
@@ -20,6 +20,15 @@ def _mapping(value: Any) -> Any:
 
 
 _VALUES = rules.Rule("a mapping of names to values", _mapping, secret=True)
+
+
+class Told(TypedDict, total=False):
+    """The options of a provider that was not launched here, beside its configuration; `Options` describes them."""
+
+    core: Literal["terraform", "opentofu"]
+    terraform_version: str
+    provider_meta: Mapping[str, Any] | None
+    stop_timeout: float
 
 
 @forgetful_init

@@ -30,7 +30,7 @@ class Action(Handle):
 
     def schema(self) -> Schema:
         """The schema of the action's configuration."""
-        return (self._session.context()).schema.actions[self.type]
+        return self._session.context().schema.actions[self.type]
 
     @forgetful
     def validate(self, config: Mapping[str, Any]) -> tuple[Diagnostic, ...]:

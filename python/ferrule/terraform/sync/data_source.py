@@ -29,7 +29,7 @@ class DataSource(Handle):
 
     def schema(self) -> Schema:
         """The schema of the type."""
-        return (self._session.context()).schema.data_sources[self.type]
+        return self._session.context().schema.data_sources[self.type]
 
     @forgetful
     def validate(self, config: Mapping[str, Any]) -> tuple[Diagnostic, ...]:

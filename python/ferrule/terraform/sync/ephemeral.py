@@ -51,7 +51,6 @@ class EphemeralValue:
         return f"<ephemeral {self.type!r}: {state}>"
 
     @forgetful
-    @forgetful
     def __enter__(self) -> Self:
         config, self._config = self._config, None
         if config is None:
@@ -98,7 +97,7 @@ class EphemeralValue:
         self._session.opened.discard(self)
         deadline = time.monotonic() + CLOSE_SECONDS
         if self._renewals is not None:
-            # A renewal under way is awaited: the close needs the private data that it answers.
+            # A renewal under way is waited for: the close needs the private data that it answers.
             self._renewals.join(CLOSE_SECONDS)
         try:
             self._run(operations.close, self._opened, max(0.0, deadline - time.monotonic()))
@@ -141,7 +140,7 @@ class EphemeralResource(Handle):
 
     def schema(self) -> Schema:
         """The schema of the type."""
-        return (self._session.context()).schema.ephemeral_resources[self.type]
+        return self._session.context().schema.ephemeral_resources[self.type]
 
     @forgetful
     def validate(self, config: Mapping[str, Any]) -> tuple[Diagnostic, ...]:

@@ -28,7 +28,7 @@ class Function:
 
     def schema(self) -> FunctionSchema:
         """Parameters and result of the function."""
-        return (self._session.context()).schema.functions[self.name]
+        return self._session.context().schema.functions[self.name]
 
     @forgetful
     def __call__(self, *arguments: Any) -> Any:

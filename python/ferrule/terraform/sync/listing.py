@@ -30,7 +30,7 @@ class ListResource(Handle):
 
     def schema(self) -> Schema:
         """The schema of the search's configuration."""
-        return (self._session.context()).schema.list_resources[self.type]
+        return self._session.context().schema.list_resources[self.type]
 
     def validate(
         self, config: Mapping[str, Any], *, limit: int | None = None, include_resource: bool = False

@@ -1,10 +1,10 @@
-"""Provider: one provider of Terraform, from launch to end."""
+"""Provider without an event loop: one provider of Terraform, from launch to end."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 from ferrule._secrecy import forgetful
 from ferrule.config import ClientConfig
@@ -13,7 +13,7 @@ from ferrule.sync.plugin_client import RPCPluginClient
 from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.errors import UnsupportedError
 from ferrule.terraform.hosting.metadata import Metadata, metadata_of_response, metadata_of_schema
-from ferrule.terraform.hosting.options import Options
+from ferrule.terraform.hosting.options import Options, Told
 from ferrule.terraform.hosting.target import Target, client_config
 from ferrule.terraform.operations import provider as operations
 from ferrule.terraform.schema import ProviderSchema
@@ -32,15 +32,14 @@ class Provider:
     """A provider of Terraform or OpenTofu, driven with plain values.
 
     `launch`, `over` and `reattach` make one. As a context manager it starts on entry and ends on exit; `start` and
-    `close` do the same without one. It belongs to the event loop that starts it. Any number of operations may be under
-    way at once.
+    `close` do the same without one. Any number of threads may use it at once.
 
     A configuration is a mapping of names to values: attributes that are absent are null, blocks are mappings or lists
     of mappings, and what is not known yet is `ferrule.terraform.cty.UNKNOWN`.
 
     Example:
         ```python
-        from ferrule.terraform import Provider
+        from ferrule.sync import Provider
 
         with Provider.launch("hashicorp/random", config={}) as random:
             plan = random.resource("random_pet").plan({"length": 3})
@@ -88,7 +87,7 @@ class Provider:
             provider_meta: The configuration of the provider's `provider_meta` block; default None.
             schema_cache: Whether the schema may come from the cache on disk, where it is stored by the contents of the
                 program; default True.
-            stop_timeout: Seconds to wait for the answer to an apply after it was cancelled; default 30.
+            stop_timeout: Seconds to wait for the answer to an apply after Ctrl-C; default 30.
             settings: Settings of the client, such as `env`: a `ClientConfig` or a mapping; default Terraform's.
 
         Raises:
@@ -106,7 +105,7 @@ class Provider:
 
     @classmethod
     @forgetful
-    def over(cls, client: RPCPluginClient, config: Mapping[str, Any] | None = None, **options: Any) -> Self:
+    def over(cls, client: RPCPluginClient, config: Mapping[str, Any] | None = None, **options: Unpack[Told]) -> Self:
         """A provider over a client that is started, and that stays the caller's to end.
 
         Args:
@@ -130,7 +129,7 @@ class Provider:
         config: Mapping[str, Any] | None = None,
         *,
         settings: ClientConfig | Mapping[str, Any] | None = None,
-        **options: Any,
+        **options: Unpack[Told],
     ) -> Self:
         """A provider that runs already, for example under a debugger; it runs on after `close`.
 
@@ -222,7 +221,7 @@ class Provider:
 
     def schema(self) -> ProviderSchema:
         """The schema of all that the provider has, asked for once."""
-        return (self._session.context()).schema
+        return self._session.context().schema
 
     def metadata(self) -> Metadata:
         """The names of all that the provider has: of large providers much sooner than the schema."""
@@ -276,7 +275,7 @@ class Provider:
     def stop(self) -> None:
         """Asks the provider to give up all operations under way, as soon as that is safe; they end with its answers.
 
-        Operations that begin later are not affected. An apply that is cancelled does this by itself.
+        Operations that begin later are not affected. An apply that Ctrl-C interrupts does this by itself.
 
         Raises:
             ProviderError: The provider refuses.

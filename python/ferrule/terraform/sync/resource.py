@@ -38,7 +38,7 @@ class Resource(Handle):
 
     def schema(self) -> Schema:
         """The schema of the type."""
-        return (self._session.context()).schema.resources[self.type]
+        return self._session.context().schema.resources[self.type]
 
     @forgetful
     def validate(self, config: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
@@ -117,7 +117,7 @@ class Resource(Handle):
             LifecycleError: The provider is not configured.
         """
         check_plan(plan, self.type)
-        return self._change("apply", lambda context: operations.apply(context, plan, config), plan)
+        return self._change("apply", lambda context: operations.apply(context, plan, config))
 
     @forgetful
     def plan_destroy(self, state: ResourceState) -> Plan:
@@ -145,7 +145,7 @@ class Resource(Handle):
             ProviderError: The provider refuses the destruction.
         """
         check_state(state, self.type)
-        self._change("destroy", lambda context: operations.destroy(context, state), state)
+        self._change("destroy", lambda context: operations.destroy(context, state))
 
     @forgetful
     def read(self, state: ResourceState) -> ResourceState | None:
@@ -225,7 +225,7 @@ class Resource(Handle):
         check_state(state, None)
         return self._session.run(lambda context: operations.move(context, state, self.type))
 
-    def _change(self, verb: str, begin: Callable[[Context], Operation[Result]], given: object) -> Result:
+    def _change(self, verb: str, begin: Callable[[Context], Operation[Result]]) -> Result:
         session = self._session
         context = session.ready(self._verb(verb))
         return session.driver.run_change(begin(context), self.type)

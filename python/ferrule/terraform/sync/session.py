@@ -60,11 +60,6 @@ class Session:
         self._loading = threading.Lock()
 
     @property
-    def is_started(self) -> bool:
-        """Whether `start` succeeded and `close` was not called."""
-        return self._driver is not None
-
-    @property
     def loaded(self) -> Context | None:
         """The provider as operations see it, once its schema is known."""
         return self._context
