@@ -23,6 +23,7 @@ from .operations_peer import (
     NOTHING,
     VALID,
     Peer,
+    answer,
     applied,
     context,
     creation,
@@ -237,3 +238,12 @@ def test_invalid_identity_keeps_the_state(identity: bytes) -> None:
     with pytest.raises(ApplyError, match="in the identity") as caught:
         Peer(reply).run(resource.apply(given, creation(given)))
     assert (caught.value.outcome, caught.value.state.attributes["id"]) == ("failed", "7")
+
+
+def test_refusal_after_the_destruction_is_told_once() -> None:
+    given = context()
+    plan = replacement(given, existing(given))
+    peer = Peer(applied(NOTHING), answer("ValidateResourceConfig", diagnostics=[error("no room", "zone")]))
+    with pytest.raises(ApplyError) as caught:
+        peer.run(resource.apply(given, plan, {"zone": "b"}))
+    assert caught.value.message == "disk: it was destroyed, and not created again: zone: no room"

@@ -254,9 +254,9 @@ class _Change:
         self, what: str, error: RPCPluginError, state: ResourceState | None, outcome: str = "failed"
     ) -> ApplyError:
         found = error.diagnostics if isinstance(error, ProviderError) else ()
-        failed = ApplyError(
-            f"{self.resource.name}: {what}: {error.message}", self.resource.name, found, state=state, outcome=outcome
-        )
+        # An ApplyError lists the diagnostics itself.
+        text = f"{self.resource.name}: {what}" + ("" if found else f": {error.message}")
+        failed = ApplyError(text, self.resource.name, found, state=state, outcome=outcome)
         failed.exit_status, failed.stderr_tail = error.exit_status, error.stderr_tail
         return failed
 
