@@ -66,11 +66,14 @@ def _open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def _files(root: str, inner: str = "") -> Iterator[str]:
-    with os.scandir(os.path.join(root, inner)) as entries:
-        for entry in list(entries):
-            name = os.path.join(inner, entry.name)
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(root, name)
-            else:
-                yield name
+def _files(root: str) -> Iterator[str]:
+    pending = [""]
+    while pending:
+        inner = pending.pop()
+        with os.scandir(os.path.join(root, inner)) as entries:
+            for entry in entries:
+                name = os.path.join(inner, entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(name)
+                else:
+                    yield name
