@@ -164,21 +164,27 @@ def test_locked_version_is_the_only_one(machine: Machine) -> None:
     assert "contradict" not in (caught.value.hint or "")
 
 
-def test_locked_pre_release_needs_to_be_named(machine: Machine) -> None:
+def test_locked_pre_release_is_as_good_as_a_named_one(machine: Machine) -> None:
     machine.package(machine.installed, "3.6.0-beta1")
-    machine.lock("3.6.0-beta1")
     with pytest.raises(ProviderNotFoundError):
         machine.find()
+    machine.lock("3.6.0-beta1")
+    assert machine.find().version == "3.6.0-beta1"
+    with pytest.raises(ProviderNotFoundError, match=r"only 3.6.0-beta1, which"):
+        machine.find(version=">= 3.0")
     assert machine.find(version="3.6.0-beta1").version == "3.6.0-beta1"
 
 
-def test_host_of_the_lock_file_comes_first(machine: Machine) -> None:
+def test_host_of_the_lock_file_is_the_only_one(machine: Machine) -> None:
     machine.package(machine.installed, "3.6.0", address=RANDOM)
     machine.package(machine.installed, "3.6.0", address=RANDOM_OF_OPENTOFU)
     assert machine.find().address == RANDOM
     machine.lock("3.6.0", address=RANDOM_OF_OPENTOFU)
     assert machine.find().address == RANDOM_OF_OPENTOFU
     assert machine.find(RANDOM).lock is LockVerdict.UNLOCKED
+    shutil.rmtree(machine.installed / RANDOM_OF_OPENTOFU)
+    with pytest.raises(ProviderNotFoundError, match=f"no {RANDOM_OF_OPENTOFU}, only {RANDOM}"):
+        machine.find()
 
 
 def test_other_file(machine: Machine, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def find_provider(
     - a path, which begins with `/`, `./` or `../`, or any `os.PathLike`;
     - the name of a program, `terraform-provider-random`, which is looked up on PATH;
     - a source address, `[HOST/][NAMESPACE/]TYPE`: `random`, `hashicorp/random`. Without a host both registries' hosts
-      are tried, the core's own first, and a host that the lock file has before it.
+      are tried, the core's own first; if the lock file has one of them, only that.
 
     An address is looked for in this order: `TF_REATTACH_PROVIDERS`, the `dev_overrides` of the CLI configuration, the
     providers installed in the directory (`.terraform/providers`, or below `TF_DATA_DIR`), the filesystem mirrors (of
@@ -97,8 +97,8 @@ def find_provider(
     config = read_cli_config(variables, root, given, core)
     addresses = Address.candidates(text, core)
     locks = {} if lock_file is None else _locks(_checked_path("lock file", lock_file), root, addresses)
-    # A host that the lock file has is the module's; the sort keeps the order of others.
-    addresses = tuple(sorted(addresses, key=lambda address: address not in locks))
+    # A host that the lock file has is the module's. On another one the provider would be another, and not locked.
+    addresses = tuple(address for address in addresses if address in locks) or addresses
     return _Search(text, addresses, constraints, locks, config, variables, root, core).run()
 
 
@@ -238,9 +238,15 @@ class _Search:
 
     def _fits(self, address: Address, package: Package) -> bool:
         lock = self.locks.get(address)
-        if package.platform != self.platform or not self.constraints.allows(package.version):
+        if package.platform != self.platform:
             return False
-        return lock is None or package.version == lock.version
+        if lock is None:
+            return self.constraints.allows(package.version)
+        return package.version == lock.version and self._allows(lock)
+
+    def _allows(self, lock: Lock) -> bool:
+        """Whether the constraints allow the locked version; without any, a locked pre-release is allowed too."""
+        return not self.constraints.text or self.constraints.allows(lock.version)
 
     def _described(self, place: Place, address: Address, shelf: Shelf) -> str:
         """What a place has of an address, in words."""
@@ -302,8 +308,7 @@ class _Search:
         wanted = f" {self.constraints.text}" if self.constraints.text else ""
         hint = "Nothing is downloaded: run `terraform init` or `tofu init`, or pass the path of the program."
         locked = [f"{lock.version}, which {lock.file} locks" for lock in self.locks.values()]
-        refused = [lock for lock in self.locks.values() if not self.constraints.allows(lock.version)]
-        if refused:
+        if not all(map(self._allows, self.locks.values())):
             hint = f"The lock file and the version{wanted} contradict each other; `init -upgrade` locks another one."
         only = f", only {locked[0]}," if locked else ""
         message = f"no provider {self.name}{wanted}{only} for {self.platform}"
