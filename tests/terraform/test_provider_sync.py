@@ -5,6 +5,8 @@ from __future__ import annotations
 import _thread
 import contextlib
 import inspect
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -19,7 +21,7 @@ from ferrule.terraform.aio import provider as aio
 from ferrule.terraform.sync import provider as sync
 from peers import provider_path
 from terraform.moody import Moody
-from waiting import wait_until
+from waiting import LIMIT, wait_until
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("no_leaks")]
 
@@ -197,3 +199,16 @@ def test_a_start_that_fails_leaves_nothing(moody: Moody) -> None:
     with pytest.raises(ProviderError):
         provider.start()
     assert provider.client is None
+
+
+def test_the_client_does_without_what_a_provider_needs() -> None:
+    program = """
+import sys
+sys.modules["msgpack"] = None
+from ferrule.sync import *
+print(RPCPluginClient)
+from ferrule.sync import Provider
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=LIMIT)
+    assert done.stdout == "<class 'ferrule.sync.plugin_client.RPCPluginClient'>\n"
+    assert done.stderr.endswith("needs the package msgpack: pip install ferrule[terraform]\n")

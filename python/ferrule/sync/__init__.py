@@ -12,9 +12,10 @@ from ferrule.sync.managed import cleanup_clients
 from ferrule.sync.plugin_client import RPCPluginClient
 
 if TYPE_CHECKING:
-    from ferrule.terraform.sync.provider import Provider
+    from ferrule.terraform.sync.provider import Provider as Provider
 
-__all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Provider", "RPCPluginClient", "cleanup_clients"]
+# Not Provider: `import *` would need the package that it needs.
+__all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "RPCPluginClient", "cleanup_clients"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,3 +26,7 @@ def __getattr__(name: str) -> Any:
 
     globals()["Provider"] = Provider
     return Provider
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "Provider"]
