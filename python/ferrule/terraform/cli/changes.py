@@ -167,7 +167,8 @@ async def _applied(provider: Any, planned: Plan, state: ResourceState | None) ->
 
 async def _agreed(planned: Plan) -> bool:
     """Whether the user types yes; waits without holding up the loop, so that Ctrl-C ends it."""
-    sys.stderr.write(f"\nDo you want to {planned.action.value} {planned.type}? Only 'yes' is taken for a yes: ")
+    verb = "destroy" if planned.action is Action.DELETE else planned.action.value
+    sys.stderr.write(f"\nDo you want to {verb} {planned.type}? Only 'yes' is taken for a yes: ")
     sys.stderr.flush()
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[None] = loop.create_future()
@@ -228,10 +229,16 @@ def _name_of(state: ResourceState | None) -> str:
 
 
 def _plan_lines(planned: Plan, style: Style) -> Iterator[str]:
-    for line in str(planned).splitlines():
-        found = _MARK.match(line)
-        if found is None:
-            yield line
-        else:
-            rest, reason, _ = line[found.end() :].partition(REPLACEMENT)
-            yield found[1] + style(found[2], _COLOUR_BY_MARK[found[2]]) + rest + style(reason, "red")
+    heading, *lines = str(planned).splitlines()
+    yield _marked(heading, style, "bold")
+    yield from (_marked(line, style) for line in lines)
+
+
+def _marked(line: str, style: Style, *weights: str) -> str:
+    """A line with its mark in colour, and what forces a replacement."""
+    found = _MARK.match(line)
+    if found is None:
+        return style(line, *weights)
+    rest, reason, _ = line[found.end() :].partition(REPLACEMENT)
+    mark = style(found[2], _COLOUR_BY_MARK[found[2]], *weights)
+    return found[1] + mark + style(rest, *weights) + style(reason, "red")

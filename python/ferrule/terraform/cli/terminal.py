@@ -63,21 +63,23 @@ def indented(text: str, width: int, indent: str) -> list[str]:
 async def progress(what: str) -> AsyncIterator[None]:
     """Says on standard error what is done inside, if it takes longer than a second."""
     terminal = sys.stderr.isatty()
-    telling = asyncio.create_task(_tell(what, terminal))
+    said: list[str] = []
+    telling = asyncio.create_task(_tell(what, terminal, said))
     try:
         yield
     finally:
         # Nothing is awaited here: a cancellation that comes after an apply has ended would lose its result.
         telling.cancel()
-        if terminal:
+        if terminal and said:
             _say(CLEARED_LINE)
 
 
-async def _tell(what: str, terminal: bool) -> None:
+async def _tell(what: str, terminal: bool, said: list[str]) -> None:
     began = asyncio.get_running_loop().time()
     await asyncio.sleep(QUIET_SECONDS)
     while True:
         text = f"{what} ({asyncio.get_running_loop().time() - began:.0f} s)"
+        said.append(text)
         _say(f"{CLEARED_LINE}{text}" if terminal else f"{text}\n")
         await asyncio.sleep(QUIET_SECONDS if terminal else REPEAT_SECONDS)
 
