@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -236,21 +237,29 @@ def terminal() -> Iterator[tuple[int, int]]:
 
 @pytest.mark.parametrize(
     ("answer", "status", "last"),
-    [("yes", 0, "created fickle_thing thing-a\n"), ("y", 1, "nothing was changed\n"), (None, 130, "")],
+    [("yes", 0, "created fickle_thing thing-a\n"), ("y", 1, "nothing was changed\n")],
 )
-def test_the_question(answer: str | None, status: int, last: str, fickle: Fickle, terminal: tuple[int, int]) -> None:
+def test_the_question(
+    answer: str, status: int, last: str, fickle: Fickle, terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     user, program = terminal
-    with started("apply", ADDRESS, "fickle_thing", "name=a", *fickle.state, stdin=program) as process:
+    os.write(user, f"{answer}\n".encode())
+    with open(program, closefd=False) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert fickle("apply", "fickle_thing", "name=a", *fickle.state) == status
+    assert "Do you want to create fickle_thing?" in fickle.err
+    assert fickle.out.endswith(last)
+    assert fickle.state_file.exists() == (status == 0)
+
+
+def test_ctrl_c_at_the_question(fickle: Fickle, terminal: tuple[int, int]) -> None:
+    with started("apply", ADDRESS, "fickle_thing", "name=a", *fickle.state, stdin=terminal[1]) as process:
         assert process.stderr
         assert "Do you want to create fickle_thing?" in until(process.stderr, ": ")
-        if answer is None:
-            process.send_signal(signal.SIGINT)
-        else:
-            os.write(user, f"{answer}\n".encode())
-        output, errors = process.communicate(timeout=LIMIT)
-    assert process.returncode == status, errors
-    assert output.endswith(last)
-    assert fickle.state_file.exists() == (status == 0)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130, errors
+    assert not fickle.state_file.exists()
 
 
 def until(stream: IO[str], text: str) -> str:
