@@ -169,7 +169,7 @@ soak: build go-peers  ## 1,000 starts and stops, 200 killed plugins, 1,000 broke
 	FERRULE_FLOOD_SECONDS=5 $(BIN)/python -m pytest tests/stress/test_hostile_server.py --timeout 1800
 	FERRULE_REPETITIONS=15 $(BIN)/python -m pytest -s tests/stress/test_memory.py --timeout 1800
 
-acceptance: build  ## Real OpenTofu plans and applies with the example provider: minutes to build it, not part of the tests
+acceptance: build go-peers  ## Real OpenTofu with our provider, and real providers in both: minutes to build, not part of the tests
 ifdef GO
 	$(MAKE) --no-print-directory -C tests/acceptance OUT=$(CURDIR)/$(GO_PEERS)
 	$(BIN)/python -m pytest tests/acceptance

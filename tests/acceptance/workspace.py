@@ -1,25 +1,21 @@
-"""OpenTofu's command line, offline, with `examples/minimal_provider.py` as a provider under development."""
+"""A root module of OpenTofu with `examples/minimal_provider.py` as its provider."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import json
-import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acceptance.opentofu import LIMIT, Tofu
 from peers import ROOT
-
-LIMIT = 60.0
-"""Seconds for one command of OpenTofu, which starts the provider several times."""
 
 SOURCE = "ferrule.example/notes/ferrule"
 """The provider's address in a registry that does not exist: nothing can be fetched by mistake."""
@@ -53,25 +49,8 @@ output "reference" {{
 }}
 """
 
-CLI_CONFIGURATION = """
-provider_installation {{
-  dev_overrides {{
-    "{source}" = "{directory}"
-  }}
-}}
-"""
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command printed, and what it logged at level TRACE."""
-
-    status: int
-    output: str
-    log: str
-
-
-class Workspace:
+class Workspace(Tofu):
     """A root module, its state, and the provider's program.
 
     Args:
@@ -81,25 +60,13 @@ class Workspace:
     """
 
     def __init__(self, program: Path, directory: Path, temporary: Path) -> None:
-        self._program = program
         self._temporary = temporary
-        self._module = directory / "module"
-        self._log = directory / "log"
         self._provider = directory / "provider" / "terraform-provider-ferrule"
         self._starts = directory / "starts"
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(directory),
-            "TMPDIR": str(temporary),
-            "TF_CLI_CONFIG_FILE": str(directory / "cli.tfrc"),
-            "TF_LOG": "TRACE",
-            "TF_LOG_PATH": str(self._log),
-        }
-        self._module.mkdir()
+        super().__init__(program, directory, temporary, {SOURCE: self._provider.parent})
         self._starts.mkdir()
         self._provider.parent.mkdir()
-        (self._module / "main.tf").write_text(CONFIGURATION)
-        (directory / "cli.tfrc").write_text(CLI_CONFIGURATION.format(source=SOURCE, directory=self._provider.parent))
+        (self.module / "main.tf").write_text(CONFIGURATION)
         self.install()
 
     def install(self, *before: str) -> None:
@@ -114,39 +81,15 @@ class Workspace:
         recorded = [path.read_text().split("\0") for path in self._starts.iterdir()]
         return [dict(entry.split("=", 1) for entry in entries if entry) for entries in recorded]
 
-    def run(self, *arguments: str, **environment: str) -> Outcome:
-        """A command, whatever becomes of it."""
-        self._log.unlink(missing_ok=True)
-        command = [str(self._program), arguments[0], "-no-color", *arguments[1:]]
-        ended = subprocess.run(
-            command,
-            cwd=self._module,
-            env=self._environment | environment,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT,
-        )
-        return Outcome(ended.returncode, ended.stdout, self._log.read_text())
-
-    def tofu(self, *arguments: str, **environment: str) -> str:
-        """What a successful command prints."""
-        outcome = self.run(*arguments, **environment)
-        assert outcome.status == 0, outcome.output
-        return outcome.output
-
     def planned(self, text: str, **environment: str) -> dict[str, dict[str, Any]]:
         """What the provider plans, by name of the note."""
-        self.tofu("plan", "-input=false", f"-var=text={text}", "-out=plan", **environment)
-        plan = json.loads(self.tofu("show", "-json", "plan", **environment))
-        return {entry["name"]: entry["change"] for entry in plan["resource_changes"]}
+        changes = self.planned_changes(f"-var=text={text}", **environment)
+        return {address.partition(".")[2]: change for address, change in changes.items()}
 
     @contextlib.contextmanager
     def debugged(self) -> Iterator[str]:
         """Starts the provider by hand, in test mode; gives what OpenTofu needs for TF_REATTACH_PROVIDERS."""
-        environment = {name: self._environment[name] for name in ("PATH", "TMPDIR")}
+        environment = {name: self.environment[name] for name in ("PATH", "TMPDIR")}
         with subprocess.Popen([*PROVIDER, "--test"], env=environment, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
@@ -166,5 +109,5 @@ class Workspace:
 
     def state(self) -> dict[str, dict[str, Any]]:
         """The attributes that are stored, by name of the note."""
-        stored = json.loads((self._module / "terraform.tfstate").read_text())
+        stored = json.loads((self.module / "terraform.tfstate").read_text())
         return {entry["name"]: entry["instances"][0]["attributes"] for entry in stored["resources"]}
