@@ -450,9 +450,21 @@ async def test_a_timeout_says_what_became_of_the_apply(moody: Moody) -> None:
     async with attached(moody) as provider:
         thing = provider.resource("moody_thing")
         plan = await thing.plan({"name": "a", "mood": "stop"})
+
+        async def expire(limit: asyncio.Timeout) -> None:
+            await until(lambda: moody.has_called("ApplyResourceChange"))
+            limit.reschedule(asyncio.get_running_loop().time())
+
+        async def apply() -> None:
+            async with asyncio.timeout(None) as limit:
+                expiry = asyncio.create_task(expire(limit))
+                try:
+                    await thing.apply(plan)
+                finally:
+                    await expiry
+
         with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.05):
-                await thing.apply(plan)
+            await apply()
         error = ApplyError.of(caught.value)
         assert error is not None
         assert error.outcome == "done"

@@ -51,6 +51,8 @@ class Action(Handle):
     async def invoke(self, config: Mapping[str, Any], *, progress: Callable[[str], object] | None = None) -> None:
         """Does it: checks the configuration, plans, and invokes the action.
 
+        A cancellation ends the call, which providers take for a stop. Whether the action has happened is not known.
+
         Args:
             config: The configuration.
             progress: Called with each line that the provider has to say meanwhile; default None.
