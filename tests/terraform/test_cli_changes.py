@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -78,6 +79,27 @@ def test_a_configuration_in_a_file_and_over_it(fickle: Fickle) -> None:
     config.write_text('{"name": "a", "size": 1}')
     assert fickle("apply", "fickle_thing", "-f", str(config), "size=7", *fickle.state, "--yes") == 0
     assert fickle.stored()["size"] == 7
+
+
+def test_a_replacement_as_asked_for(fickle: Fickle) -> None:
+    created(fickle)
+    same = ["fickle_thing", "name=a", "size=1", *fickle.state]
+    assert fickle.document("plan", *same, "--replace")["action"] == "replace"
+    assert fickle("apply", *same, "--replace", "--yes") == 0
+    assert "replaced fickle_thing thing-a" in fickle.out
+
+
+def test_a_state_of_another_type(fickle: Fickle) -> None:
+    created(fickle)
+    fickle.state_file.write_text(fickle.state_file.read_text().replace("fickle_thing", "other_thing"))
+    assert fickle("plan", "fickle_thing", "name=a", *fickle.state) == 1
+    assert "other_thing" in fickle.err
+
+
+def test_a_configuration_on_standard_input(fickle: Fickle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"name": "a"}')))
+    assert fickle("apply", "fickle_thing", "-f", "-", *fickle.state, "--yes") == 0
+    assert fickle.stored()["name"] == "a"
 
 
 def test_warnings_are_shown_once(fickle: Fickle) -> None:

@@ -67,7 +67,7 @@ def test_an_assignment_is_read_by_its_type(name: str, text: str, value: Any) -> 
         ([("rule", "x")], "rule=x: expected JSON: "),
         ([("tags", '{"a": 1, "a": 2}')], 'tags={"a": 1, "a": 2}: expected JSON: \'a\' is there twice in an object'),
         ([("size", "1"), ("size", "2")], "size=2: size is given twice"),
-        ([("sise", "1")], "sise=1: there is no sise"),
+        ([("sise", "1")], "sise=1: no attribute or block has that name"),
     ],
 )
 def test_a_wrong_assignment(assignments: list[tuple[str, str]], complaint: str) -> None:

@@ -2,10 +2,9 @@
 
 import argparse
 import asyncio
-import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ferrule._console import EXIT_FAILED, EXIT_OK
@@ -23,8 +22,8 @@ __all__ = ["apply", "destroy", "plan"]
 EXIT_CHANGES: Final = 2
 """Exit status of `plan --detailed-exitcode` where something would change, as Terraform has it."""
 
-REPLACEMENT: Final = "# forces replacement"
-"""How the text of a plan marks an attribute that cannot be changed in place."""
+FORCING: Final = "forces"
+"""The word in the comment on what cannot be changed in place."""
 
 _PRESENT: Final = {
     Action.CREATE: "creating",
@@ -38,8 +37,7 @@ _PAST: Final = {
     Action.REPLACE: "replaced",
     Action.DELETE: "destroyed",
 }
-_COLOUR_BY_MARK: Final = {"+": "green", "-": "red", "~": "yellow", "-/+": "yellow", "+/-": "yellow"}
-_MARK: Final = re.compile(r"^(\s*)(-/\+|\+/-|[+~-])(?= )")
+_COLOUR_BY_MARK: Final = {"+": "green", "-": "red", "~": "yellow", "-/+": "yellow"}
 
 
 async def plan(options: argparse.Namespace) -> int:
@@ -229,16 +227,14 @@ def _name_of(state: ResourceState | None) -> str:
 
 
 def _plan_lines(planned: Plan, style: Style) -> Iterator[str]:
-    heading, *lines = str(planned).splitlines()
-    yield _marked(heading, style, "bold")
-    yield from (_marked(line, style) for line in lines)
+    for line in planned.lines():
+        text = style(line.text, *(() if line.depth else ("bold",)))
+        comment = style(line.comment, "red" if FORCING in line.comment else "dim")
+        # In front of the mark there are spaces alone.
+        mark = line.kind.value
+        yield str(replace(line, text=text, comment=comment)).replace(mark, _styled(mark, style), 1)
 
 
-def _marked(line: str, style: Style, *weights: str) -> str:
-    """A line with its mark in colour, and what forces a replacement."""
-    found = _MARK.match(line)
-    if found is None:
-        return style(line, *weights)
-    rest, reason, _ = line[found.end() :].partition(REPLACEMENT)
-    mark = style(found[2], _COLOUR_BY_MARK[found[2]], *weights)
-    return found[1] + mark + style(rest, *weights) + style(reason, "red")
+def _styled(mark: str, style: Style) -> str:
+    colour = _COLOUR_BY_MARK.get(mark)
+    return style(mark, colour) if colour else mark

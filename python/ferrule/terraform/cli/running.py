@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import signal
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -58,8 +59,9 @@ async def _interruptible(verb: Verb, options: argparse.Namespace) -> int:
         received.append(number)
         task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt, number)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt, number)
     try:
         status = await verb(options)
     except asyncio.CancelledError:

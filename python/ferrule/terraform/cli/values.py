@@ -59,7 +59,9 @@ def from_typed_assignments(
             raise InputError(f"{name}={text}: {name} is given twice")
         if name not in names:
             near = nearest(name, names)
-            raise InputError(f"{name}={text}: there is no {name}", f"Did you mean {near}?" if near else None)
+            raise InputError(
+                f"{name}={text}: no attribute or block has that name", f"Did you mean {near}?" if near else None
+            )
         values[name] = _value(name, text, types.get(name))
     return values
 
