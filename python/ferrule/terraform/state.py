@@ -192,9 +192,9 @@ class ResourceState:
         Raises:
             StateError: An unreadable or encrypted file, one of another format, or no such resource in it.
         """
-        from ferrule.terraform.tfstate import StateFile
+        from ferrule.terraform.tfstate.reading import StateReader
 
-        return StateFile(path).read(address, deposed=deposed)
+        return cls(**StateReader(path).fields(address, deposed))
 
     def is_of(self, origin: object) -> bool:
         """Whether the state comes from that provider of this process, and so needs no upgrade."""

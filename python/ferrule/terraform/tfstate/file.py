@@ -1,13 +1,10 @@
 """A state file: resources are read from it, and written back."""
 
 import contextlib
-import difflib
-import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from os import PathLike, fspath
-from pathlib import Path
-from typing import Final, TypeVar
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from typing import Final
 
 from ferrule.terraform.errors import StateError
 from ferrule.terraform.state import ResourceState
@@ -18,18 +15,13 @@ from ferrule.terraform.tfstate.instance import (
     first_members,
     is_same_provider,
     merged,
-    source_address,
-    state_of,
 )
-from ferrule.terraform.tfstate.lock import StateLock, read_file
+from ferrule.terraform.tfstate.lock import StateLock
+from ferrule.terraform.tfstate.reading import StateReader, find_instance, provider_of
 
 __all__ = ["StateFile"]
 
-_Argument = TypeVar("_Argument")
-_Result = TypeVar("_Result")
-
 DEFAULT_TERRAFORM_VERSION: Final = "1.13.3"
-SHOWN_ADDRESSES: Final = 3
 
 
 class StateFile:
@@ -52,7 +44,8 @@ class StateFile:
     """
 
     def __init__(self, path: "str | PathLike[str]", *, terraform_version: str = DEFAULT_TERRAFORM_VERSION) -> None:
-        self.path = Path(fspath(path))
+        self._reader = StateReader(path)
+        self.path = self._reader.path
         self._terraform_version = terraform_version
         self._lock: StateLock | None = None
         self._one_write = threading.Lock()
@@ -66,22 +59,12 @@ class StateFile:
         Raises:
             StateError: The file is there, but cannot be read.
         """
-        document = self._document()
-        if document is None:
-            return []
-        return [str(each.address(key)) for each in document.resources for key in each.current_keys()]
+        return self._reader.addresses()
 
     def get(self, address: str, *, deposed: str | None = None) -> ResourceState | None:
         """As `read`; None if the file is not there, or has no such resource."""
-        document = self._document()
-        found = None if document is None else _find(document, Address.of(address), deposed)
-        if document is None or found is None:
-            return None
-        resource, instance = found
-        try:
-            return state_of(resource.type, _provider(resource, instance), document.raw_members(instance))
-        except StateError as error:
-            raise StateError(f"{self.path}: {address}: {error.message}", error.hint) from None
+        fields = self._reader.find(address, deposed)
+        return None if fields is None else ResourceState(**fields)
 
     def read(self, address: str, *, deposed: str | None = None) -> ResourceState:
         """The state of one resource.
@@ -94,19 +77,7 @@ class StateFile:
         Raises:
             StateError: An unreadable or encrypted file, one of another format, or no such resource in it.
         """
-        if (state := self.get(address, deposed=deposed)) is not None:
-            return state
-        if not self.path.exists():
-            raise StateError(f"there is no state file {self.path}")
-        what = f"{address} (deposed object {deposed})" if deposed else address
-        raise StateError(f"{self.path} has no {what}", self._others(address))
-
-    def _others(self, address: str) -> str | None:
-        addresses = self.addresses()
-        bare = re.sub(r"\[[^\]]*\]$", "", address)
-        near = [each for each in addresses if each.startswith(f"{bare}[") or each == bare]
-        near = near or difflib.get_close_matches(address, addresses, SHOWN_ADDRESSES)
-        return f"It has {', '.join(near[:SHOWN_ADDRESSES])}." if near else None
+        return ResourceState(**self._reader.fields(address, deposed))
 
     def write(self, address: str, state: ResourceState | None, *, deposed: str | None = None) -> None:
         """Stores the state of one resource; the file is made if it is not there.
@@ -124,9 +95,9 @@ class StateFile:
                 provider.
         """
         with self._one_write, contextlib.nullcontext() if self._lock else self.locked("write"):
-            document = self._document() or Document(new_document(self._terraform_version), str(self.path))
+            document = self._reader.document() or Document(new_document(self._terraform_version), str(self.path))
             where = Address.of(address)
-            found = _find(document, where, deposed)
+            found = find_instance(document, where, deposed)
             if state is None:
                 text = document.without_instance(*found) if found else None
             elif found:
@@ -136,7 +107,7 @@ class StateFile:
             if text is not None:
                 assert self._lock is not None
                 content = text.encode("utf-8", "surrogateescape")
-                self._attempt("written", lambda lock: lock.replace(content), self._lock)
+                self._reader.attempt("written", lambda lock: lock.replace(content), self._lock)
 
     @contextlib.contextmanager
     def locked(self, operation: str = "apply") -> "Iterator[StateFile]":
@@ -150,28 +121,12 @@ class StateFile:
         """
         if self._lock is not None:
             raise StateError(f"the state file {self.path} is locked by this very object")
-        self._lock = self._attempt("locked", lambda path: StateLock(path, operation), self.path.resolve())
+        self._lock = self._reader.attempt("locked", lambda path: StateLock(path, operation), self.path.resolve())
         try:
             yield self
         finally:
             lock, self._lock = self._lock, None
             lock.release()
-
-    def _document(self) -> Document | None:
-        try:
-            content = self._attempt("read", read_file, self.path)
-        except StateError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return None
-            raise
-        # The tools take an empty file for none.
-        return Document(content.decode("utf-8", "surrogateescape"), str(self.path)) if content else None
-
-    def _attempt(self, what: str, act: "Callable[[_Argument], _Result]", argument: _Argument) -> _Result:
-        try:
-            return act(argument)
-        except OSError as error:
-            raise StateError(f"the state file {self.path} cannot be {what}: {error.strerror}") from error
 
     def _changed(self, document: Document, resource: Resource, instance: Instance, state: ResourceState) -> str | None:
         self._check_provider(resource, instance, state)
@@ -195,24 +150,11 @@ class StateFile:
 
     def _check_provider(self, resource: Resource, instance: Instance, state: ResourceState) -> None:
         place = f"{self.path}: {resource.address(instance.key)}"
-        stored = _provider(resource, instance)
+        stored = provider_of(resource, instance)
         if state.provider and stored and not is_same_provider(stored, state.provider):
             raise StateError(f"{place} is of the provider {stored}, its new state of {state.provider}")
         if state.type != resource.type:
             raise StateError(f"{place} cannot have the state of a {state.type}")
-
-
-def _provider(resource: Resource, instance: Instance) -> str:
-    return source_address(instance.value.get("provider") or resource.value.get("provider"))
-
-
-def _find(document: Document, address: Address, deposed: str | None) -> tuple[Resource, Instance] | None:
-    for resource in document.resources:
-        if resource.is_of(address):
-            for instance in resource.instances:
-                if (instance.key, instance.deposed) == (address.key, deposed):
-                    return resource, instance
-    return None
 
 
 def _formatted(document: Document, changes: Mapping[str, str | None]) -> dict[str, str | None]:

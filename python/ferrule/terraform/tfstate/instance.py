@@ -1,67 +1,25 @@
-"""One instance in a state file, and the `ResourceState` of it."""
+"""One instance in a state file, as a `ResourceState` changes it."""
 
 import base64
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ferrule.terraform.cty import Path
 from ferrule.terraform.cty.strings import json_text
-from ferrule.terraform.errors import StateError
-from ferrule.terraform.json_text import Written, elements, value
+from ferrule.terraform.json_text import elements, value
 from ferrule.terraform.redaction import path_from_json, path_to_json
 from ferrule.terraform.state import ResourceState
-from ferrule.terraform.state_members import bytes_of, flatmap_of, object_of, tainted_of, version_of
 from ferrule.terraform.tfstate.document import canonical
 
-__all__ = ["changed_members", "first_members", "is_same_provider", "merged", "source_address", "state_of"]
+__all__ = ["changed_members", "first_members", "is_same_provider", "merged"]
 
-_SOURCE: Final = re.compile(r'provider\["([^"]+)"\]')
-_MEMBERS: Final[Mapping[str, tuple[str, Callable[[Written, str], Any]]]] = {
-    "schema_version": ("schema_version", version_of),
-    "attributes": ("json", object_of),
-    "attributes_flat": ("flatmap", flatmap_of),
-    "private": ("private", bytes_of),
-    "identity": ("identity_json", object_of),
-    "identity_schema_version": ("identity_schema_version", version_of),
-    "status": ("tainted", tainted_of),
-}
 # The order in which OpenTofu writes; Terraform has the identity before `private`.
 _ORDER: Final = (
     *("index_key", "status", "deposed", "provider", "schema_version", "attributes", "attributes_flat"),
     *("sensitive_attributes", "private", "dependencies", "create_before_destroy", "skip_destroy"),
     *("identity", "identity_schema_version"),
 )
-
-
-def source_address(configured: Any) -> str:
-    """The source address in `module.a.provider["HOST/NAMESPACE/TYPE"].alias`; empty if there is none."""
-    found = _SOURCE.search(configured) if isinstance(configured, str) else None
-    return found[1] if found else ""
-
-
-def state_of(type_name: str, provider: str, raw: Mapping[str, str]) -> ResourceState:
-    """The state of an instance, its attributes as they are written.
-
-    Raises:
-        StateError: A member is wrong; the message names it.
-    """
-    fields: dict[str, Any] = {}
-    for name, (field_name, read) in _MEMBERS.items():
-        if name not in raw or raw[name] == "null":
-            continue
-        parsed = value(raw[name])
-        try:
-            fields[field_name] = read(Written(parsed.value, 0, len(raw[name])), raw[name])
-        except ValueError as error:
-            raise StateError(f"{name}: {error}") from None
-    # Both as core reads it: attributes win, and none at all are an empty object.
-    if fields.get("json") is None and fields.get("flatmap") is None:
-        fields["json"] = "{}"
-    elif fields.get("json") is not None:
-        fields.pop("flatmap", None)
-    return ResourceState(type=type_name, provider=provider, **fields)
 
 
 def changed_members(state: ResourceState, raw: Mapping[str, str]) -> dict[str, str | None]:
