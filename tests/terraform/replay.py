@@ -118,7 +118,7 @@ class Replay:
                 self.scenario.protocol,
                 provider_schema(self.scenario.schema, self.step.capabilities),
                 core=self.scenario.core,
-                terraform_version="1.13.0" if self.scenario.core == "opentofu" else "1.13.3-dev",
+                terraform_version=self.scenario.terraform_version,
                 provider_meta=meta,
                 source=self.scenario.source,
             )

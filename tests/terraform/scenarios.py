@@ -84,6 +84,12 @@ class Scenario:
     source: str
     steps: list[Step]
 
+    @property
+    def terraform_version(self) -> str:
+        """What the core tells providers of itself."""
+        calls = (call for step in self.steps for phase in step.phases for call in phase)
+        return next((each.request.terraform_version for each in calls if each.method == "ConfigureProvider"), "")
+
 
 @cache
 def provider_schema(name: str, capabilities: Capabilities) -> ProviderSchema:
