@@ -4,7 +4,7 @@ import argparse
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from ferrule.errors import RPCPluginError
 
@@ -19,6 +19,7 @@ __all__ = [
     "seconds",
     "show_log",
     "write",
+    "write_to",
 ]
 
 EXIT_OK = 0
@@ -70,11 +71,16 @@ def failure_text(error: RPCPluginError, client: Any) -> str:
 
 
 def write(text: str) -> None:
-    """Writes a result to standard output; characters that its encoding lacks are escaped."""
-    encoding = sys.stdout.encoding or "utf-8"
+    """Writes a result to standard output."""
+    write_to(sys.stdout, text)
+
+
+def write_to(stream: TextIO, text: str) -> None:
+    """Writes to a stream of this process: characters that its encoding lacks are escaped, and no reader is no error."""
+    encoding = stream.encoding or "utf-8"
     try:
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stdout.flush()
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
     except BrokenPipeError:
         # The reader, such as `head`, has closed the pipe. The interpreter's own flush at exit would complain of that.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -79,10 +79,12 @@ class ConfigurationError(TerraformError, ValueError):
     """A configuration that the schema refuses, found before any call.
 
     Attributes:
+        what (str): What was refused, without the problems.
         problems (tuple[Problem, ...]): All that is wrong, not the first alone.
     """
 
     def __init__(self, what: str, problems: Iterable[Problem]) -> None:
+        self.what = what
         self.problems = tuple(problems)
         super().__init__(_listed(what, self.problems), code="terraform.configuration")
 
@@ -98,12 +100,14 @@ class ProviderError(TerraformError):
     """The provider answered with errors.
 
     Attributes:
+        what (str): What failed, without the diagnostics.
         method (str): The method that was called, by its name in protocol 6.
         type_name (str): The type of the resource or data source; empty for the provider itself.
         diagnostics (tuple[Diagnostic, ...]): Errors and warnings, as the provider ordered them.
     """
 
     def __init__(self, what: str, method: str, type_name: str, diagnostics: Iterable[Diagnostic]) -> None:
+        self.what = what
         self.method = method
         self.type_name = type_name
         self.diagnostics = tuple(diagnostics)
@@ -127,10 +131,12 @@ class InvalidResponseError(TerraformError):
     """The provider broke the protocol: a value of the wrong type, an inconsistent plan or result.
 
     Attributes:
+        what (str): What is wrong, without the places.
         problems (tuple[Problem, ...]): What is wrong, by place.
     """
 
     def __init__(self, what: str, problems: Iterable[Problem] = ()) -> None:
+        self.what = what
         self.problems = tuple(problems)
         hint = "This is a fault of the provider."
         super().__init__(_listed(what, self.problems), hint, "terraform.invalid-response")

@@ -4,12 +4,12 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ferrule._console import EXIT_FAILED, EXIT_OK
+from ferrule._console import EXIT_FAILED, EXIT_OK, write_to
 from ferrule.terraform.cli.launching import configured
-from ferrule.terraform.cli.output import diagnostic_json, error_json, plain, print_json, print_lines, report
+from ferrule.terraform.cli.output import diagnostic_json, error_json, lines_text, plain, print_json, print_lines, report
 from ferrule.terraform.cli.state_files import Store, saved, store_of
 from ferrule.terraform.cli.terminal import Style, progress
 from ferrule.terraform.cli.values import from_assignments
@@ -95,12 +95,12 @@ async def _read_again(provider: Any, stored: ResourceState) -> ResourceState | N
         known = await resource.upgrade(stored)
         state: ResourceState | None = await resource.read(known)
     if state is None:
-        sys.stderr.write(f"Note: {stored.type} is gone: something else has removed it.\n")
+        write_to(sys.stderr, f"Note: {stored.type} is gone: something else has removed it.\n")
     elif state.json != known.json:
         before, after = known.attributes, state.attributes
         names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         if names:
-            sys.stderr.write(f"Note: something else has changed {stored.type}: {', '.join(names)}.\n")
+            write_to(sys.stderr, f"Note: something else has changed {stored.type}: {', '.join(names)}.\n")
     return state
 
 
@@ -113,14 +113,12 @@ class _Outcome:
         type: The resource's type.
         action: What was planned.
         error: The failure.
-        warnings: What the provider said.
     """
 
     outcome: str
     type: str
     action: Action
     error: ApplyError | None = None
-    warnings: list[Any] = field(default_factory=list)
 
 
 async def _carried_out(
@@ -134,8 +132,7 @@ async def _carried_out(
     if not options.json or not options.yes:
         # Where JSON goes to standard output, people read on standard error.
         stream = sys.stderr if options.json else sys.stdout
-        stream.write("".join(f"{line}\n" for line in _plan_lines(planned, Style(stream))))
-        stream.flush()
+        write_to(stream, lines_text(_plan_lines(planned, Style(stream))))
     if not options.yes and not await _agreed(planned):
         return _say(options, _Outcome("declined", of, planned.action), "nothing was changed")
     new, outcome = await _applied(provider, planned, state)
@@ -166,8 +163,7 @@ async def _applied(provider: Any, planned: Plan, state: ResourceState | None) ->
 async def _agreed(planned: Plan) -> bool:
     """Whether the user types yes; waits without holding up the loop, so that Ctrl-C ends it."""
     verb = "destroy" if planned.action is Action.DELETE else planned.action.value
-    sys.stderr.write(f"\nDo you want to {verb} {planned.type}? Only 'yes' is taken for a yes: ")
-    sys.stderr.flush()
+    write_to(sys.stderr, f"\nDo you want to {verb} {planned.type}? Only 'yes' is taken for a yes: ")
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[None] = loop.create_future()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from ferrule._console import failure_text, write
+from ferrule._console import failure_text, write, write_to
 from ferrule.errors import RPCPluginError
 from ferrule.terraform.cli.terminal import Style, indented
 from ferrule.terraform.cty import format_path
@@ -47,7 +47,7 @@ class WarningPrinter(logging.Handler):
         if found:
             warn(found)
         else:
-            sys.stderr.write(f"{record.levelname}: {record.getMessage()}\n")
+            _say(f"{record.levelname}: {record.getMessage()}\n")
 
 
 def plain(text: str) -> Any:
@@ -94,19 +94,19 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def report(error: RPCPluginError) -> None:
     """Tells people what failed: each diagnostic and each problem with its place."""
-    style = Style(sys.stderr)
     if isinstance(error, ProviderError) and error.diagnostics:
+        _say(f"ferrule: {type(error).__name__}: {error.what}\n")
         warn(error.diagnostics)
     elif isinstance(error, ConfigurationError | InvalidResponseError) and error.problems:
-        what = error.message.partition(":")[0]
-        lines = [f"{style('Error:', 'red', 'bold')} {what}"]
+        style = Style(sys.stderr)
+        lines = [f"ferrule: {type(error).__name__}: {error.what}"]
         for problem in error.problems:
             place = format_path(problem.path)
             lines.append(f"  {style(place, 'bold')}: {problem.message}" if place else f"  {problem.message}")
             lines += [f"    {problem.hint}"] if problem.hint else []
-        sys.stderr.write(lines_text(lines))
+        _say(lines_text(lines))
     else:
-        sys.stderr.write(failure_text(error, None))
+        _say(failure_text(error, None))
 
 
 def warn(diagnostics: Iterable[Diagnostic]) -> None:
@@ -119,7 +119,7 @@ def warn(diagnostics: Iterable[Diagnostic]) -> None:
         lines.append(f"{style(word, colour, 'bold')} {' '.join(indented(each.summary, style.width, ''))}")
         lines += [f"  at {style(place, 'bold')}"] if place else []
         lines += indented(each.detail, style.width, "  ")
-    sys.stderr.write(lines_text(lines))
+    _say(lines_text(lines))
 
 
 def error_json(error: RPCPluginError) -> dict[str, Any]:
@@ -140,3 +140,7 @@ def diagnostic_json(diagnostic: Diagnostic) -> dict[str, Any]:
         "detail": diagnostic.detail,
         "path": None if diagnostic.path is None else format_path(diagnostic.path),
     }
+
+
+def _say(text: str) -> None:
+    write_to(sys.stderr, text)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
+from ferrule._console import write_to
 from ferrule.terraform.errors import StateError
 from ferrule.terraform.state import ResourceState
 from ferrule.terraform.tfstate import Address, StateFile
@@ -60,7 +61,7 @@ def saved(store: Store, state: ResourceState | None) -> None:
         store.write(state)
     except StateError:
         if state is not None:
-            sys.stderr.write(f"The state could not be stored. This is it, secrets included:\n{state.to_json()}\n")
+            write_to(sys.stderr, f"The state could not be stored. This is it, secrets included:\n{state.to_json()}\n")
         raise
 
 

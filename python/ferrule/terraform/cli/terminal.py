@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import AsyncIterator
 from typing import Final, TextIO
 
+from ferrule._console import write_to
+
 __all__ = ["Style", "indented", "progress"]
 
 SGR_BY_NAME: Final = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
@@ -71,7 +73,7 @@ async def progress(what: str) -> AsyncIterator[None]:
         # Nothing is awaited here: a cancellation that comes after an apply has ended would lose its result.
         telling.cancel()
         if terminal and said:
-            _say(CLEARED_LINE)
+            write_to(sys.stderr, CLEARED_LINE)
 
 
 async def _tell(what: str, terminal: bool, said: list[str]) -> None:
@@ -80,10 +82,5 @@ async def _tell(what: str, terminal: bool, said: list[str]) -> None:
     while True:
         text = f"{what} ({asyncio.get_running_loop().time() - began:.0f} s)"
         said.append(text)
-        _say(f"{CLEARED_LINE}{text}" if terminal else f"{text}\n")
+        write_to(sys.stderr, f"{CLEARED_LINE}{text}" if terminal else f"{text}\n")
         await asyncio.sleep(QUIET_SECONDS if terminal else REPEAT_SECONDS)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
