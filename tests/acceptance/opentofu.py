@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,27 @@ class Tofu:
             timeout=LIMIT,
         )
         return Outcome(ended.returncode, ended.stdout, self._log.read_text())
+
+    @property
+    def state_path(self) -> Path:
+        return self.module / "terraform.tfstate"
+
+    @contextlib.contextmanager
+    def asking(self, *arguments: str) -> Iterator[None]:
+        """While a command waits for an answer; it gets a no."""
+        command = [str(self._program), *arguments, "-no-color"]
+        with subprocess.Popen(
+            command, cwd=self.module, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            printed = b""
+            while b"Enter a value:" not in printed:
+                more = os.read(process.stdout.fileno(), 65_536)
+                assert more, printed.decode()
+                printed += more
+            yield
+            process.communicate(b"no\n", LIMIT)
 
     def tofu(self, *arguments: str, **environment: str) -> str:
         """What a successful command prints."""

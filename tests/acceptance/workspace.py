@@ -109,5 +109,5 @@ class Workspace(Tofu):
 
     def state(self) -> dict[str, dict[str, Any]]:
         """The attributes that are stored, by name of the note."""
-        stored = json.loads((self.module / "terraform.tfstate").read_text())
+        stored = json.loads(self.state_path.read_text())
         return {entry["name"]: entry["instances"][0]["attributes"] for entry in stored["resources"]}
