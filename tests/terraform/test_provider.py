@@ -434,7 +434,9 @@ async def applying(moody: Moody, provider: Provider, mood: str, **config: Any) -
 
 
 @pytest.mark.parametrize(("mood", "outcome"), [("stop", "done"), ("stop and fail", "failed")])
-async def test_a_cancelled_apply_stops_the_provider_and_waits(moody: Moody, mood: str, outcome: str) -> None:
+async def test_a_cancelled_apply_stops_the_provider_and_waits(
+    moody: Moody, mood: str, outcome: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with attached(moody) as provider:
         task = await applying(moody, provider, mood)
         task.cancel()
@@ -444,6 +446,7 @@ async def test_a_cancelled_apply_stops_the_provider_and_waits(moody: Moody, mood
         assert error is not None
         assert (error.outcome, error.state.attributes["id"]) == (outcome, "id of a")
         assert moody.calls() == ["ApplyResourceChange", "StopProvider"]
+    assert f"moody_thing was cancelled in its apply; outcome: {outcome}" in caplog.messages
 
 
 async def test_a_timeout_says_what_became_of_the_apply(moody: Moody) -> None:

@@ -13,7 +13,7 @@ import grpc.aio
 from ferrule.client import RPCPluginClient
 from ferrule.errors import RPCPluginError
 from ferrule.terraform.errors import ProviderError
-from ferrule.terraform.hosting.change import cancelled_apply, not_started, not_waited_for
+from ferrule.terraform.hosting.change import cancelled_apply, log_cancelled, not_started, not_waited_for
 from ferrule.terraform.hosting.failures import EXIT_SECONDS, closed_during, failed_call
 from ferrule.terraform.hosting.steps import CHANGING_METHODS, LARGE_BYTES, Finished, Request, Steps
 from ferrule.terraform.messages import Protocol
@@ -80,6 +80,7 @@ class Driver:
             cause = _outcome(task, type_name)
             if cause is None:
                 raise
+            log_cancelled(cause)
             raise cancelled from cause
 
     async def call(self, method: str, **fields: Any) -> bytes:

@@ -6,8 +6,9 @@ from typing import Any
 
 from ferrule.errors import TransportError
 from ferrule.terraform.errors import ApplyError, StoppedError
+from ferrule.terraform.hosting.warnings import LOGGER
 
-__all__ = ["cancelled_apply", "lost_apply", "not_started", "not_waited_for"]
+__all__ = ["cancelled_apply", "log_cancelled", "lost_apply", "not_started", "not_waited_for"]
 
 
 def not_started(method: str) -> StoppedError:
@@ -37,6 +38,12 @@ def cancelled_apply(type_name: str, state: Any) -> ApplyError:
     return ApplyError(
         f"{type_name}: the apply was cancelled, and had been done", type_name, state=state, outcome="done"
     )
+
+
+def log_cancelled(error: BaseException) -> None:
+    """Logs what became of a cancelled apply: other code may replace the exception, and the state is lost with it."""
+    if isinstance(error, ApplyError):
+        LOGGER.warning("%s was cancelled in its apply; outcome: %s", error.type_name, error.outcome)
 
 
 def lost_apply(type_name: str) -> ApplyError:

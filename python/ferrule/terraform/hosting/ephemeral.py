@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import logging
 
 from ferrule.errors import RPCPluginError
+from ferrule.terraform.hosting.warnings import LOGGER
 
 __all__ = ["log_lost", "log_unclosed", "seconds_until"]
-
-LOGGER = logging.getLogger("ferrule.terraform")
 
 
 def seconds_until(moment: datetime.datetime) -> float:

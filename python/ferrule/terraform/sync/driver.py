@@ -12,7 +12,7 @@ import grpc
 from ferrule.errors import RPCPluginError
 from ferrule.sync.plugin_client import RPCPluginClient
 from ferrule.terraform.errors import ProviderError
-from ferrule.terraform.hosting.change import cancelled_apply, lost_apply, not_started, not_waited_for
+from ferrule.terraform.hosting.change import cancelled_apply, log_cancelled, lost_apply, not_started, not_waited_for
 from ferrule.terraform.hosting.failures import EXIT_SECONDS, closed_during, failed_call
 from ferrule.terraform.hosting.steps import CHANGING_METHODS, Request, Steps
 from ferrule.terraform.messages import Protocol
@@ -68,14 +68,19 @@ class Driver:
         except RPCPluginError as error:
             if change.interrupt is None:
                 raise
+            log_cancelled(error)
             raise change.interrupt from error
         except KeyboardInterrupt as interrupt:
             # Between two calls: what the last answer said is lost.
             if not change.has_begun:
                 raise
-            raise interrupt from lost_apply(type_name)
+            lost = lost_apply(type_name)
+            log_cancelled(lost)
+            raise interrupt from lost
         if change.interrupt is not None:
-            raise change.interrupt from cancelled_apply(type_name, result)
+            done = cancelled_apply(type_name, result)
+            log_cancelled(done)
+            raise change.interrupt from done
         return result
 
     def call(self, method: str, **fields: Any) -> bytes:
