@@ -9,7 +9,7 @@ from typing import Any
 
 from ferrule._console import failure_text, write, write_to
 from ferrule.errors import RPCPluginError
-from ferrule.terraform.cli.terminal import Style, indented
+from ferrule.terraform.cli.terminal import CLEARED_LINE, Style, indented
 from ferrule.terraform.cty import format_path
 from ferrule.terraform.diagnostics import Diagnostic, Severity
 from ferrule.terraform.errors import ConfigurationError, InvalidResponseError, ProviderError
@@ -42,6 +42,9 @@ class WarningPrinter(logging.Handler):
         self.warnings: list[Diagnostic] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr.isatty():
+            # A line of progress may stand there.
+            _say(CLEARED_LINE)
         found = [each for each in record.args or () if isinstance(each, Diagnostic)]
         self.warnings += found
         if found:

@@ -2,10 +2,11 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from ferrule._console import EXIT_FAILED, show_log
@@ -30,19 +31,27 @@ def run(verb: Verb, options: argparse.Namespace) -> int:
     if options.log_level:
         show_log(options.log_level)
     printer = WarningPrinter()
-    logging.getLogger("ferrule.terraform").addHandler(printer)
     options.warnings = printer.warnings
+    with _handled("ferrule.terraform", printer), _handled("ferrule.plugin", logging.NullHandler()):
+        try:
+            # Before the loop, in which Ctrl-C ends no read of standard input.
+            options.inputs = {source: read_object(source) for source in _sources(options)}
+            return asyncio.run(_interruptible(verb, options))
+        except RPCPluginError as error:
+            report(error)
+            if options.json:
+                print_json({"error": error_json(error)})
+            return EXIT_FAILED
+
+
+@contextlib.contextmanager
+def _handled(name: str, handler: logging.Handler) -> Iterator[None]:
+    """A handler for a logger: without any, Python writes warnings of providers to standard error by itself."""
+    logging.getLogger(name).addHandler(handler)
     try:
-        # Before the loop, in which Ctrl-C ends no read of standard input.
-        options.inputs = {source: read_object(source) for source in _sources(options)}
-        return asyncio.run(_interruptible(verb, options))
-    except RPCPluginError as error:
-        report(error)
-        if options.json:
-            print_json({"error": error_json(error)})
-        return EXIT_FAILED
+        yield
     finally:
-        logging.getLogger("ferrule.terraform").removeHandler(printer)
+        logging.getLogger(name).removeHandler(handler)
 
 
 def _sources(options: argparse.Namespace) -> set[str]:

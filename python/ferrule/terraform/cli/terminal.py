@@ -12,7 +12,7 @@ from typing import Final, TextIO
 
 from ferrule._console import write_to
 
-__all__ = ["Style", "indented", "progress"]
+__all__ = ["CLEARED_LINE", "Style", "indented", "progress"]
 
 SGR_BY_NAME: Final = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 WIDTH_ELSEWHERE: Final = 100
