@@ -41,6 +41,7 @@ def test_a_resource_from_its_creation_to_its_end(fickle: Fickle) -> None:
     assert "created fickle_thing thing-a" in fickle.out
     assert fickle.stored() == {"id": "thing-a", "mood": None, "name": "a", "secret": "hidden", "size": 1}
     assert "hidden" not in fickle.out + fickle.err
+    assert fickle.state_file.stat().st_mode & 0o777 == 0o600
     assert fickle("apply", "fickle_thing", "name=a", "size=2", *fickle.state, "--yes") == 0
     assert "changed fickle_thing thing-a" in fickle.out
     assert fickle.stored()["size"] == 2
@@ -69,8 +70,10 @@ def test_statuses_of_a_plan(fickle: Fickle) -> None:
 
 
 def test_a_plan_as_json(fickle: Fickle) -> None:
-    document = fickle.document("plan", "fickle_thing", "name=a", "secret=hidden", "size=0.1")
-    assert document["action"] == "create"
+    document = fickle.document("plan", "fickle_thing", "name=a", "secret=hidden", "size=0.1", "mood=warns")
+    assert (document["action"], document["unknown"], document["sensitive"]) == ("create", [["id"]], [["secret"]])
+    assert [warning["summary"] for warning in document["warnings"]] == ["Bad weather"]
+    assert '"size": 0.1' in fickle.out
     assert "hidden" not in fickle.out
 
 

@@ -46,7 +46,7 @@ async def plan(options: argparse.Namespace) -> int:
         store = store_of(options, options.type, provider.address)
         planned, _ = await _planned(provider, options, store)
     if options.json:
-        print_json(plain(planned.to_json()))
+        print_json(plain(planned.to_json()) | {"warnings": [diagnostic_json(each) for each in options.warnings]})
     else:
         print_lines(_plan_lines(planned, Style(sys.stdout)))
     return EXIT_CHANGES if options.detailed_exitcode and planned.action is not Action.NO_OP else EXIT_OK

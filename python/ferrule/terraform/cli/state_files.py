@@ -121,8 +121,12 @@ class _ResourceFile:
 
     @contextlib.contextmanager
     def locked(self, operation: str) -> Iterator[None]:
+        is_new = not self._path.exists()
         try:
             self._lock = StateLock(self._path, operation)
+            if is_new:
+                # States have secrets.
+                self._path.chmod(0o600)
         except OSError as error:
             raise self._failure("locked", error) from None
         try:
