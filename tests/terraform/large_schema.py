@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from ferrule.terraform.messages import Protocol
+from terraform.schema_oracle import answer
 
 RESOURCES = 1500
 ATTRIBUTES = 60_000
@@ -24,13 +24,13 @@ def large_schema(resources: int = RESOURCES, attributes: int = ATTRIBUTES, versi
     chance = random.Random(resources)
     each = attributes // resources
     schemas = {f"large_service{number % 150}_thing_{number}": _schema(chance, each) for number in range(resources)}
-    message = Protocol.of(version).message("GetProviderSchema.Response")(
+    return answer(
+        version,
+        "GetProviderSchema",
         provider={"block": {"attributes": [_attribute(chance, number) for number in range(20)]}},
         resource_schemas=schemas,
         server_capabilities={"plan_destroy": True, "get_provider_schema_optional": True},
     )
-    data: bytes = message.SerializeToString(deterministic=True)
-    return data
 
 
 def _schema(chance: random.Random, attributes: int) -> dict[str, Any]:

@@ -17,17 +17,16 @@ from ferrule.terraform.errors import InvalidResponseError, UnknownTypeError
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.schema import Nesting, ProviderSchema, Schema
 from ferrule.terraform.schema.nearest import nearest
+from terraform.cty_strategies import ASKED
 from terraform.large_schema import large_schema
-from terraform.schema_oracle import answers, recorded_schema
+from terraform.schema_oracle import answer, answers, recorded_schema
 
 STRING = {"type": b'"string"'}
 
 
 def response(version: int = 6, **fields: Any) -> bytes:
     """An answer to GetProviderSchema."""
-    message = type(Protocol.of(version).parse_response("GetProviderSchema", b""))
-    data: bytes = message(**fields).SerializeToString()
-    return data
+    return answer(version, "GetProviderSchema", **fields)
 
 
 def schema_of(version: int = 6, **fields: Any) -> ProviderSchema:
@@ -98,10 +97,8 @@ def test_what_is_absent_is_empty() -> None:
 
 def test_diagnostics_of_both_answers() -> None:
     warning = {"severity": 2, "summary": "old"}
-    identity = type(Protocol.of(6).parse_response("GetResourceIdentitySchemas", b""))(
-        diagnostics=[{"severity": 1, "summary": "no"}]
-    )
-    schema = ProviderSchema.of(Protocol.of(6), response(diagnostics=[warning]), identity.SerializeToString())
+    identity = answer(6, "GetResourceIdentitySchemas", diagnostics=[{"severity": 1, "summary": "no"}])
+    schema = ProviderSchema.of(Protocol.of(6), response(diagnostics=[warning]), identity)
     assert [each.summary for each in schema.diagnostics] == ["old"]
     assert [each.summary for each in schema.identity_diagnostics] == ["no"]
 
@@ -231,10 +228,8 @@ def test_broken_provider_and_identity() -> None:
     assert schema.provider_meta is not None
     with pytest.raises(InvalidResponseError, match="provider's configuration is broken: a: there is"):
         _ = schema.provider
-    identity = Protocol.of(5).message("GetResourceIdentitySchemas.Response")(
-        identity_schemas={"thing": {"identity_attributes": [{"name": "id"}]}}
-    )
-    schema = ProviderSchema.of(Protocol.of(5), b"", identity.SerializeToString())
+    broken = {"thing": {"identity_attributes": [{"name": "id"}]}}
+    schema = ProviderSchema.of(Protocol.of(5), b"", answer(5, "GetResourceIdentitySchemas", identity_schemas=broken))
     with pytest.raises(InvalidResponseError, match='identity "thing" is broken: id: there is'):
         schema.identities["thing"]
 
@@ -311,19 +306,20 @@ MESSAGES = st.lists(
 )
 
 
+@ASKED
 @given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 300)), max_size=4), MESSAGES, st.data())
 def test_names_are_those_that_protobuf_reads(
-    known: list[tuple[str, int]], noise: list[bytes], data: st.DataObject
+    known: list[tuple[str, int]], noise: list[bytes], place: st.DataObject
 ) -> None:
     fields = [response(resource_schemas={name: {"version": version}}) for name, version in known]
-    fields.insert(data.draw(st.integers(0, len(fields))), b"".join(noise))
-    answer = b"".join(fields)
+    fields.insert(place.draw(st.integers(0, len(fields))), b"".join(noise))
+    data = b"".join(fields)
     try:
-        versions(answer)
+        versions(data)
     except DecodeError:
         # The index leaves types alone: a broken one is found when it is asked for.
         with pytest.raises(InvalidResponseError):
-            dict(ProviderSchema.of(Protocol.of(6), answer).resources)
+            dict(ProviderSchema.of(Protocol.of(6), data).resources)
 
 
 def test_a_large_schema_is_neither_copied_nor_parsed() -> None:

@@ -21,14 +21,13 @@ from ferrule.terraform.schema import cache as cache_module
 from ferrule.terraform.schema.cache import Answers, SchemaCache
 from ferrule.terraform.schema.program import digest_of, program_of
 from ferrule.terraform.schema.store import Store, default_folder
+from terraform.schema_oracle import answer
 
 PROTOCOL = Protocol.of(6)
 
 
 def answers(version: int = 1, **fields: Any) -> Answers:
-    message = PROTOCOL.message("GetProviderSchema.Response")
-    data = message(resource_schemas={"thing": {"version": version}}, **fields).SerializeToString()
-    return Answers(data, b"")
+    return Answers(answer(6, "GetProviderSchema", resource_schemas={"thing": {"version": version}}, **fields), b"")
 
 
 class Fetcher:
@@ -222,8 +221,7 @@ def test_answer_with_errors_is_not_kept(folder: Path, program: Path, field: str)
     failure = [{"severity": 1, "summary": "no"}]
     result = answers(diagnostics=failure)
     if field == "identity":
-        identity = PROTOCOL.message("GetResourceIdentitySchemas.Response")(diagnostics=failure).SerializeToString()
-        result = Answers(answers().schema, identity)
+        result = Answers(answers().schema, answer(6, "GetResourceIdentitySchemas", diagnostics=failure))
     fetch = Fetcher(result)
     assert search(folder, program, fetch)
     assert search(folder, program, fetch)

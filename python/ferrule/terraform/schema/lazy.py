@@ -91,7 +91,8 @@ def decoded(what: str, decode: Callable[[], _Result]) -> _Result:
     """
     try:
         return decode()
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
+        # The latter is that of protobuf in pure Python, for text that is not UTF-8.
         raise InvalidResponseError(f"{what} is not a protobuf message: {error}") from None
     except CtyError as error:
         raise InvalidResponseError(f"{what} is broken", [Problem(error.path, error.problem, error.hint)]) from None
