@@ -138,6 +138,11 @@ def test_blocks_are_given_as_in_json() -> None:
     for rule in ({"port": 80}, [{"port": 80}], ({"port": 80},)):
         assert coerce(SERVER, {"name": "web", "rule": rule})["rule"] == [one]
     absents: list[Any] = [None, []]
+    for zone in ({"k": {"port": 80}}, {"k": [{"port": 80}], "l": [], "m": None}):
+        assert coerce(SERVER, {"name": "web", "zone": zone})["zone"] == {"k": one}
+    assert refused({"name": "web", "zone": {"k": [{"port": 80}, {"port": 80}]}}) == [
+        'zone["k"]: at most 1 block is possible, got 2'
+    ]
     for absent in absents:
         value = coerce(SERVER, {"name": "web", "disk": absent, "rule": absent, "zone": absent, "allow": absent})
         assert (value["disk"], value["rule"], value["zone"], value["allow"]) == (None, [], {}, [])

@@ -148,17 +148,23 @@ class _Coercion:
         return self._whole(nested, values)
 
     def _map(self, nested: NestedBlock, given: Any, path: Path) -> Any:
-        if given is None or given == []:
+        if _is_absent(given):
             return {}
         if not isinstance(given, Mapping):
             return self._refuse(path, f"expected {_WANTED[Nesting.MAP]}, got {_kind(given)}")
         try:
-            items = [(key, each) for key, each in sorted_items(given) if each is not None]
+            items = [(key, each) for key, each in sorted_items(given) if not _is_absent(each)]
         except CtyError as error:
             return self._refuse(path, error.problem)
         if any(isinstance(each, Unknown) for _, each in items):
             return UNKNOWN
-        return self._whole(nested, {key: self._single(nested, each, (*path, key)) for key, each in items})
+        return self._whole(nested, {key: self._of_key(nested, each, (*path, key)) for key, each in items})
+
+    def _of_key(self, nested: NestedBlock, given: Any, path: Path) -> Any:
+        if not isinstance(given, list | tuple):
+            return self._single(nested, given, path)
+        self._count(len(given), 1, 1, path)
+        return self._single(nested, given[0], path)
 
     def _single(self, nested: NestedBlock, given: Any, path: Path) -> Any:
         if given is None:
@@ -178,6 +184,10 @@ class _Coercion:
 
     def _refuse(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(path, message, hint))
+
+
+def _is_absent(given: Any) -> bool:
+    return given is None or (isinstance(given, list | tuple) and not given)
 
 
 def _without_type(nested: NestedBlock, given: Typed) -> Any:
