@@ -6,11 +6,13 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from ferrule.reattach import ReattachConfig
+from ferrule.terraform import Provider, ResourceState
 from peers import ROOT
 
 VERSIONS = (5, 6)
@@ -64,3 +66,19 @@ def running(directory: Path, version: int) -> Iterator[Moody]:
             yield Moody(ReattachConfig.from_json(process.stdout.readline().decode()), calls)
         finally:
             process.terminate()
+
+
+@asynccontextmanager
+async def attached(moody: Moody, **options: Any) -> AsyncIterator[Provider]:
+    """The provider, configured, with the calls of that forgotten."""
+    moody.calls()
+    async with Provider.reattach(moody.reattach, **{"config": {}, **options}) as provider:
+        moody.calls()
+        yield provider
+
+
+async def created(provider: Provider, **config: Any) -> ResourceState:
+    thing = provider.resource("moody_thing")
+    state = await thing.apply(await thing.plan({"name": "a", **config}))
+    assert state is not None
+    return state

@@ -1,0 +1,64 @@
+"""The async face: warnings are told, secrets are not."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from ferrule.errors import ConfigError, RPCPluginError
+from ferrule.terraform import (
+    Provider,
+)
+from terraform.moody import Moody, attached
+
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("no_leaks")]
+
+
+async def test_a_warning_is_logged_once_and_kept(moody: Moody, caplog: pytest.LogCaptureFixture) -> None:
+    async with attached(moody) as provider:
+        thing = provider.resource("moody_thing")
+        (warning,) = await thing.validate({"name": "a", "mood": "warn"})
+        assert str(warning) == "mood: A strange mood"
+        plan = await thing.plan({"name": "a", "mood": "warn"})
+        assert plan.warnings == (warning,)
+        await thing.apply(plan)
+        await provider.data("moody_look").read({"key": "loud"})
+    records = [record.getMessage() for record in caplog.records if record.name == "ferrule.terraform"]
+    assert records == ["provider: mood: A strange mood", "provider: Loud"]
+    assert all(record.levelno == logging.WARNING for record in caplog.records if record.name == "ferrule.terraform")
+
+
+def variables(error: BaseException | None) -> list[str]:
+    """The variables of the package's own frames in a traceback and its causes, as reporters of errors keep them."""
+    texts = []
+    while error is not None:
+        trace = error.__traceback__
+        while trace is not None:
+            if "python/ferrule" in trace.tb_frame.f_code.co_filename:
+                texts.append(repr(trace.tb_frame.f_locals))
+            trace = trace.tb_next
+        error = error.__cause__ or error.__context__
+    return texts
+
+
+@pytest.mark.parametrize("mood", ["refuse", "misplan", "contradict", "fail", "half", "wrong", "unknown"])
+async def test_errors_tell_no_secrets(moody: Moody, mood: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with attached(moody, config={"password": "s3cret"}) as provider:
+        assert "s3cret" not in repr(provider)
+        thing = provider.resource("moody_thing")
+        with pytest.raises(RPCPluginError) as caught:
+            await thing.apply(await thing.plan({"name": "a", "mood": mood, "secret": "s3cret"}))
+        assert "s3cret" not in str(caught.value)
+        assert [text for text in variables(caught.value) if "s3cret" in text] == []
+    assert "s3cret" not in caplog.text
+
+
+async def test_refusals_of_a_launch_tell_no_secrets() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Provider.launch("x", {"password": "s3cret"}, settings={"env": {"TOKEN": 5}})
+    assert [text for text in variables(caught.value) if "s3cret" in text] == []
+    with pytest.raises(ConfigError) as caught:
+        Provider.launch("x", "s3cret")  # type: ignore[arg-type]
+    assert "s3cret" not in str(caught.value)
