@@ -97,8 +97,8 @@ def find_provider(
     config = read_cli_config(variables, root, given, core)
     addresses = Address.candidates(text, core)
     locks = {} if lock_file is None else _locks(_checked_path("lock file", lock_file), root, addresses)
-    # A host that the lock file has is the module's. On another one the provider would be another, and not locked.
-    addresses = tuple(address for address in addresses if address in locks) or addresses
+    # A host that the lock file has is the module's; the sort keeps the order of others.
+    addresses = tuple(sorted(addresses, key=lambda address: address not in locks))
     return _Search(text, addresses, constraints, locks, config, variables, root, core).run()
 
 
@@ -179,7 +179,8 @@ class _Search:
         found = self._running() or self._override()
         if found is not None:
             return found
-        for address in self.addresses:
+        # On a host that the lock file does not have, the provider would be another one, and not locked.
+        for address in [each for each in self.addresses if each in self.locks] or self.addresses:
             for group in places_of(self.config, self.environment, self.root):
                 choice = self._newest(address, group)
                 if choice is not None:
