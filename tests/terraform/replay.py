@@ -342,7 +342,7 @@ class Replay:
         types = self.context.schema.resources
         theirs = Counter(
             (address.split("[")[0].split(".")[-2], ACTIONS[tuple(actions)].value)
-            for address, actions in self.step.actions.items()
+            for address, actions in self.step.actions
             if tuple(actions) in ACTIONS and address.split("[")[0].split(".")[-2] in types
         )
         ours = Counter((each.type, each.action.value) for each in self.made)
@@ -407,6 +407,9 @@ class Replay:
             if plan.action is Action.DELETE:
                 return plan, None
             if body is None:
+                # The destruction of a replacement has failed.
+                if plan.action is Action.REPLACE:
+                    return plan, None
                 continue
             visible = [_visible(of, each) for each in (inputs.config, of.coerced(body.config))]
             if not core.compatibility_problems(of.block, *visible):

@@ -70,7 +70,7 @@ class Step:
     after: list[Instance]
     failed: bool
     capabilities: Capabilities
-    actions: dict[str, list[str]] = field(default_factory=dict)
+    actions: list[tuple[str, list[str]]] = field(default_factory=list)
 
 
 @dataclass
@@ -145,7 +145,7 @@ def _recorded_scenario(name: str, document: dict[str, Any]) -> Scenario:
         calls = [_recorded_call(protocol, call) for call in each.get("calls", ())]
         config = each.get("config") or config
         after = _instances(each["state"]) if "state" in each else _edited(before, each["command"])
-        actions = {change["address"]: change["actions"] for change in each.get("changes", ())}
+        actions = [(change["address"], change["actions"]) for change in each.get("changes", ())]
         steps.append(
             Step(
                 " ".join(each["command"]),
@@ -202,7 +202,7 @@ def _core_scenario(document: dict[str, Any]) -> Scenario:
         after = before if each["state_after"] == "(as before)" else _instances(each["state_after"] or ())
         capabilities = each.get("behaviour", {}).get("capabilities", {})
         known = {name: capabilities.get(name, False) for name in ("plan_destroy", "move_resource_state")}
-        actions = {change["address"]: change["actions"] for change in each.get("plan", ())}
+        actions = [(change["address"], change["actions"]) for change in each.get("plan", ())]
         steps.append(
             Step(each["run"], config, _phases(calls), before, after, bool(each["exit"]), Capabilities(**known), actions)
         )

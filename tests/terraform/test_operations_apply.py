@@ -247,3 +247,24 @@ def test_refusal_after_the_destruction_is_told_once() -> None:
     with pytest.raises(ApplyError) as caught:
         peer.run(resource.apply(given, plan, {"zone": "b"}))
     assert caught.value.message == "disk: it was destroyed, and not created again: zone: no room"
+
+
+def test_creation_that_fails_leaves_the_old_object() -> None:
+    given = context()
+    old = existing(given)
+    half = applied(disk(zone="b", id="8"), diagnostics=[error("no room")])
+    with pytest.raises(ApplyError) as caught:
+        Peer(half).run(resource.apply(given, replacement(given, old, create_before_destroy=True)))
+    assert (caught.value.state.attributes["id"], caught.value.state.tainted) == ("8", True)
+    assert caught.value.deposed == old
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"), [(applied(NOTHING, diagnostics=[error("no")]), "failed"), (LOST, "unknown")]
+)
+def test_creation_that_makes_nothing_leaves_the_old_object(reply: Any, outcome: str) -> None:
+    given = context()
+    old = existing(given)
+    with pytest.raises(ApplyError) as caught:
+        Peer(reply).run(resource.apply(given, replacement(given, old, create_before_destroy=True)))
+    assert (caught.value.state, caught.value.deposed, caught.value.outcome) == (old, None, outcome)

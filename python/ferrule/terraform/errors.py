@@ -211,8 +211,8 @@ class ApplyError(ProviderError):
         outcome (str): "failed" where the provider answered; "unknown" where it may have happened all the same, since
             the provider crashed, answered nonsense, or could not be waited for; "done" where all went well, but the
             caller was cancelled meanwhile.
-        deposed (Any): The `ResourceState` of an old object that is there beside the new one, since a replacement that
-            creates before it destroys could not destroy it; default None.
+        deposed (Any): The `ResourceState` of the old object, where a replacement that creates before it destroys has
+            left both: the creation failed half-way, or the destruction did; default None.
     """
 
     def __init__(

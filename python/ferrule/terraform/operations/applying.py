@@ -133,17 +133,25 @@ class _Change:
 
     def replaced(self) -> Operation[ResourceState | None]:
         """Makes a new object for the old one, in the order that was asked for."""
-        if not self.inputs.options.create_before_destroy:
-            yield from self.destroyed(self.plan)
-            try:
-                return (yield from self.made(None))
-            except ApplyError:
-                raise
-            except RPCPluginError as error:
-                raise self._failed("it was destroyed, and not created again", error, None) from error
-        new = yield from self.made(None)
+        if self.inputs.options.create_before_destroy:
+            return (yield from self._created_first())
+        yield from self.destroyed(self.plan)
+        try:
+            return (yield from self.made(None))
+        except ApplyError:
+            raise
+        except RPCPluginError as error:
+            raise self._failed("it was destroyed, and not created again", error, None) from error
+
+    def _created_first(self) -> Operation[ResourceState | None]:
         old = self.inputs.prior
         assert old is not None
+        try:
+            new = yield from self.made(None)
+        except ApplyError as error:
+            # The old object is there, alone or beside what was made.
+            error.state, error.deposed = (old, None) if error.state is None else (error.state, old)
+            raise
         try:
             plan = yield from planned_destruction(self.exchange, self.resource, old)
             yield from self.destroyed(plan)
