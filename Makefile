@@ -19,7 +19,8 @@ endif
 FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_services.py tests/unit/test_tls.py \
 	tests/unit/test_requirements.py tests/unit/server tests/unit/channel_aio/test_unary_unary.py \
 	tests/unit/channel_sync/test_unary.py tests/unit/channel_sync/test_streams.py tests/integration/test_server.py \
-	tests/integration/test_sync_broker.py tests/integration/test_minimal_provider.py tests/terraform/test_messages.py
+	tests/integration/test_sync_broker.py tests/integration/test_minimal_provider.py tests/terraform/test_messages.py \
+	tests/terraform/test_schema.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -181,7 +182,7 @@ fuzz: build go-peers  ## The property tests of parsers and of values with many c
 	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake line_finder output_lines frame_decoder \
 		deframer frame_watch metadata multiplex conn_info broker::state reattach
 	FERRULE_EXAMPLES=10000 $(BIN)/python -m pytest tests/terraform/test_cty_properties.py tests/terraform/test_cty_go.py \
-		tests/terraform/test_echo.py --timeout 3600
+		tests/terraform/test_echo.py tests/terraform/test_schema.py --timeout 3600
 
 proto: build/proto/.stamp  ## Regenerate committed code from its sources
 	cd python && $(PROTOC) --pyi_out=. ferrule/testing/kv.proto
