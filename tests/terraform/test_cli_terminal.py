@@ -1,0 +1,76 @@
+"""What the command line shows to people, and what it does where nobody can read or nothing can be written."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from ferrule._console import write_to
+from ferrule.terraform.cli import terminal
+from ferrule.terraform.cli.state_files import saved, store_of
+from ferrule.terraform.cli.terminal import indented, progress
+from ferrule.terraform.errors import StateError
+from ferrule.terraform.state import ResourceState
+
+STATE = ResourceState(type="x_thing", json='{"id":"a"}')
+
+
+async def shown_in(turns: int) -> None:
+    async with progress("working"):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+
+async def test_what_takes_long_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    await shown_in(10)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0)
+    await shown_in(10)
+    assert capsys.readouterr().err == "working (0 s)\n"
+
+
+async def test_a_terminal_shows_it_on_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    await shown_in(3)
+    text = capsys.readouterr().err
+    assert text.startswith("\r\x1b[Kworking (0 s)\r\x1b[K")
+    assert text.endswith("\r\x1b[K")
+    assert "\n" not in text
+
+
+def test_texts_of_providers_do_not_move_the_terminal() -> None:
+    assert indented("red: \x1b[31m\x07\ttext\n\nmore", 60, "  ") == ["  red: [31m text", "", "  more"]
+
+
+def test_nobody_reads() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        write_to(stream, "text")
+        write_to(stream, "more")
+
+
+def test_characters_that_an_encoding_lacks() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "latin-1")
+    write_to(stream, "ä \N{SNOWMAN} \udc80")
+    assert stream.buffer.getvalue() == b"\xe4 \\u2603 \\udc80"
+
+
+def test_a_state_that_cannot_be_stored_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "states").mkdir()
+    store = store_of(argparse.Namespace(state=str(tmp_path / "states" / "thing.json"), address=None), None, "")
+    with store.locked("apply"):
+        for path in (tmp_path / "states").iterdir():
+            path.unlink()
+        (tmp_path / "states").rmdir()
+        with pytest.raises(StateError, match="cannot be written"):
+            saved(store, STATE)
+    assert STATE.to_json() in capsys.readouterr().err
