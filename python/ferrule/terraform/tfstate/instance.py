@@ -76,7 +76,7 @@ def _flatmap(flatmap: Mapping[str, str]) -> str:
 
 
 def _sensitive_paths(state: ResourceState, before: str) -> list[str]:
-    """The sensitive paths of before that still lead to a value, and those of the state.
+    """The sensitive paths of before that still lead to a place, and those of the state.
 
     Those of before are kept, since they may come from sensitive values in a configuration, which the state cannot know.
     """
@@ -91,14 +91,13 @@ def _sensitive_paths(state: ResourceState, before: str) -> list[str]:
 
 
 def _is_there(value: Any, path: Path) -> bool:
+    """Whether the path leads to a place, be it null: the tools list sensitive attributes that are null as well."""
     for step in path:
-        if isinstance(value, dict) and isinstance(step, str):
-            value = value.get(step)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
+        inside = range(len(value)) if isinstance(value, list) else value if isinstance(value, dict) else ()
+        if step not in inside:
             return False
-    return value is not None
+        value = value[step]
+    return True
 
 
 def first_members(key: int | str | None, deposed: str | None) -> dict[str, str]:
