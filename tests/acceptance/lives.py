@@ -214,6 +214,19 @@ FUNCTIONS: dict[str, tuple[tuple[str, tuple[Any, ...]], ...]] = {
 }
 """Calls of functions by provider."""
 
+REFUSED = {
+    "local": life("local_file", {"filename": "never", "content": "a", "content_base64": "YQ=="}),
+    "random": life("random_string", {"length": 4, "min_lower": 1, "min_upper": 1.5}),
+    "time": life("time_offset", {"base_rfc3339": "yesterday", "offset_days": 1}),
+}
+"""Configurations that each provider refuses when it validates or plans."""
+
+FAILING = {
+    "random": life("random_integer", {"min": 2, "max": 1}),
+    "tls": life("tls_private_key", {"algorithm": "rot13"}),
+}
+"""Configurations that each provider plans, and that it cannot create."""
+
 OPENSTACK = {
     "key": life("openstack_compute_keypair_v2", {"name": "k"}),
     "instance": life(

@@ -93,6 +93,12 @@ class Tofu:
         assert outcome.status == 0, outcome.output
         return outcome.output
 
+    def failing(self, *arguments: str) -> str:
+        """What a command prints that fails."""
+        outcome = self.run(*arguments)
+        assert outcome.status == 1, outcome.output
+        return outcome.output
+
     def planned_changes(self, *arguments: str, **environment: str) -> dict[str, dict[str, Any]]:
         """The changes of a plan, by address; the plan is the file `plan`."""
         self.tofu("plan", "-input=false", "-out=plan", *arguments, **environment)

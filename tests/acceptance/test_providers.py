@@ -20,9 +20,9 @@ from acceptance.comparison import (
     masked,
     plain,
 )
-from acceptance.lives import FUNCTIONS, OPENSTACK, PROVIDER_CONFIGS, SOURCES, Life, data, lives
+from acceptance.lives import FAILING, FUNCTIONS, OPENSTACK, PROVIDER_CONFIGS, REFUSED, SOURCES, Life, data, lives
 from acceptance.module import ProviderModule
-from ferrule.terraform import Provider, ResourceState
+from ferrule.terraform import ApplyError, Provider, ProviderError, ResourceState
 from ferrule.terraform.tfstate import StateFile
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.go]
@@ -125,6 +125,50 @@ async def test_imports(module: ProviderModule, provider: Provider) -> None:
         state = await provider.resource(each.type).import_(each.import_id)
         expected = module.instances()[f"{each.type}.{name}"]
         assert instance_of_state(state, ()) == instance_of_tofu(expected, ()), name
+
+
+@pytest.mark.parametrize("module", REFUSED, indirect=True)
+async def test_refused_configurations(module: ProviderModule, provider: Provider) -> None:
+    life = REFUSED[module.name]
+    write_resources(module, {"refused": life}, 0)
+    output = module.failing("plan")
+    with pytest.raises(ProviderError) as refusal:
+        await provider.resource(life.type).plan(life.config(0))
+    assert [each.summary for each in refusal.value.errors if each.summary not in output] == []
+
+
+@pytest.mark.parametrize("module", FAILING, indirect=True)
+async def test_creations_that_fail(module: ProviderModule, provider: Provider) -> None:
+    life = FAILING[module.name]
+    write_resources(module, {"failing": life}, 0)
+    output = module.failing("apply", "-auto-approve")
+    plan = await provider.resource(life.type).plan(life.config(0))
+    with pytest.raises(ApplyError) as failure:
+        await provider.resource(life.type).apply(plan)
+    assert [each.summary for each in failure.value.errors if each.summary not in output] == []
+    assert (failure.value.outcome, failure.value.state, module.instances()) == ("failed", None, {})
+
+
+@pytest.mark.parametrize("module", ["local"], indirect=True)
+async def test_resource_that_somebody_removed(module: ProviderModule, provider: Provider) -> None:
+    life = lives(module.name, module.files)["changed"]
+    write_resources(module, {"gone": life}, 0)
+    module.tofu("apply", "-auto-approve")
+    state = ResourceState.from_tfstate(module.state_file, "local_file.gone")
+    (module.files / "changed").unlink()
+    assert await provider.resource(life.type).read(state) is None
+    assert module.planned_changes()["local_file.gone"]["actions"] == ["create"]
+
+
+@pytest.mark.parametrize("module", ["simple"], indirect=True)
+async def test_ephemeral_resource(module: ProviderModule, provider: Provider) -> None:
+    """OpenTofu shows such a value nowhere: it goes to a write-only attribute."""
+    ephemeral = {"simple_resource": {"one": {"value": "v"}}}
+    resource = {"simple_resource": {"two": {"value_wo": "${ephemeral.simple_resource.one.id}"}}}
+    module.write(ephemeral=ephemeral, resource=resource)
+    module.tofu("apply", "-auto-approve")
+    async with provider.ephemeral("simple_resource").open({"value": "v"}) as opened:
+        assert opened.value == {"id": "static-ephemeral-id", "value": "v"}
 
 
 class Page(http.server.BaseHTTPRequestHandler):
