@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,8 @@ from peers import provider_path
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("no_leaks"), pytest.mark.go]
 
 
-def launched(name: str) -> Provider:
-    return Provider.launch(provider_path(name), {}, schema_cache=False)
+def launched(name: str, **settings: Any) -> Provider:
+    return Provider.launch(provider_path(name), {}, schema_cache=False, settings=settings)
 
 
 async def test_time() -> None:
@@ -93,8 +94,9 @@ async def sleeping(provider: Provider) -> asyncio.Task[State | None]:
     return task
 
 
-async def test_a_cancelled_apply_is_stopped() -> None:
-    async with launched("time") as provider:
+@pytest.mark.parametrize("channel", ["native", "grpcio"])
+async def test_a_cancelled_apply_is_stopped(channel: str) -> None:
+    async with launched("time", channel=channel) as provider:
         task = await sleeping(provider)
         begin = time.monotonic()
         task.cancel()
