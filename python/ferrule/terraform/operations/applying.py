@@ -107,7 +107,7 @@ def _known_config(resource: ResourceType, plan: Plan, inputs: Inputs, config: An
     return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Change:
     """One plan that is being applied."""
 

@@ -1,7 +1,7 @@
 """What each operation needs to know: the protocol, the provider's schema, and how core is to behave."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -68,7 +68,7 @@ class ResourceType(BlockType):
         return core.identity_type(self.identity) if self.identity else None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Context:
     """One provider, as operations see it; each has one, and plans remember it.
 
@@ -80,6 +80,7 @@ class Context:
         provider_meta: The configuration of the `provider_meta` block; default None.
         source: Address of the provider, which states repeat; default "".
         warn: Called with each warning of the provider; default is nothing.
+        origin: What states of this provider are known by, without keeping its schema alive.
     """
 
     protocol: Protocol
@@ -89,6 +90,7 @@ class Context:
     provider_meta: Mapping[str, Any] | None = None
     source: str = ""
     warn: Callable[[Diagnostic], None] = _unheard
+    origin: object = field(default_factory=object)
 
     def resource(self, name: str) -> ResourceType:
         """A managed resource; this and the others below raise an UnknownTypeError for an unknown name."""

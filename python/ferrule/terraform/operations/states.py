@@ -36,7 +36,7 @@ def stored(
         provider=context.source,
         tainted=tainted,
         sensitive=core.sensitive_paths(resource.block, value),
-        _origin=context,
+        _origin=context.origin,
     )
 
 

@@ -36,7 +36,7 @@ def current(exchange: Exchange, resource: ResourceType, state: ResourceState | N
         return None
     if state.type != resource.name:
         raise StateError(f"the state is one of {state.type}, not of {resource.name}")
-    if state.is_of(exchange.context):
+    if state.is_of(exchange.context.origin):
         return state
     return (yield from _upgraded(exchange, resource, state))
 
