@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from ferrule.terraform import (
-    ApplyError,
-    Provider,
-)
+from ferrule.terraform import ApplyError, Provider
 from terraform.moody import Moody, attached, created
 from waiting import until
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from ferrule.errors import ConfigError, RPCPluginError
-from ferrule.terraform import (
-    Provider,
-)
+from ferrule.terraform import ConfigurationError, Provider
 from terraform.moody import Moody, attached
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("no_leaks")]
@@ -53,6 +53,23 @@ async def test_errors_tell_no_secrets(moody: Moody, mood: str, caplog: pytest.Lo
         assert "s3cret" not in str(caught.value)
         assert [text for text in variables(caught.value) if "s3cret" in text] == []
     assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize("use", ["start", "configure", "list", "ephemeral", "data", "action"])
+async def test_refused_configurations_stay_in_no_traceback(moody: Moody, use: str) -> None:
+    wrong = {"nothing": "s3cret"}
+    async with attached(moody) as provider, attached(moody, config=None) as bare:
+        uses: dict[str, Callable[[], Awaitable[Any]]] = {
+            "start": Provider.reattach(moody.reattach, wrong).start,
+            "configure": lambda: bare.configure(wrong),
+            "list": lambda: anext(provider.list_resource("moody_thing").list(wrong)),
+            "ephemeral": lambda: provider.ephemeral("moody_token").open(wrong).__aenter__(),
+            "data": lambda: provider.data("moody_look").read(wrong),
+            "action": lambda: provider.action("moody_act").invoke(wrong),
+        }
+        with pytest.raises(ConfigurationError) as caught:
+            await uses[use]()
+    assert [text for text in variables(caught.value) if "s3cret" in text] == []
 
 
 async def test_refusals_of_a_launch_tell_no_secrets() -> None:

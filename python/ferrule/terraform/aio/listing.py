@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from ferrule._secrecy import Sealed, forgetful_async
 from ferrule.terraform.aio.handle import Handle
 from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.operations import list_resources as operations
+from ferrule.terraform.operations.call import Call
 from ferrule.terraform.operations.context import Context
 from ferrule.terraform.operations.list_resources import Listed
 from ferrule.terraform.schema import Schema
@@ -32,6 +34,7 @@ class ListResource(Handle):
         """The schema of the search's configuration."""
         return (await self._session.context()).schema.list_resources[self.type]
 
+    @forgetful_async
     async def validate(
         self, config: Mapping[str, Any], *, limit: int | None = None, include_resource: bool = False
     ) -> tuple[Diagnostic, ...]:
@@ -54,7 +57,7 @@ class ListResource(Handle):
             lambda context: operations.validate(context, self.type, config, **options), large=self._is_large(config)
         )
 
-    async def list(
+    def list(
         self, config: Mapping[str, Any], *, limit: int | None = None, include_resource: bool = False
     ) -> AsyncIterator[Listed]:
         """Searches the resources that a configuration describes.
@@ -64,8 +67,8 @@ class ListResource(Handle):
             limit: How many resources there are at most, 1 or more; default None, all.
             include_resource: Whether each comes with its state, where the provider can do that; default False.
 
-        Yields:
-            Each resource that is found, as soon as the provider tells of it.
+        Returns:
+            An iterator over each resource that is found, as soon as the provider tells of it.
 
         Raises:
             ConfigurationError: The schema refuses the configuration.
@@ -73,19 +76,28 @@ class ListResource(Handle):
             ProviderError: The provider refuses the configuration, or cannot list a resource.
             InvalidResponseError: A resource does not fit the schema.
         """
+        return self._found_resources(Sealed(config=config), limit, include_resource)
+
+    async def _found_resources(self, given: Sealed, limit: int | None, include_resource: bool) -> AsyncIterator[Listed]:
         session = self._session
         context = await session.ready(self._verb("list"))
-        options: dict[str, Any] = {"include_resource": include_resource, "limit": limit or 0}
-        driver = session.driver
-        call = await driver.run(operations.start(context, self.type, config, **options), large=self._is_large(config))
+        call = await self._started(context, given, limit, include_resource)
         count = 0
-        async with aclosing(driver.stream(call)) as events:
+        async with aclosing(session.driver.stream(call)) as events:
             async for event in events:
                 yield operations.listed(context, self.type, event)
                 count += 1
                 # A provider need not know the limit.
                 if count == limit:
                     return
+
+    @forgetful_async
+    async def _started(self, context: Context, given: Sealed, limit: int | None, include_resource: bool) -> Call:
+        config = given["config"]
+        options: dict[str, Any] = {"include_resource": include_resource, "limit": limit or 0}
+        return await self._session.driver.run(
+            operations.start(context, self.type, config, **options), large=self._is_large(config)
+        )
 
     def _found(self, context: Context) -> Any:
         return context.list_resource(self.type)

@@ -179,6 +179,7 @@ class Provider:
         """Whether the provider has taken its configuration."""
         return self._session.configuration.is_done
 
+    @forgetful_async
     async def start(self) -> None:
         """Finds and launches the provider, and configures it if it was given a configuration. Does nothing if started.
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
+from ferrule._secrecy import Sealed, forgetful
 from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.operations import list_resources as operations
+from ferrule.terraform.operations.call import Call
 from ferrule.terraform.operations.context import Context
 from ferrule.terraform.operations.list_resources import Listed
 from ferrule.terraform.schema import Schema
@@ -32,6 +34,7 @@ class ListResource(Handle):
         """The schema of the search's configuration."""
         return self._session.context().schema.list_resources[self.type]
 
+    @forgetful
     def validate(
         self, config: Mapping[str, Any], *, limit: int | None = None, include_resource: bool = False
     ) -> tuple[Diagnostic, ...]:
@@ -62,8 +65,8 @@ class ListResource(Handle):
             limit: How many resources there are at most, 1 or more; default None, all.
             include_resource: Whether each comes with its state, where the provider can do that; default False.
 
-        Yields:
-            Each resource that is found, as soon as the provider tells of it.
+        Returns:
+            An iterator over each resource that is found, as soon as the provider tells of it.
 
         Raises:
             ConfigurationError: The schema refuses the configuration.
@@ -71,19 +74,26 @@ class ListResource(Handle):
             ProviderError: The provider refuses the configuration, or cannot list a resource.
             InvalidResponseError: A resource does not fit the schema.
         """
+        return self._found_resources(Sealed(config=config), limit, include_resource)
+
+    def _found_resources(self, given: Sealed, limit: int | None, include_resource: bool) -> Iterator[Listed]:
         session = self._session
         context = session.ready(self._verb("list"))
-        options: dict[str, Any] = {"include_resource": include_resource, "limit": limit or 0}
-        driver = session.driver
-        call = driver.run(operations.start(context, self.type, config, **options))
+        call = self._started(context, given, limit, include_resource)
         count = 0
-        with closing(driver.stream(call)) as events:
+        with closing(session.driver.stream(call)) as events:
             for event in events:
                 yield operations.listed(context, self.type, event)
                 count += 1
                 # A provider need not know the limit.
                 if count == limit:
                     return
+
+    @forgetful
+    def _started(self, context: Context, given: Sealed, limit: int | None, include_resource: bool) -> Call:
+        config = given["config"]
+        options: dict[str, Any] = {"include_resource": include_resource, "limit": limit or 0}
+        return self._session.driver.run(operations.start(context, self.type, config, **options))
 
     def _found(self, context: Context) -> Any:
         return context.list_resource(self.type)
