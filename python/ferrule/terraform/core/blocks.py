@@ -82,8 +82,13 @@ def closed(nested: NestedBlock, value: Any) -> Any:
         return value
     inner = implied_type(nested.block)
     if nested.nesting is Nesting.LIST:
-        parts = [resolved(each, inner) for each in value]
+        parts = [_with_own_type(each, inner) for each in value]
         return presented([each for each, _ in parts], Tuple(own for _, own in parts), DYNAMIC)
-    named = {key: resolved(each, inner) for key, each in value.items()}
+    named = {key: _with_own_type(each, inner) for key, each in value.items()}
     own = Object({key: of for key, (_, of) in named.items()})
     return presented({key: each for key, (each, _) in named.items()}, own, DYNAMIC)
+
+
+def _with_own_type(value: Any, of: Object) -> tuple[Any, Type]:
+    # What is no block has no type of its own either; a configuration has none such.
+    return (value, DYNAMIC) if value is None or isinstance(value, Unknown) else resolved(value, of)
