@@ -1,22 +1,22 @@
 """The tree of what differs between two values of a schema.
 
-Lists are compared by a longest common subsequence, sets by membership, maps by key, text that is JSON as JSON. An
-attribute that is null on both sides does not count. The conventions are those of OpenTofu's own diffs (v1.12.6,
-internal/command/jsonformat/differ), but for blocks in lists, which it compares by position.
+Lists are compared by a longest common subsequence, tuples by position, sets by membership, maps by key, text that is
+JSON as JSON. An attribute that is null on both sides does not count. The conventions are those of OpenTofu's own diffs
+(v1.12.6, internal/command/jsonformat/differ), which has nested attributes and blocks in lists by position, however.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
-from ferrule.terraform.cty import DYNAMIC, List, Map, Object, Path, Set, Step, Tuple, Type
+from ferrule.terraform.cty import DYNAMIC, List, Map, Object, Path, Set, Tuple, Type
 from ferrule.terraform.cty import Attribute as AttributeStep
 from ferrule.terraform.diff.sequences import common_pairs
 from ferrule.terraform.diff.values import ABSENT, WRITE_ONLY, block_of, equality, has_lines, parsed_json
 from ferrule.terraform.schema.model import Attribute, Block, NestedBlock, Nesting
 
-__all__ = ["Difference", "Kind", "Style", "Unchanged", "compare", "marked"]
+__all__ = ["Difference", "Kind", "Style", "Unchanged", "compare"]
 
 
 class Kind(Enum):
@@ -82,10 +82,15 @@ class Difference:
         return (each for each in self.members if isinstance(each, Difference))
 
 
-Shape = Block | Type
-"""What tells how to compare: a block, also for the objects of a nested attribute, or a type."""
-_TEXT_LINE: Final = Tuple(())
-"""The shape of what is no further divided."""
+class Inside(Enum):
+    """What is inside of a text, and has no type."""
+
+    LINES = "lines"
+    JSON = "json"
+
+
+Shape = Block | Type | Inside
+"""What tells how to compare: a block, also for the objects of a nested attribute, a type, or the kind of a text."""
 
 
 def compare(block: Block, before: Any, after: Any) -> Difference:
@@ -109,9 +114,11 @@ def _compared(shape: Shape, before: Any, after: Any, path: Path) -> Difference:
     if all(isinstance(each, dict) for each in sides) and any(sides):
         return _object(shape, before, after, path)
     if all(isinstance(each, list) for each in sides) and any(sides):
-        members = _of_set if isinstance(shape, Set) else _of_list
+        # What is dynamic, without a type, is a tuple.
+        by_position = (shape is DYNAMIC or isinstance(shape, Tuple)) and len({*map(len, sides)}) == 1
+        members = _of_tuple if by_position else _of_set if isinstance(shape, Set) else _of_list
         return _made(Style.LIST, members(_element(shape), before, after, path), before, after, path)
-    if all(isinstance(each, str) for each in sides) and shape is not _TEXT_LINE:
+    if all(isinstance(each, str) for each in sides) and not isinstance(shape, Inside):
         return _text(before, after, path)
     return _leaf(before, after, path)
 
@@ -129,6 +136,8 @@ def _made(style: Style, members: "Iterable[Difference | Unchanged]", before: Any
 
 
 def _element(shape: Shape) -> Shape:
+    if isinstance(shape, Inside | Tuple):
+        return shape
     return shape.element if isinstance(shape, List | Set | Map) else DYNAMIC
 
 
@@ -214,6 +223,19 @@ def _of_set(shape: Shape, before: Any, after: Any, path: Path) -> "Iterator[Diff
         yield Unchanged(len(new) - len(added), "element")
 
 
+def _of_tuple(shape: Shape, before: Any, after: Any, path: Path) -> "Iterator[Difference | Unchanged]":
+    """By position, since each place has a meaning of its own; the sides that are there have the same length."""
+    unchanged = 0
+    for at in range(len(after if before is ABSENT else before)):
+        old, new = (side if side is ABSENT else side[at] for side in (before, after))
+        found = _compared(shape.elements[at] if isinstance(shape, Tuple) else shape, old, new, (*path, at))
+        unchanged += found.kind is Kind.SAME
+        if found.kind is not Kind.SAME:
+            yield found
+    if unchanged:
+        yield Unchanged(unchanged, "element")
+
+
 def _of_list(shape: Shape, before: Any, after: Any, path: Path) -> "Iterator[Difference | Unchanged]":
     old, new = ([] if each is ABSENT else each for each in (before, after))
     unchanged = 0
@@ -251,7 +273,7 @@ def _gap(shape: Shape, before: Part, after: Part, path: Path) -> Iterator[Differ
 
 def _may_become(shape: Shape, before: Any, after: Any) -> bool:
     if isinstance(before, str) and isinstance(after, str):
-        return shape is not _TEXT_LINE and has_lines(before) and has_lines(after)
+        return not isinstance(shape, Inside) and has_lines(before) and has_lines(after)
     return isinstance(before, dict) and isinstance(after, dict)
 
 
@@ -298,7 +320,7 @@ def _text(before: Any, after: Any, path: Path) -> Difference:
     parsed = [parsed_json(each) for each in sides]
     if None not in parsed:
         old, new = ABSENT if before is ABSENT else parsed[0], ABSENT if after is ABSENT else parsed[-1]
-        inner = _compared(DYNAMIC, old, new, path)
+        inner = _compared(Inside.JSON, old, new, path)
         same = inner.kind is Kind.SAME and before == after
         # Text that differs in form alone has no members: a leaf says so.
         members: list[Difference | Unchanged] = [] if inner.kind is Kind.SAME else [inner]
@@ -309,26 +331,7 @@ def _text(before: Any, after: Any, path: Path) -> Difference:
         old, new = (each if each is ABSENT else each.removesuffix(end).split("\n") for each in (before, after))
         lines = (
             Unchanged(each.count, "line") if isinstance(each, Unchanged) else each
-            for each in _of_list(_TEXT_LINE, old, new, path)
+            for each in _of_list(Inside.LINES, old, new, path)
         )
         return _made(Style.LINES, lines, before, after, path)
     return _leaf(before, after, path)
-
-
-def marked(root: Difference, paths: Iterable[Path]) -> None:
-    """Marks what forces a replacement: at each path the deepest difference that is there."""
-    for path in paths:
-        found = root
-        while (inner := _on_the_way(found, path)) is not None:
-            found = inner
-        found.forces_replacement = True
-        if found.after is WRITE_ONLY and found.kind is Kind.SAME:
-            found.kind = Kind.CHANGE
-
-
-def _on_the_way(found: Difference, path: Sequence[Step]) -> Difference | None:
-    for inner in found.differing():
-        for own in (inner.path, inner.before_path):
-            if len(own) > len(found.path) and tuple(path[: len(own)]) == own:
-                return inner
-    return None

@@ -1,0 +1,92 @@
+"""The lines of a printed diff are those that Terraform prints for the same plan: what is marked, how, and how deep."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ferrule.terraform import cty
+from ferrule.terraform.diff import Kind, Line
+from ferrule.terraform.plan import Action, Plan
+from terraform.schema_notation import read_block
+
+RECORDING = Path(__file__).parent / "oracle" / "diffs.jsonl.gz"
+with gzip.open(RECORDING, "rt") as lines:
+    HEAD, *CASES = [json.loads(line, parse_float=Decimal) for line in lines]
+
+ACTIONS = {"create": Action.CREATE, "update": Action.UPDATE, "delete": Action.DELETE, "delete create": Action.REPLACE}
+LABELS = [
+    ("key", re.compile(r"('(?:[^'\\]|\\.)*'): ")),
+    ("name", re.compile(r"([\w-]+) += ")),
+    ("block", re.compile(r"([\w-]+(?: '[^']*')?) \{")),
+    ("open", re.compile(r"()[{\[]$")),
+]
+
+
+PYTHON = {"True": "true", "False": "false", "None": "null"}
+
+
+def plain(text: str) -> str:
+    """Without quotes, which Terraform leaves out around the lines of a text."""
+    return text.replace("'", '"').strip('"')
+
+
+def described(line: Line) -> list[Any]:
+    """A line as the recording has it: depth, mark, what it is, its name or text, whether it forces a replacement."""
+    for kind, pattern in LABELS:
+        if found := pattern.match(line.text):
+            label = ast.literal_eval(found[1]) if kind == "key" else found[1].replace("'", '"')
+            break
+    else:
+        kind, label = "value", plain(re.sub("True|False|None", lambda word: PYTHON[word[0]], line.text))
+    # Terraform writes keys of what is dynamic like names of attributes.
+    return [line.depth, line.kind.value, kind.replace("key", "name"), label, bool(line.comment)]
+
+
+def recorded(case: dict[str, Any]) -> list[list[Any]]:
+    found: list[list[Any]] = []
+    in_json = False
+    for depth, mark, kind, label, forced in case["lines"]:
+        in_json = in_json and depth > 1
+        if case["id"] == "json" and (depth, kind) == (2, "open"):
+            # Terraform puts the brackets within jsonencode() on a line of their own.
+            in_json = True
+        elif mark != " ":
+            text = plain(label) if kind == "value" else label
+            found.append([depth - in_json, mark, kind.replace("key", "name"), text, forced])
+    return found
+
+
+def with_unknown(value: Any, unknown: Any) -> Any:
+    if unknown is True:
+        return cty.UNKNOWN
+    if isinstance(unknown, dict) and isinstance(value, dict | None):
+        value = value or {}
+        return {key: with_unknown(value.get(key), unknown.get(key)) for key in value | unknown}
+    if isinstance(unknown, list) and isinstance(value, list):
+        return [with_unknown(each, unknown[at] if at < len(unknown) else None) for at, each in enumerate(value)]
+    return value
+
+
+def path_of(steps: list[str | int]) -> cty.Path:
+    return tuple(cty.Attribute(step) if isinstance(step, str) else step for step in steps)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_lines_are_those_of_terraform(case: dict[str, Any]) -> None:
+    plan = Plan(
+        type=case["type"],
+        action=ACTIONS[" ".join(case["actions"])],
+        before=case["before"],
+        after=None if case["after"] is None else with_unknown(case["after"], case["after_unknown"]),
+        block=read_block(HEAD["schemas"][case["type"]]),
+        requires_replace=tuple(map(path_of, case["replace_paths"])),
+    )
+    assert [described(line) for line in plan.lines() if line.depth and line.kind is not Kind.SAME] == recorded(case)
