@@ -81,12 +81,16 @@ def path_of(steps: list[str | int]) -> cty.Path:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_lines_are_those_of_terraform(case: dict[str, Any]) -> None:
+    block = read_block(HEAD["schemas"][case["type"]])
+    # No configuration is recorded; Terraform shows these of the schema.
+    write_only = tuple((cty.Attribute(name),) for name, each in block.attributes.items() if each.write_only)
     plan = Plan(
         type=case["type"],
         action=ACTIONS[" ".join(case["actions"])],
         before=case["before"],
         after=None if case["after"] is None else with_unknown(case["after"], case["after_unknown"]),
-        block=read_block(HEAD["schemas"][case["type"]]),
+        block=block,
+        write_only=write_only,
         requires_replace=tuple(map(path_of, case["replace_paths"])),
     )
     assert [described(line) for line in plan.lines() if line.depth and line.kind is not Kind.SAME] == recorded(case)
