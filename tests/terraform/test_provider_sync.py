@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ferrule import terraform
 from ferrule.client import RPCPluginClient as AsyncClient
 from ferrule.sync import Provider, RPCPluginClient
 from ferrule.terraform import Action, ApplyError, LifecycleError, ProviderError, ResourceState
@@ -212,3 +213,10 @@ from ferrule.sync import Provider
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=LIMIT)
     assert done.stdout == "<class 'ferrule.sync.plugin_client.RPCPluginClient'>\n"
     assert done.stderr.endswith("needs the package msgpack: pip install ferrule[terraform]\n")
+
+
+def test_each_public_name_is_there() -> None:
+    assert set(terraform.__all__) == set(dir(terraform))
+    assert [name for name in terraform.__all__ if not hasattr(terraform, name)] == []
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = terraform.nothing

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ferrule.terraform.plan import Action, Plan
     from ferrule.terraform.schema import ProviderSchema
     from ferrule.terraform.state import ResourceState
+    from ferrule.terraform.tfstate import StateFile
 
 __all__ = [
     "UNKNOWN",
@@ -70,6 +71,7 @@ __all__ = [
     "ResourceState",
     "Severity",
     "StateError",
+    "StateFile",
     "StoppedError",
     "TerraformError",
     "UnknownTypeError",
@@ -88,6 +90,7 @@ _HOME_OF_OTHERS: Final = {
     "ProviderSchema": "schema",
     "ResourceState": "state",
     "Severity": "diagnostics",
+    "StateFile": "tfstate",
     "find_provider": "finding",
 }
 
