@@ -262,6 +262,7 @@ def printed(before: Any, after: Any, **more: Any) -> list[str]:
             id="unknown blocks",
         ),
         pytest.param({}, {"single": rule(None)}, ["  + single {}"], id="empty block"),
+        pytest.param({"list": [rule(None)]}, {}, ["  - list {}"], id="empty block in a list"),
     ],
 )
 def test_lines(before: Any, after: Any, lines: list[str]) -> None:
@@ -448,3 +449,7 @@ def test_long_lists_take_no_square_of_time(change: Any) -> None:
     plan.changes  # noqa: B018
     # A comparison of each with each takes a minute; this one is below half a second where nothing else runs.
     assert time.process_time() - begin < 10
+
+
+def test_plan_of_nothing() -> None:
+    assert str(planned(None, None, Action.NO_OP)) == "  server does not change"

@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
-from ferrule.terraform import cty
+from ferrule.terraform import core, cty
 from ferrule.terraform.diff import Kind, Line
+from ferrule.terraform.diff.values import equality
 from ferrule.terraform.plan import Action, Plan
-from terraform.schema_notation import read_block
+from ferrule.terraform.schema.provider_schema import Capabilities
+
+from .scenarios import provider_schema, random_plans
+from .schema_notation import read_block
 
 RECORDING = Path(__file__).parent / "oracle" / "diffs.jsonl.gz"
 with gzip.open(RECORDING, "rt") as lines:
@@ -94,3 +98,20 @@ def test_lines_are_those_of_terraform(case: dict[str, Any]) -> None:
         requires_replace=tuple(map(path_of, case["replace_paths"])),
     )
     assert [described(line) for line in plan.lines() if line.depth and line.kind is not Kind.SAME] == recorded(case)
+
+
+def test_something_is_marked_exactly_where_something_differs() -> None:
+    """In random plans, from the prior state to the proposed one."""
+    for case in random_plans():
+        block = provider_schema("core-6", Capabilities()).resources[case["type"]].block
+        of = core.implied_type(block)
+        before, after = (
+            cty.untyped(cty.decode(bytes.fromhex(case[f"{name}_msgpack"]), of))
+            for name in ("prior_state", "proposed_new_state")
+        )
+        plan = Plan(type=case["type"], action=Action.UPDATE, before=before, after=after, block=block)
+        is_marked = any(line.kind is not Kind.SAME for line in plan.lines() if line.depth)
+        # An object in which nothing is set has no lines.
+        before = core.empty_value(block) if before is None else before
+        assert is_marked == bool(plan.changes) == (equality(before) != equality(after)), case["id"]
+        assert json.loads(plan.to_json())["action"] == "update"

@@ -95,6 +95,8 @@ Shape = Block | Type | Inside
 
 def compare(block: Block, before: Any, after: Any) -> Difference:
     """The tree of what differs between two values of a block; None is absent."""
+    if before is None and after is None:
+        return Difference(Kind.SAME, (), ABSENT, ABSENT)
     return _compared(block, _present(before), _present(after), ())
 
 
@@ -298,21 +300,24 @@ def _blocks(
 
 def _each_block(nesting: Nesting, whole: Difference) -> "Iterable[Difference | Unchanged]":
     sides = [each for each in (whole.before, whole.after) if each is not ABSENT]
-    # A group is there always, as are lists, sets and maps of blocks: with nothing inside they are no blocks.
-    if nesting is not Nesting.SINGLE and all(map(_is_empty, sides)):
+    # A group is there always, with nulls if nothing is set; lists, sets and maps of blocks are there always as well.
+    is_nothing = _is_unset if nesting is Nesting.GROUP else _has_no_block
+    if nesting is not Nesting.SINGLE and all(map(is_nothing, sides)):
         return []
     if nesting not in {Nesting.SINGLE, Nesting.GROUP} and whole.style is not Style.LEAF:
         return whole.members
     return [Unchanged(1, "block")] if whole.kind is Kind.SAME else [whole]
 
 
-def _is_empty(value: Any) -> bool:
-    """Whether nothing is set in the value of a block, as in a group that the configuration has not."""
-    return value is None or (isinstance(value, dict | list) and all(map(_is_empty, _members(value))))
+def _has_no_block(value: Any) -> bool:
+    return isinstance(value, dict | list) and not value
 
 
-def _members(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
+def _is_unset(value: Any) -> bool:
+    """Whether nothing is set in a group."""
+    if isinstance(value, dict):
+        return all(map(_is_unset, value.values()))
+    return value is None or _has_no_block(value)
 
 
 def _text(before: Any, after: Any, path: Path) -> Difference:
