@@ -162,6 +162,10 @@ class Moods:
                 os._exit(3)
             case "deaf":
                 await DEAF.wait()
+            case "stop twice":
+                # As if the first stop had come too early.
+                await self.stopped.wait()
+                await self.stopped.wait()
             case "stop" | "stop and fail":
                 await self.stopped.wait()
                 if mood == "stop and fail":

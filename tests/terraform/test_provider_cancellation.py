@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ferrule.terraform import ApplyError, Provider
+from ferrule.terraform.aio import driver
 from terraform.moody import Moody, attached, created
 from waiting import until
 
@@ -74,6 +75,19 @@ async def test_a_provider_that_does_not_stop_is_not_waited_for_without_end(moody
         assert error is not None
         assert (error.outcome, error.state) == ("unknown", None)
         assert "within 0.05 s" in str(error)
+
+
+async def test_a_stop_that_comes_too_early_is_repeated(moody: Moody, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "STOP_AGAIN_SECONDS", 0.05)
+    async with attached(moody) as provider:
+        task = await applying(moody, provider, "stop twice")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        error = ApplyError.of(caught.value)
+        assert error is not None
+        assert error.outcome == "done"
+        assert moody.calls() == ["ApplyResourceChange", "StopProvider", "StopProvider"]
 
 
 async def test_a_second_cancellation_does_not_wait(moody: Moody) -> None:

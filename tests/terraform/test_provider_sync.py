@@ -19,6 +19,7 @@ from ferrule.client import RPCPluginClient as AsyncClient
 from ferrule.sync import Provider, RPCPluginClient
 from ferrule.terraform import Action, ApplyError, LifecycleError, ProviderError, ResourceState
 from ferrule.terraform.aio import provider as aio
+from ferrule.terraform.sync import driver
 from ferrule.terraform.sync import provider as sync
 from peers import provider_path
 from terraform.moody import Moody
@@ -170,6 +171,13 @@ def test_a_provider_that_does_not_stop_is_not_waited_for_without_end(moody: Mood
     with attached(moody, stop_timeout=0.05) as provider:
         error = interrupted(moody, provider, "deaf")
         assert (error.outcome, "within 0.05 s" in str(error)) == ("unknown", True)
+
+
+def test_a_stop_that_comes_too_early_is_repeated(moody: Moody, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "STOP_AGAIN_SECONDS", 0.05)
+    with attached(moody) as provider:
+        assert interrupted(moody, provider, "stop twice").outcome == "done"
+        assert moody.calls() == ["ApplyResourceChange", "StopProvider", "StopProvider"]
 
 
 def test_a_second_interrupt_does_not_wait(moody: Moody) -> None:

@@ -13,7 +13,13 @@ import grpc.aio
 from ferrule.client import RPCPluginClient
 from ferrule.errors import RPCPluginError
 from ferrule.terraform.errors import ProviderError
-from ferrule.terraform.hosting.change import cancelled_apply, log_cancelled, not_started, not_waited_for
+from ferrule.terraform.hosting.change import (
+    STOP_AGAIN_SECONDS,
+    cancelled_apply,
+    log_cancelled,
+    not_started,
+    not_waited_for,
+)
 from ferrule.terraform.hosting.failures import EXIT_SECONDS, closed_during, failed_call
 from ferrule.terraform.hosting.steps import CHANGING_METHODS, LARGE_BYTES, Finished, Request, Steps
 from ferrule.terraform.messages import Protocol
@@ -171,10 +177,13 @@ class Driver:
         reason = not_waited_for("ApplyResourceChange", self._stop_timeout)
         try:
             async with asyncio.timeout(self._stop_timeout):
-                # A provider that cannot stop may answer all the same.
-                with contextlib.suppress(RPCPluginError):
-                    await self.stop()
-                await asyncio.wait({task})
+                for pause in (STOP_AGAIN_SECONDS, None):
+                    # A provider that cannot stop may answer all the same.
+                    with contextlib.suppress(RPCPluginError):
+                        await self.stop()
+                    await asyncio.wait({task}, timeout=pause)
+                    if task.done():
+                        break
         except TimeoutError:
             pass
         except asyncio.CancelledError:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ferrule.errors import TransportError
 from ferrule.terraform.errors import ApplyError, StoppedError
 from ferrule.terraform.hosting.warnings import LOGGER
 
-__all__ = ["cancelled_apply", "log_cancelled", "lost_apply", "not_started", "not_waited_for"]
+__all__ = ["STOP_AGAIN_SECONDS", "cancelled_apply", "log_cancelled", "lost_apply", "not_started", "not_waited_for"]
+
+STOP_AGAIN_SECONDS: Final = 3.0
+"""Seconds after which a stop is repeated, once: a provider may have handled it before the apply that was sent first."""
 
 
 def not_started(method: str) -> StoppedError:

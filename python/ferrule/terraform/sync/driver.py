@@ -12,7 +12,14 @@ import grpc
 from ferrule.errors import RPCPluginError
 from ferrule.sync.plugin_client import RPCPluginClient
 from ferrule.terraform.errors import ProviderError
-from ferrule.terraform.hosting.change import cancelled_apply, log_cancelled, lost_apply, not_started, not_waited_for
+from ferrule.terraform.hosting.change import (
+    STOP_AGAIN_SECONDS,
+    cancelled_apply,
+    log_cancelled,
+    lost_apply,
+    not_started,
+    not_waited_for,
+)
 from ferrule.terraform.hosting.failures import EXIT_SECONDS, closed_during, failed_call
 from ferrule.terraform.hosting.steps import CHANGING_METHODS, Request, Steps
 from ferrule.terraform.messages import Protocol
@@ -167,14 +174,20 @@ class Driver:
     def _answer_after_stop(self, method: str, call: Any) -> bytes:
         deadline = time.monotonic() + self._stop_timeout
         try:
-            # A provider that cannot stop may answer all the same.
-            with contextlib.suppress(RPCPluginError):
-                self.stop(self._stop_timeout)
+            with contextlib.suppress(grpc.FutureTimeoutError):
+                self._stop_until(deadline)
+                return self._answer(method, call, min(STOP_AGAIN_SECONDS, max(0.0, deadline - time.monotonic())))
+            self._stop_until(deadline)
             return self._answer(method, call, max(0.0, deadline - time.monotonic()))
         except grpc.FutureTimeoutError:
             raise not_waited_for(method, self._stop_timeout) from None
         except KeyboardInterrupt:
             raise not_waited_for(method, None) from None
+
+    def _stop_until(self, deadline: float) -> None:
+        # A provider that cannot stop may answer all the same.
+        with contextlib.suppress(RPCPluginError):
+            self.stop(max(0.0, deadline - time.monotonic()))
 
     def _answer(self, method: str, call: Any, timeout: float | None = None) -> bytes:
         try:
