@@ -270,6 +270,7 @@ def test_what_is_no_state_file_is_refused(text: str, problem: str, tmp_path: Pat
     [
         ('"schema_version": "x"', 'schema_version: expected a whole number from 0, got "x"'),
         ('"attributes": 3', "attributes: expected an object, got number 3"),
+        ('"private": "", "private": "hunter2!"', 'the member "private" comes twice, in line 1'),
         ('"private": "hunter2!"', "private: expected bytes in base64"),
         ('"status": "odd"', 'status: expected "tainted"'),
     ],
@@ -280,7 +281,7 @@ def test_broken_instance_is_refused(member: str, problem: str, tmp_path: Path) -
     path.write_text(f'{{"version": 4, "serial": 1, "resources": [{{{head}, "instances": [{{{member}}}]}}]}}')
     with pytest.raises(StateError) as caught:
         StateFile(path).read("a.b")
-    assert f"a.b: {problem}" in str(caught.value)
+    assert problem in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 

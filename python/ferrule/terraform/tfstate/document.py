@@ -42,6 +42,19 @@ def key_of(instance: Mapping[str, Any]) -> int | str | None:
     return int(key) if isinstance(key, NumberText) and key.isdecimal() and len(key) < 19 else key
 
 
+def members_of(source: str, written: Written, where: str) -> dict[str, Written]:
+    """The members of an object that was parsed.
+
+    Raises:
+        StateError: A name comes twice, of which nobody knows which one counts.
+    """
+    try:
+        return members(source, written.begin)
+    except JSONTextError as error:
+        line = source.count("\n", 0, error.at) + 1
+        raise StateError(f"{where}: {error}, in line {line}") from None
+
+
 class Resource:
     """One resource of the configuration, with all its instances."""
 
@@ -64,7 +77,7 @@ class Resource:
     @cached_property
     def listed(self) -> Written:
         """The array of the instances."""
-        return members(self._source, self.written.begin)["instances"]
+        return members_of(self._source, self.written, self._where)["instances"]
 
     @cached_property
     def instances(self) -> list[Instance]:
@@ -157,7 +170,7 @@ class Document:
 
     def raw_members(self, instance: Instance) -> dict[str, str]:
         """The members of an instance, as they are written."""
-        found = members(self.source, instance.written.begin)
+        found = members_of(self.source, instance.written, self._where)
         return {name: each.text(self.source) for name, each in found.items()}
 
     # Each of these gives a new text of the whole.
