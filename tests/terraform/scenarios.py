@@ -124,9 +124,18 @@ def recorded(name: str) -> Iterator[Scenario]:
 
 def core_scenarios() -> Iterator[Scenario]:
     """The scenarios of OpenTofu against the other recording provider."""
-    with gzip.open(ORACLE / "core-scenarios.jsonl.gz", "rt") as lines:
+    yield from _core_scenarios("opentofu", "core-scenarios.jsonl.gz")
+
+
+def terraform_scenarios() -> Iterator[Scenario]:
+    """The scenarios of Terraform 1.11 against that provider."""
+    yield from _core_scenarios("terraform", "core-scenarios-terraform.jsonl.gz")
+
+
+def _core_scenarios(tool: str, file: str) -> Iterator[Scenario]:
+    with gzip.open(ORACLE / file, "rt") as lines:
         for line in lines:
-            yield _core_scenario(json.loads(line, parse_float=Decimal))
+            yield _core_scenario(tool, json.loads(line, parse_float=Decimal))
 
 
 def random_plans() -> Iterator[dict[str, Any]]:
@@ -191,7 +200,7 @@ def _edited(before: list[Instance], command: list[str]) -> list[Instance]:
     ]
 
 
-def _core_scenario(document: dict[str, Any]) -> Scenario:
+def _core_scenario(tool: str, document: dict[str, Any]) -> Scenario:
     protocol = Protocol.of(document["protocol"])
     steps: list[Step] = []
     config: dict[str, Any] = {}
@@ -207,7 +216,7 @@ def _core_scenario(document: dict[str, Any]) -> Scenario:
             Step(each["run"], config, _phases(calls), before, after, bool(each["exit"]), Capabilities(**known), actions)
         )
     schema = f"core-{document['protocol']}"
-    return Scenario(document["name"], "opentofu", protocol, schema, "ferrule.example/record/rec", steps)
+    return Scenario(document["name"], tool, protocol, schema, "ferrule.example/record/rec", steps)
 
 
 def _core_call(protocol: Protocol, call: dict[str, Any]) -> Call:

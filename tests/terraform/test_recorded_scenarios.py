@@ -11,7 +11,15 @@ from ferrule.terraform.operations.context import BlockType
 from ferrule.terraform.schema.provider_schema import Capabilities
 
 from .replay import ON_PURPOSE, Replay, resolved
-from .scenarios import RECORDINGS, Scenario, core_scenarios, provider_schema, random_plans, recorded
+from .scenarios import (
+    RECORDINGS,
+    Scenario,
+    core_scenarios,
+    provider_schema,
+    random_plans,
+    recorded,
+    terraform_scenarios,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +29,7 @@ def temporary_directory() -> None:
 
 SCENARIOS = [(f"{name}-{each.id}", each) for name in RECORDINGS for each in recorded(name)]
 SCENARIOS += [(f"core-{each.id}", each) for each in core_scenarios()]
+SCENARIOS += [(f"core-terraform-{each.id}", each) for each in terraform_scenarios()]
 
 
 @pytest.mark.parametrize("scenario", [pytest.param(each, id=name) for name, each in SCENARIOS])
