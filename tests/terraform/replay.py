@@ -10,32 +10,28 @@ new processes. Here the recording tells all that, and an operation is run for ea
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
 from ferrule.terraform import core
-from ferrule.terraform.core.blocks import opened
 from ferrule.terraform.errors import ApplyError, ConfigurationError, StoppedError, TerraformError
 from ferrule.terraform.messages import dynamic_value
 from ferrule.terraform.operations import data_source, ephemeral, functions, provider, resource
-from ferrule.terraform.operations.call import Operation
-from ferrule.terraform.operations.context import BlockType, Context, ResourceType
+from ferrule.terraform.operations.context import BlockType, ResourceType
 from ferrule.terraform.plan import Action, Plan
 from ferrule.terraform.schema.model import Nesting
 from ferrule.terraform.state import ResourceState
 
-from .scenarios import Call, Instance, Scenario, Step, provider_schema
+from .replay_bodies import Body, DifferenceError, function_calls, has_null_for_required, matching, resolved
+from .replay_player import Player
+from .replay_states import facts, instance_facts, json_text, same_json, state_of
+from .scenarios import Call, Step
 
-META_ARGUMENTS = {"count", "for_each", "provider", "depends_on", "lifecycle", "connection", "provisioner"}
 VALIDATIONS = {"ValidateResourceConfig", "ValidateDataResourceConfig", "ValidateEphemeralResourceConfig"}
 ACTIONS = {
     ("create",): Action.CREATE,
@@ -47,35 +43,8 @@ ACTIONS = {
 }
 
 
-ON_PURPOSE = {
-    "deferral": "Terraform allows deferral in its apply phase. We never do: no operation gives a deferred answer.",
-    "null argument": "OpenTofu sends null arguments without content, which providers in Go refuse; we do as Terraform.",
-    "null for required": "Core leaves a null for a required attribute to the provider. We refuse it before any call.",
-    "no label": "To the JSON syntax a map of blocks that is `{}` lacks its labels. To us it is empty.",
-    "upgrade": "Core upgrades states again in the process that applies. Our plan and apply are of one process.",
-    "interrupt": "The core fails when it is interrupted. Here the one who runs the operation stops it.",
-}
-"""What we do otherwise than the cores, and why."""
-
-
-class DifferenceError(AssertionError):
-    """A request or a result that is not the recorded one."""
-
-
-@dataclass
-class Replay:
+class Replay(Player):
     """One scenario in its course."""
-
-    scenario: Scenario
-    contexts: dict[str, Context] = field(default_factory=dict)
-    plans: list[Plan] = field(default_factory=list)
-    known: list[ResourceState] = field(default_factory=list)
-    opened: dict[str, ephemeral.Opened] = field(default_factory=dict)
-    errors: list[TerraformError] = field(default_factory=list)
-    made: list[Plan] = field(default_factory=list)
-    excepted: set[str] = field(default_factory=set)
-    step: Any = None
-    calls: list[Call] = field(default_factory=list)
 
     def run(self) -> None:
         for number, step in enumerate(self.scenario.steps):
@@ -108,72 +77,6 @@ class Replay:
         if step.command.startswith("plan") and not step.failed:
             self.compare_actions()
 
-    @property
-    def context(self) -> Context:
-        """The provider with the capabilities and the provider_meta of the step."""
-        meta = self.step.config.get("terraform", {}).get("provider_meta", {}).get("rec")
-        key = f"{self.step.capabilities} {meta}"
-        if key not in self.contexts:
-            self.contexts[key] = Context(
-                self.scenario.protocol,
-                provider_schema(self.scenario.schema, self.step.capabilities),
-                core=self.scenario.core,
-                terraform_version=self.scenario.terraform_version,
-                provider_meta=meta,
-                source=self.scenario.source,
-            )
-        return self.contexts[key]
-
-    # Playing an operation.
-
-    def play(self, operation: Operation[Any]) -> Any:
-        """Runs an operation with the recorded responses; its errors are kept, and None is the result then."""
-        try:
-            return self._play(operation)
-        except TerraformError as error:
-            self.errors.append(error)
-            return None
-
-    def _play(self, operation: Operation[Any]) -> Any:
-        try:
-            call = next(operation)
-            while True:
-                recorded = self.take(call.method, call.fields.get("type_name") or call.fields.get("target_type_name"))
-                self.compare(call.method, dict(call.fields), recorded)
-                call = operation.send(recorded.response)
-        except StopIteration as stop:
-            return stop.value
-
-    def take(self, method: str, type_name: Any) -> Call:
-        """The next call of the recording, which must be this one. Other types may come between."""
-        found = self.next(type_name or None)
-        if found is None or found.method != method:
-            raise DifferenceError(f"{method} of {type_name or 'the provider'}: the core has {found} next")
-        found.used = True
-        return found
-
-    def compare(self, method: str, fields: dict[str, Any], recorded: Call) -> None:
-        ours = type(recorded.request).FromString(self.scenario.protocol.request(method, **fields))
-        if _takes_deferral(recorded.request):
-            self.excepted.add("deferral")
-        if ours == recorded.request:
-            return
-        names = [each.name for each in ours.DESCRIPTOR.fields]
-        for name in names:
-            mine, theirs = getattr(ours, name), getattr(recorded.request, name)
-            if mine != theirs and not self.same(name, mine, theirs):
-                raise DifferenceError(
-                    f"{method} of {recorded.type}: {name}\n ours {_shown(mine)}\n core {_shown(theirs)}"
-                )
-
-    def same(self, name: str, mine: Any, theirs: Any) -> bool:
-        """Whether the fields of two requests are different on purpose."""
-        if name != "arguments" or len(mine) != len(theirs):
-            return False
-        self.excepted.add("null argument")
-        null = b"\xc0"
-        return all(a == b or (a.msgpack == null and not b.msgpack) for a, b in zip(mine, theirs, strict=True))
-
     # The phases of a command.
 
     def plan_phase(self, *, validates: bool) -> None:
@@ -186,22 +89,6 @@ class Replay:
     def handle(self, call: Call) -> None:
         getattr(self, f"on_{call.method}")(call)
 
-    def next(self, type_name: str | None = None, method: str | None = None) -> Call | None:
-        """The first call of the phase that is left, of a type and a method."""
-        return next(
-            (
-                each
-                for each in self.calls
-                if not each.used and type_name in (None, each.type) and method in (None, each.method)
-            ),
-            None,
-        )
-
-    def following(self, call: Call) -> list[str]:
-        """The methods of the type from a call on, without those of identities."""
-        rest = [each for each in self.calls if not each.used and each.type == call.type]
-        return [each.method for each in rest if each.method != "UpgradeResourceIdentity"]
-
     def validate(self, call: Call) -> None:
         kind = {
             "ValidateResourceConfig": ("resource", self.context.resource, resource.validate),
@@ -211,7 +98,7 @@ class Replay:
         section, lookup, operation = kind[call.method]
         of = lookup(call.type)
         body = self.body(section, of, call)
-        if _has_null_for_required(of, body.config):
+        if has_null_for_required(of, body.config):
             self.excepted.add("null for required")
             call.used = True
             with pytest.raises(ConfigurationError):
@@ -259,9 +146,6 @@ class Replay:
         """Whether the configuration says that a resource leaves the state alone."""
         removed = self.step.config.get("removed", [])
         return any(each["from"].startswith(f"{type_name}.") for each in removed)
-
-    def following_plan(self, call: Call) -> Call | None:
-        return self.next(call.type, "PlanResourceChange")
 
     def on_ValidateResourceConfig(self, call: Call) -> None:
         self.plan(call.type, None)
@@ -373,7 +257,7 @@ class Replay:
         """The upgrade before an apply, of the state that the plan was made from."""
         text = call.request.raw_state.json.decode()
         for state in [each.inputs.prior for each in self.plans if each.inputs.prior] + self.known:
-            if state.type == call.type and _same_json(state.json, text):
+            if state.type == call.type and same_json(state.json, text):
                 self.excepted.add("upgrade")
                 self.play(resource.upgrade(self.context, replace(state, json=text, _origin=None)))
                 return
@@ -422,36 +306,12 @@ class Replay:
 
     def compare_state(self, state: ResourceState) -> None:
         """The state file after the command must have our state."""
-        ours = _facts(state)
-        theirs = [_instance_facts(each) for each in self.step.after if each.type == state.type]
+        ours = facts(state)
+        theirs = [instance_facts(each) for each in self.step.after if each.type == state.type]
         if ours not in theirs:
             raise DifferenceError(f"state of {state.type}\n ours {ours}\n core {theirs}")
 
-    # States and configurations.
-
-    def stored(self, call: Call) -> ResourceState:
-        return self.stored_as(call.type, call.request.raw_state.json)
-
-    def stored_as(self, type_name: str, data: bytes) -> ResourceState:
-        """The state that the core reads from its file, or from a plan before."""
-        text = data.decode()
-        for state in self.known:
-            if state.type == type_name and _same_json(state.json, text):
-                return replace(state, json=text, _origin=None)
-        attributes = json.loads(text, parse_float=Decimal)
-        for each in self.step.before:
-            if each.type == type_name and _rounded(each.attributes) == _rounded(attributes):
-                return _state(each, text, self.scenario.source)
-            # The core has taken attributes away that the schema has no longer.
-            if each.type == type_name and each.attributes.items() > attributes.items():
-                return _state(each, _json(each.attributes), self.scenario.source)
-        raise DifferenceError(f"there is no such state of {type_name}: {text}")
-
-    def body(self, section: str, of: BlockType, call: Call) -> Body:
-        """The configuration that a validation in the recording is of."""
-        bodies = self.step.config.get(section, {}).get(of.name, {})
-        found = matching(of, list(bodies.values()), call)
-        return replace(found, name=list(bodies)[found.index])
+    # What the core refuses before any call.
 
     def refuse(self) -> None:
         """What the core refuses before any call: configurations, states, and arguments of functions."""
@@ -461,9 +321,9 @@ class Replay:
                     for body in bodies.values():
                         self.refused_body(section, BlockType(name, types[name].block), body)
         for each in self.step.before:
-            state = _state(each, _json(each.attributes), self.scenario.source)
+            state = state_of(each, json_text(each.attributes), self.scenario.source)
             self.refused(partial(next, resource.upgrade(self.context, state)))
-        for name, arguments in _function_calls(self.step.config):
+        for name, arguments in function_calls(self.step.config):
             self.refused(partial(next, functions.call(self.context, name, *arguments)))
 
     def refused_body(self, section: str, of: BlockType, body: dict[str, Any]) -> None:
@@ -484,65 +344,6 @@ class Replay:
             self.errors.append(error)
 
 
-@dataclass(frozen=True)
-class Body:
-    """The body of a block as our operations take it, and its meta-arguments."""
-
-    config: dict[str, Any]
-    meta: dict[str, Any]
-    index: int
-    name: str = ""
-
-
-def matching(of: BlockType, bodies: list[dict[str, Any]], call: Call) -> Body:
-    """The body whose value is the recorded one; the first if none is."""
-    found = []
-    for index, body in enumerate(bodies):
-        config, meta = resolved(of, body, dynamic_value(call.request.config, of.type))
-        found.append(Body(config, meta, index))
-        with contextlib.suppress(ConfigurationError):
-            if of.encoded(of.coerced(config)) == call.request.config.msgpack:
-                return found[-1]
-    if not found:
-        raise DifferenceError(f"{call}: nothing is configured")
-    return found[0]
-
-
-def resolved(
-    of: BlockType, body: dict[str, Any], recorded: dict[str, Any] | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The body with recorded values in place of those that refer to something, and its meta-arguments."""
-    config, meta = {}, {}
-    for name, value in body.items():
-        if name in META_ARGUMENTS and name not in of.type.attributes:
-            meta[name] = value
-        elif name == "dynamic" and recorded:
-            config.update({each: _given(of, each, recorded) for each in value})
-        elif "${" in json.dumps(value, default=str) and recorded:
-            config[name] = _given(of, name, recorded)
-        else:
-            config[name] = value
-    return config, meta
-
-
-def _given(of: BlockType, name: str, recorded: dict[str, Any]) -> Any:
-    """The recorded value of an attribute or of blocks, as a configuration would have it."""
-    nested = of.block.block_types.get(name)
-    return recorded[name] if nested is None else opened(nested, recorded[name])
-
-
-def _has_null_for_required(of: BlockType, config: dict[str, Any]) -> bool:
-    return any(each.required and name in config and config[name] is None for name, each in of.block.attributes.items())
-
-
-def _function_calls(config: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
-    """Functions that outputs call with literal arguments."""
-    for output in config.get("output", {}).values():
-        if found := re.fullmatch(r"\$\{provider::rec::(\w+)\((.*)\)\}", output["value"]):
-            with contextlib.suppress(ValueError):
-                yield found[1], json.loads(f"[{found[2]}]")
-
-
 def _applying_phase(step: Step) -> int | None:
     """The number of the phase that applies, if one does."""
     last = len(step.phases) - 1
@@ -555,82 +356,3 @@ def _applying_phase(step: Step) -> int | None:
 
 def _visible(of: ResourceType, value: Any) -> Any:
     return core.without_write_only(of.block, value)
-
-
-def _state(instance: Instance, text: str, source: str) -> ResourceState:
-    return ResourceState(
-        type=instance.type,
-        json=text,
-        schema_version=instance.schema_version,
-        private=instance.private,
-        identity_json=None if instance.identity is None else json.dumps(instance.identity, separators=(",", ":")),
-        identity_schema_version=instance.identity_schema_version,
-        tainted=instance.tainted,
-        provider=source,
-    )
-
-
-def _facts(state: ResourceState) -> dict[str, Any]:
-    return {
-        "attributes": _rounded(state.attributes),
-        "private": state.private,
-        "schema_version": state.schema_version,
-        "identity": state.identity,
-        "tainted": state.tainted,
-    }
-
-
-def _instance_facts(instance: Instance) -> dict[str, Any]:
-    return {
-        "attributes": _rounded(instance.attributes),
-        "private": instance.private,
-        "schema_version": instance.schema_version,
-        "identity": instance.identity,
-        "tainted": instance.tainted,
-    }
-
-
-def _rounded(value: Any) -> Any:
-    """The value with floats for fractions: the recordings have read the state files so."""
-    match value:
-        case dict():
-            return {name: _rounded(each) for name, each in value.items()}
-        case list():
-            return list(map(_rounded, value))
-        case Decimal():
-            return float(value)
-    return value
-
-
-def _same_json(ours: str | None, text: str) -> bool:
-    """Whether the core's text is ours, but for the white space that Terraform's plan files have."""
-    if ours == text or ours is None or " " not in text:
-        return ours == text
-    return bool(_rounded(json.loads(ours, parse_float=Decimal)) == _rounded(json.loads(text, parse_float=Decimal)))
-
-
-def _json(value: Any) -> str:
-    match value:
-        case dict():
-            return f"{{{','.join(f'{json.dumps(name)}:{_json(each)}' for name, each in sorted(value.items()))}}}"
-        case list():
-            return f"[{','.join(map(_json, value))}]"
-        case Decimal():
-            return str(value)
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _takes_deferral(request: Any) -> bool:
-    """Takes the permission of deferral out of a request; whether it was there."""
-    if "client_capabilities" not in request.DESCRIPTOR.fields_by_name:
-        return False
-    allowed: bool = request.client_capabilities.deferral_allowed
-    if allowed:
-        request.client_capabilities.deferral_allowed = False
-    return allowed
-
-
-def _shown(field: Any) -> str:
-    if hasattr(field, "msgpack"):
-        return field.msgpack.hex() or field.json.decode() or "nothing"
-    return str(field)

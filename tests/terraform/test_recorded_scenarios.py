@@ -10,7 +10,9 @@ from ferrule.terraform import core, cty
 from ferrule.terraform.operations.context import BlockType
 from ferrule.terraform.schema.provider_schema import Capabilities
 
-from .replay import ON_PURPOSE, Replay, resolved
+from .replay import Replay
+from .replay_bodies import resolved
+from .replay_player import ON_PURPOSE
 from .scenarios import (
     RECORDINGS,
     Scenario,
