@@ -43,6 +43,28 @@ def test_path(machine: Machine) -> None:
     assert str(found) == f"provider from path {program} (exempt)"
 
 
+@pytest.mark.parametrize("name", ["build/terraform-provider-x", "build/a_b", "a/b/c/d", "provider.py"])
+def test_a_file_is_found_by_what_is_no_address(machine: Machine, name: str) -> None:
+    with pytest.raises(ConfigError, match="; and there is no file of that name"):
+        machine.find(name)
+    program = executable(machine.module / name)
+    found = machine.find(name)
+    assert (found.path, found.origin) == (str(program), Origin.FILE)
+    with pytest.raises(ConfigError, match="expected none"):
+        machine.find(name, version="1.0")
+
+
+@pytest.mark.parametrize("name", ["hashicorp/x", "x", "terraform-provider-x"])
+def test_a_file_with_the_name_of_something_else_is_named(machine: Machine, name: str) -> None:
+    with pytest.raises(ProviderNotFoundError) as caught:
+        machine.find(name)
+    assert "./" not in (caught.value.hint or "")
+    executable(machine.module / name)
+    with pytest.raises(ProviderNotFoundError) as caught:
+        machine.find(name)
+    assert caught.value.hint == f"There is a file of that name: pass ./{name} for it."
+
+
 def test_path_begins_in_this_directory_by_default(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     program = executable(machine.module / "provider")
     monkeypatch.chdir(machine.module)

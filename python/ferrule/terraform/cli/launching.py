@@ -3,14 +3,11 @@
 import argparse
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ferrule.terraform.cli.terminal import progress
 
-__all__ = ["PROGRAM_PREFIX", "configured", "launched"]
-
-PROGRAM_PREFIX: Final = "terraform-provider-"
+__all__ = ["configured", "launched"]
 
 
 @contextlib.asynccontextmanager
@@ -21,7 +18,7 @@ async def launched(options: argparse.Namespace, config: Mapping[str, Any] | None
     settings = {"version": options.version, "core": options.core}
     async with contextlib.AsyncExitStack() as stack:
         async with progress(f"starting {options.provider}"):
-            provider = Provider.launch(_source(options.provider), config, **settings)
+            provider = Provider.launch(options.provider, config, **settings)
             started = await stack.enter_async_context(provider)
         yield started
 
@@ -31,10 +28,3 @@ async def configured(options: argparse.Namespace) -> AsyncIterator[Any]:
     """The provider, configured by the file of `--provider-config` or by its defaults and environment."""
     async with launched(options, options.inputs.get(options.provider_config, {})) as provider:
         yield provider
-
-
-def _source(text: str) -> str:
-    """What was given, a path that a shell has completed made clear: no address has such a type."""
-    return (
-        f"./{text}" if "/" in text and not text.startswith("/") and Path(text).name.startswith(PROGRAM_PREFIX) else text
-    )

@@ -49,7 +49,8 @@ def find_provider(
 
     A name is one of:
 
-    - a path, which begins with `/`, `./` or `../`, or any `os.PathLike`;
+    - a path, which begins with `/`, `./` or `../`, or any `os.PathLike`; or the path of a file that has the form of no
+      other name, `build/terraform-provider-random`;
     - the name of a program, `terraform-provider-random`, which is looked up on PATH;
     - a source address, `[HOST/][NAMESPACE/]TYPE`: `random`, `hashicorp/random`. Without a host both registries' hosts
       are tried, the core's own first; if the lock file has one of them, only that.
@@ -87,19 +88,44 @@ def find_provider(
     text = _checked_path("provider", name)
     constraints = Constraints.of(version)
     check_core(core)
-    is_path = not isinstance(name, str) or text.startswith(("/", "./", "../")) or os.path.isabs(text)
-    if is_path or (text.startswith(PROGRAM_PREFIX) and "/" not in text):
+    is_path = not isinstance(name, str) or _is_path(text, root, core)
+    if is_path or _is_program_name(text):
         if version is not None:
             message = f"the version is {rules.shown(version)} for {rules.shown(text)}, expected none"
             raise ConfigError(message, "Only a source address has versions to choose from.", rules.INVALID)
         return _by_path(os.path.normpath(os.path.join(root, text))) if is_path else _by_name(text, root, variables)
     given = None if cli_config is None else _checked_path("CLI configuration", cli_config)
     config = read_cli_config(variables, root, given, core)
-    addresses = Address.candidates(text, core)
+    try:
+        addresses = Address.candidates(text, core)
+    except ConfigError as error:
+        raise ConfigError(f"{error.message}; and there is no file of that name", error.hint, error.code) from None
     locks = {} if lock_file is None else _locks(_checked_path("lock file", lock_file), root, addresses)
     # A host that the lock file has is the module's; the sort keeps the order of others.
     addresses = tuple(sorted(addresses, key=lambda address: address not in locks))
     return _Search(text, addresses, constraints, locks, config, variables, root, core).run()
+
+
+def _is_path(text: str, root: str, core: str) -> bool:
+    """Whether a text is a path: by its beginning, or because it is no address, and the path of a file."""
+    if text.startswith(("/", "./", "../")) or os.path.isabs(text):
+        return True
+    if _is_program_name(text) or not os.path.isfile(os.path.join(root, text)):
+        return False
+    try:
+        Address.candidates(text, core)
+    except ConfigError:
+        return True
+    return False
+
+
+def _is_program_name(text: str) -> bool:
+    return text.startswith(PROGRAM_PREFIX) and "/" not in text
+
+
+def _file_hint(text: str, root: str) -> str | None:
+    """A hint for a name that was not found, where a file has it."""
+    return f"There is a file of that name: pass ./{text} for it." if os.path.isfile(os.path.join(root, text)) else None
 
 
 def _checked_path(what: str, value: str | os.PathLike[str]) -> str:
@@ -149,7 +175,9 @@ def _by_name(name: str, root: str, environment: Mapping[str, str]) -> FoundProvi
         found = find_program(name, root, path)
     except LaunchError:
         kind = name.removeprefix(PROGRAM_PREFIX)
-        hint = f"For a provider that a core installed pass its source address, such as {kind!r}."
+        hint = _file_hint(name, root) or (
+            f"For a provider that a core installed pass its source address, such as {kind!r}."
+        )
         raise ProviderNotFoundError(f"no program {name} on PATH", path.split(os.pathsep), hint) from None
     full = os.path.join(root, found)
     return FoundProvider(origin=Origin.SEARCH_PATH, place=os.path.dirname(full), path=full)
@@ -307,7 +335,9 @@ class _Search:
 
     def _not_found(self) -> ProviderNotFoundError:
         wanted = f" {self.constraints.text}" if self.constraints.text else ""
-        hint = "Nothing is downloaded: run `terraform init` or `tofu init`, or pass the path of the program."
+        hint = _file_hint(self.name, self.root) or (
+            "Nothing is downloaded: run `terraform init` or `tofu init`, or pass the path of the program."
+        )
         locked = [f"{lock.version}, which {lock.file} locks" for lock in self.locks.values()]
         if not all(map(self._allows, self.locks.values())):
             hint = f"The lock file and the version{wanted} contradict each other; `init -upgrade` locks another one."

@@ -76,9 +76,9 @@ class Provider:
         """A provider in a process of its own, not started yet.
 
         Args:
-            source: A path, which begins with `/`, `./` or `../`, or any `os.PathLike`; the name of a program on PATH,
+            source: A path, such as `./terraform-provider-random`, or any `os.PathLike`; the name of a program on PATH,
                 `terraform-provider-random`; or a source address, such as `hashicorp/random`, to be found where the
-                cores look for it. Nothing is downloaded.
+                cores look for it. Nothing is downloaded. `find_provider` has the rules.
             config: The provider's configuration, `{}` for one that needs nothing; default None: the provider is not
                 configured, so that schema, validation and functions can be used, or `configure` is called later.
             version: A constraint on the version of a source address, such as `~> 3.6`; default None, the newest there.
