@@ -370,6 +370,38 @@ def test_a_held_lock_is_respected_and_its_holder_named(file: StateFile) -> None:
     assert not info_path(file).exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        ("directory", "is a directory, expected a regular file"),
+        ("pipe", "is a device or pipe, expected a regular file"),
+        ("loop", "cannot be locked: Too many levels of symbolic links"),
+        ("name too long to be locked", "cannot be locked: File name too long"),
+    ],
+)
+def test_what_cannot_be_a_state_file(kind: str, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / (250 * "x" if "long" in kind else "state")
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "loop":
+        path.symlink_to(path)
+    before = list(tmp_path.iterdir())
+    with pytest.raises(StateError, match=complaint), StateFile(path).locked():
+        pass
+    assert list(tmp_path.iterdir()) == before
+    assert not lock_module._held
+
+
+@pytest.mark.parametrize("name", [244 * "x", "st\udcffate\n"])
+def test_odd_names_of_state_files(name: str, tmp_path: Path) -> None:
+    file = StateFile(tmp_path / name)
+    file.write("random_pet.new", dataclasses.replace(STATE, provider="registry.terraform.io/hashicorp/random"))
+    assert file.addresses() == ["random_pet.new"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_others_find_the_lock_held_until_the_end(file: StateFile) -> None:
     with file.locked("apply of a test"):
         info = json.loads(info_path(file).read_text())

@@ -121,7 +121,7 @@ class StateFile:
         """
         if self._lock is not None:
             raise StateError(f"the state file {self.path} is locked by this very object")
-        self._lock = self._reader.attempt("locked", lambda path: StateLock(path, operation), self.path.resolve())
+        self._lock = self._reader.attempt("locked", lambda path: StateLock(path, operation), self.path)
         try:
             yield self
         finally:

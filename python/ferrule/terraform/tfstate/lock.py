@@ -12,6 +12,7 @@ import getpass
 import json
 import os
 import socket
+import stat
 import threading
 import uuid
 from pathlib import Path
@@ -36,25 +37,30 @@ class StateLock:
     """A held lock.
 
     Args:
-        path: The state file, no symbolic link; it is created, empty, if it is not there.
+        path: The state file, or a symbolic link to it; it is created, empty, if it is not there.
         operation: What it is held for, for whoever finds it held.
 
     Raises:
-        StateError: Another program has it, or another part of this one.
+        StateError: Another program has it, or another part of this one; or it is no regular file.
         OSError: The file cannot be opened, or the holder's name not be written.
     """
 
     def __init__(self, path: Path, operation: str) -> None:
-        self.path = path
+        # The file that a link leads to is the one that others lock. `Path.resolve` has an error of its own for loops.
+        self.path = path = Path(os.path.realpath(path))
+        _check_regular(path)
         self._info_path = path.with_name(f".{path.name.removeprefix('.')}.lock.info")
         self._created = not path.exists()
         with _register:
             self._descriptor = self._locked()
             try:
-                self._info_path.write_text(_info(path, operation))
+                # A path need not be text: what is none in it is shown as `?`.
+                self._info_path.write_text(_info(path, operation), errors="replace")
                 self._info_path.chmod(0o600)
             except BaseException:
-                self._forget()
+                # The error to tell is the first one.
+                with contextlib.suppress(OSError):
+                    self.release()
                 raise
 
     def _locked(self) -> int:
@@ -93,7 +99,8 @@ class StateLock:
         Raises:
             OSError: The file cannot be written; it is as before.
         """
-        temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.new")
+        # Without the file's own name, which may be as long as names can be.
+        temporary = self.path.with_name(f".{uuid.uuid4().hex}.new")
         # Whoever reads the new file must find it registered: closing it would end its lock.
         with _register:
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -126,10 +133,15 @@ class StateLock:
     def release(self) -> None:
         """Ends the lock; a file that was made for it and is still empty goes."""
         with _register:
-            self._info_path.unlink(missing_ok=True)
-            if self._created and not os.fstat(self._descriptor).st_size:
-                self.path.unlink(missing_ok=True)
-            self._forget()
+            try:
+                # In this order: once the file is gone, the next holder may have come.
+                # One that is left is no lock.
+                with contextlib.suppress(OSError):
+                    self._info_path.unlink()
+                if self._created and not os.fstat(self._descriptor).st_size:
+                    self.path.unlink(missing_ok=True)
+            finally:
+                self._forget()
 
 
 def read_file(path: Path) -> bytes:
@@ -141,6 +153,17 @@ def read_file(path: Path) -> bytes:
     with _register:
         held = _held.get(_identity(path.stat()))
         return held.read() if held else path.read_bytes()
+
+
+def _check_regular(path: Path) -> None:
+    """Refuses what a new file must not take the place of, such as /dev/null."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        what = "directory" if stat.S_ISDIR(mode) else "device or pipe"
+        raise StateError(f"the state file {path} is a {what}, expected a regular file")
 
 
 def _keep_owner(descriptor: int, before: os.stat_result) -> None:
