@@ -1,9 +1,12 @@
 """What the verbs of the command line share: exit statuses, kinds of arguments, output and the text of a failure."""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 from ferrule.errors import RPCPluginError
@@ -14,10 +17,12 @@ __all__ = [
     "EXIT_OK",
     "EXIT_USAGE",
     "LOG_LEVELS",
+    "OutputError",
     "assignment",
     "failure_text",
     "seconds",
     "show_log",
+    "standard_streams",
     "write",
     "write_to",
 ]
@@ -28,6 +33,10 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error")
+
+
+class OutputError(Exception):
+    """Standard output does not take a result."""
 
 
 def assignment(text: str) -> tuple[str, str]:
@@ -76,11 +85,33 @@ def write(text: str) -> None:
 
 
 def write_to(stream: TextIO, text: str) -> None:
-    """Writes to a stream of this process: characters that its encoding lacks are escaped, and no reader is no error."""
+    """Writes to a stream of this process: characters that its encoding lacks are escaped, and no reader is no error.
+
+    What standard error does not take, on a full disk for example, is lost: it is no reason to lose more than that.
+
+    Raises:
+        OutputError: Standard output does not take the text.
+    """
     encoding = stream.encoding or "utf-8"
     try:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
-    except BrokenPipeError:
-        # The reader, such as `head`, has closed the pipe. The interpreter's own flush at exit would complain of that.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError as error:
+        # The interpreter's own flush at exit would complain again. A reader such as `head` closes its pipe early.
+        with Path(os.devnull).open("w") as nothing:
+            os.dup2(nothing.fileno(), stream.fileno())
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            raise OutputError(f"standard output cannot be written: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def standard_streams() -> Iterator[None]:
+    """Puts the null device in place of standard streams that were closed before the start, which Python has as None."""
+    closed = [
+        (name, mode) for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")) if not getattr(sys, name)
+    ]
+    with contextlib.ExitStack() as stack:
+        for name, mode in closed:
+            stack.callback(setattr, sys, name, None)
+            setattr(sys, name, stack.enter_context(Path(os.devnull).open(mode)))
+        yield

@@ -174,6 +174,24 @@ def test_what_others_have_removed(fickle: Fickle) -> None:
     assert not fickle.state_file.exists()
 
 
+def test_a_destruction_with_the_type(fickle: Fickle) -> None:
+    created(fickle)
+    assert fickle("destroy", "fickle_other", *fickle.state, "--yes") == 1
+    assert "thing.json has the state of a fickle_thing, and not of a fickle_other" in fickle.err
+    assert fickle("destroy", "fickle_thing", *fickle.state, "--yes") == 0
+    assert "destroyed fickle_thing" in fickle.out
+
+
+def test_a_state_file_behind_a_link(fickle: Fickle) -> None:
+    fickle.state_file.symlink_to("real.json")
+    created(fickle)
+    assert fickle.state_file.is_symlink()
+    real = fickle.directory / "real.json"
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert fickle("destroy", *fickle.state, "--yes") == 0
+    assert (fickle.state_file.is_symlink(), real.exists()) == (True, False)
+
+
 def test_a_destruction_of_nothing(fickle: Fickle) -> None:
     assert fickle("destroy", *fickle.state, "--yes") == 1
     assert "thing.json has no state of a resource" in fickle.err
@@ -185,6 +203,8 @@ def test_a_destruction_of_nothing(fickle: Fickle) -> None:
         (["apply", "fickle_thing", "name=a", "--state", "s"], "needs a terminal: add --yes"),
         (["destroy", "--state", "s"], "needs a terminal: add --yes"),
         (["apply", "fickle_thing", "-f", "-", "--state", "s"], "answered on standard input"),
+        (["destroy", "fickle_thing", "name=a", "--state", "s", "--yes"], "as the state file has it: NAME=VALUE"),
+        (["destroy", "fickle_thing", "-f", "x.json", "--state", "s", "--yes"], "as the state file has it: NAME=VALUE"),
         (["apply", "fickle_thing", "name=a", "--yes"], "the following arguments are required: --state"),
         (["plan", "fickle_thing", "-f", "-", "--provider-config", "-"], "only one of -f and --provider-config"),
         (["plan", "fickle_thing", "name"], "'name' should have the form NAME=VALUE"),
@@ -234,6 +254,29 @@ def test_a_state_of_terraform(fickle: Fickle) -> None:
     assert "--address" in fickle.err
     assert fickle("destroy", *state, "--yes") == 0
     assert json.loads(path.read_text())["resources"] == []
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("how", ["closed", "full"])
+def test_streams_that_take_nothing(
+    stream: str, how: str, fickle: Fickle, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """A result that cannot be shown is a failure, and the state is stored all the same."""
+    full = None
+    if how == "full":
+        full = Path("/dev/full").open("w")  # noqa: SIM115 - closed by the finalizer.
+        request.addfinalizer(full.close)
+    monkeypatch.setattr(sys, stream, full)
+    lost = stream == "stdout" and how == "full"
+    arguments = ["fickle_thing", "name=a", "mood=fails", *fickle.state, "--yes", "--json"]
+    assert fickle("apply", *arguments) == 1
+    assert fickle.stored()["id"] == "thing-a"
+    assert ("ferrule: standard output cannot be written: No space left on device\n" in fickle.err) == lost
+    monkeypatch.setattr(sys, stream, None)
+    assert fickle("schema", "fickle_thing") == 0
+    monkeypatch.setattr(sys, "stdin", None)
+    assert fickle("apply", "fickle_thing", "name=a", *fickle.state) == 2
+    assert fickle("plan", "fickle_thing", "-f", "-") == 1
 
 
 def test_an_interrupted_apply_stores_what_it_has_done(fickle: Fickle) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ferrule
-from ferrule._console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from ferrule._console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, OutputError, standard_streams, write_to
 from ferrule._secrecy import forgetful
 from ferrule.cli import inspection
 from ferrule.client import RPCPluginClient
@@ -42,12 +42,16 @@ def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any
     Raises:
         SystemExit: Status 2 for a wrong command line, 0 after `--help` and `--version`.
     """
-    options = _parser(client_factory).parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = options.run
-    try:
-        return run(options)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    with standard_streams():
+        options = _parser(client_factory).parse_args(argv)
+        run: Callable[[argparse.Namespace], int] = options.run
+        try:
+            return run(options)
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        except OutputError as error:
+            write_to(sys.stderr, f"ferrule: {error}\n")
+            return EXIT_FAILED
 
 
 def _parser(client_factory: Callable[..., Any]) -> argparse.ArgumentParser:

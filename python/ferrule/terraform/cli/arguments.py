@@ -161,7 +161,7 @@ def destroy(parser: argparse.ArgumentParser) -> None:
     _describe(
         parser,
         "Destroy the resource of a state file; show what will go and ask before.",
-        "PROVIDER --state FILE",
+        "PROVIDER [TYPE] --state FILE",
         [
             PROVIDER,
             STATUS.format(ok="the resource is gone")
@@ -171,7 +171,19 @@ def destroy(parser: argparse.ArgumentParser) -> None:
     )
     _provider(parser)
     _provider_configuration(parser)
-    parser.set_defaults(file=None)
+    add = parser.add_argument
+    add("type", nargs="?", metavar="TYPE", help="the resource's type, which the state file has to agree to")
+    # What people leave there of the command line of an apply.
+    add("values", nargs="*", help=argparse.SUPPRESS)
+    add("-f", "--file", help=argparse.SUPPRESS)
+    _check(
+        parser,
+        lambda options: (
+            "a resource is destroyed as the state file has it: NAME=VALUE and -f do not go with that"
+            if options.values or options.file
+            else None
+        ),
+    )
     _state(parser, "file with the state of the resource", required=True)
     _yes(parser)
 

@@ -111,7 +111,7 @@ class _ResourceFile:
         assert self._lock is not None
         try:
             if state is None:
-                self._path.unlink(missing_ok=True)
+                self._lock.path.unlink(missing_ok=True)
                 return
             content = f"{_with_provider(state, self._provider_address).to_json()}\n".encode()
             if content != self._lock.read():
