@@ -87,7 +87,7 @@ stubs: env  ## The extension that is installed has what its stub says
 	$(BIN)/python -m mypy.stubtest ferrule._core --concise
 
 python-tests: env  ## The Python tests on what is installed
-	$(BIN)/python -m pytest
+	.ci/python-tests $(BIN)/python
 
 sdist-test: env  ## The wheel built out of the source distribution, tried by `wheel-test`
 	WHEEL_TAG=$(WHEEL_TAG) .ci/sdist-test
