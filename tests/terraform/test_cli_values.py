@@ -25,6 +25,10 @@ BLOCK = Block(
             "list": List(STRING),
             "tags": Map(STRING),
         }.items()
+    }
+    | {
+        "pin": Attribute("pin", NUMBER, sensitive=True),
+        "keys": Attribute("keys", List(STRING), write_only=True),
     },
     block_types={"rule": NestedBlock("rule", Block(), Nesting.LIST)},
 )
@@ -67,6 +71,8 @@ def test_an_assignment_is_read_by_its_type(name: str, text: str, value: Any) -> 
         ([("rule", "x")], "rule=x: expected JSON: "),
         ([("tags", '{"a": 1, "a": 2}')], 'tags={"a": 1, "a": 2}: expected JSON: \'a\' is there twice in an object'),
         ([("size", "1"), ("size", "2")], "size=2: size is given twice"),
+        ([("pin", "12"), ("pin", "34")], "pin=...: pin is given twice"),
+        ([("keys", "[hidden]")], "keys=...: expected JSON: "),
         ([("sise", "1")], "sise=1: no attribute or block has that name"),
     ],
 )

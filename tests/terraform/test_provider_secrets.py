@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ferrule.errors import ConfigError, RPCPluginError
-from ferrule.terraform import ConfigurationError, Provider
+from ferrule.terraform import ConfigurationError, Provider, ResourceState, StateError
+from ferrule.terraform.tfstate import StateFile
 from terraform.moody import Moody, attached
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("no_leaks")]
@@ -79,3 +81,30 @@ async def test_refusals_of_a_launch_tell_no_secrets() -> None:
     with pytest.raises(ConfigError) as caught:
         Provider.launch("x", "s3cret")  # type: ignore[arg-type]
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "x", "attributes": {"password": "s3cret"}',
+        '{"type": "x", "attributes": {"password": "s3cret"}, "schema_version": "one"}',
+        '{"type": "x", "private": "s3cret!"}',
+        '{"type": "x", "attributes": {"password": "s3cret"}, "attributes_flat": {}}',
+    ],
+)
+def test_wrong_states_tell_no_secrets(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "terraform.tfstate"
+    path.write_text(text)
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: ResourceState.from_json(text),
+        lambda: ResourceState.from_json(text.encode()),
+        lambda: ResourceState.from_tfstate(path, "x.y"),
+        lambda: StateFile(path).get("x.y"),
+        lambda: StateFile(path).read("x.y"),
+        lambda: StateFile(path).addresses(),
+        lambda: StateFile(path).write("x.y", None),
+    )
+    for use in uses:
+        with pytest.raises(StateError) as caught:
+            use()
+        assert [each for each in variables(caught.value) if "s3cret" in each] == []

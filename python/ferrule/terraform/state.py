@@ -12,6 +12,7 @@ from decimal import Decimal
 from os import PathLike
 from typing import Any, Final
 
+from ferrule._secrecy import forgetful
 from ferrule.terraform.cty import Path, Type, decode_json, encode_json
 from ferrule.terraform.errors import StateError
 from ferrule.terraform.json_text import JSONTextError, members, whole
@@ -158,6 +159,7 @@ class ResourceState:
         return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in parts.items())}}}"
 
     @classmethod
+    @forgetful
     def from_json(cls, text: str | bytes) -> "ResourceState":
         """The state of a text that `to_json` made, or that another program wrote in its form.
 
@@ -180,6 +182,7 @@ class ResourceState:
         return cls(**fields)
 
     @classmethod
+    @forgetful
     def from_tfstate(cls, path: "str | PathLike[str]", address: str, *, deposed: str | None = None) -> "ResourceState":
         """The state of one resource of a `terraform.tfstate`; `StateFile` writes it back.
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -47,32 +47,37 @@ def from_assignments(assignments: Iterable[tuple[str, str]], block: Block) -> di
         InputError: A name twice, or a value that is no JSON where the type needs it.
     """
     types: dict[str, Type | None] = {name: each.type for name, each in block.attributes.items()}
-    return from_typed_assignments(assignments, types, {*types, *block.block_types})
+    secret = {name for name, each in block.attributes.items() if each.sensitive or each.write_only}
+    return from_typed_assignments(assignments, types, {*types, *block.block_types}, secret)
 
 
 def from_typed_assignments(
-    assignments: Iterable[tuple[str, str]], types: Mapping[str, Type | None], names: Iterable[str]
+    assignments: Iterable[tuple[str, str]],
+    types: Mapping[str, Type | None],
+    names: Iterable[str],
+    secret: Container[str] = (),
 ) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in assignments:
+        shown = f"{name}=..." if name in secret else f"{name}={text}"
         if name in values:
-            raise InputError(f"{name}={text}: {name} is given twice")
+            raise InputError(f"{shown}: {name} is given twice")
         if name not in names:
             near = nearest(name, names)
             raise InputError(
                 f"{name}={text}: no attribute or block has that name", f"Did you mean {near}?" if near else None
             )
-        values[name] = _value(name, text, types.get(name))
+        values[name] = _value(shown, text, types.get(name))
     return values
 
 
-def _value(name: str, text: str, of: Type | None) -> Any:
+def _value(shown: str, text: str, of: Type | None) -> Any:
     try:
         value = json.loads(text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_without_twins)
     except (ValueError, RecursionError) as error:
         if of is None or of not in {STRING, NUMBER, DYNAMIC}:
             what = "true or false" if of is not None and of.name == "bool" else "JSON"
-            raise InputError(f"{name}={text}: expected {what}: {error}") from None
+            raise InputError(f"{shown}: expected {what}: {error}") from None
         return text
     # 007, 1.0 and true are texts too, and as texts they are what was written.
     return text if of == STRING and not isinstance(value, str | None) else value

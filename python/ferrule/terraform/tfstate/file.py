@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Final
 
+from ferrule._secrecy import forgetful
 from ferrule.terraform.errors import StateError
 from ferrule.terraform.state import ResourceState
 from ferrule.terraform.tfstate.address import Address
@@ -53,6 +54,7 @@ class StateFile:
     def __repr__(self) -> str:
         return f"StateFile({str(self.path)!r})"
 
+    @forgetful
     def addresses(self) -> list[str]:
         """All instances of managed resources and data sources, without deposed ones.
 
@@ -61,11 +63,13 @@ class StateFile:
         """
         return self._reader.addresses()
 
+    @forgetful
     def get(self, address: str, *, deposed: str | None = None) -> ResourceState | None:
         """As `read`; None if the file is not there, or has no such resource."""
         fields = self._reader.find(address, deposed)
         return None if fields is None else ResourceState(**fields)
 
+    @forgetful
     def read(self, address: str, *, deposed: str | None = None) -> ResourceState:
         """The state of one resource.
 
@@ -79,6 +83,7 @@ class StateFile:
         """
         return ResourceState(**self._reader.fields(address, deposed))
 
+    @forgetful
     def write(self, address: str, state: ResourceState | None, *, deposed: str | None = None) -> None:
         """Stores the state of one resource; the file is made if it is not there.
 
