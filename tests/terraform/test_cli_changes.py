@@ -209,6 +209,8 @@ def test_a_destruction_of_nothing(fickle: Fickle) -> None:
         (["plan", "fickle_thing", "-f", "-", "--provider-config", "-"], "only one of -f and --provider-config"),
         (["plan", "fickle_thing", "name"], "'name' should have the form NAME=VALUE"),
         (["import", "fickle_thing"], "either an ID or --identity"),
+        (["plan", "fickle_thing", "--source-address", "a/b/c/d"], "expected [HOST/][NAMESPACE/]TYPE"),
+        (["plan", "fickle_thing", "--source-address", "\udcff"], "is '\\udcff', expected [HOST/][NAMESPACE/]TYPE"),
     ],
 )
 def test_a_wrong_command_line(arguments: list[str], complaint: str, fickle: Fickle) -> None:

@@ -78,6 +78,11 @@ async def test_imports(moody_of_each_version: Moody) -> None:
             await thing.import_("nothing")
         with pytest.raises(ConfigurationError):
             await thing.import_()
+        for wrong in (5, b"a", ["a"]):
+            with pytest.raises(ConfigurationError, match=f"an id is text, got {type(wrong).__name__}"):
+                await thing.import_(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="the id is no text in Unicode: character 1"):
+            await thing.import_("a\ud800")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +121,13 @@ async def test_names_of_nothing(moody: Moody) -> None:
         with pytest.raises(UnknownTypeError, match="shout"):
             await provider.functions.shot("a")
         assert dir(provider.functions) == ["shout"]
+        wrong: Any
+        for wrong in (5, None, b"moody_thing", ["moody_thing"]):
+            for kind in ("resource", "data", "ephemeral", "action", "list_resource"):
+                with pytest.raises(UnknownTypeError, match=f"is text, got {type(wrong).__name__}"):
+                    getattr(provider, kind)(wrong)
+            with pytest.raises(UnknownTypeError, match="the name of a function is text, got "):
+                await provider.functions[wrong]("a")
         assert moody.calls() == []
 
 
@@ -166,6 +178,8 @@ async def test_states_that_cannot_be_used(moody: Moody) -> None:
             await thing.read({})  # type: ignore[arg-type]
         with pytest.raises(StateError, match="other_thing"):
             await thing.plan({"name": "a"}, prior=other)
+        with pytest.raises(StateError, match="expected a ResourceState, got str"):
+            await thing.plan({"name": "a"}, prior="x")  # type: ignore[arg-type]
         assert moody.calls() == []
 
 

@@ -403,6 +403,9 @@ def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         monkeypatch.setenv("XDG_CACHE_HOME", unset)
         assert default_folder() == tmp_path / "home" / ".cache" / "ferrule" / "schemas"
 
+    monkeypatch.setenv("HOME", "relative")
+    assert default_folder() is None
+
     def homeless() -> Path:
         raise RuntimeError
 

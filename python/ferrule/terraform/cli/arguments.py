@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ferrule._console import LOG_LEVELS, assignment
+from ferrule.errors import ConfigError
 from ferrule.terraform.cli.values import STANDARD_INPUT
 
 __all__ = ["DECLARATIONS"]
@@ -216,11 +217,23 @@ def _provider(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--source-address",
+        type=_source_address,
         metavar="ADDRESS",
         help="source address of the provider in JSON and new states, if only a path is known",
     )
     add("--json", action="store_true", help="print one JSON document instead of text; docs/terraform.md has its keys")
     add("--log-level", choices=LOG_LEVELS, help="print the provider's log from this level on to standard error")
+
+
+def _source_address(text: str) -> str:
+    """An address as it was given: a wrong one would be found when the state is stored, and that is too late."""
+    from ferrule.terraform.finding.address import Address
+
+    try:
+        Address.candidates(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
+    return text
 
 
 def _provider_configuration(parser: argparse.ArgumentParser) -> None:

@@ -113,7 +113,7 @@ class _ResourceFile:
             if state is None:
                 self._lock.path.unlink(missing_ok=True)
                 return
-            content = f"{_with_provider(state, self._provider_address).to_json()}\n".encode()
+            content = f"{_with_provider(state, self._provider_address).to_json()}\n".encode("utf-8", "surrogateescape")
             if content != self._lock.read():
                 self._lock.replace(content)
         except OSError as error:

@@ -104,6 +104,8 @@ def _import_target(resource: ResourceType, by_id: str | None, identity: Mapping[
     if identity is None:
         if not by_id:
             raise _wrong_target(resource, [Problem((), "the id is empty")])
+        if (problem := _problem_of_id(by_id)) is not None:
+            raise _wrong_target(resource, [problem])
         return {"id": by_id}
     if resource.identity is None or resource.identity_type is None:
         raise _wrong_target(resource, [Problem((), "this resource has no identity", "give an id")])
@@ -124,6 +126,16 @@ def _import_target(resource: ResourceType, by_id: str | None, identity: Mapping[
         else:
             return identity_field("identity", resource, value)
     raise _wrong_target(resource, problems)
+
+
+def _problem_of_id(given: object) -> Problem | None:
+    if not isinstance(given, str):
+        return Problem((), f"an id is text, got {type(given).__name__}")
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        return Problem((), f"the id is no text in Unicode: character {error.start} is {given[error.start]!a}")
+    return None
 
 
 def _wrong_target(resource: ResourceType, problems: list[Problem]) -> ConfigurationError:

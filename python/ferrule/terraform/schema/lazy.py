@@ -41,7 +41,7 @@ class LazyMapping(Mapping[str, _Model]):
         self._models: dict[str, _Model] = {}
 
     def __getitem__(self, name: str) -> _Model:
-        model = self._models.get(name)
+        model = self._models.get(name) if isinstance(name, str) else None
         if model is None:
             model = self._models.setdefault(name, self._decoded(name))
         return model
@@ -67,11 +67,15 @@ class LazyMapping(Mapping[str, _Model]):
             yield name, self._models.get(name) or self._decoded(name)
 
     def _decoded(self, name: str) -> _Model:
-        if name not in self._messages:
+        # A name that is no text, such as a list, may have no hash.
+        if not isinstance(name, str) or name not in self._messages:
             raise self._unknown(name)
         return decoded(f'the schema of the {self.kind} "{name}"', lambda: self._decode(self._messages[name]))
 
-    def _unknown(self, name: str) -> UnknownTypeError:
+    def _unknown(self, name: object) -> UnknownTypeError:
+        if not isinstance(name, str):
+            what = f"the name of a {self.kind} is text, got {type(name).__name__}"
+            return UnknownTypeError(what, None, "terraform.unknown-type")
         if near := nearest(name, self._messages):
             hint = f'did you mean "{near}"?'
         elif not self._messages:

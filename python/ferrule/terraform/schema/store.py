@@ -42,7 +42,8 @@ def default_folder() -> Path | None:
     if base.is_absolute():
         return base / "ferrule" / "schemas"
     with suppress(RuntimeError):
-        return Path.home() / ".cache" / "ferrule" / "schemas"
+        home = Path.home()
+        return home / ".cache" / "ferrule" / "schemas" if home.is_absolute() else None
     return None
 
 

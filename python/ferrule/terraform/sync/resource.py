@@ -82,6 +82,8 @@ class Resource(Handle):
             ProviderError: The provider refuses the configuration or the change.
             InvalidResponseError: The plan contradicts the schema or the configuration.
         """
+        if prior is not None:
+            check_state(prior, self.type)
         return self._session.run(
             lambda context: operations.plan(
                 context,
