@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from typing import Any
 
 import pytest
 
 from ferrule.terraform import cty
-from ferrule.terraform.core import coerce
+from ferrule.terraform.core import coerce, identity_type
 from ferrule.terraform.cty import BOOL, NUMBER, STRING
 from ferrule.terraform.errors import ConfigurationError, InvalidResponseError
-from ferrule.terraform.schema.model import Attribute, Block, NestedBlock, NestedType, Nesting
+from ferrule.terraform.schema.model import (
+    Attribute,
+    Block,
+    IdentityAttribute,
+    IdentitySchema,
+    NestedBlock,
+    NestedType,
+    Nesting,
+)
 
 
 def attributes(*found: Attribute) -> dict[str, Attribute]:
@@ -169,6 +178,24 @@ def test_a_broken_schema_is_the_provider_s_fault() -> None:
     both = Block(attributes(Attribute("a", STRING)), {"a": NestedBlock("a", Block(), Nesting.LIST)})
     with pytest.raises(InvalidResponseError, match="of an attribute and of a block"):
         coerce(both, {})
+
+
+def test_a_schema_of_too_many_levels_is_the_provider_s_fault() -> None:
+    deep: cty.Type = STRING
+    with contextlib.suppress(cty.CtyError):
+        while True:
+            deep = cty.List(deep)
+    inner = attributes(Attribute("a", deep, optional=True))
+    nested = Attribute("n", nested_type=NestedType(inner, Nesting.LIST), optional=True)
+    for block in (
+        Block(inner),
+        Block(attributes(nested)),
+        Block({}, {"b": NestedBlock("b", Block(inner), Nesting.MAP)}),
+    ):
+        with pytest.raises(InvalidResponseError, match="more than 100 levels"):
+            coerce(block, {})
+    with pytest.raises(InvalidResponseError, match="more than 100 levels"):
+        identity_type(IdentitySchema(0, {"a": IdentityAttribute("a", deep)}))
 
 
 def test_a_configuration_without_an_end_is_refused() -> None:

@@ -3,10 +3,11 @@
 Facts: OpenTofu v1.12.6, internal/configs/configschema/implied_type.go and decoder_spec.go.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from ferrule.terraform.cty import DYNAMIC, List, Map, Object, Set, Type
+from ferrule.terraform.cty import DYNAMIC, CtyError, List, Map, Object, Path, Set, Type
 from ferrule.terraform.cty import Attribute as AttributeStep
 from ferrule.terraform.errors import InvalidResponseError, Problem
 from ferrule.terraform.schema.model import Attribute, Block, IdentitySchema, NestedBlock, NestedType, Nesting
@@ -23,7 +24,7 @@ def implied_type(block: Block) -> Object:
     in which each block has a type of its own.
 
     Raises:
-        InvalidResponseError: An attribute has no type, or the name of a block.
+        InvalidResponseError: An attribute has no type, or the name of a block; or there are more than 100 levels.
 
     Example:
         >>> from ferrule.terraform.cty import STRING
@@ -33,16 +34,16 @@ def implied_type(block: Block) -> Object:
     """
     if "implied type" not in block.memo:
         for name in block.attributes.keys() & block.block_types.keys():
-            raise _broken(name, "the name is that of an attribute and of a block")
+            raise _broken((AttributeStep(name),), "the name is that of an attribute and of a block")
         types = {name: attribute_type(each).plain for name, each in block.attributes.items()}
         types |= {name: _nested_block_type(each) for name, each in block.block_types.items()}
-        block.memo["implied type"] = Object(types)
+        block.memo["implied type"] = _object(types)
     return cast(Object, block.memo["implied type"])
 
 
 def identity_type(identity: IdentitySchema) -> Object:
     """The type of a resource's identity."""
-    return Object({name: each.type for name, each in identity.attributes.items()})
+    return _object({name: each.type for name, each in identity.attributes.items()})
 
 
 def attribute_type(attribute: Attribute) -> Type:
@@ -56,12 +57,19 @@ def attribute_type(attribute: Attribute) -> Type:
     if attribute.nested_type is not None:
         return _collected(_given_type(attribute.nested_type), attribute.nested_type.nesting)
     if attribute.type is None:
-        raise _broken(attribute.name, "the attribute has no type")
+        raise _broken((AttributeStep(attribute.name),), "the attribute has no type")
     return attribute.type
 
 
-def _broken(name: str, message: str) -> InvalidResponseError:
-    return InvalidResponseError("the provider's schema is broken", [Problem((AttributeStep(name),), message)])
+def _broken(path: Path, message: str) -> InvalidResponseError:
+    return InvalidResponseError("the provider's schema is broken", [Problem(path, message)])
+
+
+def _object(types: Mapping[str, Type], optional: Iterable[str] = ()) -> Object:
+    try:
+        return Object(types, optional)
+    except CtyError as error:
+        raise _broken(error.path, error.problem) from None
 
 
 def object_type(schema: Block | NestedType) -> Object:
@@ -73,12 +81,17 @@ def _given_type(nested: NestedType) -> Object:
     if "given type" not in nested.memo:
         optional = {name for name, each in nested.attributes.items() if each.optional or each.computed}
         types = {name: attribute_type(each) for name, each in nested.attributes.items()}
-        nested.memo["given type"] = Object(types, optional)
+        nested.memo["given type"] = _object(types, optional)
     return cast(Object, nested.memo["given type"])
 
 
 def _collected(inner: Object, nesting: Nesting) -> Type:
-    return inner if nesting in {Nesting.SINGLE, Nesting.GROUP} else _COLLECTION[nesting](inner)
+    if nesting in {Nesting.SINGLE, Nesting.GROUP}:
+        return inner
+    try:
+        return _COLLECTION[nesting](inner)
+    except CtyError as error:
+        raise _broken(error.path, error.problem) from None
 
 
 def _nested_block_type(nested: NestedBlock) -> Type:
