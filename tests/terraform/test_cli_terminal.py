@@ -6,16 +6,20 @@ import argparse
 import asyncio
 import io
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from ferrule._console import write_to
 from ferrule.terraform.cli import terminal
+from ferrule.terraform.cli.running import run
 from ferrule.terraform.cli.state_files import saved, store_of
 from ferrule.terraform.cli.terminal import indented, progress
 from ferrule.terraform.errors import StateError
 from ferrule.terraform.state import ResourceState
+
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 STATE = ResourceState(type="x_thing", json='{"id":"a"}')
 
@@ -74,3 +78,24 @@ def test_a_state_that_cannot_be_stored_is_shown(tmp_path: Path, capsys: pytest.C
         with pytest.raises(StateError, match="cannot be written"):
             saved(store, STATE)
     assert STATE.to_json() in capsys.readouterr().err
+
+
+async def ended(options: argparse.Namespace) -> int:
+    os.kill(os.getpid(), options.number)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    return 0
+
+
+@pytest.mark.parametrize("is_ignored", [False, True], ids=["heard", "ignored"])
+@pytest.mark.parametrize("number", ENDS)
+def test_signals_that_end_a_verb(number: signal.Signals, is_ignored: bool) -> None:
+    before = {each: signal.getsignal(each) for each in ENDS}
+    options = argparse.Namespace(number=number, log_level=None, json=False)
+    try:
+        if is_ignored:
+            signal.signal(number, signal.SIG_IGN)
+        assert run(ended, options) == (0 if is_ignored else 128 + number)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -19,6 +19,9 @@ __all__ = ["run"]
 SIGNALLED: Final = 128
 """What shells add to the number of the signal that has ended a program."""
 
+ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, the end that a supervisor asks for, and the end of the terminal."""
+
 Verb = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 
 
@@ -59,7 +62,10 @@ def _sources(options: argparse.Namespace) -> set[str]:
 
 
 async def _interruptible(verb: Verb, options: argparse.Namespace) -> int:
-    """Runs a verb that SIGINT and SIGTERM cancel; a second signal cancels once more what still waits then."""
+    """Runs a verb that signals cancel; a second signal cancels once more what still waits then.
+
+    A signal that is ignored stays so: `nohup` and shells without job control start programs like that.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     received: list[int] = []
@@ -69,8 +75,9 @@ async def _interruptible(verb: Verb, options: argparse.Namespace) -> int:
         task.cancel()
 
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt, number)
+        for number in ENDING_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, interrupt, number)
     try:
         status = await verb(options)
     except asyncio.CancelledError:
