@@ -60,15 +60,21 @@ def check(name: str, value: Any, rule: Rule, hint: str | None = None) -> Any:
         raise ConfigError(message, hint, INVALID) from None
 
 
-def check_fields(config: Any, prefix: str = "") -> None:
-    """Checks every field of a frozen dataclass under construction and puts its normal form in place."""
+def check_fields(config: Any, prefix: str = "", described_by: str | None = None) -> None:
+    """Checks every field of a frozen dataclass under construction and puts its normal form in place.
+
+    Args:
+        config: The object.
+        prefix: What stands before the names of its fields in messages.
+        described_by: The documented object that describes the fields; default its class, of the package itself.
+    """
     cls: Any = type(config)
     defaults = _normal_defaults(cls)
     for name, rule in _rules_of(cls).items():
         given = getattr(config, name)
         # Most settings are left alone, and a host of hundreds of plugins comes here for each.
         if name not in defaults or given is not defaults[name]:
-            object.__setattr__(config, name, check(prefix + name, given, rule, _help(cls)))
+            object.__setattr__(config, name, check(prefix + name, given, rule, _help(cls, described_by)))
 
 
 def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str = "") -> ConfigClass:
@@ -104,8 +110,8 @@ def _instead(cls: type[Any], unknown: str, prefix: str) -> str:
     return describe_counterpart(unknown, cls.__name__) or f"nearest: {prefix}{nearest}{rest}"
 
 
-def _help(cls: type[Any]) -> str:
-    return f"See help(ferrule.{cls.__name__}): it describes every setting."
+def _help(cls: type[Any], described_by: str | None = None) -> str:
+    return f"See help({described_by or f'ferrule.{cls.__name__}'}): it describes every setting."
 
 
 def flag() -> Rule:

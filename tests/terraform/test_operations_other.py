@@ -61,8 +61,8 @@ def test_function_with_unknown_arguments() -> None:
     ("arguments", "text", "index"),
     [
         pytest.param((), "1 arguments expected, got 0: separator is missing", None, id="missing"),
-        pytest.param((None,), "separator: must not be null", 0, id="null"),
-        pytest.param(("-", ["a"]), "parts: ", 1, id="wrong type"),
+        pytest.param((None,), "join: separator: must not be null", 0, id="null"),
+        pytest.param(("-", ["a"]), "join: parts: ", 1, id="wrong type"),
     ],
 )
 def test_wrong_arguments(arguments: tuple[Any, ...], text: str, index: int | None) -> None:

@@ -85,6 +85,13 @@ async def test_a_start_that_fails_leaves_nothing_and_may_be_repeated(moody: Mood
         assert provider.client is None
 
 
+def test_refusals_of_a_launch_say_what_to_pass() -> None:
+    with pytest.raises(ConfigError, match="the provider is a list, expected text or a path"):
+        Provider.launch(["terraform-provider-example"])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"core is 'pulumi'.*help\(ferrule\.terraform\.Provider\.launch\)"):
+        Provider.launch("example", core="pulumi")  # type: ignore[arg-type]
+
+
 async def test_a_client_stays_the_callers(moody: Moody) -> None:
     async with RPCPluginClient(reattach=moody.reattach) as client:
         async with Provider.over(client, {}) as provider:

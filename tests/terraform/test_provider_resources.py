@@ -121,6 +121,11 @@ async def test_names_of_nothing(moody: Moody) -> None:
         with pytest.raises(UnknownTypeError, match="shout"):
             await provider.functions.shot("a")
         assert dir(provider.functions) == ["shout"]
+        functions: Any = provider.functions
+        with pytest.raises(TypeError, match="not iterable"):
+            iter(functions)
+        with pytest.raises(TypeError):
+            assert "shout" in functions
         wrong: Any
         for wrong in (5, None, b"moody_thing", ["moody_thing"]):
             for kind in ("resource", "data", "ephemeral", "action", "list_resource"):

@@ -128,6 +128,12 @@ def test_what_is_no_state_is_refused(text: str | bytes, problem: str) -> None:
     assert problem in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ['{"version": 4, "serial": 1}', '{"id": "cat"}'])
+def test_a_text_that_another_function_reads_is_refused_with_its_name(text: str) -> None:
+    with pytest.raises(StateError, match=r"to_json\(\).*from_tfstate\(\)"):
+        ResourceState.from_json(text)
+
+
 def test_no_error_repeats_private_data() -> None:
     with pytest.raises(StateError) as caught:
         ResourceState.from_json(stored(private="hunter2!"))

@@ -231,6 +231,8 @@ def test_state_of_another_provider_or_type_is_refused(file: StateFile) -> None:
         file.write("rec_secret.a", dataclasses.replace(state, provider="x/y/z"))
     with pytest.raises(StateError, match="cannot have the state of a rec_other"):
         file.write("rec_secret.a", dataclasses.replace(state, type="rec_other"))
+    with pytest.raises(StateError, match=r"rec_other\.new cannot have the state of a rec_secret"):
+        file.write("rec_other.new", state)
     assert file.path.read_bytes() == before
     file.write("random_pet.a", STATE)
     # Either tool has a registry of its own for the same providers.

@@ -34,7 +34,8 @@ def state_fields(source: str, given: Mapping[str, Written]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, member in given.items():
         if name not in _READERS:
-            raise StateError(f"{json.dumps(name)}: a state has no such member; it has {', '.join(_READERS)}")
+            what = f"{json.dumps(name)}: a state has no such member; it has {', '.join(_READERS)}"
+            raise StateError(what, "Pass what to_json() returned; from_tfstate() reads a terraform.tfstate.")
         field_name, read = _READERS[name]
         if member.value is not None or name in _REQUIRED:
             try:

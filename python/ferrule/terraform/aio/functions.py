@@ -49,7 +49,7 @@ class Function:
 
 
 class Functions:
-    """The functions of a provider.
+    """The functions of a provider; the mapping `functions` of its schema has their names.
 
     Example:
         ```python
@@ -69,6 +69,10 @@ class Functions:
 
     def __getitem__(self, name: str) -> Function:
         return Function(self._session, name)
+
+    # Without these, Python asks __getitem__ for 0, 1, 2 and so on, which never ends.
+    __iter__ = None
+    __contains__ = None
 
     def __dir__(self) -> list[str]:
         loaded = self._session.loaded

@@ -56,4 +56,4 @@ class Options:
     stop_timeout: Annotated[float, rules.seconds()] = 30.0
 
     def __post_init__(self) -> None:
-        rules.check_fields(self)
+        rules.check_fields(self, described_by="ferrule.terraform.Provider.launch")

@@ -11,7 +11,7 @@ from typing import Any
 from ferrule import families
 from ferrule._secrecy import forgetful
 from ferrule.config import ClientConfig
-from ferrule.errors import ProtocolError
+from ferrule.errors import ConfigError, ProtocolError
 from ferrule.reattach import ReattachConfig
 from ferrule.terraform.errors import LifecycleError
 from ferrule.terraform.finding import FoundProvider, Origin, find_provider
@@ -37,6 +37,12 @@ class Target:
     version: str | None = None
     core: str = "terraform"
     reattach: ReattachConfig | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, str | os.PathLike):
+            message = f"the provider is a {type(self.source).__name__}, expected text or a path"
+            hint = "Pass the program's path, its name on PATH, or a source address; Provider.over() takes any client."
+            raise ConfigError(message, hint, "config.invalid")
 
     def find(self) -> tuple[FoundProvider, Program | None]:
         """Searches the provider. Blocks: the files of a large one that is locked take seconds to check.

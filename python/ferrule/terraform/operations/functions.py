@@ -25,7 +25,7 @@ def call(context: Context, name: str, *arguments: Any) -> Operation[Any]:
     """
     function = context.function(name)
     parameters = _parameters(name, function, len(arguments))
-    values = [_argument(*each) for each in zip(range(len(arguments)), parameters, arguments, strict=True)]
+    values = [_argument(name, index, *each) for index, each in enumerate(zip(parameters, arguments, strict=True))]
     for parameter, value in zip(parameters, values, strict=True):
         if not parameter.allow_unknown and core.unknown_paths(value, parameter.type):
             return cty.UNKNOWN
@@ -52,14 +52,14 @@ def _parameters(name: str, function: Function, count: int) -> tuple[Parameter, .
     return fixed if variadic is None else (*fixed, *[variadic] * (count - len(fixed)))
 
 
-def _argument(index: int, parameter: Parameter, given: Any) -> Any:
+def _argument(function: str, index: int, parameter: Parameter, given: Any) -> Any:
     """The value of an argument."""
     try:
         value = cty.convert(given, parameter.type)
     except cty.CtyError as error:
-        raise FunctionCallError(f"{parameter.name}: {error}", index) from None
+        raise FunctionCallError(f"{function}: {parameter.name}: {error}", index) from None
     if not parameter.allow_null and (value.value if isinstance(value, cty.Typed) else value) is None:
-        raise FunctionCallError(f"{parameter.name}: must not be null", index)
+        raise FunctionCallError(f"{function}: {parameter.name}: must not be null", index)
     return value
 
 

@@ -96,13 +96,15 @@ class StateFile:
             deposed: As for `read`.
 
         Raises:
-            StateError: The file cannot be read or written, its lock is held, or the resource in it is of another
-                provider.
+            StateError: The file cannot be read or written, its lock is held, the state is of another type than the
+                address, or the resource in the file is of another provider.
         """
         with self._one_write, contextlib.nullcontext() if self._lock else self.locked("write"):
             document = self._reader.document() or Document(new_document(self._terraform_version), str(self.path))
             where = Address.of(address)
             found = find_instance(document, where, deposed)
+            if state is not None and state.type != where.type:
+                raise StateError(f"{self.path}: {where} cannot have the state of a {state.type}")
             if state is None:
                 text = document.without_instance(*found) if found else None
             elif found:
@@ -158,8 +160,6 @@ class StateFile:
         stored = provider_of(resource, instance)
         if state.provider and stored and not is_same_provider(stored, state.provider):
             raise StateError(f"{place} is of the provider {stored}, its new state of {state.provider}")
-        if state.type != resource.type:
-            raise StateError(f"{place} cannot have the state of a {state.type}")
 
 
 def _formatted(document: Document, changes: Mapping[str, str | None]) -> dict[str, str | None]:
