@@ -163,5 +163,5 @@ def test_without_the_extra() -> None:
     """`inspect` loads nothing of it, and the other verbs say what to install."""
     command = [sys.executable, "-c", PROGRAM]
     result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT)
-    line = "ferrule: ferrule.terraform needs the package msgpack: pip install ferrule[terraform]\n"
+    line = 'ferrule: ferrule.terraform needs the package msgpack: pip install "ferrule[terraform]"\n'
     assert (result.returncode, result.stderr) == (1, line)

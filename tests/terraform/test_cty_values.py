@@ -276,4 +276,4 @@ def test_long_lists_of_one_kind_are_converted_at_once() -> None:
 def test_without_msgpack_the_import_says_what_to_install() -> None:
     program = "import sys; sys.modules['msgpack'] = None; import ferrule.terraform.cty"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr.endswith("needs the package msgpack: pip install ferrule[terraform]\n")
+    assert done.stderr.endswith('needs the package msgpack: pip install "ferrule[terraform]"\n')

@@ -220,7 +220,7 @@ from ferrule.sync import Provider
 """
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=LIMIT)
     assert done.stdout == "<class 'ferrule.sync.plugin_client.RPCPluginClient'>\n"
-    assert done.stderr.endswith("needs the package msgpack: pip install ferrule[terraform]\n")
+    assert done.stderr.endswith('needs the package msgpack: pip install "ferrule[terraform]"\n')
 
 
 def test_each_public_name_is_there() -> None:

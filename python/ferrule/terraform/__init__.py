@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 if find_spec("msgpack") is None:
-    raise ImportError("ferrule.terraform needs the package msgpack: pip install ferrule[terraform]")
+    raise ImportError('ferrule.terraform needs the package msgpack: pip install "ferrule[terraform]"')
 
 if TYPE_CHECKING:
     from ferrule.terraform import cty
