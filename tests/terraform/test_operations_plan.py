@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -161,6 +162,12 @@ def test_identity_must_be_known_in_an_update() -> None:
 def test_ignored_changes_that_are_none(ignored: str) -> None:
     with pytest.raises(ConfigurationError, match="ignored changes of disk"):
         Peer().run(resource.plan(context(), "disk", {"zone": "a"}, ignore_changes=[ignored]))
+
+
+@pytest.mark.parametrize("ignored", [5, [5], [None]])
+def test_ignored_changes_of_the_wrong_kind(ignored: Any) -> None:
+    with pytest.raises(ConfigurationError, match="ignored changes of disk are none: expected names or paths"):
+        Peer().run(resource.plan(context(), "disk", {"zone": "a"}, ignore_changes=ignored))
 
 
 def test_ignored_key_of_a_map() -> None:

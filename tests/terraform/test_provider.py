@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import ferrule.sync
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ConfigError, RPCPluginError
 from ferrule.terraform import (
@@ -209,3 +210,19 @@ async def test_metadata_is_asked_for_alone(moody: Moody) -> None:
         assert (metadata.resources, metadata.functions) == (("moody_thing",), ("shout",))
         # This provider has no such method, and tells by its schema.
         assert moody.calls() == CONFIGURED[:2]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"source": 5}, "the provider is 5 \\(int\\), expected text or a path"),
+        ({"settings": 5}, "the settings are a int, expected a ClientConfig or a mapping"),
+        ({"settings": ["s3cret"]}, "the settings are a list, expected"),
+        ({"terraform_version": "\ud800"}, "expected a version of Terraform"),
+        ({"terraform_version": "1.0\n"}, "expected a version of Terraform"),
+    ],
+)
+def test_arguments_that_cannot_be(options: dict[str, Any], complaint: str) -> None:
+    for face in (Provider, ferrule.sync.Provider):
+        with pytest.raises(ConfigError, match=complaint):
+            face.launch(**{"source": "x", **options})

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ferrule.errors import ConfigError
 from ferrule.terraform import (
     UNKNOWN,
     FunctionCallError,
@@ -105,6 +106,11 @@ async def test_lists(moody_of_each_version: Moody) -> None:
         assert [each.display_name for each in found] == ["x-0", "x-1", "x-2"]
         assert found[0].identity == {"id": "x-0"}
         assert len([each async for each in search.list({})]) == 100
+        for wrong in (0, -1, 2**63, "x", 1.5, True):
+            with pytest.raises(ConfigError, match=r"setting limit is .*, expected a whole number from 1"):
+                await anext(search.list({}, limit=wrong))  # type: ignore[arg-type]
+            with pytest.raises(ConfigError, match="setting limit is"):
+                await search.validate({}, limit=wrong)  # type: ignore[arg-type]
         with pytest.raises(ProviderError, match="Lost"):
             assert [each async for each in search.list({"prefix": "fail"})] == []
 

@@ -83,6 +83,10 @@ async def test_imports(moody_of_each_version: Moody) -> None:
                 await thing.import_(wrong)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="the id is no text in Unicode: character 1"):
             await thing.import_("a\ud800")
+        with pytest.raises(ConfigurationError, match="an identity is a mapping, got str"):
+            await thing.import_(identity="b")  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="id: the value is not known yet"):
+            await thing.import_(identity={"id": UNKNOWN})
 
 
 @pytest.mark.parametrize(
@@ -186,6 +190,9 @@ async def test_states_that_cannot_be_used(moody: Moody) -> None:
         with pytest.raises(StateError, match="expected a ResourceState, got str"):
             await thing.plan({"name": "a"}, prior="x")  # type: ignore[arg-type]
         assert moody.calls() == []
+        misfit = ResourceState.from_json(text.replace('"identity": {"id"', '"identity": {"name"'))
+        with pytest.raises(StateError, match="the identity of this moody_thing does not fit its schema"):
+            await thing.plan({"name": "a"}, prior=misfit)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from os import PathLike
 from typing import Any, Final
 
 from ferrule._secrecy import forgetful
-from ferrule.terraform.cty import Path, Type, decode_json, encode_json
+from ferrule.terraform.cty import CtyError, Path, Type, decode_json, encode_json
 from ferrule.terraform.errors import StateError
 from ferrule.terraform.json_text import JSONTextError, members, whole
 from ferrule.terraform.redaction import WithoutValue, path_to_json, redacted
@@ -111,9 +111,12 @@ class ResourceState:
         """The identity as a value of a type; None if there is none.
 
         Raises:
-            CtyError: It is not of the type.
+            StateError: It is not of the type.
         """
-        return None if self.identity_json is None else decode_json(self.identity_json, of)
+        try:
+            return None if self.identity_json is None else decode_json(self.identity_json, of)
+        except CtyError as error:
+            raise StateError(f"the identity of this {self.type} does not fit its schema: {error}") from None
 
     @property
     def attributes(self) -> dict[str, Any]:

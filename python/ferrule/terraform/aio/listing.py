@@ -9,6 +9,7 @@ from typing import Any
 from ferrule._secrecy import Sealed, forgetful_async
 from ferrule.terraform.aio.handle import Handle
 from ferrule.terraform.diagnostics import Diagnostic
+from ferrule.terraform.hosting.arguments import checked_limit
 from ferrule.terraform.operations import list_resources as operations
 from ferrule.terraform.operations.call import Call
 from ferrule.terraform.operations.context import Context
@@ -49,10 +50,11 @@ class ListResource(Handle):
             The provider's warnings.
 
         Raises:
+            ConfigError: The limit is no number, or less than 1.
             ConfigurationError: The schema refuses the configuration.
             ProviderError: The provider refuses it.
         """
-        options: dict[str, Any] = {"include_resource": include_resource, "limit": limit or 0}
+        options: dict[str, Any] = {"include_resource": include_resource, "limit": checked_limit(limit)}
         return await self._session.validate(
             lambda context: operations.validate(context, self.type, config, **options), large=self._is_large(config)
         )
@@ -71,6 +73,7 @@ class ListResource(Handle):
             An iterator over each resource that is found, as soon as the provider tells of it.
 
         Raises:
+            ConfigError: The limit is no number, or less than 1.
             ConfigurationError: The schema refuses the configuration.
             LifecycleError: The provider is not configured.
             ProviderError: The provider refuses the configuration, or cannot list a resource.
@@ -94,7 +97,7 @@ class ListResource(Handle):
     @forgetful_async
     async def _started(self, context: Context, given: Sealed, limit: int | None, include_resource: bool) -> Call:
         config = given["config"]
-        options: dict[str, Any] = {"include_resource": include_resource, "limit": limit or 0}
+        options: dict[str, Any] = {"include_resource": include_resource, "limit": checked_limit(limit)}
         return await self._session.driver.run(
             operations.start(context, self.type, config, **options), large=self._is_large(config)
         )

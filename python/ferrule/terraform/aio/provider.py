@@ -21,7 +21,7 @@ from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.errors import UnsupportedError
 from ferrule.terraform.hosting.metadata import Metadata, metadata_of_response, metadata_of_schema
 from ferrule.terraform.hosting.options import Options, Told
-from ferrule.terraform.hosting.target import Target, client_config
+from ferrule.terraform.hosting.target import Target, client_config, name_of
 from ferrule.terraform.operations import provider as operations
 from ferrule.terraform.schema import ProviderSchema
 
@@ -102,7 +102,7 @@ class Provider:
             schema_cache=schema_cache,
             stop_timeout=stop_timeout,
         )
-        return cls(Session(Target(source, version, core), client_config(settings), options), repr(os.fspath(source)))
+        return cls(Session(Target(source, version, core), client_config(settings), options), name_of(source))
 
     @classmethod
     @forgetful

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ferrule import _validation as rules
 from ferrule.terraform.errors import InvalidResponseError, PlanError, StateError
 from ferrule.terraform.plan import Plan
 from ferrule.terraform.state import ResourceState
 
-__all__ = ["check_plan", "check_state", "only_of_type"]
+__all__ = ["check_plan", "check_state", "checked_limit", "only_of_type"]
+
+_LIMIT = rules.optional(rules.whole_number(1, 2**63 - 1))
 
 
 def check_state(state: object, type_name: str | None) -> None:
@@ -35,6 +38,15 @@ def check_plan(plan: object, type_name: str) -> None:
         raise PlanError(f"expected a Plan, got {type(plan).__name__}", hint, "terraform.plan")
     if plan.type != type_name:
         raise PlanError(f"the plan is one of {plan.type}, not of {type_name}", code="terraform.plan")
+
+
+def checked_limit(limit: int | None) -> int:
+    """The number of resources after which a list ends, as the protocol has it: 0 for none.
+
+    Raises:
+        ConfigError: It is no number, or less than 1.
+    """
+    return rules.check("limit", limit, _LIMIT) or 0
 
 
 def only_of_type(states: Sequence[ResourceState], type_name: str) -> ResourceState:

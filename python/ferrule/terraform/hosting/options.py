@@ -22,6 +22,16 @@ def _mapping(value: Any) -> Any:
 _VALUES = rules.Rule("a mapping of names to values", _mapping, secret=True)
 
 
+def _version(value: Any) -> Any:
+    # Protobuf takes no half of a surrogate pair.
+    if not isinstance(value, str) or not value or "\0" in value or not value.isprintable():
+        raise ValueError
+    return value
+
+
+_VERSION = rules.Rule("a version of Terraform, such as 1.13.3", _version)
+
+
 class Told(TypedDict, total=False):
     """The options of a provider that was not launched here, beside its configuration; `Options` describes them."""
 
@@ -50,7 +60,7 @@ class Options:
 
     config: Annotated[Mapping[str, Any] | None, rules.optional(_VALUES)] = field(default=None, repr=False)
     core: Annotated[Literal["terraform", "opentofu"], rules.one_of("terraform", "opentofu")] = "terraform"
-    terraform_version: Annotated[str, rules.text("a version of Terraform, such as 1.13.3")] = "1.13.3"
+    terraform_version: Annotated[str, _VERSION] = "1.13.3"
     provider_meta: Annotated[Mapping[str, Any] | None, rules.optional(_VALUES)] = field(default=None, repr=False)
     schema_cache: Annotated[bool, rules.flag()] = True
     stop_timeout: Annotated[float, rules.seconds()] = 30.0

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ferrule import _validation as rules
 from ferrule import families
 from ferrule._secrecy import forgetful
 from ferrule.config import ClientConfig
@@ -19,7 +20,7 @@ from ferrule.terraform.finding.address import Address
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.schema.program import Program, program_of
 
-__all__ = ["Target", "client_config", "config_for", "load_messages", "protocol_of"]
+__all__ = ["Target", "client_config", "config_for", "load_messages", "name_of", "protocol_of"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,18 @@ def config_for(found: FoundProvider, config: ClientConfig) -> ClientConfig:
     return dataclasses.replace(config, secure_config=found.secure_config)
 
 
+def name_of(source: object) -> str:
+    """The name of a provider in its repr.
+
+    Raises:
+        ConfigError: It is neither text nor a path.
+    """
+    if not isinstance(source, str | os.PathLike):
+        message = f"the provider is {rules.shown(source)} ({type(source).__name__}), expected text or a path"
+        raise ConfigError(message, code=rules.INVALID)
+    return repr(os.fspath(source))
+
+
 def load_messages() -> None:
     """Loads protobuf, for which a thread needs 50 milliseconds."""
     Protocol.of(6).path("GetProviderSchema")
@@ -84,6 +97,9 @@ def client_config(settings: ClientConfig | Mapping[str, Any] | None) -> ClientCo
     """
     if settings is None or isinstance(settings, ClientConfig):
         return ClientConfig.of(settings or families.TERRAFORM)
+    if not isinstance(settings, Mapping):
+        message = f"the settings are a {type(settings).__name__}, expected a ClientConfig or a mapping"
+        raise ConfigError(message, code=rules.INVALID)
     return ClientConfig.of(families.TERRAFORM.with_settings(**settings))
 
 

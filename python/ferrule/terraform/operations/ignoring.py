@@ -24,7 +24,11 @@ def ignored_changes(resource: ResourceType, given: Literal["all"] | Iterable[str
     """
     if given == "all":
         return "all"
-    paths = tuple(_parsed(each) if isinstance(each, str) else tuple(each) for each in given)
+    try:
+        paths = tuple(_parsed(each) if isinstance(each, str) else tuple(each) for each in given)
+    except TypeError:
+        problem = Problem((), "expected names or paths, or 'all'")
+        raise ConfigurationError(f"the ignored changes of {resource.name} are none", [problem]) from None
     names = resource.type.attributes
     problems = [Problem(path, "there is nothing of this name") for path in paths if not path or path[0] not in names]
     if problems:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ferrule.terraform import cty
+from ferrule.terraform import core, cty
 from ferrule.terraform.errors import ConfigurationError, NotFoundError, Problem, UnsupportedError
 from ferrule.terraform.operations.call import Operation
 from ferrule.terraform.operations.context import CAPABILITIES, Context, ResourceType
@@ -109,6 +109,8 @@ def _import_target(resource: ResourceType, by_id: str | None, identity: Mapping[
         return {"id": by_id}
     if resource.identity is None or resource.identity_type is None:
         raise _wrong_target(resource, [Problem((), "this resource has no identity", "give an id")])
+    if not isinstance(identity, Mapping):
+        raise _wrong_target(resource, [Problem((), f"an identity is a mapping, got {type(identity).__name__}")])
     problems = [
         Problem((cty.Attribute(name),), "the attribute is required")
         for name, each in resource.identity.attributes.items()
@@ -124,7 +126,10 @@ def _import_target(resource: ResourceType, by_id: str | None, identity: Mapping[
         except cty.CtyError as error:
             problems = [Problem(error.path, error.problem, error.hint)]
         else:
-            return identity_field("identity", resource, value)
+            unknowns = core.unknown_paths(value, resource.identity_type)
+            problems = [Problem(path, "the value is not known yet") for path in unknowns]
+            if not problems:
+                return identity_field("identity", resource, value)
     raise _wrong_target(resource, problems)
 
 
