@@ -106,9 +106,9 @@ def test_diagnostics_of_both_answers() -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("openstack_compute_instance", 'did you mean "openstack_compute_instance_v2"?'),
-        ("openstack_networking_netwrok_v2", 'did you mean "openstack_networking_network_v2"?'),
-        ("aws_s3_bucket", "the provider has 108 others"),
+        ("openstack_compute_instance", 'Did you mean "openstack_compute_instance_v2"?'),
+        ("openstack_networking_netwrok_v2", 'Did you mean "openstack_networking_network_v2"?'),
+        ("aws_s3_bucket", "The provider has 108 others."),
     ],
 )
 def test_unknown_type_names_the_nearest(name: str, hint: str) -> None:
@@ -123,9 +123,9 @@ def test_unknown_type_names_the_nearest(name: str, hint: str) -> None:
 
 def test_unknown_type_of_a_small_provider() -> None:
     schema = schema_of(resource_schemas={"b": {}, "a": {}})
-    with pytest.raises(UnknownTypeError, match="the provider has a, b"):
+    with pytest.raises(UnknownTypeError, match="The provider has a, b"):
         schema.resources["something"]
-    with pytest.raises(LookupError, match="the provider has no data sources"):
+    with pytest.raises(LookupError, match="The provider has no data sources"):
         schema.data_sources["a"]
 
 

@@ -134,6 +134,12 @@ def test_a_text_that_another_function_reads_is_refused_with_its_name(text: str) 
         ResourceState.from_json(text)
 
 
+def test_errors_without_a_narrower_code_have_that_of_their_class() -> None:
+    for error in (StateError("x"), pickle.loads(pickle.dumps(StateError("x", "Do y.")))):
+        assert error.code == "terraform.state"
+    assert StateError("x", code="terraform.state-version").code == "terraform.state-version"
+
+
 def test_no_error_repeats_private_data() -> None:
     with pytest.raises(StateError) as caught:
         ResourceState.from_json(stored(private="hunter2!"))

@@ -19,7 +19,7 @@ TerraformError                  anything below
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ferrule.errors import RPCPluginError
 from ferrule.terraform.cty import Path, format_path
@@ -74,6 +74,12 @@ def _listed(what: str, items: Iterable[object]) -> str:
 class TerraformError(RPCPluginError):
     """The base of the errors of `ferrule.terraform`."""
 
+    default_code: ClassVar[str | None] = None
+    """The `code` of errors of the class that are raised without a narrower one."""
+
+    def __init__(self, message: str, hint: str | None = None, code: str | int | None = None, **ending: Any) -> None:
+        super().__init__(message, hint, self.default_code if code is None else code, **ending)
+
 
 class ConfigurationError(TerraformError, ValueError):
     """A configuration that the schema refuses, found before any call.
@@ -94,6 +100,8 @@ class ConfigurationError(TerraformError, ValueError):
 
 class UnknownTypeError(TerraformError, LookupError):
     """The provider has no such resource, data source, ephemeral resource, list resource, action or function."""
+
+    default_code = "terraform.unknown-type"
 
 
 class ProviderError(TerraformError):
@@ -148,6 +156,8 @@ class InvalidResponseError(TerraformError):
 class UnsupportedError(TerraformError):
     """The provider has not got this method or capability."""
 
+    default_code = "terraform.unsupported"
+
 
 class FunctionCallError(TerraformError):
     """A function of the provider refused its arguments.
@@ -164,9 +174,13 @@ class FunctionCallError(TerraformError):
 class DeferredError(TerraformError):
     """The provider put the operation off; the message has its reason."""
 
+    default_code = "terraform.deferred"
+
 
 class StoppedError(TerraformError):
     """The operation was stopped before a call, which was not made."""
+
+    default_code = "terraform.stopped"
 
 
 class LifecycleError(TerraformError):
@@ -176,13 +190,19 @@ class LifecycleError(TerraformError):
 class NotFoundError(TerraformError, LookupError):
     """The object that is to be imported is not there."""
 
+    default_code = "terraform.not-found"
+
 
 class PlanError(TerraformError):
     """A plan that cannot be applied: used already, with values that are not known yet, or of another provider."""
 
+    default_code = "terraform.plan"
+
 
 class StateError(TerraformError):
     """A state that cannot be used: of a newer schema, of another type, of another provider, or an unreadable file."""
+
+    default_code = "terraform.state"
 
 
 class ProviderNotFoundError(TerraformError, LookupError):

@@ -22,9 +22,9 @@ def check_state(state: object, type_name: str | None) -> None:
     """
     if not isinstance(state, ResourceState):
         hint = "ResourceState.from_json and ResourceState.from_tfstate read stored ones."
-        raise StateError(f"expected a ResourceState, got {type(state).__name__}", hint, "terraform.state")
+        raise StateError(f"expected a ResourceState, got {type(state).__name__}", hint)
     if type_name is not None and state.type != type_name:
-        raise StateError(f"the state is one of {state.type}, not of {type_name}", code="terraform.state")
+        raise StateError(f"the state is one of {state.type}, not of {type_name}")
 
 
 def check_plan(plan: object, type_name: str) -> None:
@@ -35,9 +35,9 @@ def check_plan(plan: object, type_name: str) -> None:
     """
     if not isinstance(plan, Plan):
         hint = "Pass what plan() or plan_destroy() returned."
-        raise PlanError(f"expected a Plan, got {type(plan).__name__}", hint, "terraform.plan")
+        raise PlanError(f"expected a Plan, got {type(plan).__name__}", hint)
     if plan.type != type_name:
-        raise PlanError(f"the plan is one of {plan.type}, not of {type_name}", code="terraform.plan")
+        raise PlanError(f"the plan is one of {plan.type}, not of {type_name}")
 
 
 def checked_limit(limit: int | None) -> int:

@@ -102,7 +102,7 @@ def _known_config(resource: ResourceType, plan: Plan, inputs: Inputs, config: An
         places = ", ".join(map(cty.format_path, unknown))
         raise PlanError(
             f"the configuration of {resource.name} is not known yet at {places}",
-            "give apply the configuration with the values that are known now",
+            "Give apply the configuration with the values that are known now.",
         )
     return value
 

@@ -75,16 +75,16 @@ class LazyMapping(Mapping[str, _Model]):
     def _unknown(self, name: object) -> UnknownTypeError:
         if not isinstance(name, str):
             what = f"the name of a {self.kind} is text, got {type(name).__name__}"
-            return UnknownTypeError(what, None, "terraform.unknown-type")
+            return UnknownTypeError(what)
         if near := nearest(name, self._messages):
-            hint = f'did you mean "{near}"?'
+            hint = f'Did you mean "{near}"?'
         elif not self._messages:
-            hint = f"the provider has no {self.kind}s"
+            hint = f"The provider has no {self.kind}s."
         elif len(self._messages) <= SHOWN_NAMES:
-            hint = f"the provider has {', '.join(self._messages)}"
+            hint = f"The provider has {', '.join(self._messages)}."
         else:
-            hint = f"the provider has {len(self._messages)} others"
-        return UnknownTypeError(f'the provider has no {self.kind} "{name}"', hint, "terraform.unknown-type")
+            hint = f"The provider has {len(self._messages)} others."
+        return UnknownTypeError(f'the provider has no {self.kind} "{name}"', hint)
 
 
 def decoded(what: str, decode: Callable[[], _Result]) -> _Result:
