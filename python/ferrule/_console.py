@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = [
     "seconds",
     "show_log",
     "standard_streams",
+    "without_control",
     "write",
     "write_to",
 ]
@@ -31,6 +33,8 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error")
 
@@ -56,9 +60,19 @@ def seconds(text: str) -> float:
     return seconds
 
 
+def without_control(text: str) -> str:
+    """Text of others without what a terminal obeys: it is shown, not followed. Tabs and ends of lines stay."""
+    return _CONTROL.sub("", text)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_control(super().format(record))
+
+
 def show_log(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(levelname)-7s %(name)s: %(message)s"))
     logger = logging.getLogger("ferrule.plugin")
     logger.setLevel(level.upper())
     logger.addHandler(handler)
@@ -76,7 +90,7 @@ def failure_text(error: RPCPluginError, client: Any) -> str:
     if tail:
         lines.append("last output of the plugin:")
         lines.extend(f"  {line}" for line in tail)
-    return "\n".join(lines) + "\n"
+    return without_control("\n".join(lines)) + "\n"
 
 
 def write(text: str) -> None:

@@ -5,18 +5,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import logging
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from ferrule._console import write_to
+from ferrule._console import show_log, write_to
 from ferrule.terraform.cli import terminal
+from ferrule.terraform.cli.output import report
 from ferrule.terraform.cli.running import run
 from ferrule.terraform.cli.state_files import saved, store_of
 from ferrule.terraform.cli.terminal import indented, progress
-from ferrule.terraform.errors import StateError
+from ferrule.terraform.cty import Attribute
+from ferrule.terraform.diagnostics import Diagnostic, Severity
+from ferrule.terraform.errors import (
+    ConfigurationError,
+    InvalidResponseError,
+    Problem,
+    ProviderError,
+    StateError,
+    TerraformError,
+)
 from ferrule.terraform.state import ResourceState
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -99,3 +110,36 @@ def test_signals_that_end_a_verb(number: signal.Signals, is_ignored: bool) -> No
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+HOSTILE = "be\x1b[2Jfore\x07\x9b and\r after"
+SHOWN = "be[2Jfore and after"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TerraformError(HOSTILE, stderr_tail=[HOSTILE]),
+        TerraformError("what", HOSTILE),
+        ProviderError(HOSTILE, "ReadResource", "x_thing", ()),
+        ProviderError(HOSTILE, "ReadResource", "x_thing", [Diagnostic(Severity.ERROR, HOSTILE, HOSTILE)]),
+        InvalidResponseError(HOSTILE, [Problem((), HOSTILE, HOSTILE)]),
+        ConfigurationError(HOSTILE, [Problem((Attribute(HOSTILE),), HOSTILE)]),
+    ],
+)
+def test_failures_do_not_move_the_terminal(error: TerraformError, capsys: pytest.CaptureFixture[str]) -> None:
+    report(error)
+    text = capsys.readouterr().err
+    assert SHOWN in text
+    assert [each for each in text if not each.isprintable() and each != "\n"] == []
+
+
+def test_the_log_of_a_plugin_does_not_move_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("ferrule.plugin")
+    before = logger.handlers[:], logger.level, logger.propagate
+    try:
+        show_log("info")
+        logger.info("%s", HOSTILE)
+    finally:
+        logger.handlers, logger.level, logger.propagate = before
+    assert capsys.readouterr().err == f"INFO    ferrule.plugin: {SHOWN}\n"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from ferrule._console import failure_text, write, write_to
+from ferrule._console import failure_text, without_control, write, write_to
 from ferrule.errors import RPCPluginError
 from ferrule.terraform.cli.terminal import CLEARED_LINE, Style, indented
 from ferrule.terraform.cty import format_path
@@ -50,7 +50,7 @@ class WarningPrinter(logging.Handler):
         if found:
             warn(found)
         else:
-            _say(f"{record.levelname}: {record.getMessage()}\n")
+            _say(without_control(f"{record.levelname}: {record.getMessage()}\n"))
 
 
 def plain(text: str) -> Any:
@@ -98,15 +98,15 @@ def print_lines(lines: Iterable[str]) -> None:
 def report(error: RPCPluginError) -> None:
     """Tells people what failed: each diagnostic and each problem with its place."""
     if isinstance(error, ProviderError) and error.diagnostics:
-        _say(f"ferrule: {type(error).__name__}: {error.what}\n")
+        _say(without_control(f"ferrule: {type(error).__name__}: {error.what}\n"))
         warn(error.diagnostics)
     elif isinstance(error, ConfigurationError | InvalidResponseError) and error.problems:
         style = Style(sys.stderr)
-        lines = [f"ferrule: {type(error).__name__}: {error.what}"]
+        lines = [without_control(f"ferrule: {type(error).__name__}: {error.what}")]
         for problem in error.problems:
-            place = format_path(problem.path)
-            lines.append(f"  {style(place, 'bold')}: {problem.message}" if place else f"  {problem.message}")
-            lines += [f"    {problem.hint}"] if problem.hint else []
+            place, message = map(without_control, (format_path(problem.path), problem.message))
+            lines.append(f"  {style(place, 'bold')}: {message}" if place else f"  {message}")
+            lines += [f"    {without_control(problem.hint)}"] if problem.hint else []
         _say(lines_text(lines))
     else:
         _say(failure_text(error, None))
@@ -118,7 +118,7 @@ def warn(diagnostics: Iterable[Diagnostic]) -> None:
     lines: list[str] = []
     for each in diagnostics:
         word, colour = ("Error:", "red") if each.severity is Severity.ERROR else ("Warning:", "yellow")
-        place = format_path(each.path) if each.path else ""
+        place = without_control(format_path(each.path)) if each.path else ""
         lines.append(f"{style(word, colour, 'bold')} {' '.join(indented(each.summary, style.width, ''))}")
         lines += [f"  at {style(place, 'bold')}"] if place else []
         lines += indented(each.detail, style.width, "  ")

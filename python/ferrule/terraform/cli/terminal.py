@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import sys
 import textwrap
 from collections.abc import AsyncIterator
 from typing import Final, TextIO
 
-from ferrule._console import write_to
+from ferrule._console import without_control, write_to
 
 __all__ = ["CLEARED_LINE", "Style", "indented", "progress"]
 
@@ -25,9 +24,6 @@ CLEARED_LINE: Final = "\r\x1b[K"
 QUIET_SECONDS: Final = 1.0
 REPEAT_SECONDS: Final = 10.0
 """Between two lines about the same thing where no terminal can be written over."""
-
-# What a terminal obeys, and what moves it: a provider's texts are shown, not followed.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Style:
@@ -56,7 +52,7 @@ def indented(text: str, width: int, indent: str) -> list[str]:
     )
     lines = []
     for line in text.strip().splitlines():
-        clean = _CONTROL.sub("", line.replace("\t", " "))
+        clean = without_control(line.replace("\t", " "))
         lines += wrapper.wrap(clean) or [""]
     return lines
 
