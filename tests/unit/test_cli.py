@@ -358,3 +358,11 @@ def test_interrupt() -> None:
     output, errors = process.communicate(timeout=LIMIT_SECONDS)
     assert "here I am" in first
     assert (process.returncode, output, errors) == (130, "", "")
+
+
+def test_interrupt_while_a_verb_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ferrule.cli._parser", interrupted)
+    assert main([]) == 130

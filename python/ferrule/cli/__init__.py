@@ -43,9 +43,10 @@ def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any
         SystemExit: Status 2 for a wrong command line, 0 after `--help` and `--version`.
     """
     with standard_streams():
-        options = _parser(client_factory).parse_args(argv)
-        run: Callable[[argparse.Namespace], int] = options.run
         try:
+            # Loads what a verb needs, which takes a moment.
+            options = _parser(client_factory).parse_args(argv)
+            run: Callable[[argparse.Namespace], int] = options.run
             return run(options)
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
