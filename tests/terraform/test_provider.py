@@ -87,7 +87,7 @@ async def test_a_start_that_fails_leaves_nothing_and_may_be_repeated(moody: Mood
 
 
 def test_refusals_of_a_launch_say_what_to_pass() -> None:
-    with pytest.raises(ConfigError, match="the provider is a list, expected text or a path"):
+    with pytest.raises(ConfigError, match=r"the provider is .* \(list\), expected text or a path"):
         Provider.launch(["terraform-provider-example"])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"core is 'pulumi'.*help\(ferrule\.terraform\.Provider\.launch\)"):
         Provider.launch("example", core="pulumi")  # type: ignore[arg-type]

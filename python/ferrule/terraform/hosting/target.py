@@ -39,12 +39,6 @@ class Target:
     core: str = "terraform"
     reattach: ReattachConfig | None = None
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.source, str | os.PathLike):
-            message = f"the provider is a {type(self.source).__name__}, expected text or a path"
-            hint = "Pass the program's path, its name on PATH, or a source address; Provider.over() takes any client."
-            raise ConfigError(message, hint, "config.invalid")
-
     def find(self) -> tuple[FoundProvider, Program | None]:
         """Searches the provider. Blocks: the files of a large one that is locked take seconds to check.
 
@@ -79,7 +73,8 @@ def name_of(source: object) -> str:
     """
     if not isinstance(source, str | os.PathLike):
         message = f"the provider is {rules.shown(source)} ({type(source).__name__}), expected text or a path"
-        raise ConfigError(message, code=rules.INVALID)
+        hint = "Pass the program's path, its name on PATH, or a source address; Provider.over() takes any client."
+        raise ConfigError(message, hint, rules.INVALID)
     return repr(os.fspath(source))
 
 
