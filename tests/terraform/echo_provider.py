@@ -16,7 +16,7 @@ import grpc
 from ferrule.server import GRPCBroker, ServerConfig, serve
 from ferrule.server.proto_file import codecs
 from ferrule.terraform import cty
-from ferrule.terraform.messages import Protocol, dynamic_value
+from ferrule.terraform.messages import Protocol, dynamic_value, new_message
 from ferrule.terraform.messages.protocol import NAMES_OF_PROTOCOL_5
 
 VALUE = cty.Object({"value": cty.DYNAMIC})
@@ -86,7 +86,7 @@ def provider(protocol: Protocol) -> grpc.GenericRpcHandler:
         request, response = codecs(protocol.service.methods_by_name[own_name])
 
         async def behave(message: Any, context: Any, response: Any = response, answer: Any = answer) -> Any:
-            return response(**answer(message))
+            return new_message(response, answer(message))
 
         handlers[own_name] = grpc.unary_unary_rpc_method_handler(
             behave, request_deserializer=request.FromString, response_serializer=response.SerializeToString

@@ -25,7 +25,7 @@ import grpc
 from ferrule.server import GRPCBroker, ServerConfig, serve
 from ferrule.server.proto_file import codecs
 from ferrule.terraform import cty
-from ferrule.terraform.messages import Protocol, dynamic_value
+from ferrule.terraform.messages import Protocol, dynamic_value, new_message
 
 PROTOCOL = Protocol.of(6)
 THING = cty.Object({"id": cty.STRING, "mood": cty.STRING, "name": cty.STRING, "secret": cty.STRING, "size": cty.NUMBER})
@@ -169,7 +169,7 @@ def handler() -> grpc.GenericRpcHandler:
         request, response = codecs(PROTOCOL.service.methods_by_name[name])
 
         def behave(message: Any, context: Any, response: Any = response, answer: Any = answer) -> Any:
-            return response(**answer(message))
+            return new_message(response, answer(message))
 
         handlers[name] = grpc.unary_unary_rpc_method_handler(
             behave, request_deserializer=request.FromString, response_serializer=response.SerializeToString

@@ -19,7 +19,7 @@ import grpc
 from ferrule.server import GRPCBroker, ReattachTarget, ServerConfig, serve
 from ferrule.server.proto_file import codecs
 from ferrule.terraform import cty
-from ferrule.terraform.messages import Protocol, dynamic_value
+from ferrule.terraform.messages import Protocol, dynamic_value, new_message
 from ferrule.terraform.messages.protocol import NAMES_OF_PROTOCOL_5
 
 TYPES: dict[str, cty.Type] = {"string": cty.STRING, "number": cty.NUMBER, "map": cty.Map(cty.STRING)}
@@ -277,12 +277,12 @@ def handler(name: str, described: Any, answer: Callable[[Any], Any]) -> Any:
 
     async def behave(message: Any, context: Any) -> Any:
         remember(name)
-        return response(**await answer(message))
+        return new_message(response, await answer(message))
 
     async def stream(message: Any, context: Any) -> AsyncIterator[Any]:
         remember(name)
         async for event in answer(message):
-            yield response(**event)
+            yield new_message(response, event)
 
     make = grpc.unary_stream_rpc_method_handler if described.server_streaming else grpc.unary_unary_rpc_method_handler
     return make(

@@ -7,12 +7,12 @@ TypeError: no process could import this package beside generated code of the sam
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 
 from ferrule.terraform.errors import InvalidResponseError, UnsupportedError
 
-__all__ = ["Protocol"]
+__all__ = ["Protocol", "new_message"]
 
 NAMES_OF_PROTOCOL_5: Final = {
     "GetProviderSchema": "GetSchema",
@@ -95,8 +95,7 @@ class Protocol:
             UnsupportedError: The protocol has not got the method.
             ValueError: The request has no such field.
         """
-        kind = self._method(method).request
-        data: bytes = kind(**_fields(kind.DESCRIPTOR, fields)).SerializeToString()
+        data: bytes = new_message(self._method(method).request, fields).SerializeToString()
         return data
 
     def parse_response(self, method: str, data: bytes) -> Any:
@@ -162,6 +161,40 @@ def _descriptors(version: int) -> bytes:
     data = pkgutil.get_data(__package__, f"tfplugin{version}.binpb")
     assert data is not None
     return data
+
+
+def new_message(kind: Any, fields: Mapping[str, Any]) -> Any:
+    """A message of a class, by its fields.
+
+    Args:
+        kind: The class.
+        fields: Messages inside are dicts of their fields, a `DynamicValue` also its msgpack as bytes. None is an absent
+            field.
+
+    Raises:
+        ValueError: The message has no such field.
+    """
+    maps = _maps_of_messages(kind.DESCRIPTOR)
+    if maps.isdisjoint(fields):
+        return kind(**_fields(kind.DESCRIPTOR, fields))
+    message = kind(**_fields(kind.DESCRIPTOR, {name: each for name, each in fields.items() if name not in maps}))
+    # Protobuf takes no dicts for the messages of a map before release 5.
+    for name in maps & fields.keys():
+        entries = getattr(message, name)
+        for key, entry in (fields[name] or {}).items():
+            entries[key].CopyFrom(new_message(type(entries[key]), entry))
+    return message
+
+
+@cache
+def _maps_of_messages(kind: Any) -> frozenset[str]:
+    """Names of the fields that map keys to messages."""
+    entries = {each.name: each.message_type for each in kind.fields if each.message_type is not None}
+    return frozenset(
+        name
+        for name, entry in entries.items()
+        if entry.GetOptions().map_entry and entry.fields_by_name["value"].message_type is not None
+    )
 
 
 def _fields(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
