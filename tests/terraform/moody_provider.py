@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,12 @@ def found(severity: int, summary: str, attribute: str = "") -> dict[str, Any]:
 
 
 ERROR, WARNING = 1, 2
+
+
+def soon() -> dict[str, int]:
+    """A Timestamp."""
+    seconds, nanoseconds = divmod(time.time_ns() + 20_000_000, 1_000_000_000)
+    return {"seconds": seconds, "nanos": nanoseconds}
 
 
 class Moods:
@@ -219,7 +225,7 @@ class Moods:
         result = encoded({**config, "token": "t0ken"}, "moody_token")
         answer: dict[str, Any] = {"result": result, "private": b"opened"}
         if config["role"] != "short":
-            answer["renew_at"] = datetime.now(UTC) + timedelta(milliseconds=20)
+            answer["renew_at"] = soon()
         if config["role"] == "stop":
             await self.stopped.wait()
         return answer
@@ -227,7 +233,7 @@ class Moods:
     async def renew_ephemeral_resource(self, request: Any) -> dict[str, Any]:
         if request.private == b"renewed":
             return {"diagnostics": [found(ERROR, "No more")]}
-        return {"renew_at": datetime.now(UTC) + timedelta(milliseconds=20), "private": b"renewed"}
+        return {"renew_at": soon(), "private": b"renewed"}
 
     async def close_ephemeral_resource(self, request: Any) -> dict[str, Any]:
         remember(f"closed {request.private.decode()}")

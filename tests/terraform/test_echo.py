@@ -90,8 +90,9 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
 @given(case=STATIC_TYPED)
 @settings(ASKED, max_examples=ASKED.max_examples // 3)
 def test_each_value_lives_as_a_resource(provider: Provider, case: tuple[Any, cty.Type]) -> None:
-    # As it comes from the wire, where floats from 2**63 on are the digits of their shortest text.
-    value = cty.decode(cty.encode({"value": cty.Typed(*case)}, VALUE), VALUE)
+    # As it comes from the wire, where floats from 2**63 on are the digits of their shortest text; then as it is in a
+    # configuration, where a float stands for the decimal number that Python prints.
+    value = cty.convert(cty.decode(cty.encode({"value": cty.Typed(*case)}, VALUE), VALUE), VALUE)
     resource = provider.resource("echo_value")
     plan = resource.plan(value)
     assert (plan.action, plan.after) == (Action.CREATE, cty.untyped(value))
