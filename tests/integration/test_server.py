@@ -111,7 +111,7 @@ def test_without_its_cookie_it_explains_itself_and_exits_1(environment: dict[str
     ("environment", "reason"),
     [
         ({"PLUGIN_CLIENT_CERT": "no certificate"}, "certificate"),
-        ({"PLUGIN_UNIX_SOCKET_DIR": "/nonexistent"}, "nonexistent"),
+        ({"PLUGIN_UNIX_SOCKET_DIR": "/proc/nonexistent"}, "nonexistent"),
         ({"PLUGIN_UNIX_SOCKET_GROUP": "no-such-group"}, "no-such-group"),
         ({"PLUGIN_MIN_PORT": "2", "PLUGIN_MAX_PORT": "1"}, "PLUGIN_MIN_PORT"),
     ],
