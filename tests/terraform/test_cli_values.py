@@ -101,7 +101,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b'{\n  "a": 1,\n}', ":3:1: not JSON: "),
+        (b'{\n  "a": 1,\n  b\n}', ":3:3: not JSON: "),
         (b"", ":1:1: not JSON: "),
         (b"[1]", ": expected an object, got an array"),
         (b"null", ": expected an object, got null"),
