@@ -31,6 +31,7 @@ async def test_time() -> None:
         static = provider.resource("time_static")
         plan = await static.plan({"rfc3339": "2020-02-12T06:36:13Z"})
         assert (plan.action, plan.unknown) == (Action.CREATE, ())
+        assert plan.action == "create"
         state = await static.apply(plan)
         assert state is not None
         assert (state.attributes["unix"], state.attributes["triggers"]) == (1581489373, None)

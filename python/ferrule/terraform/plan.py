@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
@@ -29,8 +29,8 @@ from ferrule.terraform.schema.model import Block
 __all__ = ["Action", "Plan"]
 
 
-class Action(Enum):
-    """What an apply would do with the resource."""
+class Action(StrEnum):
+    """What an apply would do with the resource; equal to its word, such as "create"."""
 
     CREATE = "create"
     UPDATE = "update"
