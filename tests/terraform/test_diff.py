@@ -1,10 +1,8 @@
-"""What a plan prints, lists and gives as JSON."""
+"""What a plan prints, and lists as changes."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import pickle
 import random
 import time
 from decimal import Decimal
@@ -15,50 +13,9 @@ import pytest
 from ferrule.terraform import cty
 from ferrule.terraform.cty import UNKNOWN
 from ferrule.terraform.cty import Attribute as Step
-from ferrule.terraform.diagnostics import Diagnostic, Severity
 from ferrule.terraform.diff import Kind, sequences
-from ferrule.terraform.errors import PlanError
-from ferrule.terraform.plan import Action, Plan
-from ferrule.terraform.schema.model import Attribute, Block, NestedBlock, NestedType, Nesting
-
-RULE = Block({name: Attribute(name, cty.NUMBER if name == "port" else cty.STRING) for name in ("note", "port")})
-SERVER = Block(
-    {
-        "disks": Attribute(
-            "disks",
-            nested_type=NestedType(
-                {"key": Attribute("key", cty.STRING, sensitive=True), "size": Attribute("size", cty.NUMBER)},
-                Nesting.LIST,
-            ),
-        ),
-        "id": Attribute("id", cty.STRING),
-        "labels": Attribute("labels", cty.Map(cty.STRING)),
-        "names": Attribute("names", cty.List(cty.STRING)),
-        "password": Attribute("password", cty.STRING, sensitive=True),
-        "ports": Attribute("ports", cty.Set(cty.NUMBER)),
-        "secret": Attribute("secret", cty.STRING, write_only=True),
-        "text": Attribute("text", cty.STRING),
-        "value": Attribute("value", cty.DYNAMIC),
-    },
-    {nesting.value: NestedBlock(nesting.value, RULE, nesting) for nesting in Nesting},
-)
-NOTHING: dict[str, Any] = {
-    **dict.fromkeys(SERVER.attributes),
-    "group": {"note": None, "port": None},
-    "list": [],
-    "map": {},
-    "set": [],
-    "single": None,
-}
-
-
-def rule(port: Any, note: Any = None) -> dict[str, Any]:
-    return {"note": note, "port": port}
-
-
-def planned(before: Any, after: Any, action: Action = Action.UPDATE, **more: Any) -> Plan:
-    sides = (None if each is None else NOTHING | each for each in (before, after))
-    return Plan(type="server", action=action, before=next(sides), after=next(sides), block=SERVER, **more)
+from ferrule.terraform.plan import Action
+from terraform.plans import planned, rule
 
 
 def printed(before: Any, after: Any, **more: Any) -> list[str]:
@@ -349,71 +306,6 @@ def test_changes() -> None:
         ("list[1]", Kind.ADD, None, rule(2)),
     ]
     assert repr(changes[1]) == "Change('labels[\"a\"]', CHANGE, before='1', after='2')"
-
-
-def secretive(**more: Any) -> Plan:
-    before = {
-        "password": "hunter1",
-        "disks": [{"key": "hunter2", "size": 1}],
-        "labels": {"pin": "hunter3"},
-        "value": cty.Typed(["hunter4"], cty.List(cty.STRING)),
-    }
-    after = {
-        "password": "hunter5",
-        "disks": [{"key": "hunter6", "size": 1}, {"key": "hunter7", "size": 2}],
-        "labels": {"pin": "hunter8"},
-        "value": UNKNOWN,
-    }
-    paths = ((Step("labels"), "pin"), (Step("value"),), (Step("id"),))
-    return planned(before, after, private=b"hunter9", sensitive=paths, **more)
-
-
-def test_nothing_shows_sensitive_values_unless_asked() -> None:
-    plan = secretive(unknown=((Step("value"),),), write_only=((Step("secret"),),))
-    for text in (repr(plan), str(plan), plan.to_json(), repr(plan.changes)):
-        assert "hunter" not in text
-    asked = plan.to_json(sensitive=True)
-    assert [f"hunter{digit}" in asked for digit in range(1, 10)] == [True] * 8 + [False]
-    (password,) = (each for each in plan.changes if each.path == (Step("password"),))
-    assert (password.before, password.after) == ("hunter1", "hunter5")
-
-
-def test_json() -> None:
-    warning = Diagnostic(Severity.WARNING, "Old", "Do not use it.", (Step("id"),))
-    plan = planned(
-        {"value": Decimal("0.1")},
-        {"value": 2**70, "id": UNKNOWN, "names": ["é\n"], "password": "x"},
-        unknown=((Step("id"),),),
-        requires_replace=((Step("list"), 0, Step("port")), (Step("labels"), "k")),
-        warnings=(warning,),
-        identity={"id": 1},
-    )
-    read = json.loads(plan.to_json(), parse_float=Decimal)
-    assert read["before"] == NOTHING | {"value": Decimal("0.1")}
-    assert read["after"] == NOTHING | {"value": 2**70, "names": ["é\n"], "password": "(sensitive value)"}
-    assert read["unknown"] == [["id"]]
-    assert read["requires_replace"] == [["list", 0, "port"], ["labels", "k"]]
-    assert read["warnings"] == ["id: Old: Do not use it."]
-    assert (read["action"], read["type"], read["identity"]) == ("update", "server", {"id": 1})
-
-
-def test_plan_is_used_once() -> None:
-    plan = secretive()
-    plan.use()
-    assert plan.used
-    with pytest.raises(PlanError, match="was applied before"):
-        plan.use()
-
-
-def test_pickled_plan_is_to_be_looked_at() -> None:
-    plan = secretive(inputs=lambda: None)
-    # What other modules keep with a block may be anything.
-    plan.block.memo["function"] = lambda: None
-    copy = pickle.loads(pickle.dumps(plan))
-    assert (copy, str(copy), copy.changes) == (plan, str(plan), plan.changes)
-    assert (copy.inputs, copy.used) == (None, False)
-    plan.use()
-    assert pickle.loads(pickle.dumps(plan)).used
 
 
 def longest(a: Any, b: Any) -> int:
