@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from ferrule.terraform.aio.session import Session
@@ -11,7 +12,7 @@ from ferrule.terraform.operations.context import Context
 __all__ = ["Handle"]
 
 
-class Handle:
+class Handle(ABC):
     """One type of a provider.
 
     Attributes:
@@ -30,13 +31,13 @@ class Handle:
     def __repr__(self) -> str:
         return f"<{self._kind} {self.type!r}>"
 
+    @abstractmethod
     def _found(self, context: Context) -> Any:
         """What the schema has of the type.
 
         Raises:
             UnknownTypeError: Nothing.
         """
-        raise NotImplementedError
 
     def _is_large(self, *values: Any) -> bool:
         """Whether a thread is to code some values: they are large, or the type's schema is still to be decoded."""

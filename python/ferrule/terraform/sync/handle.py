@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from ferrule.terraform.operations.context import Context
@@ -10,7 +11,7 @@ from ferrule.terraform.sync.session import Session
 __all__ = ["Handle"]
 
 
-class Handle:
+class Handle(ABC):
     """One type of a provider.
 
     Attributes:
@@ -29,13 +30,13 @@ class Handle:
     def __repr__(self) -> str:
         return f"<{self._kind} {self.type!r}>"
 
+    @abstractmethod
     def _found(self, context: Context) -> Any:
         """What the schema has of the type.
 
         Raises:
             UnknownTypeError: Nothing.
         """
-        raise NotImplementedError
 
     def _verb(self, name: str) -> str:
         """A method in the words of an error."""
