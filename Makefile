@@ -108,7 +108,7 @@ build/newest/.stamp: pyproject.toml env
 	$(BIN)/uv pip install --quiet --python build/newest/bin/python --upgrade --group test grpcio protobuf
 	touch $@
 
-build/lowest/.stamp build/proto/.stamp build/audit/.stamp: build/%/.stamp: .ci/%.txt
+build/lowest/.stamp build/proto/.stamp build/audit/.stamp build/ray/.stamp: build/%/.stamp: .ci/%.txt
 	$(PYTHON) -m venv build/$*
 	build/$*/bin/pip install --quiet --require-hashes --requirement $<
 	touch $@
@@ -200,6 +200,7 @@ lock: env  ## Renew the lock files in .ci from pyproject.toml
 	$(BIN)/$(LOCK) pyproject.toml --group lowest --resolution lowest-direct --output-file .ci/lowest.txt
 	$(BIN)/$(LOCK) --group proto --output-file .ci/proto.txt
 	$(BIN)/$(LOCK) --group audit --output-file .ci/audit.txt
+	$(BIN)/$(LOCK) pyproject.toml --group ray --output-file .ci/ray.txt
 
 clean:  ## Remove everything that was built
 	rm -rf $(VENV) build dist target
