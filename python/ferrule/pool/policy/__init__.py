@@ -1,0 +1,27 @@
+"""What a pool decides: which plugin to start, to stop, to hand out, and whom to refuse.
+
+The package does no I/O and reads no clock. Each method of `Policy` is an event with its time; what is to be done about
+it stands in `Policy.commands` afterwards, for the driver to carry out in order.
+"""
+
+from ferrule.pool.policy.commands import Abandon, Command, Configure, Grant, Refuse, Revoke, Start, Stop, Tell
+from ferrule.pool.policy.model import Entry, Hold, Plugin, State, Waiter
+from ferrule.pool.policy.policy import Policy
+
+__all__ = [
+    "Abandon",
+    "Command",
+    "Configure",
+    "Entry",
+    "Grant",
+    "Hold",
+    "Plugin",
+    "Policy",
+    "Refuse",
+    "Revoke",
+    "Start",
+    "State",
+    "Stop",
+    "Tell",
+    "Waiter",
+]
