@@ -30,6 +30,7 @@ type modes struct {
 	ignoreSIGTERM  bool
 	test           bool
 	maxAge         time.Duration
+	journal        string
 }
 
 // modeWord is one row of the table; value shows the form of what follows the equals sign, empty for a bare word.
@@ -66,6 +67,8 @@ var modeWords = []modeWord{
 	{"ignore-shutdown", "", "answer Shutdown and keep running", bare(func(m *modes) *bool { return &m.ignoreShutdown })},
 	{"max-age", "100ms", "end each connection in order after that time, whatever calls it has",
 		func(m *modes, value string) (err error) { m.maxAge, err = time.ParseDuration(value); return err }},
+	{"journal", "FILE", "append a line to FILE as each Put begins, and one before it answers",
+		func(m *modes, value string) error { m.journal = value; return nil }},
 	{"ignore-sigterm", "", "keep running on SIGTERM", bare(func(m *modes) *bool { return &m.ignoreSIGTERM })},
 	{"test", "", "serve in go-plugin's test mode until SIGTERM; the reattach configuration goes to stdout",
 		bare(func(m *modes) *bool { return &m.test })},

@@ -51,6 +51,9 @@ func grpcServer(chosen modes) func([]grpc.ServerOption) *grpc.Server {
 		if chosen.hangShutdown || chosen.ignoreShutdown {
 			options = append(options, grpc.UnaryInterceptor(refuseShutdown(chosen.hangShutdown)))
 		}
+		if chosen.journal != "" {
+			options = append(options, grpc.ChainUnaryInterceptor(journalPuts(chosen.journal)))
+		}
 		return grpc.NewServer(options...)
 	}
 }
