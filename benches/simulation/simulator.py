@@ -180,7 +180,7 @@ class Simulator:
 
     def _hand_over(self, node: Node, plugin: Plugin, successor: Plugin) -> None:
         """The successor gets the key and the calls that wait; the plugin ends with its last call."""
-        successor.predecessor = None
+        successor.predecessor, plugin.successor = None, None
         if node.plugins.get(plugin.key, plugin) is not plugin:
             # The plugin was stopped for room meanwhile, and the key has another.
             node.stop(successor)

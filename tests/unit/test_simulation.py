@@ -66,10 +66,12 @@ def test_below_the_memory_that_is_needed_calls_give_up() -> None:
     assert run(nodes=2, start_slots=1, calls_per_second=50.0).timed_out > 0
 
 
-def test_a_replacement_that_overlaps_lets_no_call_wait() -> None:
+def test_fewer_calls_wait_when_a_replacement_overlaps() -> None:
     stopped, overlapped = (run(max_calls=20, overlap=overlap) for overlap in (False, True))
-    assert overlapped.wait_seconds(0.99) < stopped.wait_seconds(0.99)
-    assert overlapped.starts > SMALL.configurations
+    assert (stopped.timed_out, overlapped.timed_out) == (0, 0)
+    # The rest are the rare configurations, whose first call comes late.
+    assert overlapped.cold < stopped.cold
+    assert stopped.starts == overlapped.starts > SMALL.configurations
 
 
 def test_a_lost_node_leaves_calls_unknown_and_moves_those_that_waited() -> None:
