@@ -1,10 +1,11 @@
 """The `ferrule` command line: `main`, and which verbs there are.
 
-`inspect` is for any plugin. The other verbs are for Terraform providers, and their modules, with what the extra
-`terraform` installs, are loaded when one of those verbs is used.
+`inspect` and the verbs of `PLUGIN_VERBS` are for any plugin, the others for Terraform providers. The modules of a verb,
+and what the extras `cli` and `terraform` install, are loaded when it is used.
 """
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -16,6 +17,11 @@ from ferrule.cli import inspection
 from ferrule.client import RPCPluginClient
 
 __all__ = ["main"]
+
+PLUGIN_VERBS = {
+    "call": ("call a method of a plugin, with JSON", "ferrule.cli.calling.options"),
+}
+"""Summary of each verb, and the module whose `declare` adds its options."""
 
 TERRAFORM_VERBS = {
     "schema": "show what a Terraform provider has: types, attributes, functions",
@@ -70,6 +76,8 @@ def _parser(client_factory: Callable[..., Any]) -> argparse.ArgumentParser:
     )
     inspection.add_options(inspect)
     inspect.set_defaults(run=lambda options: inspection.inspect(options, client_factory))
+    for verb, (summary, module) in PLUGIN_VERBS.items():
+        verbs.add_parser(verb, help=summary).declare = _options_of(module)
     for verb, summary in TERRAFORM_VERBS.items():
         verbs.add_parser(verb, help=summary).declare = _terraform_options(verb)
     return parser
@@ -103,6 +111,10 @@ class _Verb(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(self.usage_status, f"{self.prog}: error: {message}\n")
+
+
+def _options_of(module: str) -> Callable[[_Verb, Sequence[str]], None]:
+    return lambda parser, _: importlib.import_module(module).declare(parser)
 
 
 def _terraform_options(verb: str) -> Callable[[_Verb, Sequence[str]], None]:

@@ -26,6 +26,7 @@ class Modes:
     ignore_sigterm: bool = _word(False, "ignore SIGTERM")
     no_health: bool = _word(False, "leave the health service out")
     no_stdio: bool = _word(False, "leave the stdio service out")
+    no_reflection: bool = _word(False, "leave server reflection out")
     slow_listen: bool = _word(False, "print the handshake line 0.3 s before listening")
 
 

@@ -71,7 +71,7 @@ def _build(modes: Modes, output: SyncedOutput, shutdown: threading.Event) -> grp
     if not modes.no_stdio:
         handlers[STDIO] = services.stdio(output)
     names = sorted(["kv.KV", *handlers, *map(service_name, VERSIONS)])
-    reflections = [reflection(version, names) for version in VERSIONS]
+    reflections = [] if modes.no_reflection else [reflection(version, names) for version in VERSIONS]
     server = grpc.server(ThreadPoolExecutor(THREADS), handlers=[*handlers.values(), *reflections], options=OPTIONS)
     kv_pb2_grpc.add_KVServicer_to_server(KV(), server)
     return server

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from ferrule._console import error_json as plain_error_json
 from ferrule._console import failure_text, without_control, write, write_to
 from ferrule.errors import RPCPluginError
 from ferrule.terraform.cli.terminal import CLEARED_LINE, Style, indented
@@ -127,7 +128,7 @@ def warn(diagnostics: Iterable[Diagnostic]) -> None:
 
 def error_json(error: RPCPluginError) -> dict[str, Any]:
     """A failure for programs."""
-    document: dict[str, Any] = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+    document = plain_error_json(error)
     if isinstance(error, ProviderError):
         document["diagnostics"] = [diagnostic_json(each) for each in error.diagnostics]
     if isinstance(error, ConfigurationError | InvalidResponseError):

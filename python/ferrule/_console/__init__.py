@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import re
@@ -20,7 +21,9 @@ __all__ = [
     "LOG_LEVELS",
     "OutputError",
     "assignment",
+    "error_json",
     "failure_text",
+    "json_line",
     "seconds",
     "show_log",
     "standard_streams",
@@ -93,15 +96,30 @@ def failure_text(error: RPCPluginError, client: Any) -> str:
     return without_control("\n".join(lines)) + "\n"
 
 
-def write(text: str) -> None:
-    """Writes a result to standard output."""
-    write_to(sys.stdout, text)
+def error_json(error: RPCPluginError) -> dict[str, Any]:
+    """A failure for programs."""
+    return {"type": type(error).__name__, "message": error.message, "hint": error.hint}
 
 
-def write_to(stream: TextIO, text: str) -> None:
+def json_line(value: Any) -> str:
+    """A value as JSON on one line, with nothing that a terminal obeys."""
+    text = json.dumps(value, ensure_ascii=False)
+    # JSON's own rules escape the other control characters.
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
+def write(text: str) -> bool:
+    """Writes a result to standard output; returns whether it may have a reader still."""
+    return write_to(sys.stdout, text)
+
+
+def write_to(stream: TextIO, text: str) -> bool:
     """Writes to a stream of this process: characters that its encoding lacks are escaped, and no reader is no error.
 
     What standard error does not take, on a full disk for example, is lost: it is no reason to lose more than that.
+
+    Returns:
+        Whether the stream has taken the text. What follows a text that it has not taken is lost.
 
     Raises:
         OutputError: Standard output does not take the text.
@@ -116,6 +134,8 @@ def write_to(stream: TextIO, text: str) -> None:
             os.dup2(nothing.fileno(), stream.fileno())
         if stream is sys.stdout and not isinstance(error, BrokenPipeError):
             raise OutputError(f"standard output cannot be written: {error.strerror}") from None
+        return False
+    return True
 
 
 @contextlib.contextmanager

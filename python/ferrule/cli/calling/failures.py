@@ -1,0 +1,47 @@
+"""A call that failed, for people and for programs."""
+
+from typing import Any, Self
+
+import grpc.aio
+
+from ferrule.errors import RPCPluginError
+
+__all__ = ["CallError"]
+
+HINT_BY_STATUS = {
+    "DEADLINE_EXCEEDED": "--timeout sets the limit; calls of plugins have limits of their own.",
+    "UNIMPLEMENTED": "The plugin does not serve this method.",
+}
+
+
+class CallError(RPCPluginError):
+    """The plugin answered a call with another status than OK, or ended.
+
+    Attributes:
+        status (str): Name of the gRPC status.
+        details (str): The plugin's text.
+        begun (bool | None): Whether the plugin may have begun with the call; None if not known.
+    """
+
+    status: str
+    details: str
+    begun: bool | None
+
+    @classmethod
+    def of(cls, error: grpc.aio.AioRpcError, method: str) -> Self:
+        status, details = error.code().name, error.details() or ""
+        text = f"{method} failed with {status}{f': {details}' if details else ''}"
+        failure = cls(text, HINT_BY_STATUS.get(status))
+        failure.status, failure.details = status, details
+        failure.begun = getattr(error, "begun", None)
+        return failure
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "type": "CallError",
+            "message": self.message,
+            "hint": self.hint,
+            "status": self.status,
+            "details": self.details,
+            "begun": self.begun,
+        }

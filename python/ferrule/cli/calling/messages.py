@@ -1,0 +1,76 @@
+"""Messages as protobuf's JSON, and back."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from ferrule.errors import ConfigError, ProtocolError, RPCPluginError
+from ferrule.reflection.definitions import Definitions
+
+__all__ = ["MessageCodec"]
+
+Result = TypeVar("Result")
+
+_UNKNOWN_IN_ANY = re.compile(r"Can not find message descriptor by type_url: (?:\S*/)?([\w.]+)")
+
+
+class MessageCodec:
+    """The JSON of messages that some definitions have; those inside a `google.protobuf.Any` are looked up there too."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+
+    async def parsed(self, text: str, place: str, type_name: str) -> Message:
+        """The message that is written as JSON.
+
+        Args:
+            text: The JSON.
+            place: Where it comes from, for the message of an error.
+            type_name: Fully qualified name of the message.
+
+        Raises:
+            ConfigError: The text is not JSON, or does not fit the message.
+        """
+        kind = await self._definitions.message_type(type_name)
+        pool: Any = kind.DESCRIPTOR.file.pool
+        try:
+            return await self._with_types(lambda: json_format.Parse(text, kind(), descriptor_pool=pool))
+        except (json_format.Error, ValueError, RecursionError) as error:
+            if isinstance(error, RPCPluginError):
+                raise
+            raise ConfigError(f"{place} is no {type_name}: {_reason(error)}") from None
+
+    async def as_dict(self, message: Message) -> Any:
+        """A message as the values that `json` writes.
+
+        Raises:
+            ProtocolError: The message has no form in JSON.
+        """
+        pool: Any = message.DESCRIPTOR.file.pool
+        try:
+            return await self._with_types(lambda: json_format.MessageToDict(message, descriptor_pool=pool))
+        except (json_format.Error, TypeError, ValueError, RecursionError) as error:
+            if isinstance(error, RPCPluginError):
+                raise
+            name = message.DESCRIPTOR.full_name
+            raise ProtocolError(f"a {name} of the plugin has no form in JSON: {_reason(error)}") from None
+
+    async def _with_types(self, convert: Callable[[], Result]) -> Result:
+        """Converts; what an `Any` holds is looked up, one type after the other."""
+        missing = ""
+        while True:
+            try:
+                return convert()
+            except (TypeError, json_format.ParseError) as error:
+                found = _UNKNOWN_IN_ANY.search(str(error))
+                if found is None or found[1] == missing:
+                    raise
+                missing = found[1]
+            await self._definitions.message_type(missing)
+
+
+def _reason(error: BaseException) -> str:
+    return "too many levels" if isinstance(error, RecursionError) else " ".join(str(error).split())

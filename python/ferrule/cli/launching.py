@@ -1,0 +1,62 @@
+"""The options by which the verbs for any plugin start it, and the settings that they mean."""
+
+import argparse
+from typing import Any
+
+from ferrule import families
+from ferrule._console import LOG_LEVELS, assignment, seconds
+
+__all__ = ["add_launch_options", "client_settings"]
+
+CURVES = ("P-256", "P-384", "P-521")
+
+
+def add_launch_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    names = ", ".join(families.ALL)
+    # The constants of ferrule.families are upper case.
+    what = f"program that the plugin is written for: {names}"
+    add("--family", type=str.lower, choices=families.ALL, metavar="NAME", help=what)
+    add("--cookie", type=assignment, metavar="KEY=VALUE", help="magic cookie of the plugin (default: Terraform's)")
+    add(
+        "--protocol-versions",
+        type=_versions,
+        metavar="N[,N...]",
+        help="application protocol versions to offer (default: 5,6)",
+    )
+    add("--no-tls", action="store_true", help="talk plaintext instead of mutual TLS with one-time certificates")
+    add("--curve", choices=CURVES, help="curve of this side's one-time certificate (default: P-256)")
+    add(
+        "--env",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="environment variable for the plugin; may be repeated",
+    )
+    add("--cwd", metavar="DIRECTORY", help="working directory of the plugin (default: this one)")
+    add("--start-timeout", type=seconds, metavar="SECONDS", help="limit for the start (default: 60)")
+    add("--log-level", choices=LOG_LEVELS, help="print the plugin's log from this level on to standard error")
+
+
+def _versions(text: str) -> tuple[int, ...]:
+    items = text.split(",")
+    if not all(item.isascii() and item.isdigit() for item in items):
+        raise argparse.ArgumentTypeError(f"{text!r} should be whole numbers joined with commas, such as 5,6")
+    return tuple(int(item) for item in items)
+
+
+def client_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The client's settings; options that were not given keep the family's settings, or the client's defaults."""
+    given: dict[str, Any] = {
+        "protocol_versions": options.protocol_versions,
+        "certificate_curve": options.curve,
+        "cwd": options.cwd,
+        "start_timeout": options.start_timeout,
+        "env": dict(options.env) or None,
+        "auto_mtls": False if options.no_tls else None,
+    }
+    if options.cookie:
+        given["magic_cookie_key"], given["magic_cookie_value"] = options.cookie
+    given = {name: value for name, value in given.items() if value is not None}
+    return dict(families.ALL[options.family].with_settings(**given)) if options.family else given
