@@ -56,6 +56,12 @@ impl Call {
         }
     }
 
+    /// Whether the peer may have seen the request; final once the call has ended.
+    #[getter]
+    fn begun(&self) -> bool {
+        self.core.begun()
+    }
+
     /// Pairs of initial metadata; none before it has arrived.
     #[getter]
     fn initial_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

@@ -122,13 +122,14 @@ impl Channel {
         })
     }
 
-    /// Ends the channel; calls that run are cancelled with this text.
-    fn close(&self, details: String) {
+    /// Ends the channel; calls that run end with this text and code, by default CANCELLED.
+    #[pyo3(signature = (details, code = Code::Cancelled as u32))]
+    fn close(&self, details: String, code: u32) {
         // In a forked child the channel is the parent's, and the I/O thread, gone here, may have held any of its locks.
         if io_thread::is_forked() {
             return;
         }
-        self.core.close(Status::new(Code::Cancelled, details));
+        self.core.close(Status::new(Code::from(code), details));
     }
 
     /// Numbers of calls, messages, streams, connections and bytes so far.

@@ -10,7 +10,7 @@ use super::counters::ChannelCounters;
 use super::profile::Profile;
 use super::request_head::head;
 use super::response::{Broken, ResponseReader, end_of, without_trailers};
-use super::status::was_never_processed;
+use super::status::{was_never_processed, was_refused};
 use super::upload::with_upload;
 use super::{Code, Status, metadata};
 
@@ -48,15 +48,20 @@ pub(super) async fn attempt(
         Ok(requests) => requests,
         Err(error) => return Attempt::Unprocessed(connection.status_of(&error).await),
     };
+    if !call.begin() {
+        return Status::new(Code::Cancelled, "the caller has ended the call").into();
+    }
     let (response, mut upload) = match requests.send_request(head, false) {
         Ok(streams) => streams,
-        Err(error) if error.is_io() || error.is_go_away() => {
-            return Attempt::Unprocessed(connection.status_of(&error).await);
+        Err(error) => {
+            call.withdraw();
+            if error.is_io() || error.is_go_away() {
+                return Attempt::Unprocessed(connection.status_of(&error).await);
+            }
+            return Status::new(Code::Internal, error).into();
         }
-        Err(error) => return Status::new(Code::Internal, error).into(),
     };
     drop(requests);
-    call.accept();
     let streams_requests = request.message.is_none();
     if let Some(message) = &request.message {
         counters.message_sent();
@@ -81,11 +86,21 @@ pub(super) async fn attempt(
             upload.send_reset(reason);
             status.into()
         }
-        Err(Broken::Unanswered(error)) if was_never_processed(&error) && call.rewind() => {
-            Attempt::Unprocessed(connection.status_of(&error).await)
-        }
-        Err(Broken::Unanswered(error) | Broken::Stream(error)) => connection.status_of(&error).await.into(),
+        Err(Broken::Unanswered(error)) => unanswered(call, connection, &error).await,
+        Err(Broken::Stream(error)) => connection.status_of(&error).await.into(),
     }
+}
+
+/// The end of an attempt before its response. A request that the peer has never processed has not begun, also where it
+/// is not sent again: because it is no longer kept, or, after `REFUSED_STREAM`, as in grpcio.
+async fn unanswered(call: &Call, connection: &Connection, error: &h2::Error) -> Attempt {
+    let never_processed = was_never_processed(error);
+    if never_processed || was_refused(error) {
+        call.withdraw();
+    }
+    let sent_again = never_processed && call.rewind();
+    let status = connection.status_of(error).await;
+    if sent_again { Attempt::Unprocessed(status) } else { status.into() }
 }
 
 async fn download(

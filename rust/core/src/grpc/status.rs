@@ -165,6 +165,11 @@ pub(super) fn was_never_processed(error: &h2::Error) -> bool {
     error.is_go_away() && error.is_remote()
 }
 
+/// Whether the peer has reset a stream before any processing: RFC 9113, section 8.7.
+pub(super) fn was_refused(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM)
+}
+
 /// The longest text of a peer that errors repeat, in characters: a GOAWAY may carry a megabyte.
 const TEXT_LIMIT: usize = 200;
 

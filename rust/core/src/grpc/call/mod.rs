@@ -94,6 +94,12 @@ impl Call {
         self.state().end.clone()
     }
 
+    /// Whether the peer may have seen the request; final once the call has ended.
+    #[must_use]
+    pub fn begun(&self) -> bool {
+        self.state().begun
+    }
+
     /// Initial metadata, once it has arrived.
     #[must_use]
     pub fn initial_metadata(&self) -> Option<Metadata> {
@@ -184,8 +190,16 @@ impl Call {
         self.0.given_up.notified().await;
     }
 
-    pub(super) fn accept(&self) {
-        self.change(event::ACCEPTED, |state| state.accepted = true);
+    /// The request's headers are about to be handed to a connection; false if the call has ended, and they must not be.
+    /// Noted before they are: a caller that ends the call meanwhile must not be told that nothing was sent.
+    pub(super) fn begin(&self) -> bool {
+        self.change(event::BEGUN, |state| state.begun = true)
+    }
+
+    /// The peer has certainly not processed the request. Another attempt may begin the call anew.
+    pub(super) fn withdraw(&self) {
+        let mut state = self.state();
+        state.begun &= state.end.is_some();
     }
 
     pub(super) fn begin_response(&self, initial: Metadata) {
@@ -244,10 +258,11 @@ impl Call {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, event: u8, change: impl FnOnce(&mut CallState)) {
+    /// Changes the state and tells of the event, unless the call has ended; whether it still runs.
+    fn change(&self, event: u8, change: impl FnOnce(&mut CallState)) -> bool {
         let mut state = self.state();
         if state.end.is_some() {
-            return;
+            return false;
         }
         change(&mut state);
         let told = state.wanted & event != 0 && state.holds(event);
@@ -262,5 +277,6 @@ impl Call {
         if let (true, Some(watcher)) = (told, &self.0.watcher) {
             watcher.event();
         }
+        true
     }
 }

@@ -22,7 +22,7 @@ const MESSAGES_PER_TAKE: usize = 1024;
 /// Events that a caller can wait for, as bits.
 pub mod event {
     /// The request's headers were handed to a connection.
-    pub const ACCEPTED: u8 = 1;
+    pub const BEGUN: u8 = 1;
     /// Initial metadata arrived.
     pub const HEADERS: u8 = 2;
     /// [`Call::take`](super::super::Call::take) has something.
@@ -54,7 +54,9 @@ pub(super) struct CallState {
     pub(super) wanted: u8,
     /// Events for which a thread may be blocked.
     pub(super) awaited: u8,
-    pub(super) accepted: bool,
+    /// Whether the peer may have seen the request: its headers were handed to a connection, in whose buffer they may
+    /// still lie, and no peer has said that it never processed them. Does not change after the end.
+    pub(super) begun: bool,
     pub(super) initial: Option<Metadata>,
     received: VecDeque<Message>,
     unread_bytes: usize,
@@ -91,7 +93,7 @@ impl CallState {
         Self {
             wanted: 0,
             awaited: 0,
-            accepted: false,
+            begun: false,
             initial: None,
             received: VecDeque::new(),
             unread_bytes: 0,
@@ -108,7 +110,7 @@ impl CallState {
     pub(super) fn holds(&self, event: u8) -> bool {
         self.end.is_some()
             || match event {
-                event::ACCEPTED => self.accepted,
+                event::BEGUN => self.begun,
                 event::HEADERS => self.initial.is_some(),
                 event::MESSAGE => !self.received.is_empty(),
                 event::ROOM => self.outgoing.is_empty() && !self.sending,
