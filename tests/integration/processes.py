@@ -1,12 +1,13 @@
-"""Looking at processes from outside: whether they run, what they were given, and when they end."""
+"""Looking at processes from outside: whether they run, what they were given, and when they end; and stopping them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
-from waiting import LIMIT
+from waiting import LIMIT, wait_until
 
 
 def is_running(pid: int) -> bool:
@@ -63,6 +64,17 @@ def environment_of(pid: int) -> dict[str, str]:
     """The variables that a process was started with."""
     entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
     return dict(entry.split("=", 1) for entry in entries if entry)
+
+
+def stop(pid: int) -> None:
+    """Stops a process by SIGSTOP, and returns when each of its threads is stopped."""
+
+    def is_stopped() -> bool:
+        states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+        return set(states) == {"T"}
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(is_stopped, f"stop of process {pid}")
 
 
 async def ended(pid: int, limit: float = LIMIT) -> None:

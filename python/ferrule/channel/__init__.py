@@ -14,10 +14,11 @@ from grpc import aio
 from ferrule import _core
 from ferrule.channel.aio import Channel
 from ferrule.channel.credentials import tls_settings
+from ferrule.channel.errors import AioRpcError
 from ferrule.channel.options import Options, channel_settings
 from ferrule.tls import TLSConfig
 
-__all__ = ["Channel", "insecure_channel", "secure_channel"]
+__all__ = ["AioRpcError", "Channel", "insecure_channel", "secure_channel"]
 
 
 def insecure_channel(

@@ -19,6 +19,7 @@ import grpc
 from grpc import aio
 
 from ferrule.channel.core_call import HEADERS, CoreCall, EndedCall, Pairs
+from ferrule.channel.errors import AioRpcError, note_begun
 from ferrule.channel.state import ChannelState
 from ferrule.channel.status import CANCELLED, CODES, INTERNAL, LOCALLY_CANCELLED, NOT_SERIALIZED
 
@@ -139,6 +140,14 @@ class BaseCall(ABC):
         status = "running" if self._code is None else f"{self._code.name}, details {self._core.details!r}"
         return f"<{type(self).__name__}: {status}>"
 
+    @property
+    def begun(self) -> bool:
+        """Whether the peer may have seen the request. Final once the call has ended; False before is a moment's answer.
+
+        Certainly False if no connection took the call before it ended, or if the peer says that it never processed it.
+        """
+        return self._core.begun
+
     def cancel(self) -> bool:
         return self._end(CANCELLED, LOCALLY_CANCELLED)
 
@@ -221,7 +230,7 @@ class BaseCall(ABC):
             self._receive()
             if self._code is not None:
                 return False
-            self._core = EndedCall(number, details, core.initial_metadata)
+            self._core = EndedCall.in_place_of(core, number, details)
         self._cancelled_here = number == CANCELLED
         self._failure = failure
         self._cause = cause
@@ -245,13 +254,13 @@ class BaseCall(ABC):
 
     def _error(self) -> BaseException:
         """Returns the exception for a call that has not ended with OK: a new one each time, unless it has a failure."""
-        if self._cancelled_here:
-            return asyncio.CancelledError()
-        if self._failure is not None:
-            return self._failure
         core = self._core
+        if self._cancelled_here:
+            return note_begun(asyncio.CancelledError(), core.begun)
+        if self._failure is not None:
+            return note_begun(self._failure, core.begun)
         metadata = (aio.Metadata(*core.initial_metadata), aio.Metadata(*core.trailing_metadata))
-        error = aio.AioRpcError(self._code or _CANCELLED, *metadata, core.details, core.debug_error_string)
+        error = AioRpcError(self._code or _CANCELLED, *metadata, core.details, core.debug_error_string, core.begun)
         error.__cause__ = self._cause
         return error
 

@@ -8,11 +8,11 @@ from typing import Self
 from ferrule import _core
 from ferrule.channel.status import CANCELLED
 
-__all__ = ["ACCEPTED", "END", "HEADERS", "MESSAGE", "ROOM", "CoreCall", "EndedCall", "Pairs"]
+__all__ = ["BEGUN", "END", "HEADERS", "MESSAGE", "ROOM", "CoreCall", "EndedCall", "Pairs"]
 
 # The core's events, as its bits: the request's headers were handed to a connection, initial metadata arrived, a message
 # can be taken, the transport has taken everything that was sent, the call has ended. A call that has ended holds all.
-ACCEPTED, HEADERS, MESSAGE, ROOM, END = 1, 2, 4, 8, 16
+BEGUN, HEADERS, MESSAGE, ROOM, END = 1, 2, 4, 8, 16
 
 Pairs = Iterable[tuple[str, str | bytes]]
 """Metadata as users give it: pairs of key and value."""
@@ -23,16 +23,24 @@ class EndedCall:
 
     debug_error_string = ""
 
-    def __init__(self, code: int, details: str, initial_metadata: list[tuple[str, str | bytes]] | None = None) -> None:
+    def __init__(self, code: int, details: str, *, begun: bool = False) -> None:
         self.code = code
         self.details = details
-        self.initial_metadata = initial_metadata or []
+        self.begun = begun
+        self.initial_metadata: list[tuple[str, str | bytes]] = []
         self.trailing_metadata: list[tuple[str, str | bytes]] = []
+
+    @classmethod
+    def in_place_of(cls, core: CoreCall, code: int, details: str) -> Self:
+        """Returns another end of `core`, whose response had come as far as it has."""
+        ended = cls(code, details, begun=core.begun)
+        ended.initial_metadata = list(core.initial_metadata)
+        return ended
 
     @classmethod
     def copy_of(cls, core: CoreCall) -> Self:
         """Returns the end of `core`, without its connection and messages; a call under way counts as cancelled."""
-        ended = cls(CANCELLED if core.code is None else core.code, core.details, list(core.initial_metadata))
+        ended = cls.in_place_of(core, CANCELLED if core.code is None else core.code, core.details)
         ended.trailing_metadata = list(core.trailing_metadata)
         ended.debug_error_string = core.debug_error_string
         return ended

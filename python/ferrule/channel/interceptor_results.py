@@ -28,6 +28,7 @@ class _CompletedCall:
     """A call that has ended with OK, without metadata since nothing was received."""
 
     _done_writing_flag = True
+    begun = False
 
     def cancel(self) -> bool:
         return False
@@ -91,6 +92,7 @@ class FailureOutcome(_CompletedCall):
 
     def __init__(self, error: Exception) -> None:
         self.failure = error
+        self.begun = getattr(error, "begun", False)
         self._status = error if isinstance(error, aio.AioRpcError) else _status_of(error)
         self._reported = False
 
@@ -144,6 +146,11 @@ class _ResponseIterator:
     def __init__(self, call: Any, responses: AsyncIterable[Any]) -> None:
         self._call = _CompletedCall() if call is None else call
         self._responses = aiter(responses)
+
+    @property
+    def begun(self) -> bool:
+        begun: bool = self._call.begun
+        return begun
 
     @property
     def _done_writing_flag(self) -> bool:

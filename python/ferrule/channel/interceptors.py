@@ -12,7 +12,8 @@ import grpc
 from grpc import aio
 
 from ferrule.channel.calls import deadline_of, run_callback, time_left
-from ferrule.channel.core_call import Pairs
+from ferrule.channel.core_call import CoreCall, Pairs
+from ferrule.channel.errors import note_begun
 from ferrule.channel.interceptor_results import (
     FailureOutcome,
     StreamStreamCallResponseIterator,
@@ -64,6 +65,17 @@ class _Chain:
         self._invoke = invoke
         self._as_call = as_call
         self._last_call: Any = None
+        self._begun = False
+        """Whether a call that the chain has made, and that has ended, had begun."""
+        self._running: list[CoreCall] = []
+        """The core's calls, not those of the interceptors: a stream that an interceptor drops is cancelled."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether one of the calls that the chain has made had begun: an interceptor may have made several."""
+        self._begun |= any(call.begun for call in self._running)
+        self._running = [call for call in self._running if call.code is None]
+        return self._begun
 
     async def run(self, details: Any, request: Any) -> Any:
         """Returns the call that the outermost interceptor returned, or a `FailureOutcome` if one raised."""
@@ -75,6 +87,8 @@ class _Chain:
     async def _proceed(self, position: int, details: Any, request: Any) -> Any:
         if position == len(self._steps):
             call = await self._invoke(details, request)
+            _ = self.begun
+            self._running.append(call._core)
         else:
             result = await self._steps[position](partial(self._proceed, position + 1), details, request)
             call = self._as_call(result, self._last_call)
@@ -113,14 +127,23 @@ class _InterceptedCall(ABC):
         self._cancelled_here = False
         self._live = channel.live_calls
         self._live.add(self)
-        chain = _Chain(interceptors, self._intercept, invoke, self._as_call)
-        self._task = channel.loop.create_task(chain.run(details, request))
+        self._chain = _Chain(interceptors, self._intercept, invoke, self._as_call)
+        self._task = channel.loop.create_task(self._chain.run(details, request))
         self._task.add_done_callback(self._intercepted)
 
     @staticmethod
     @abstractmethod
     def _as_call(result: Any, last_call: Any) -> Any:
         """Returns an interceptor's result as a call of this kind."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the peer may have seen a request of a call that the interceptors made."""
+        if self._chain.begun:
+            return True
+        # An interceptor may return a call that it made elsewhere.
+        has_result = self._task.done() and not self._was_cancelled()
+        return has_result and bool(getattr(self._task.result(), "begun", False))
 
     def cancel(self) -> bool:
         if self._task.done():
@@ -175,8 +198,12 @@ class _InterceptedCall(ABC):
     async def wait_for_connection(self) -> None:
         call = await self._outcome()
         if call is None:
-            raise asyncio.CancelledError
-        await call.wait_for_connection()
+            raise note_begun(asyncio.CancelledError(), self.begun)
+        try:
+            await call.wait_for_connection()
+        except Exception as error:
+            note_begun(error, self.begun)
+            raise
 
     def _was_cancelled(self) -> bool:
         """Returns whether the user or the loop cancelled this call before the interceptors returned one."""
@@ -196,7 +223,7 @@ class _InterceptedCall(ABC):
         """
         call = await self._task
         if self._cancelled_here:
-            raise asyncio.CancelledError
+            raise note_begun(asyncio.CancelledError(), self.begun)
         return call
 
     def _intercepted(self, task: asyncio.Task[Any]) -> None:
@@ -218,7 +245,11 @@ class _InterceptedCall(ABC):
 class _UnaryResponse(_InterceptedCall):
     def __await__(self) -> Generator[Any, None, Any]:
         call = yield from self._call().__await__()
-        return (yield from call.__await__())
+        try:
+            return (yield from call.__await__())
+        except Exception as error:
+            note_begun(error, self.begun)
+            raise
 
 
 class _StreamResponse(_InterceptedCall):
@@ -230,10 +261,21 @@ class _StreamResponse(_InterceptedCall):
     async def __anext__(self) -> Any:
         if self._responses is None:
             self._responses = aiter(await self._call())
-        return await anext(self._responses)
+        try:
+            return await anext(self._responses)
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            note_begun(error, self.begun)
+            raise
 
     async def read(self) -> Any:
-        return await (await self._call()).read()
+        call = await self._call()
+        try:
+            return await call.read()
+        except Exception as error:
+            note_begun(error, self.begun)
+            raise
 
 
 class _StreamRequest(_InterceptedCall):

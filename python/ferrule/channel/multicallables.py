@@ -12,6 +12,7 @@ from grpc import aio
 from ferrule.channel.calls import BaseCall, deadline_of, time_left
 from ferrule.channel.core_call import Pairs
 from ferrule.channel.credentials import CallMetadataError, call_metadata, service_url
+from ferrule.channel.errors import AioRpcError
 from ferrule.channel.interceptors import (
     InterceptedStreamStreamCall,
     InterceptedStreamUnaryCall,
@@ -120,7 +121,7 @@ _INSECURE = "Call credentials are only valid on secure channels"
 
 
 def _failed(code: grpc.StatusCode, details: str) -> aio.AioRpcError:
-    return aio.AioRpcError(code, aio.Metadata(), aio.Metadata(), details, f"{code.name}: {details}")
+    return AioRpcError(code, details=details, debug_error_string=f"{code.name}: {details}", begun=False)
 
 
 class UnaryUnaryMultiCallable(_MultiCallable, aio.UnaryUnaryMultiCallable[Any, Any]):

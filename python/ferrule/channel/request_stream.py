@@ -11,7 +11,7 @@ from typing import Any
 from grpc import aio
 
 from ferrule.channel.calls import BaseCall
-from ferrule.channel.core_call import ACCEPTED, ROOM
+from ferrule.channel.core_call import BEGUN, ROOM
 from ferrule.channel.state import ChannelState
 from ferrule.channel.status import ALREADY_FINISHED, HALF_CLOSED, INTERNAL, MIXED_STYLES, NOT_SERIALIZED
 from ferrule.channel.stream_response import StreamResponse
@@ -31,7 +31,7 @@ class RequestStream(BaseCall):
 
     _unary_request = False
     _done_writing_flag = False
-    _accepted = False
+    _seen_begun = False
     """Whether `write` has seen the call begin on a connection."""
     _batch_requests = _batch_bytes = 0
 
@@ -45,10 +45,10 @@ class RequestStream(BaseCall):
         if self._takes_iterator:
             raise aio.UsageError(MIXED_STYLES)
         try:
-            if not self._accepted and self._code is None:
-                await self._wait_for(ACCEPTED)
+            if not self._seen_begun and self._code is None:
+                await self._wait_for(BEGUN)
                 self._raise_if_failed()
-                self._accepted = True
+                self._seen_begun = True
             self._send(request)
             while (waiter := self._room_waiter()) is not None:
                 await waiter
@@ -65,7 +65,7 @@ class RequestStream(BaseCall):
         self._half_close()
 
     async def wait_for_connection(self) -> None:
-        await self._wait_for(ACCEPTED)
+        await self._wait_for(BEGUN)
         self._raise_if_failed()
 
     def _send(self, request: Any) -> int:

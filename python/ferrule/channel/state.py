@@ -13,6 +13,7 @@ from grpc import aio
 
 from ferrule import _core
 from ferrule._mailbox import mailbox
+from ferrule.channel.errors import note_begun
 from ferrule.channel.status import CLOSED, LOCALLY_CANCELLED
 
 __all__ = ["ChannelState"]
@@ -85,7 +86,7 @@ class ChannelState:
             RuntimeError: No loop is running, or the channel belongs to another one.
         """
         if self.is_closing:
-            raise aio.UsageError(CLOSED)
+            raise note_begun(aio.UsageError(CLOSED), False)
         running = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = running

@@ -187,7 +187,7 @@ class StreamResponse(BaseCall):
         """Drops buffered messages, and has the call end as given."""
         self._messages.clear()
         self._unread = []
-        self._core = EndedCall(number, details, self._core.initial_metadata)
+        self._core = EndedCall.in_place_of(self._core, number, details)
 
     def _fail_deserializing(self, error: Exception) -> None:
         if not self._end(INTERNAL, NOT_DESERIALIZED, cause=error):

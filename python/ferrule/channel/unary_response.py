@@ -54,7 +54,7 @@ class UnaryResponse(BaseCall):
                     response = deserializer(response)
                 except Exception as error:  # noqa: BLE001 - a user's function; becomes the call's status
                     self._cause = error
-                    self._core = EndedCall(INTERNAL, NOT_DESERIALIZED, core.initial_metadata)
+                    self._core = EndedCall.in_place_of(core, INTERNAL, NOT_DESERIALIZED)
                     number = INTERNAL
             self._response = response
         self._settle(number)

@@ -273,7 +273,7 @@ def test_importing_ferrule_does_not_import_grpc() -> None:
 async def test_its_names() -> None:
     from ferrule import channel
 
-    assert channel.__all__ == ["Channel", "insecure_channel", "secure_channel"]
+    assert channel.__all__ == ["AioRpcError", "Channel", "insecure_channel", "secure_channel"]
     assert channel.Channel is Channel
 
 

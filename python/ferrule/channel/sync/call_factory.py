@@ -12,6 +12,7 @@ import grpc
 from ferrule import _core
 from ferrule.channel.core_call import CoreCall, EndedCall, Pairs
 from ferrule.channel.credentials import CallMetadataError, blocking_call_metadata, service_url
+from ferrule.channel.errors import note_begun
 from ferrule.channel.status import DEADLINE_EXCEEDED, INTERNAL, UNAUTHENTICATED, UNAVAILABLE
 from ferrule.channel.sync.worker import Worker
 
@@ -79,7 +80,7 @@ class CallFactory:
             TypeError: An argument is of the wrong type.
         """
         if self._closed:
-            raise ValueError(_CLOSED)
+            raise note_begun(ValueError(_CLOSED), False)
         if credentials is not None or self._call_credentials is not None:
             deadline = None if timeout is None else monotonic() + timeout
             found = self._authorized(method, deadline, metadata, credentials)
@@ -114,7 +115,7 @@ class CallFactory:
             LaunchError: The system provides no thread.
         """
         if self._closed:
-            raise ValueError(_CLOSED)
+            raise note_begun(ValueError(_CLOSED), False)
         if self._worker is None:
             with self._lock:
                 if self._worker is None and not self._closed:
@@ -123,7 +124,7 @@ class CallFactory:
                     worker.start()
                     self._worker = worker
         if self._worker is None:
-            raise ValueError(_CLOSED)
+            raise note_begun(ValueError(_CLOSED), False)
         return self._worker
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import grpc
 from grpc import _channel
 
 from ferrule.channel.core_call import END, HEADERS, CoreCall, EndedCall
+from ferrule.channel.errors import note_begun
 from ferrule.channel.status import CANCELLED, CODES, COLLECTED, INTERNAL, LOCALLY_CANCELLED, NOT_DESERIALIZED, OK
 from ferrule.channel.sync.worker import Worker
 
@@ -148,6 +149,14 @@ class BaseCall(Failure):
 
     __str__ = __repr__
 
+    @property
+    def begun(self) -> bool:
+        """Whether the peer may have seen the request. Final once the call has ended; does not wait.
+
+        Certainly False if no connection took the call before it ended, or if the peer says that it never processed it.
+        """
+        return self._core.begun
+
     def code(self) -> grpc.StatusCode:
         self._settle(None)
         number = self._core.code
@@ -232,7 +241,7 @@ class BaseCall(Failure):
         if self._core.code == OK:
             return None
         if self._cancelled:
-            raise grpc.FutureCancelledError
+            raise note_begun(grpc.FutureCancelledError(), self._core.begun)
         return self
 
     def traceback(self, timeout: float | None = None) -> TracebackType | None:
@@ -256,7 +265,7 @@ class BaseCall(Failure):
 
     def _replace(self, code: int, details: str) -> None:
         """Has the call end as given, whatever the end of the core's call."""
-        self._core = EndedCall(code, details, list(self._core.initial_metadata))
+        self._core = EndedCall.in_place_of(self._core, code, details)
 
 
 class _UnaryResponse(BaseCall):
@@ -301,7 +310,8 @@ class FailedCall(_UnaryResponse, InactiveRpcError):  # noqa: N818 - caught by th
 
     def __init__(self, core: CoreCall | str) -> None:
         super().__init__(None, None, None)
-        # Programs make exceptions anew from class and text, for example to carry them to another thread.
-        ended = EndedCall(INTERNAL, core) if isinstance(core, str) else EndedCall.copy_of(core)
+        # Programs make exceptions anew from class and text, for example to carry them to another thread. Whether such a
+        # call had begun is not known, and True is the answer that is safe.
+        ended = EndedCall(INTERNAL, core, begun=True) if isinstance(core, str) else EndedCall.copy_of(core)
         # A copy, since the core's call would keep the message and the connection.
         self.attach(ended)

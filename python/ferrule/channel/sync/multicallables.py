@@ -62,7 +62,7 @@ class _MultiCallable(abc.ABC):
             raise FailedCall(core)
         response = deserialized(data, self._deserializer)
         if response is None:
-            raise FailedCall(EndedCall(INTERNAL, NOT_DESERIALIZED, core.initial_metadata))
+            raise FailedCall(EndedCall.in_place_of(core, INTERNAL, NOT_DESERIALIZED))
         return response
 
     def _response_and_call(self, core: CoreCall) -> tuple[Any, UnaryCall]:
