@@ -162,9 +162,10 @@ bench: wheel go-peers  ## Compare with other hosts; results are printed
 	build/bench-env/bin/python benches/servicers.py
 	build/bench-env/bin/python -m pytest --benchmark-only --override-ini addopts= --override-ini filterwarnings= -p no:cacheprovider benches/bench_parsers.py
 
-soak: build go-peers  ## 1,000 starts and stops, 200 killed plugins, 1,000 brokered connections, 1,000,000 calls: minutes, not part of the tests
+soak: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of kills, 1,000,000 calls: minutes, not part of the tests
 	FERRULE_CYCLES=1000 FERRULE_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_leaks.py --timeout 1800
 	FERRULE_EXCHANGES=1000 $(BIN)/python -m pytest tests/broker/test_matrix.py --timeout 1800
+	FERRULE_POOL_PLUGINS=500 $(BIN)/python -m pytest -s tests/integration/test_pool_scale.py --timeout 1800
 	FERRULE_CALLS=1000000 $(BIN)/python -m pytest -s tests/stress/test_soak.py --timeout 1800
 	FERRULE_LONE_CALLS=50000 $(BIN)/python -m pytest -s tests/stress/test_lone_calls.py --timeout 1800
 	FERRULE_FLOOD_SECONDS=5 $(BIN)/python -m pytest tests/stress/test_hostile_server.py --timeout 1800
