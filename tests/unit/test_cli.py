@@ -364,5 +364,5 @@ def test_interrupt_while_a_verb_is_loaded(monkeypatch: pytest.MonkeyPatch) -> No
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ferrule.cli._parser", interrupted)
+    monkeypatch.setattr("ferrule.cli.command_line", interrupted)
     assert main([]) == 130
