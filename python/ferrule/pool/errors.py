@@ -30,7 +30,13 @@ __all__ = [
 
 
 class PoolError(RPCPluginError):
-    """The base of the errors of pools."""
+    """The base of the errors of pools.
+
+    Attributes:
+        begun: Whether a call that ended with the error may have reached its plugin.
+    """
+
+    begun: bool = False
 
 
 class PoolFull(PoolError):  # noqa: N818 - named as the field names it.
@@ -68,11 +74,8 @@ class _CallError(PoolError, aio.AioRpcError):  # type: ignore[misc]
 
     Attributes:
         method: The call's method, `/service/method`.
-        begun: Whether the call may have reached the plugin.
         pid: The plugin's process.
     """
-
-    begun: bool
 
     def __init__(
         self,

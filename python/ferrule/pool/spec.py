@@ -60,7 +60,8 @@ class PluginSpec:
         memory_soft_limit: The memory, in bytes, that a plugin written in Go is asked to stay below: GOMEMLIMIT in its
             environment; default None, not set.
         on_start: Awaited with the client after each start, before the first lease: configures a provider, for example.
-            If it raises, the start has failed. Default None.
+            If it raises, the start has failed. Specs share a process only if they have one and the same function, or
+            objects whose attributes `key`, bytes, are equal. Default None.
         idempotent: Paths of the methods, such as "/tfplugin6.Provider/ReadResource", that may be called again after
             their plugin died in the middle; default none.
         group: Plugins whose concurrent leases the pool's limits bound together, a cloud account for example; default

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ferrule.terraform.finding import find_provider
     from ferrule.terraform.hosting.metadata import Metadata
     from ferrule.terraform.plan import Action, Plan
+    from ferrule.terraform.pool.spec import provider_spec
     from ferrule.terraform.schema import ProviderSchema
     from ferrule.terraform.state import ResourceState
     from ferrule.terraform.tfstate import StateFile
@@ -78,6 +79,7 @@ __all__ = [
     "UnsupportedError",
     "cty",
     "find_provider",
+    "provider_spec",
 ]
 
 _HOME_OF_OTHERS: Final = {
@@ -92,6 +94,7 @@ _HOME_OF_OTHERS: Final = {
     "Severity": "diagnostics",
     "StateFile": "tfstate",
     "find_provider": "finding",
+    "provider_spec": "pool.spec",
 }
 
 

@@ -85,6 +85,11 @@ class Lease:
         return int(pid)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether others have leases of the plugin at this moment."""
+        return len(self._held.plugin.holds) > 1
+
+    @property
     def calls(self) -> int:
         """Leases that the plugin has had, this one included."""
         return self._held.plugin.calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -25,9 +25,27 @@ from ferrule.terraform.hosting.steps import CHANGING_METHODS, LARGE_BYTES, Finis
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.operations.call import Call, Operation
 
+if TYPE_CHECKING:
+    from ferrule.pool import Lease
+
 __all__ = ["Driver"]
 
 Result = TypeVar("Result")
+
+
+class _Methods:
+    """The methods of a provider, each made once; the stub of a lease."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self._unary: dict[str, Any] = {}
+
+    def unary(self, path: str) -> Any:
+        """What calls the unary method of a path, with bytes."""
+        method = self._unary.get(path)
+        if method is None:
+            method = self._unary[path] = self.channel.unary_unary(path)
+        return method
 
 
 class _Change:
@@ -47,15 +65,18 @@ class Driver:
         client: A started client.
         protocol: The protocol version that the client has agreed on.
         stop_timeout: Seconds to wait for the answer to an apply after a stop.
+        lease: The lease by which a pool hands out the client; default None, the client is nobody else's.
     """
 
-    def __init__(self, client: RPCPluginClient, protocol: Protocol, stop_timeout: float) -> None:
+    def __init__(
+        self, client: RPCPluginClient, protocol: Protocol, stop_timeout: float, lease: Lease | None = None
+    ) -> None:
         assert client.grpc_channel is not None
         self.protocol = protocol
         self._client = client
-        self._channel = client.grpc_channel
+        self._lease = lease
+        self._methods = _Methods(client.grpc_channel) if lease is None else lease.stub(_Methods)
         self._stop_timeout = stop_timeout
-        self._methods: dict[str, Any] = {}
 
     async def run(self, operation: Operation[Result], *, large: bool = False) -> Result:
         """Runs an operation that a cancellation may end at any moment.
@@ -105,7 +126,7 @@ class Driver:
             RPCPluginError: The call failed.
         """
         protocol, method = self.protocol, call.method
-        method_of_stream: Any = self._channel.unary_stream(protocol.path(method))
+        method_of_stream: Any = self._methods.channel.unary_stream(protocol.path(method))
         stream = method_of_stream(protocol.request(method, **call.fields))
         try:
             async for element in stream:
@@ -143,7 +164,7 @@ class Driver:
 
     async def _send(self, request: Request) -> bytes:
         try:
-            data: bytes = await self._method(request)(request.data)
+            data: bytes = await self._methods.unary(request.path)(request.data)
         except grpc.aio.AioRpcError as error:
             raise await self._failure(request.method, error) from None
         except asyncio.CancelledError:
@@ -174,13 +195,16 @@ class Driver:
     async def _stop_change(self, task: asyncio.Task[Any], change: _Change) -> None:
         """Has an operation end, as far as the provider takes part; returns when the task is done."""
         change.is_stopping = True
-        reason = not_waited_for("ApplyResourceChange", self._stop_timeout)
+        # A stop ends all that the process does, also for others.
+        asks = self._lease is None or not self._lease.is_shared
+        reason = not_waited_for("ApplyResourceChange", self._stop_timeout, asked=asks)
         try:
             async with asyncio.timeout(self._stop_timeout):
                 for pause in (STOP_AGAIN_SECONDS, None):
-                    # A provider that cannot stop may answer all the same.
-                    with contextlib.suppress(RPCPluginError):
-                        await self.stop()
+                    if asks:
+                        # A provider that cannot stop may answer all the same.
+                        with contextlib.suppress(RPCPluginError):
+                            await self.stop()
                     await asyncio.wait({task}, timeout=pause)
                     if task.done():
                         break
@@ -188,29 +212,27 @@ class Driver:
             pass
         except asyncio.CancelledError:
             # The caller raises the first one again.
-            reason = not_waited_for("ApplyResourceChange", None)
+            reason = not_waited_for("ApplyResourceChange", None, asked=asks)
         change.given_up.set_result(reason)
         while not task.done():
             # Within a few turns of the loop: no further cancellation is heard.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({task})
 
-    def _method(self, request: Request) -> Any:
-        method = self._methods.get(request.method)
-        if method is None:
-            method = self._methods[request.method] = self._channel.unary_unary(request.path)
-        return method
-
     async def _failure(self, method: str, error: grpc.aio.AioRpcError) -> RPCPluginError:
         """The error for a call that failed, with the end of the plugin where that is why."""
         client = self._client
+        if isinstance(error, RPCPluginError):
+            # A pool has found out already.
+            return error
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             # A plugin that was attached to may be unknown, or go on.
             with contextlib.suppress(TimeoutError, RPCPluginError):
                 async with asyncio.timeout(EXIT_SECONDS):
                     await client.wait_exited()
         details = error.details() or ""
-        return failed_call(method, error.code(), details, client.exit_status, client.stderr_tail)
+        begun = getattr(error, "begun", True)
+        return failed_call(method, error.code(), details, client.exit_status, client.stderr_tail, begun=begun)
 
 
 async def _take(large: bool, step: Callable[..., Request | Finished[Result]], *args: Any) -> Request | Finished[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from ferrule._secrecy import forgetful, forgetful_async
 from ferrule.client import RPCPluginClient
@@ -23,7 +23,11 @@ from ferrule.terraform.hosting.metadata import Metadata, metadata_of_response, m
 from ferrule.terraform.hosting.options import Options, Told
 from ferrule.terraform.hosting.target import Target, client_config, name_of
 from ferrule.terraform.operations import provider as operations
+from ferrule.terraform.pool.lease import start_of_lease
 from ferrule.terraform.schema import ProviderSchema
+
+if TYPE_CHECKING:
+    from ferrule.pool import Lease
 
 __all__ = ["Provider"]
 
@@ -106,11 +110,18 @@ class Provider:
 
     @classmethod
     @forgetful
-    def over(cls, client: RPCPluginClient, config: Mapping[str, Any] | None = None, **options: Unpack[Told]) -> Self:
-        """A provider over a client that is started, and that stays the caller's to end.
+    def over(
+        cls, client: RPCPluginClient | Lease, config: Mapping[str, Any] | None = None, **options: Unpack[Told]
+    ) -> Self:
+        """A provider over a client that is started, or over a lease of a pool; either stays the caller's to end.
+
+        A process of a pool serves others too. The provider of a lease takes no configuration, and an apply that is
+        cancelled asks it to stop only while nobody else has a lease of it; `stop` always asks. If the process dies,
+        calls that had not begun, and those that change nothing, are made by its replacement.
 
         Args:
-            client: The client, started before the provider is.
+            client: The client, started before the provider is; or the lease of a spec that `provider_spec` made, which
+                has the configuration and the options.
             config: As of `launch`.
             options: `core`, `terraform_version`, `provider_meta` and `stop_timeout`, as of `launch`.
 
@@ -118,8 +129,11 @@ class Provider:
             ConfigError: An argument does not fit.
         """
         if not isinstance(client, RPCPluginClient):
-            given, expected = (f"{kind.__module__}.{kind.__qualname__}" for kind in (type(client), RPCPluginClient))
-            raise TypeError(f"the client is a {given}, expected a {expected}")
+            # Loaded late: few have a pool.
+            from ferrule.pool import Lease
+
+            start = start_of_lease(client, Lease, RPCPluginClient, config, options)
+            return cls(Session(client, client_config(None), start.options), f"of {client.spec!r}")
         return cls(Session(client, client.config, Options(config=config, **options)), repr(client))
 
     @classmethod

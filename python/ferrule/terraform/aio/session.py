@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ferrule.client import RPCPluginClient
 from ferrule.config import ClientConfig
 from ferrule.terraform.aio.driver import Driver
+from ferrule.terraform.aio.schema_fetching import fetched
 from ferrule.terraform.diagnostics import Diagnostic
-from ferrule.terraform.errors import LifecycleError, UnsupportedError
+from ferrule.terraform.errors import LifecycleError
 from ferrule.terraform.hosting.configuration import Configuration
 from ferrule.terraform.hosting.options import Options
-from ferrule.terraform.hosting.schema_source import IDENTITY_METHOD, SCHEMA_METHOD, check_schema
+from ferrule.terraform.hosting.schema_source import SCHEMA_METHOD, check_schema
 from ferrule.terraform.hosting.target import Target, config_for, load_messages, protocol_of
 from ferrule.terraform.hosting.warnings import WarningLog
 from ferrule.terraform.operations import provider as operations
 from ferrule.terraform.operations.call import Operation
 from ferrule.terraform.operations.context import Context
 from ferrule.terraform.schema import ProviderSchema
-from ferrule.terraform.schema.cache import Answers, SchemaCache
+from ferrule.terraform.schema.cache import SchemaCache
 from ferrule.terraform.schema.program import Program
+
+if TYPE_CHECKING:
+    from ferrule.pool import Lease
+    from ferrule.terraform.pool.configured import ConfiguredStart
 
 __all__ = ["Session"]
 
@@ -39,12 +44,12 @@ class Session:
     """One provider, from its start to its end.
 
     Args:
-        source: Where the provider is found, or a client of one that runs, which then stays the caller's.
+        source: Where the provider is found, or a client of one that runs, or a lease, which then stay the caller's.
         settings: Settings of the client.
         options: What the provider is told.
     """
 
-    def __init__(self, source: Target | RPCPluginClient, settings: ClientConfig, options: Options) -> None:
+    def __init__(self, source: Target | RPCPluginClient | Lease, settings: ClientConfig, options: Options) -> None:
         self.options = options
         self.opened: set[_Open] = set()
         self.used: set[tuple[str, str]] = set()
@@ -82,6 +87,9 @@ class Session:
         async with self._starting:
             if self._driver is not None:
                 return
+            if not isinstance(self._source, Target | RPCPluginClient):
+                self._take_over(self._source)
+                return
             self.configuration, self._context = Configuration(), None
             try:
                 client = await self._connected()
@@ -102,7 +110,7 @@ class Session:
             self._driver = None
             self.opened.clear()
             client, self.client = self.client, None
-            if client is not None and client is not self._source:
+            if client is not None and isinstance(self._source, Target):
                 try:
                     await client.shutdown_plugin()
                 finally:
@@ -159,8 +167,19 @@ class Session:
             raise LifecycleError("the provider was closed meanwhile", code="terraform.not-started")
         return context
 
+    def _take_over(self, lease: Lease) -> None:
+        """Goes on where a pool's start of the process has ended."""
+        start: ConfiguredStart = lease.spec.on_start  # type: ignore[assignment] # As `start_of_lease` has it.
+        client, options = lease.client, start.options
+        self.address = start.address
+        self.configuration = Configuration.of_pool(is_done=options.config is not None)
+        context = self._context = start.context(client)
+        self._driver = Driver(client, context.protocol, options.stop_timeout, lease)
+        self.client = client
+
     async def _connected(self) -> RPCPluginClient:
-        if isinstance(self._source, RPCPluginClient):
+        if not isinstance(self._source, Target):
+            assert isinstance(self._source, RPCPluginClient)
             self.client = self._source
             await asyncio.to_thread(load_messages)
             return self._source
@@ -192,17 +211,8 @@ class Session:
 
     async def _schema(self, driver: Driver) -> ProviderSchema:
         program = self._program if self.options.schema_cache else None
-        found = await SchemaCache().schema(program, driver.protocol, self._fetched)
+        found = await SchemaCache().schema(program, driver.protocol, lambda: fetched(driver))
         if not found.fetched and not found.schema.capabilities.get_provider_schema_optional:
             # Other methods of such a provider fail before it was asked.
             await driver.call(SCHEMA_METHOD)
         return found.schema
-
-    async def _fetched(self) -> Answers:
-        driver = self.driver
-        schema = await driver.call(SCHEMA_METHOD)
-        try:
-            return Answers(schema, await driver.call(IDENTITY_METHOD))
-        except UnsupportedError:
-            # Providers of before protocol 5.9 and 6.9.
-            return Answers(schema)

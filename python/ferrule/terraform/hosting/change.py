@@ -19,15 +19,17 @@ def not_started(method: str) -> StoppedError:
     return StoppedError(f"the operation was stopped before {method}", code="terraform.stopped")
 
 
-def not_waited_for(method: str, seconds: float | None) -> TransportError:
+def not_waited_for(method: str, seconds: float | None, *, asked: bool = True) -> TransportError:
     """The error for a call whose answer did not come in time after a stop.
 
     Args:
         method: The call's method.
         seconds: How long it was waited for; None where the caller did not want to wait.
+        asked: Whether the provider was asked to stop; it was not where it works for others too.
     """
     how_long = "" if seconds is None else f" within {seconds:g} s"
-    message = f"the provider was asked to stop, and did not answer {method}{how_long}"
+    what = "was asked to stop, and" if asked else "works for others too, so it was not asked to stop; it"
+    message = f"the provider {what} did not answer {method}{how_long}"
     return TransportError(message, code="terraform.not-awaited")
 
 

@@ -17,6 +17,7 @@ class _Stage(Enum):
     RUNNING = "being configured"
     IN_DOUBT = "half configured"
     DONE = "configured"
+    NEVER = "in a pool, by a spec without a configuration"
 
 
 class Configuration:
@@ -26,6 +27,13 @@ class Configuration:
         self._stage = _Stage.NONE
         # Of several threads that configure at once, one does.
         self._lock = threading.Lock()
+
+    @classmethod
+    def of_pool(cls, *, is_done: bool) -> Configuration:
+        """That of a process which a pool has started and configured, or left without a configuration for ever."""
+        configuration = cls()
+        configuration._stage = _Stage.DONE if is_done else _Stage.NEVER
+        return configuration
 
     def __str__(self) -> str:
         return self._stage.value
@@ -49,6 +57,8 @@ class Configuration:
         hint = "Pass config={...} at the launch, {} if the provider needs nothing, or call configure() first."
         if self._stage is _Stage.IN_DOUBT:
             hint = "Its configuration failed, and a process takes one only once: launch it again."
+        elif self._stage is _Stage.NEVER:
+            hint = "Pass config={...} to provider_spec(), {} if the provider needs nothing."
         raise LifecycleError(f"{what} needs a provider that is configured", hint, "terraform.not-configured")
 
     def once(self, operation: Operation[Any]) -> Operation[None]:
@@ -62,6 +72,8 @@ class Configuration:
         with self._lock:
             if self._stage is not _Stage.NONE:
                 hint = "A process takes one configuration: launch another one for another configuration."
+                if self._stage is _Stage.NEVER:
+                    hint = "Others share the process: pass config={...} to provider_spec()."
                 raise LifecycleError(f"the provider is {self} already", hint, "terraform.configured")
             self._stage = _Stage.RUNNING
         was_given = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 
+from ferrule.channel.errors import note_begun
 from ferrule.errors import PluginExitedError, RPCPluginError, TransportError
 from ferrule.terraform.errors import ProviderError, UnsupportedError
 
@@ -19,6 +20,8 @@ def failed_call(
     details: str,
     exit_status: int | None = None,
     stderr_tail: tuple[str, ...] = (),
+    *,
+    begun: bool = True,
 ) -> RPCPluginError:
     """The error for a call that ended without a response.
 
@@ -28,6 +31,7 @@ def failed_call(
         details: The status's text.
         exit_status: How the plugin ended; None if it did not, or if that is not known.
         stderr_tail: The plugin's last output.
+        begun: Whether the provider may have seen the request; the error's attribute `begun` repeats it.
 
     Returns:
         The exception, not raised.
@@ -37,10 +41,11 @@ def failed_call(
         return UnsupportedError(f"the provider has no method {method}", hint, "terraform.unsupported")
     if exit_status is not None:
         message = f"the provider ended while it answered {method}"
-        return PluginExitedError(message, code="terraform.exited", exit_status=exit_status, stderr_tail=stderr_tail)
+        ended = PluginExitedError(message, code="terraform.exited", exit_status=exit_status, stderr_tail=stderr_tail)
+        return note_begun(ended, begun)
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         how = "was cancelled" if code is grpc.StatusCode.CANCELLED else "lost its connection to the provider"
-        return TransportError(f"{method} {how}: {details}", code="terraform.lost")
+        return note_begun(TransportError(f"{method} {how}: {details}", code="terraform.lost"), begun)
     return ProviderError(f"{method} failed with {code.name}: {details}", method, "", ())
 
 

@@ -202,6 +202,9 @@ class _Change:
             # The call was not made, or did nothing.
             raise
         except RPCPluginError as error:
+            if getattr(error, "begun", None) is False:
+                # Nothing of the call has reached the provider.
+                raise
             raise self._failed("the apply may have happened", error, prior, outcome="unknown") from error
         return self._result(response, prior, planned)
 

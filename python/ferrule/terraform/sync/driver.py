@@ -205,4 +205,5 @@ class Driver:
             # A plugin that was attached to may be unknown, or go on.
             with contextlib.suppress(TimeoutError, RPCPluginError):
                 client.wait_exited(EXIT_SECONDS)
-        return failed_call(method, error.code(), error.details() or "", client.exit_status, client.stderr_tail)
+        details, begun = error.details() or "", getattr(error, "begun", True)
+        return failed_call(method, error.code(), details, client.exit_status, client.stderr_tail, begun=begun)

@@ -1,0 +1,1 @@
+"""Providers in pools: specs that configure what they start, and what leases of them know."""
