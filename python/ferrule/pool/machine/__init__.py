@@ -1,0 +1,38 @@
+"""What the machine has for plugins: CPUs, descriptors, process ids, memory; and what all pools of a process share."""
+
+from __future__ import annotations
+
+from ferrule.pool.machine.capacity import (
+    DEFAULT_MAX_PLUGINS,
+    Room,
+    check_max_plugins,
+    default_max_plugins,
+    raise_descriptors,
+    room,
+)
+from ferrule.pool.machine.cpus import usable_cpus
+from ferrule.pool.machine.machine import Machine, this_machine
+from ferrule.pool.machine.memory_budget import UNKNOWN_PROGRAM_BYTES, MemoryBudget, MemoryShare
+from ferrule.pool.machine.processes import CpuTime, Memory, ProcessMeter, SystemMeter
+from ferrule.pool.machine.start_slots import SlotShare, StartSlots
+
+__all__ = [
+    "DEFAULT_MAX_PLUGINS",
+    "UNKNOWN_PROGRAM_BYTES",
+    "CpuTime",
+    "Machine",
+    "Memory",
+    "MemoryBudget",
+    "MemoryShare",
+    "ProcessMeter",
+    "Room",
+    "SlotShare",
+    "StartSlots",
+    "SystemMeter",
+    "check_max_plugins",
+    "default_max_plugins",
+    "raise_descriptors",
+    "room",
+    "this_machine",
+    "usable_cpus",
+]
