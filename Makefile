@@ -160,6 +160,7 @@ bench: wheel go-peers  ## Compare with other hosts; results are printed
 	build/bench-env/bin/python benches/cty.py --go $(GO_PEERS)/cty $(CTY_BENCH_OPTIONS)
 	build/bench-env/bin/python benches/schema.py
 	build/bench-env/bin/python benches/servicers.py
+	build/bench-env/bin/python benches/pool.py $(POOL_BENCH_OPTIONS)
 	build/bench-env/bin/python -m pytest --benchmark-only --override-ini addopts= --override-ini filterwarnings= -p no:cacheprovider benches/bench_parsers.py
 
 soak: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of kills, 1,000,000 calls: minutes, not part of the tests

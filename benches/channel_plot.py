@@ -7,6 +7,7 @@ from html import escape
 from channel_clients.point import Point
 from channel_report import CLIENTS, PLAINTEXT, TARGETS, TLS, Measured, Results, Transport
 from report import Ratio
+from svg import line, page, text
 
 COLOURS = {"ferrule": "#c2410c", "ferrule sync": "#c2410c", "grpclib": "#2563eb"}
 LEGEND = (("ferrule", COLOURS["ferrule"]), ("grpclib", COLOURS["grpclib"]))
@@ -30,16 +31,8 @@ def _x(ratio: float) -> float:
     return MARGIN + AXIS_WIDTH * (min(max(math.log(ratio), low), high) - low) / (high - low)
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", style: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {style}>{escape(text)}</text>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width:g}"/>'
-
-
 def _mark(ratio: Ratio, y: float, colour: str, name: str) -> Iterator[str]:
-    yield _line(_x(ratio.low), y, _x(ratio.high), y, colour, 2)
+    yield line(_x(ratio.low), y, _x(ratio.high), y, colour, 2)
     yield f'<circle cx="{_x(ratio.value):.1f}" cy="{y:.1f}" r="4.5" fill="{colour}">'
     yield f"<title>{escape(name)}: {ratio}</title></circle>"
 
@@ -51,16 +44,16 @@ def _row(results: Results, transport: Transport, metric: str, point: Point, y: f
             yield from _mark(ratio, y, colour, client)
     for target in TARGETS:
         if target.point == point and target.metric == metric:
-            yield _line(_x(target.limit), y - 8, _x(target.limit), y + 8, "#16a34a", 3)
+            yield line(_x(target.limit), y - 8, _x(target.limit), y + 8, "#16a34a", 3)
 
 
 def _panel(results: Results, title: str, metric: str, transport: Transport, points: list[Point]) -> Iterator[str]:
     bottom = HEAD_HEIGHT + ROW_HEIGHT * len(points)
-    yield _text(MARGIN, 12, title, style='font-weight="bold"')
-    yield _text(MARGIN, 27, transport.title, style='fill="#555"')
+    yield text(MARGIN, 12, title, style='font-weight="bold"')
+    yield text(MARGIN, 27, transport.title, style='fill="#555"')
     for tick in TICKS:
-        yield _line(_x(tick), HEAD_HEIGHT, _x(tick), bottom, "#333" if tick == 1 else "#ddd")
-        yield _text(_x(tick), bottom + 14, f"{tick:g}", "middle", 'fill="#555"')
+        yield line(_x(tick), HEAD_HEIGHT, _x(tick), bottom, "#333" if tick == 1 else "#ddd")
+        yield text(_x(tick), bottom + 14, f"{tick:g}", "middle", 'fill="#555"')
     for number, point in enumerate(points):
         yield from _row(results, transport, metric, point, HEAD_HEIGHT + ROW_HEIGHT * (number + 0.5))
 
@@ -73,12 +66,12 @@ def _legend(width: float) -> Iterator[str]:
     x = width - 420
     for name, colour in LEGEND:
         yield f'<circle cx="{x}" cy="20" r="4.5" fill="{colour}"/>'
-        yield _text(x + 10, 24, name)
+        yield text(x + 10, 24, name)
         x += 80
-    yield _line(x, 12, x, 28, "#16a34a", 3)
-    yield _text(x + 10, 24, "target")
-    yield _line(x + 80, 12, x + 80, 28, "#333")
-    yield _text(x + 90, 24, "grpcio = 1")
+    yield line(x, 12, x, 28, "#16a34a", 3)
+    yield text(x + 10, 24, "target")
+    yield line(x + 80, 12, x + 80, 28, "#333")
+    yield text(x + 90, 24, "grpcio = 1")
 
 
 def draw(results: Results, subtitle: str) -> str:
@@ -92,20 +85,13 @@ def draw(results: Results, subtitle: str) -> str:
     points = list(dict.fromkeys(each.point for each in results.samples if each.point in compared))
     panel_height = HEAD_HEIGHT + ROW_HEIGHT * len(points) + FOOT_HEIGHT
     width, height = LABELS_WIDTH + 2 * PANEL_WIDTH, TITLE_HEIGHT + 2 * panel_height
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        _text(10, 24, "gRPC channels relative to grpcio", style='font-size="16" font-weight="bold"'),
-        _text(10, 42, subtitle, style='fill="#555"'),
-        *_legend(width),
-    ]
+    parts = list(_legend(width))
     for number, (title, metric, transport) in enumerate(PANELS):
         row, column = divmod(number, 2)
         top = TITLE_HEIGHT + row * panel_height
         for index, point in enumerate(points if column == 0 else []):
-            parts.append(_text(LABELS_WIDTH, top + HEAD_HEIGHT + ROW_HEIGHT * (index + 0.5) + 4, _label(point), "end"))
+            parts.append(text(LABELS_WIDTH, top + HEAD_HEIGHT + ROW_HEIGHT * (index + 0.5) + 4, _label(point), "end"))
         parts.append(f'<g transform="translate({LABELS_WIDTH + column * PANEL_WIDTH} {top})">')
         parts.extend(_panel(results, title, metric, transport, points))
         parts.append("</g>")
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return page(width, height, "gRPC channels relative to grpcio", subtitle, parts)

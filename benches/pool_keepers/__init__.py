@@ -1,0 +1,1 @@
+"""What keeps many plugins: `ferrule.pool`, and what people write without it."""
