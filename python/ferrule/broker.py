@@ -19,6 +19,7 @@ from ferrule._broker_common import SERVER_OPTIONS, ListenerInfo, checked_id, lis
 from ferrule._mailbox import outcome
 from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.channel import Channel
+from ferrule.channel.status import BROKER_CLOSED
 
 __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
 
@@ -174,7 +175,7 @@ class GRPCBroker:
     def _opened(self, core: _core.Channel) -> Channel:
         # The channel takes up the connection at once, which else would wait, unwatched, for the first call.
         core.connect()
-        channel = Channel(core, secure=self._secure)
+        channel = Channel(core, secure=self._secure, close_status=BROKER_CLOSED)
         self._channels.add(channel)
         return channel
 

@@ -10,6 +10,7 @@ import grpc.aio
 from ferrule._core import Facts, Host
 from ferrule.channel import Channel
 from ferrule.channel.options import channel_settings
+from ferrule.channel.status import CLIENT_CLOSED
 from ferrule.config import ClientConfig
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def open_channel(host: Host, facts: Facts, config: ClientConfig, secure: bool) -
 
         # The channel goes over the core's local socket, and connects when it is first used.
         return grpc.aio.insecure_channel(unix_target(facts.bridge or ""), options=_options(config))
-    return Channel(host.channel(native_settings(config)), secure=secure)
+    return Channel(host.channel(native_settings(config)), secure=secure, close_status=CLIENT_CLOSED)
 
 
 def open_sync_channel(host: Host, config: ClientConfig, secure: bool) -> SyncChannel:
@@ -38,7 +39,7 @@ def open_sync_channel(host: Host, config: ClientConfig, secure: bool) -> SyncCha
     # Loaded late: few need both.
     from ferrule.channel.sync import SyncChannel
 
-    return SyncChannel(host.channel(native_settings(config)), secure=secure)
+    return SyncChannel(host.channel(native_settings(config)), secure=secure, close_status=CLIENT_CLOSED)
 
 
 def native_settings(config: ClientConfig) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ferrule.channel.multicallables import (
     UnaryUnaryMultiCallable,
 )
 from ferrule.channel.state import ChannelState
-from ferrule.channel.status import CLOSED, CONNECTIVITY
+from ferrule.channel.status import CHANNEL_CLOSED, CLOSED, CONNECTIVITY, CloseStatus
 
 __all__ = ["Channel"]
 
@@ -43,6 +43,7 @@ class Channel(aio.Channel):
         interceptors: Interceptors of any kind; one of several kinds counts as each. Default none.
         authority: The server's name and port, as call credentials are told; default `localhost`.
         call_credentials: Credentials of every call; default None.
+        close_status: The status of calls that `close` ends; default CANCELLED, as in grpc.aio.
 
     Raises:
         ValueError: An interceptor is of no kind that `grpc.aio` knows.
@@ -56,6 +57,7 @@ class Channel(aio.Channel):
         interceptors: Iterable[aio.ClientInterceptor] | None = (),
         authority: str = "localhost",
         call_credentials: grpc.CallCredentials | None = None,
+        close_status: CloseStatus = CHANNEL_CLOSED,
     ) -> None:
         # Instrumentation appends to lists of these names in channels of grpc.aio.
         self._unary_unary_interceptors: list[aio.UnaryUnaryClientInterceptor] = []
@@ -65,7 +67,7 @@ class Channel(aio.Channel):
         for interceptor in interceptors or ():
             self._add_interceptor(interceptor)
         self._core = core
-        self._state = ChannelState(core, secure, authority, call_credentials)
+        self._state = ChannelState(core, secure, authority, call_credentials, close_status)
         self._changes: dict[int, asyncio.Future[None]] = {}
 
     async def __aenter__(self) -> Self:
@@ -80,7 +82,8 @@ class Channel(aio.Channel):
         """Closes the channel; from now on calls raise UsageError. Does nothing in a forked child.
 
         Args:
-            grace: Seconds to wait for calls under way, which are cancelled afterwards; default None, no wait.
+            grace: Seconds to wait for calls under way; default None, no wait. Afterwards they are cancelled, and those
+                of a channel to a plugin end with UNAVAILABLE.
 
         Raises:
             ValueError: `grace` is negative; the channel stays open.

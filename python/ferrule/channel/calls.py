@@ -192,6 +192,10 @@ class BaseCall(ABC):
         await self.code()
         return None if self._cancelled_here else self._core.debug_error_string
 
+    def end_by_close(self, code: int, details: str) -> None:
+        """Ends the call since its channel is closed."""
+        self._end(code, details)
+
     @abstractmethod
     def _receive(self) -> None:
         """Takes over what has happened in the core's call."""

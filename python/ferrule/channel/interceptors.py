@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator
-from functools import partial
 from typing import Any, ClassVar, Self
 
 import grpc
 from grpc import aio
 
 from ferrule.channel.calls import deadline_of, run_callback, time_left
-from ferrule.channel.core_call import CoreCall, Pairs
-from ferrule.channel.errors import note_begun
+from ferrule.channel.core_call import Pairs
+from ferrule.channel.errors import AioRpcError, note_begun
+from ferrule.channel.interceptor_chain import Chain
 from ferrule.channel.interceptor_results import (
     FailureOutcome,
     StreamStreamCallResponseIterator,
@@ -23,7 +23,7 @@ from ferrule.channel.interceptor_results import (
 )
 from ferrule.channel.request_queue import RequestQueue
 from ferrule.channel.state import ChannelState
-from ferrule.channel.status import ALREADY_FINISHED, LOCALLY_CANCELLED, MIXED_STYLES
+from ferrule.channel.status import ALREADY_FINISHED, CANCELLED, CODES, LOCALLY_CANCELLED, MIXED_STYLES
 
 __all__ = [
     "InterceptedStreamStreamCall",
@@ -49,51 +49,6 @@ def _metadata(pairs: Pairs | None) -> aio.Metadata:
         if isinstance(pair, str | bytes) or len(pair) != 2:
             raise ValueError(f"metadata must be pairs of a key and a value, one entry is {pair!r}")
     return aio.Metadata(*given)
-
-
-class _Chain:
-    """A chain of interceptors, each of which gets the rest of the chain as its continuation."""
-
-    def __init__(
-        self,
-        interceptors: list[Any],
-        intercept: str,
-        invoke: Callable[[Any, Any], Awaitable[Any]],
-        as_call: Callable[[Any, Any], Any],
-    ) -> None:
-        self._steps = [getattr(interceptor, intercept) for interceptor in interceptors]
-        self._invoke = invoke
-        self._as_call = as_call
-        self._last_call: Any = None
-        self._begun = False
-        """Whether a call that the chain has made, and that has ended, had begun."""
-        self._running: list[CoreCall] = []
-        """The core's calls, not those of the interceptors: a stream that an interceptor drops is cancelled."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether one of the calls that the chain has made had begun: an interceptor may have made several."""
-        self._begun |= any(call.begun for call in self._running)
-        self._running = [call for call in self._running if call.code is None]
-        return self._begun
-
-    async def run(self, details: Any, request: Any) -> Any:
-        """Returns the call that the outermost interceptor returned, or a `FailureOutcome` if one raised."""
-        try:
-            return await self._proceed(0, details, request)
-        except Exception as error:  # noqa: BLE001 - users' functions; raised when the call is awaited
-            return FailureOutcome(error)
-
-    async def _proceed(self, position: int, details: Any, request: Any) -> Any:
-        if position == len(self._steps):
-            call = await self._invoke(details, request)
-            _ = self.begun
-            self._running.append(call._core)
-        else:
-            result = await self._steps[position](partial(self._proceed, position + 1), details, request)
-            call = self._as_call(result, self._last_call)
-        self._last_call = call
-        return call
 
 
 class _InterceptedCall(ABC):
@@ -127,7 +82,7 @@ class _InterceptedCall(ABC):
         self._cancelled_here = False
         self._live = channel.live_calls
         self._live.add(self)
-        self._chain = _Chain(interceptors, self._intercept, invoke, self._as_call)
+        self._chain = Chain(interceptors, self._intercept, invoke, self._as_call)
         self._task = channel.loop.create_task(self._chain.run(details, request))
         self._task.add_done_callback(self._intercepted)
 
@@ -154,6 +109,16 @@ class _InterceptedCall(ABC):
         self._task.cancel()
         self._run_callbacks()
         return True
+
+    def end_by_close(self, code: int, details: str) -> None:
+        """Ends the call since its channel is closed; an interceptor that waits gets a CancelledError."""
+        if code == CANCELLED:
+            self.cancel()
+        elif not self._task.done():
+            status = CODES[code]
+            error = AioRpcError(status, details=details, debug_error_string=f"{status.name}: {details}", begun=False)
+            if self._chain.close(error):
+                self._task.cancel()
 
     def cancelled(self) -> bool:
         return self._was_cancelled() or (self._task.done() and self._task.result().cancelled())

@@ -14,7 +14,7 @@ from grpc import aio
 from ferrule import _core
 from ferrule._mailbox import mailbox
 from ferrule.channel.errors import note_begun
-from ferrule.channel.status import CLOSED, LOCALLY_CANCELLED
+from ferrule.channel.status import CLOSED, LOCALLY_CANCELLED, CloseStatus
 
 __all__ = ["ChannelState"]
 
@@ -29,10 +29,12 @@ class ChannelState:
         secure: Whether calls may carry credentials.
         authority: The server's name and port, as call credentials are told, such as `example.com:443`.
         call_credentials: Credentials of every call, or None.
+        close_status: The status of calls that are under way when the channel is closed.
     """
 
     # Each call reads several of these attributes.
     __slots__ = (
+        "_close_status",
         "_loop",
         "authority",
         "call_credentials",
@@ -53,9 +55,15 @@ class ChannelState:
     """The loop's mailbox; set by `attach`."""
 
     def __init__(
-        self, core: _core.Channel, secure: bool, authority: str, call_credentials: grpc.CallCredentials | None
+        self,
+        core: _core.Channel,
+        secure: bool,
+        authority: str,
+        call_credentials: grpc.CallCredentials | None,
+        close_status: CloseStatus,
     ) -> None:
         self.core = core
+        self._close_status = close_status
         self.secure = secure
         self.authority = authority
         self.call_credentials = call_credentials
@@ -106,8 +114,9 @@ class ChannelState:
         return [*self.live_calls, *self.live_streams]
 
     def close(self) -> None:
-        """Cancels the calls under way and closes the connection."""
+        """Ends the calls under way and closes the connection."""
+        code, details = self._close_status
         for call in self.live():
-            call.cancel()
+            call.end_by_close(code, details)
         self.is_closed = True
-        self.core.close(LOCALLY_CANCELLED)
+        self.core.close(details, code)

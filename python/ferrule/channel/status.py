@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import grpc
 
 __all__ = [
     "ALREADY_FINISHED",
+    "BROKER_CLOSED",
     "CANCELLED",
+    "CHANNEL_CLOSED",
+    "CLIENT_CLOSED",
     "CLOSED",
     "CODES",
     "COLLECTED",
@@ -40,3 +45,18 @@ HALF_CLOSED = 'RPC is half closed after calling "done_writing".'
 MIXED_STYLES = "The iterator and read/write APIs may not be mixed on a single RPC."
 NOT_SERIALIZED = "Exception serializing request!"
 NOT_DESERIALIZED = "Exception deserializing response!"
+
+
+class CloseStatus(NamedTuple):
+    """The status of calls that are under way when their channel is closed."""
+
+    code: int
+    details: str
+
+
+# A channel that its user made: the rule of grpc.aio, by which a task that waits for such a call gets a CancelledError.
+CHANNEL_CLOSED = CloseStatus(CANCELLED, LOCALLY_CANCELLED)
+# A channel to a plugin may be closed by another task than the call's. A task group takes a CancelledError for its own,
+# and would end without an error: a write would be lost without a word.
+CLIENT_CLOSED = CloseStatus(UNAVAILABLE, "the plugin's client, or its channel, was closed during the call")
+BROKER_CLOSED = CloseStatus(UNAVAILABLE, "the broker, or its channel, was closed during the call")

@@ -183,6 +183,7 @@ class RPCPluginClient(PluginInfo):
     async def close(self) -> None:
         """Gives everything back: channels, connections, sockets, directory; kills the plugin if it still runs.
 
+        Calls under way end with UNAVAILABLE, and with a `CancelledError` if the setting `channel` is "grpcio".
         A plugin that was attached to, and is not `owned`, runs on. The method may be called at any moment, also during
         `start()`, and any number of times; every call returns when all is given back. Does nothing in a forked child:
         the plugin belongs to the parent.

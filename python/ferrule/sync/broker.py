@@ -14,6 +14,7 @@ import grpc
 from ferrule import _core
 from ferrule._broker_common import SERVER_OPTIONS, ListenerInfo, checked_id, listen
 from ferrule._host.operation import Operation
+from ferrule.channel.status import BROKER_CLOSED
 from ferrule.channel.sync import SyncChannel
 
 __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "Register"]
@@ -174,7 +175,7 @@ class GRPCBroker:
             listener.close()
 
     def _opened(self, begin: Callable[[_core.Mailbox, Any], object]) -> SyncChannel:
-        channel = SyncChannel(Operation(begin).result(), secure=self._secure)
+        channel = SyncChannel(Operation(begin).result(), secure=self._secure, close_status=BROKER_CLOSED)
         # A weak set does not bear two threads; the other sets do.
         with self._lock:
             self._channels.add(channel)

@@ -167,6 +167,7 @@ class RPCPluginClient(PluginInfo):
     def close(self) -> None:
         """Gives everything back: channel, connections, sockets, directory; kills the plugin if it still runs.
 
+        Calls under way end with UNAVAILABLE.
         A plugin that was attached to, and is not `owned`, runs on. The method may be called at any moment, also during
         `start()`, by any thread or a signal's handler, and any number of times; every call returns when all is given
         back. After an interrupt the closing goes on by itself, and the next call waits for the rest. Does nothing in a

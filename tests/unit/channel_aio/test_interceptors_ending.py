@@ -11,9 +11,13 @@ import pytest
 from grpc import aio
 
 from channel_aio.interceptor_kinds import Continuation, StreamStream, UnaryStream, UnaryUnary, pass_on
-from ferrule.channel import insecure_channel
+from ferrule import _core
+from ferrule.channel import AioRpcError, Channel, insecure_channel
+from ferrule.channel.options import channel_settings
+from ferrule.channel.status import CLIENT_CLOSED
 
 OK, CANCELLED, NOT_FOUND = grpc.StatusCode.OK, grpc.StatusCode.CANCELLED, grpc.StatusCode.NOT_FOUND
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 
 async def test_cancel_before_there_is_a_call(peer: Any, factory: Any, within: Any) -> None:
@@ -134,3 +138,60 @@ async def test_metadata_must_be_pairs(peer: Any, metadata: Any) -> None:
     async with insecure_channel(peer.target, interceptors=[UnaryUnary(unused)]) as channel:
         with pytest.raises(ValueError, match="pairs of a key and a value"):
             channel.unary_unary("/test/uu_echo")(b"", metadata=metadata)
+
+
+@pytest.fixture
+def of_a_client(peer: Any) -> Any:
+    """Makes a channel with interceptors such as clients hand out, whose calls do not end by a CancelledError."""
+
+    def make(*interceptors: aio.ClientInterceptor) -> Channel:
+        core = _core.Channel(peer.target, channel_settings(None, None), None)
+        return Channel(core, secure=False, interceptors=interceptors, close_status=CLIENT_CLOSED)
+
+    return make
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+async def test_channel_of_a_client_closed_before_there_is_a_call(of_a_client: Any, within: Any, turns: int) -> None:
+    stopped: list[bool] = []
+
+    async def wait(_continuation: Continuation, _details: Any, _request: Any) -> Any:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(True)
+
+    channel = of_a_client(UnaryUnary(wait), UnaryStream(wait), StreamStream(wait))
+    calls = [
+        channel.unary_unary("/test/uu_echo")(b""),
+        channel.unary_stream("/test/us_count")(b"1"),
+        channel.stream_stream("/test/ss_echo")(),
+    ]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await channel.close()
+    for call in calls:
+        with pytest.raises(AioRpcError) as caught:
+            await within(anext(aiter(call)) if hasattr(call, "__aiter__") else call)
+        assert (caught.value.code(), caught.value.details()) == (UNAVAILABLE, CLIENT_CLOSED.details)
+        assert (caught.value.begun, call.begun) == (False, False)
+        assert (call.done(), call.cancelled(), await call.code()) == (True, False, UNAVAILABLE)
+    assert len(stopped) == (3 if turns else 0)
+
+
+async def test_channel_of_a_client_closed_around_the_inner_call(peer: Any, of_a_client: Any, within: Any) -> None:
+    async def wait(continuation: Continuation, details: Any, request: Any) -> Any:
+        call = await continuation(details, request)
+        await call
+        return call
+
+    for intercept in (pass_on, wait):
+        peer.started.clear()
+        channel = of_a_client(UnaryUnary(intercept))
+        call = channel.unary_unary("/test/uu_wait")(b"")
+        await within(peer.started.wait())
+        await channel.close()
+        with pytest.raises(AioRpcError) as caught:
+            await within(call)
+        assert (caught.value.code(), caught.value.details()) == (UNAVAILABLE, CLIENT_CLOSED.details)
+        assert (caught.value.begun, call.begun) == (True, True)

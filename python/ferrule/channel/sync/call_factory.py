@@ -13,7 +13,14 @@ from ferrule import _core
 from ferrule.channel.core_call import CoreCall, EndedCall, Pairs
 from ferrule.channel.credentials import CallMetadataError, blocking_call_metadata, service_url
 from ferrule.channel.errors import note_begun
-from ferrule.channel.status import DEADLINE_EXCEEDED, INTERNAL, UNAUTHENTICATED, UNAVAILABLE
+from ferrule.channel.status import (
+    CANCELLED,
+    DEADLINE_EXCEEDED,
+    INTERNAL,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    CloseStatus,
+)
 from ferrule.channel.sync.worker import Worker
 
 __all__ = ["CallFactory"]
@@ -29,15 +36,22 @@ class CallFactory:
         secure: Whether calls may carry credentials.
         call_credentials: Credentials of every call, or None.
         authority: The server's name and port, as call credentials are told, such as `example.com:443`.
+        close_status: The status of calls that are under way when the channel is closed.
     """
 
     def __init__(
-        self, core: _core.Channel, secure: bool, call_credentials: grpc.CallCredentials | None, authority: str
+        self,
+        core: _core.Channel,
+        secure: bool,
+        call_credentials: grpc.CallCredentials | None,
+        authority: str,
+        close_status: CloseStatus,
     ) -> None:
         self._core = core
         self._secure = secure
         self._call_credentials = call_credentials
         self._authority = authority
+        self._close_status = close_status
         self._lock = threading.Lock()
         self._closed = False
         self._worker: Worker | None = None
@@ -46,7 +60,7 @@ class CallFactory:
         # An __init__ that raised leaves no such attribute. In a forked child the worker's lock and pipe are those of
         # the parent.
         if not getattr(self, "_closed", True) and not _core.is_forked():
-            self._end("Channel deallocated!")
+            self._end(CANCELLED, "Channel deallocated!")
 
     def start(
         self,
@@ -128,10 +142,10 @@ class CallFactory:
         return self._worker
 
     def close(self) -> None:
-        """Cancels all calls, and refuses new ones from now on."""
+        """Ends all calls, and refuses new ones from now on."""
         with self._lock:
             self._closed = True
-        self._end("Channel closed!")
+        self._end(*self._close_status)
 
     @property
     def is_running(self) -> bool:
@@ -143,8 +157,8 @@ class CallFactory:
         if self._worker is not None:
             self._worker.join(limit)
 
-    def _end(self, details: str) -> None:
-        self._core.close(details)
+    def _end(self, code: int, details: str) -> None:
+        self._core.close(details, code)
         if self._worker is not None:
             self._worker.finish()
 

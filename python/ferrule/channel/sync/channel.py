@@ -10,6 +10,7 @@ import grpc
 from ferrule import _core
 from ferrule.channel.credentials import tls_settings
 from ferrule.channel.options import Options, channel_settings
+from ferrule.channel.status import CANCELLED, CloseStatus
 from ferrule.channel.sync.call_factory import CallFactory
 from ferrule.channel.sync.calls import Deserializer
 from ferrule.channel.sync.connectivity import Connectivity
@@ -18,6 +19,9 @@ from ferrule.channel.sync.request_stream import Serializer
 from ferrule.tls import TLSConfig
 
 __all__ = ["SyncChannel", "insecure_channel", "secure_channel"]
+
+# The text of grpcio's blocking channels.
+_CHANNEL_CLOSED = CloseStatus(CANCELLED, "Channel closed!")
 
 # Seconds. A callback is the user's, and may wait for the very thread that closes the channel.
 _JOIN_LIMIT = 1.0
@@ -42,6 +46,7 @@ class SyncChannel(grpc.Channel):
         secure: Whether calls may carry credentials.
         call_credentials: Credentials of every call; default None.
         authority: The server's name and port, as call credentials are told; default `localhost`.
+        close_status: The status of calls that `close` ends; default CANCELLED, as in grpc.
     """
 
     def __init__(
@@ -51,9 +56,10 @@ class SyncChannel(grpc.Channel):
         secure: bool,
         call_credentials: grpc.CallCredentials | None = None,
         authority: str = "localhost",
+        close_status: CloseStatus = _CHANNEL_CLOSED,
     ) -> None:
         self._core = core
-        self._call_factory = CallFactory(core, secure, call_credentials, authority)
+        self._call_factory = CallFactory(core, secure, call_credentials, authority, close_status)
         self._connectivity = Connectivity(core)
 
     def __enter__(self) -> Self:
@@ -137,6 +143,8 @@ class SyncChannel(grpc.Channel):
     def close(self) -> None:
         """Cancels all calls and refuses new ones; may be called again. Does nothing in a forked child.
 
+        Calls on a channel to a plugin are not cancelled, but end with UNAVAILABLE.
+
         Waits until callbacks and subscribers have been told, at most a second for each of the two. A thread that reads
         an iterator of requests ends with the iterator's next step.
         """
@@ -145,7 +153,7 @@ class SyncChannel(grpc.Channel):
             self._connectivity.join(_JOIN_LIMIT)
 
     def begin_to_close(self) -> bool:
-        """Cancels all calls and refuses new ones, without waiting; returns whether `close` would wait for callbacks."""
+        """Ends all calls and refuses new ones, without waiting; returns whether `close` would wait for callbacks."""
         if _core.is_forked():
             return False
         self._call_factory.close()

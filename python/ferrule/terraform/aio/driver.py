@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 import grpc.aio
 
+from ferrule.channel.status import CLIENT_CLOSED
 from ferrule.client import RPCPluginClient
 from ferrule.errors import RPCPluginError
 from ferrule.terraform.errors import ProviderError
@@ -168,7 +169,7 @@ class Driver:
         except grpc.aio.AioRpcError as error:
             raise await self._failure(request.method, error) from None
         except asyncio.CancelledError:
-            # A channel that is closed cancels its calls, and not the tasks that wait for them.
+            # A channel of grpcio that is closed cancels its calls, and not the tasks that wait for them.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
@@ -221,6 +222,8 @@ class Driver:
 
     async def _failure(self, method: str, error: grpc.aio.AioRpcError) -> RPCPluginError:
         """The error for a call that failed, with the end of the plugin where that is why."""
+        if error.details() == CLIENT_CLOSED.details:
+            return closed_during(method)
         client = self._client
         if isinstance(error, RPCPluginError):
             # A pool has found out already.

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import grpc
 
+from ferrule.channel.status import CLIENT_CLOSED
 from ferrule.errors import RPCPluginError
 from ferrule.sync.plugin_client import RPCPluginClient
 from ferrule.terraform.errors import ProviderError
@@ -200,6 +201,8 @@ class Driver:
 
     def _failure(self, method: str, error: Any) -> RPCPluginError:
         """The error for a call that failed, with the end of the plugin where that is why."""
+        if error.details() == CLIENT_CLOSED.details:
+            return closed_during(method)
         client = self._client
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             # A plugin that was attached to may be unknown, or go on.
