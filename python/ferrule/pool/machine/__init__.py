@@ -14,6 +14,7 @@ from ferrule.pool.machine.cpus import usable_cpus
 from ferrule.pool.machine.machine import Machine, this_machine
 from ferrule.pool.machine.memory_budget import UNKNOWN_PROGRAM_BYTES, MemoryBudget, MemoryShare
 from ferrule.pool.machine.processes import CpuTime, Memory, ProcessMeter, SystemMeter
+from ferrule.pool.machine.sampler import Sample, Sampler
 from ferrule.pool.machine.start_slots import SlotShare, StartSlots
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "MemoryShare",
     "ProcessMeter",
     "Room",
+    "Sample",
+    "Sampler",
     "SlotShare",
     "StartSlots",
     "SystemMeter",
