@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
-import simulate
-from simulation.outcome import Outcome
-from simulation.scenario import Scenario
-from simulation.simulator import Simulator
+from peers import ROOT
+
+# Only for these imports: names of benchmarks are names of folders of tests too.
+with pytest.MonkeyPatch.context() as path:
+    path.syspath_prepend(ROOT / "benches")
+    import simulate
+    from simulation.outcome import Outcome
+    from simulation.scenario import Scenario
+    from simulation.simulator import Simulator
 
 # 200 plugins of 140 MiB need 28,000 MiB: 7 nodes of this size, of which 6 are the least that could do.
 SMALL = Scenario(
