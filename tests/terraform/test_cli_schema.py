@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from ferrule._console.terminal import Style
 from ferrule.cli import main
 from ferrule.terraform.cli.catalogue import find, search
-from ferrule.terraform.cli.terminal import Style
 from ferrule.terraform.cli.tree import match_lines
 from ferrule.terraform.errors import UnknownTypeError
 from peers import provider

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ferrule._console import show_log, write_to
-from ferrule.terraform.cli import terminal
+from ferrule._console import show_log, terminal, write_to
+from ferrule._console.terminal import indented, progress
 from ferrule.terraform.cli.output import report
 from ferrule.terraform.cli.running import run
 from ferrule.terraform.cli.state_files import saved, store_of
-from ferrule.terraform.cli.terminal import indented, progress
 from ferrule.terraform.cty import Attribute
 from ferrule.terraform.diagnostics import Diagnostic, Severity
 from ferrule.terraform.errors import (

@@ -8,12 +8,13 @@ from ferrule.errors import ConfigError
 __all__ = ["library"]
 
 
-def library(name: str, purpose: str) -> Any:
+def library(name: str, purpose: str, otherwise: str = "") -> Any:
     """A module of the extra `cli`.
 
     Args:
         name: The module, such as `rich.table`.
         purpose: What needs it, for the message.
+        otherwise: What works without it, for the hint; default nothing.
 
     Raises:
         ConfigError: The module is not installed.
@@ -23,5 +24,5 @@ def library(name: str, purpose: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"{purpose} needs {name.partition('.')[0]}, which is not installed",
-            hint="`pip install 'ferrule[cli]'` brings it.",
+            hint=f"`pip install 'ferrule[cli]'` brings it{f'; {otherwise}' if otherwise else ''}.",
         ) from error

@@ -6,9 +6,21 @@ from typing import Any
 from ferrule import families
 from ferrule._console import LOG_LEVELS, assignment, seconds
 
-__all__ = ["add_launch_options", "client_settings"]
+__all__ = ["add_launch_options", "add_plugin", "client_settings", "plugin_command"]
 
 CURVES = ("P-256", "P-384", "P-521")
+
+
+def add_plugin(parser: argparse.ArgumentParser) -> None:
+    """The plugin of a verb whose further arguments are not the plugin's."""
+    parser.add_argument("plugin", metavar="PLUGIN", help="the plugin's program")
+    parser.add_argument(
+        "--arg", action="append", default=[], metavar="ARG", help="argument for the plugin; may be repeated"
+    )
+
+
+def plugin_command(options: argparse.Namespace) -> list[str]:
+    return [options.plugin, *options.arg]
 
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from ferrule.cli import inspection
 __all__ = ["Verb", "command_line"]
 
 PLUGIN_VERBS = {
+    "bench": ("measure starts, leases, calls and memory of a plugin", "ferrule.cli.bench.options"),
     "call": ("call a method of a plugin, with JSON", "ferrule.cli.calling.options"),
     "completion": ("print what completes commands in a shell", "ferrule.cli.completion"),
 }

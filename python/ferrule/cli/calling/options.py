@@ -8,7 +8,7 @@ from typing import Final
 
 from ferrule._console import assignment, seconds
 from ferrule.cli.calling.streams import STANDARD_INPUT
-from ferrule.cli.launching import add_launch_options
+from ferrule.cli.launching import add_launch_options, add_plugin
 
 __all__ = ["declare"]
 
@@ -41,11 +41,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} [options] PLUGIN [SERVICE[/METHOD] [JSON...]]"
     parser.description = "Start a plugin, call one of its methods, stop it."
     parser.epilog = EPILOG
+    add_plugin(parser)
     add = parser.add_argument
-    add("plugin", metavar="PLUGIN", help="the plugin's program")
     add("method", nargs="?", metavar="SERVICE/METHOD", help="the method, such as kv.KV/Get")
     add("requests", nargs="*", type=_request, default=[], metavar="JSON", help="requests; - is standard input")
-    add("--arg", action="append", default=[], metavar="ARG", help="argument for the plugin; may be repeated")
     add("--json", action="store_true", help="print services and failures as JSON too")
     add(
         "--metadata",

@@ -10,11 +10,11 @@ from google.protobuf.message import Message
 
 from ferrule._console import EXIT_FAILED, EXIT_OK, json_line, write
 from ferrule.cli.calling.definitions import definitions_of, given_files
-from ferrule.cli.calling.failures import CallError
 from ferrule.cli.calling.messages import MessageCodec
 from ferrule.cli.calling.methods import Method, find
 from ferrule.cli.calling.streams import STANDARD_INPUT, input_lines, input_text, write_soon
-from ferrule.cli.launching import client_settings
+from ferrule.cli.failures import CallError
+from ferrule.cli.launching import client_settings, plugin_command
 from ferrule.cli.services import described_services, services_text
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ConfigError, RPCPluginError
@@ -26,7 +26,7 @@ __all__ = ["call"]
 async def call(options: argparse.Namespace) -> int:
     """Runs the verb; returns its exit status."""
     files = given_files(options)
-    async with RPCPluginClient([options.plugin, *options.arg], client_settings(options)) as client:
+    async with RPCPluginClient(plugin_command(options), client_settings(options)) as client:
         definitions = await definitions_of(client.grpc_channel, files)
         target = await find(definitions, options.method) if options.method else ""
         if isinstance(target, str):

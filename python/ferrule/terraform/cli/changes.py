@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ferrule._console import EXIT_FAILED, EXIT_OK, write_to
+from ferrule._console.terminal import Style, progress
 from ferrule.terraform.cli.launching import configured
 from ferrule.terraform.cli.output import diagnostic_json, error_json, lines_text, plain, print_json, print_lines, report
 from ferrule.terraform.cli.state_files import Store, saved, store_of
-from ferrule.terraform.cli.terminal import Style, progress
 from ferrule.terraform.cli.values import from_assignments
 from ferrule.terraform.errors import ApplyError, StateError
 from ferrule.terraform.plan import Action, Plan

@@ -5,10 +5,10 @@ import sys
 from typing import Any
 
 from ferrule._console import EXIT_OK
+from ferrule._console.terminal import Style, progress
 from ferrule.terraform.cli.launching import configured
 from ferrule.terraform.cli.output import attribute_lines, diagnostic_json, plain, print_json, print_lines
 from ferrule.terraform.cli.state_files import saved, store_of
-from ferrule.terraform.cli.terminal import Style, progress
 from ferrule.terraform.cli.values import from_typed_assignments
 from ferrule.terraform.errors import StateError, UnsupportedError
 from ferrule.terraform.redaction import redacted

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from ferrule.terraform.cli.terminal import progress
+from ferrule._console.terminal import progress
 
 __all__ = ["configured", "launched"]
 

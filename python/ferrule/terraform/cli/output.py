@@ -9,8 +9,8 @@ from typing import Any
 
 from ferrule._console import error_json as plain_error_json
 from ferrule._console import failure_text, without_control, write, write_to
+from ferrule._console.terminal import CLEARED_LINE, Style, indented
 from ferrule.errors import RPCPluginError
-from ferrule.terraform.cli.terminal import CLEARED_LINE, Style, indented
 from ferrule.terraform.cty import format_path
 from ferrule.terraform.diagnostics import Diagnostic, Severity
 from ferrule.terraform.errors import ConfigurationError, InvalidResponseError, ProviderError

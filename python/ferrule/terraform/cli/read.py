@@ -4,10 +4,10 @@ import argparse
 import sys
 
 from ferrule._console import EXIT_OK
+from ferrule._console.terminal import Style, progress
 from ferrule.terraform import core
 from ferrule.terraform.cli.launching import configured
 from ferrule.terraform.cli.output import attribute_lines, diagnostic_json, plain, print_json, print_lines
-from ferrule.terraform.cli.terminal import Style, progress
 from ferrule.terraform.cli.values import from_assignments
 from ferrule.terraform.cty import encode_json
 from ferrule.terraform.redaction import redacted

@@ -4,8 +4,8 @@ import keyword
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from ferrule._console.terminal import indented
 from ferrule.terraform.cli.catalogue import Entry
-from ferrule.terraform.cli.terminal import indented
 from ferrule.terraform.cty import BOOL, NUMBER, STRING, List, Map, Object, Set, Tuple, Type
 from ferrule.terraform.schema.model import Attribute, Block, NestedBlock, NestedType, Nesting, Schema
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
+from ferrule._console.terminal import Style, indented
 from ferrule.terraform.cli.catalogue import KINDS, PROVIDER, Entry, Match, entries, find
 from ferrule.terraform.cli.outline import Node, signature
-from ferrule.terraform.cli.terminal import Style, indented
 from ferrule.terraform.schema import ProviderSchema
 from ferrule.terraform.schema.model import Function
 
