@@ -1,0 +1,166 @@
+"""A socket on which a pool tells its own user what it does: `ferrule top` reads it.
+
+A request is a line; to `stats` the pool answers with one line of JSON, the fields of `PoolStats`. Any number of
+requests may follow one another. Sockets are in a directory that is their user's alone, named by the process of the
+pool: `pool-PID-NUMBER.sock` in `$XDG_RUNTIME_DIR/ferrule`, or in `ferrule-UID` of the temporary directory where that
+variable is not set. `FERRULE_POOL_SOCKET` names another path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import re
+import socket
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from ferrule.errors import ConfigError
+
+__all__ = ["PATH_VARIABLE", "STATS_REQUEST", "MetricsSocket", "sockets"]
+
+PATH_VARIABLE: Final = "FERRULE_POOL_SOCKET"
+
+STATS_REQUEST: Final = b"stats\n"
+
+MAX_REQUEST_BYTES: Final = 1024
+
+_NAME: Final = re.compile(r"pool-(\d+)-\d+\.sock")
+
+_numbers = itertools.count(1)
+
+
+class MetricsSocket:
+    """The pool's side.
+
+    Args:
+        stats: What the pool does, as values that `json` writes; called on the loop, once for each request.
+        path: The path of the socket; default that of `FERRULE_POOL_SOCKET`, else one in this user's directory.
+    """
+
+    def __init__(self, stats: Callable[[], dict[str, Any]], path: str | None = None) -> None:
+        self._stats = stats
+        self._given = path or os.environ.get(PATH_VARIABLE)
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._process_id = os.getpid()
+        self.path = ""
+
+    async def open(self) -> None:
+        """Listens.
+
+        Raises:
+            ConfigError: The path cannot be listened on, or somebody listens there.
+        """
+        self._process_id = os.getpid()
+        self.path = self._given or str(_own_directory() / f"pool-{self._process_id}-{next(_numbers)}.sock")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            _remove_left_over(self.path)
+            # Linux makes the file with the mode that the socket has; elsewhere the mode follows at once.
+            os.fchmod(listener.fileno(), stat.S_IRUSR | stat.S_IWUSR)
+            listener.bind(self.path)
+            os.chmod(self.path, stat.S_IRUSR | stat.S_IWUSR)  # noqa: PTH101 - a path as it was given.
+            self._server = await asyncio.start_unix_server(self._converse, sock=listener, limit=MAX_REQUEST_BYTES)
+        except OSError as error:
+            listener.close()
+            raise ConfigError(
+                f"the pool cannot listen on {self.path}: {error.strerror or error}",
+                hint=f"Set {PATH_VARIABLE} to another path, in a directory of this user's.",
+            ) from error
+
+    async def close(self) -> None:
+        """Ends all conversations, and removes the socket. Does nothing in a forked child."""
+        server, self._server = self._server, None
+        if server is None or os.getpid() != self._process_id:
+            return
+        server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)  # noqa: PTH108
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            # A line that is too long raises ValueError.
+            while request := await reader.readline():
+                answer = self._stats() if request == STATS_REQUEST else {"error": "unknown request; there is: stats"}
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+
+def sockets(pid: int | None = None) -> list[tuple[int, Path]]:
+    """Process id and path of the sockets of this user's pools, whether or not the pools are still there.
+
+    Args:
+        pid: Only those of this process; default of all.
+    """
+    found = []
+    for directory in _directories():
+        # One that is missing, or another user's, has none of ours.
+        with contextlib.suppress(OSError):
+            if directory.stat().st_uid == os.geteuid():
+                for path in sorted(directory.iterdir()):
+                    named = _NAME.fullmatch(path.name)
+                    if named and pid in {None, int(named[1])}:
+                        found.append((int(named[1]), path))
+    return found
+
+
+def _directories() -> list[Path]:
+    """Where sockets may be: a service may lack the variable that its user's terminal has."""
+    user = os.geteuid()
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{user}"
+    return [Path(runtime, "ferrule"), Path(tempfile.gettempdir(), f"ferrule-{user}")]
+
+
+def _own_directory() -> Path:
+    """The directory for sockets of this user's pools.
+
+    Raises:
+        ConfigError: It cannot be made, or others may write in it.
+    """
+    runtime, temporary = _directories()
+    directory = runtime if os.environ.get("XDG_RUNTIME_DIR") else temporary
+    try:
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+        found = directory.lstat()
+    except OSError as error:
+        raise ConfigError(f"{directory} cannot be made: {error.strerror}", hint=_HINT) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise ConfigError(f"{directory} is not a directory of this user's alone", hint=_HINT)
+    return directory
+
+
+_HINT: Final = f"Set {PATH_VARIABLE} to a path in a directory of this user's."
+
+
+def _remove_left_over(path: str) -> None:
+    """Removes the socket of a pool that has ended without a word.
+
+    Raises:
+        OSError: Somebody listens there.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
+                os.unlink(path)  # noqa: PTH108
+            return
+    raise OSError("somebody listens there")
