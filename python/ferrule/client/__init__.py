@@ -1,5 +1,6 @@
 """The client for asyncio, a plain connection with byte counters and framing, and types for annotations."""
 
+from ferrule._host.client_stats import ClientStats
 from ferrule.client.connection import ClientConnection
 from ferrule.client.managed import cleanup_clients
 from ferrule.client.plugin_client import RPCPluginClient
@@ -16,6 +17,7 @@ from ferrule.client.types import (
 
 __all__ = [
     "ClientConnection",
+    "ClientStats",
     "ClientT",
     "ConnectionT",
     "GrpcChannelType",

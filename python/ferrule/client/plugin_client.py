@@ -159,6 +159,7 @@ class RPCPluginClient(PluginInfo):
             if session.given_up:
                 raise closed_while_starting()
             self.grpc_channel = open_channel(host, self._facts, self.config, self._is_secure)
+            self._channel_record.start(self.grpc_channel)
         except BaseException:
             # Another start() may have opened a session since.
             if session is self._session:
@@ -227,7 +228,6 @@ class RPCPluginClient(PluginInfo):
 
     @property
     def is_started(self) -> bool:
-        """Whether `start()` succeeded and `close()` was not called; a plugin that crashed since counts as started."""
         session = self._session
         is_open = session is not None and session.is_open and session.closing is None
         return is_open and self.grpc_channel is not None
@@ -245,6 +245,7 @@ class RPCPluginClient(PluginInfo):
             raise no_plugin("talk to")
         if self._sync_channel is None:
             self._sync_channel = open_sync_channel(self._host, self.config, self._is_secure)
+            self._channel_record.add(self._sync_channel)
         return self._sync_channel
 
     @property
@@ -321,6 +322,7 @@ class RPCPluginClient(PluginInfo):
             finally:
                 session.is_open = False
                 session.closing = None
+                self._channel_record.end()
                 release(self)
 
     async def _close_channels(self) -> None:

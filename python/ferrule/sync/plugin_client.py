@@ -205,7 +205,6 @@ class RPCPluginClient(PluginInfo):
 
     @property
     def is_started(self) -> bool:
-        """Whether `start()` succeeded and `close()` was not called; a plugin that crashed since counts as started."""
         return self.grpc_channel is not None
 
     @property
@@ -319,6 +318,7 @@ class RPCPluginClient(PluginInfo):
                 raise closed_while_starting()
             self._facts = facts
             self.grpc_channel = open_sync_channel(self._host, self.config, self._is_secure)
+            self._channel_record.start(self.grpc_channel)
 
     def _end(self, session: Session) -> None:
         """Closes everything of `session`. Each thread that closes does all of it, so that none depends on another."""
@@ -341,6 +341,7 @@ class RPCPluginClient(PluginInfo):
         with self._lock:
             session.is_open = False
             if session is self._session:
+                self._channel_record.end()
                 release(self)
 
     def _check_process(self) -> None:
