@@ -122,7 +122,7 @@ def test_without_a_limit_of_memory_there_is_none() -> None:
 
 @pytest.mark.parametrize(
     ("module", "library", "extra"),
-    [("ferrule.pool.prometheus", "prometheus_client", "prometheus")],
+    [("ferrule.pool.prometheus", "prometheus_client", "prometheus"), ("ferrule.pool.otel", "opentelemetry", "otel")],
 )
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, module: str, library: str, extra: str) -> None:
     found = builtins.__import__

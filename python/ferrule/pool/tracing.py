@@ -1,0 +1,51 @@
+"""What a pool tells of leases and starts to whoever traces them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ferrule.pool.spec import PluginSpec
+
+__all__ = ["StartTrace", "Tracer"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTrace:
+    """A start that has ended.
+
+    Attributes:
+        spec: The plugin.
+        pid: Its process; None if there was none.
+        seconds: How long it took, from the end of the wait for a slot.
+        slot_wait: Seconds that it waited for a start slot before.
+        phases: Seconds of each phase, in their order: a client's `timings`, and `configure`.
+        error: Why it failed; None if it did not.
+    """
+
+    spec: PluginSpec
+    pid: int | None
+    seconds: float
+    slot_wait: float
+    phases: Mapping[str, float]
+    error: BaseException | None = None
+
+
+class Tracer(Protocol):
+    """What is told of each lease and each start. Nothing is done for leases unless a pool has one.
+
+    What `lease_asked` returns is given to the others. Those of a lease are called in the context of the caller.
+    """
+
+    def lease_asked(self, spec: PluginSpec, priority: int) -> Any:
+        """Somebody asks for a lease."""
+
+    def lease_granted(self, span: Any, pid: int | None, *, cold: bool) -> None:
+        """The lease is had; `cold` if a plugin was started or waited for."""
+
+    def lease_ended(self, span: Any, error: BaseException | None) -> None:
+        """The lease was given back, or not had; the error is that of the body, or why it was not had."""
+
+    def start_ended(self, start: StartTrace) -> None:
+        """A plugin was started, or was not."""
