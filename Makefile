@@ -25,7 +25,7 @@ FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_service
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests sdist-test floors lowest newest \
-	msrv audit format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
+	ray msrv audit format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -95,12 +95,14 @@ sdist-test: env  ## The wheel built out of the source distribution, tried by `wh
 floors: dist  ## The tests that depend most on grpcio and protobuf, on the lowest of them
 	$(MAKE) --no-print-directory lowest TESTS="$(FLOOR_TESTS)"
 
-# TESTS: which; all by default.
-lowest newest: %: build/%/.stamp dist go-peers
+# TESTS: which; all by default, for Ray those on clusters.
+ray: TESTS = tests/cluster
+lowest newest ray: %: build/%/.stamp dist go-peers
 	build/$@/bin/pip install --quiet --force-reinstall --no-deps dist/*.whl
 	build/$@/bin/python -m pytest $(TESTS)
 
 lowest:  ## All tests on the lowest grpcio and protobuf that are supported (Python 3.11)
+ray:  ## Plugins on Ray clusters of three nodes, some of which are killed or hang: minutes, part of `acceptance`
 newest:  ## All tests on the newest releases of the day, whatever the lock says
 
 build/newest/.stamp: pyproject.toml env
@@ -172,10 +174,11 @@ soak: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of
 	FERRULE_FLOOD_SECONDS=5 $(BIN)/python -m pytest tests/stress/test_hostile_server.py --timeout 1800
 	FERRULE_REPETITIONS=15 $(BIN)/python -m pytest -s tests/stress/test_memory.py --timeout 1800
 
-acceptance: build go-peers  ## Real OpenTofu with our provider, and real providers in both: minutes to build, not part of the tests
+acceptance: build go-peers  ## Real OpenTofu with our provider, and real providers in both, Ray clusters: minutes to build, not part of the tests
 ifdef GO
 	$(MAKE) --no-print-directory -C tests/acceptance OUT=$(CURDIR)/$(GO_PEERS)
 	$(BIN)/python -m pytest tests/acceptance
+	$(MAKE) --no-print-directory ray
 else
 	@echo "Go is not installed: OpenTofu cannot be built" >&2; exit 1
 endif

@@ -24,8 +24,8 @@ from ferrule.testing.kv_pb2_grpc import add_KVServicer_to_server
 from peers import ROOT, provider
 from waiting import LIMIT
 
-# Generated code has no examples, and running __main__ would be using it.
-WITHOUT_EXAMPLES = re.compile(r"_pb2(_grpc)?$|__main__$")
+# Generated code has no examples, and running __main__ would be using it. Modules over Ray need it: tests/cluster.
+WITHOUT_EXAMPLES = re.compile(r"_pb2(_grpc)?$|__main__$|^ferrule\.ray\.(engine|pool)$")
 MODULES = [
     "ferrule",
     *(

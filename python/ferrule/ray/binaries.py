@@ -1,0 +1,201 @@
+"""Programs of plugins on many machines: known by their SHA-256, and brought to the nodes that lack them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import secrets
+from collections.abc import Awaitable, Iterable, Iterator
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+from ferrule._executable import find_program, search_path
+from ferrule.errors import LaunchError, SecurityError
+from ferrule.pool.key import key_of
+from ferrule.pool.spec import PluginSpec
+
+__all__ = ["CHUNK_BYTES", "BinaryStore", "MissingProgram", "Program", "Programs", "ShippedSpec", "chunks_of", "prepare"]
+
+CHUNK_BYTES = 64 * 2**20
+"""Bytes of a program that are in memory at once, on either side."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Program:
+    """A program's file as the driver has it."""
+
+    path: str
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ShippedSpec:
+    """A spec on its way to a node, with what its program must be there, and the key that its tasks are routed by."""
+
+    spec: PluginSpec
+    program: Program
+    key: bytes
+
+
+class MissingProgram(Exception):  # noqa: N818 - asks for the program, and is answered with it.
+    """The node has no file with this hash."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.program = program
+
+
+class BinaryStore:
+    """A directory on each node for programs that the node does not have.
+
+    A program is looked for by its SHA-256, and comes through Ray's object store where it is missing: once per node, in
+    chunks of 64 MiB. It is written under another name, flushed to the disk, checked, made executable for its owner
+    alone, and renamed. Its file keeps the program's base name. Only the program's own file travels: a script's
+    interpreter, libraries and arguments do not.
+
+    Args:
+        directory: Where; made on each node if it is missing. Only the user that runs Ray should be able to write there.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = Path(directory)
+        self._known: dict[str, Path] = {}
+        self._storing: dict[str, asyncio.Task[None]] = {}
+
+    def __repr__(self) -> str:
+        return f"BinaryStore({str(self.directory)!r})"
+
+    def __reduce__(self) -> tuple[type[BinaryStore], tuple[str]]:
+        # Of what a node has, another node knows nothing.
+        return BinaryStore, (str(self.directory),)
+
+    def path_of(self, program: Program) -> Path:
+        """The place of a program's file, whether it is there or not."""
+        return self.directory / program.sha256 / Path(program.path).name
+
+    async def find(self, program: Program) -> Path | None:
+        """The file of a program, hashed the first time that this process asks; None if it is missing or another."""
+        path = self._known.get(program.sha256)
+        if path is None and await asyncio.to_thread(_has_hash, self.path_of(program), program.sha256):
+            path = self._known[program.sha256] = self.path_of(program)
+        return path
+
+    async def store(self, program: Program, chunks: Iterable[Awaitable[bytes]]) -> None:
+        """Writes a program's file; those who ask at the same time wait for the one who writes.
+
+        Raises:
+            SecurityError: The chunks are not of that program.
+        """
+        storing = self._storing.get(program.sha256)
+        if storing is None:
+            work = self._write(program, chunks)
+            storing = self._storing[program.sha256] = asyncio.get_running_loop().create_task(work)
+            storing.add_done_callback(lambda _: self._storing.pop(program.sha256))
+        await asyncio.shield(storing)
+
+    async def _write(self, program: Program, chunks: Iterable[Awaitable[bytes]]) -> None:
+        if await self.find(program) is not None:
+            return
+        path = self.path_of(program)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            digest = sha256()
+            with partial.open("xb") as file:
+                for chunk in chunks:
+                    data = await chunk
+                    await asyncio.to_thread(_append, file, digest, data)
+                await asyncio.to_thread(_flush, file)
+            _check(digest.hexdigest(), program, path)
+            partial.chmod(0o500)
+            partial.rename(path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                partial.unlink()
+        self._known[program.sha256] = path
+
+
+def _append(file: object, digest: object, data: bytes) -> None:
+    file.write(data)  # type: ignore[attr-defined]
+    digest.update(data)  # type: ignore[attr-defined]
+
+
+def _flush(file: object) -> None:
+    file.flush()  # type: ignore[attr-defined]
+    os.fsync(file.fileno())  # type: ignore[attr-defined]
+
+
+def _check(found: str, program: Program, path: Path) -> None:
+    if found != program.sha256:
+        message = (
+            f"the program {path} has the SHA-256 {found} on this node, expected {program.sha256}; it was not started"
+        )
+        hint = "Bring the driver's program to all nodes, or use BinaryStore, which does."
+        raise SecurityError(message, hint, "ray.binary-differs")
+
+
+def _hash_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _has_hash(path: Path, expected: str) -> bool:
+    try:
+        return _hash_of(path) == expected
+    except FileNotFoundError:
+        return False
+
+
+def chunks_of(program: Program) -> Iterator[bytes]:
+    """The file of a program, in pieces."""
+    with Path(program.path).open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+class Programs:
+    """The driver's programs, each hashed once as long as its file stays as it is."""
+
+    def __init__(self) -> None:
+        self._hash_by_identity: dict[tuple[str, int, int, int, int], str] = {}
+
+    def ship(self, spec: PluginSpec) -> ShippedSpec:
+        """A spec with the hash of its program.
+
+        Raises:
+            LaunchError: The driver has no such program.
+        """
+        config = spec.config
+        path = find_program(os.fspath(spec.command[0]), config.cwd, search_path(config.env))  # type: ignore[union-attr]
+        try:
+            status = os.stat(path)  # noqa: PTH116 - the identity of the file.
+            identity = (path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            found = self._hash_by_identity.get(identity)
+            if found is None:
+                found = self._hash_by_identity[identity] = _hash_of(Path(path))
+        except OSError as error:
+            message = f"the checksum of the plugin {path} cannot be computed: {error.strerror}"
+            raise LaunchError(message, "The driver must have the program, and may read it.", "launch.refused") from None
+        return ShippedSpec(spec, Program(path, found), key_of(spec) + bytes.fromhex(found))
+
+
+async def prepare(shipped: ShippedSpec, store: BinaryStore | None) -> PluginSpec:
+    """The spec for the node that this runs on.
+
+    Raises:
+        MissingProgram: The node's store has no such program.
+        SecurityError: The node's own program has another hash.
+        LaunchError: The node has no such program.
+    """
+    spec, program = shipped.spec, shipped.program
+    if store is not None:
+        path = await store.find(program)
+        if path is None:
+            raise MissingProgram(program)
+        return dataclasses.replace(spec, command=[path, *spec.command[1:]])
+    config = spec.config
+    local = Path(find_program(os.fspath(spec.command[0]), config.cwd, search_path(config.env)))  # type: ignore[union-attr]
+    _check(await asyncio.to_thread(_hash_of, local), program, local)
+    return spec

@@ -1,0 +1,197 @@
+"""Ray as the transport of a router: one actor on each node, made anew when it dies, never by Ray itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RaySystemError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ferrule.pool import Limits
+from ferrule.ray.actor import CONCURRENCY_GROUPS, PoolActor
+from ferrule.ray.binaries import BinaryStore, MissingProgram, Program, chunks_of
+from ferrule.ray.router import Answer, Beat, Disconnected, Listener, Message, Node, Pulse
+from ferrule.ray.router.messages import Failed
+
+__all__ = ["RayTransport"]
+
+LOOK_INTERVAL = 5.0
+"""Seconds between two looks at the nodes of the cluster."""
+
+_log = logging.getLogger("ferrule.ray")
+
+
+class _Actor:
+    """One actor, with its methods bound to their groups."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self.ready = handle.ready.options(concurrency_group="admin")
+        self.beat = handle.beat.options(concurrency_group="admin")
+        self.handle_message = handle.handle.options(concurrency_group="work")
+        self.store = handle.store.options(concurrency_group="work")
+
+
+class RayTransport:
+    """Actors on all nodes of a Ray cluster, or on those with a resource.
+
+    Args:
+        limits: What the plugins of one node may use together.
+        store: Where nodes keep programs; None where each node has its own.
+        resource: Name of the custom resource that nodes must have; None for all nodes.
+    """
+
+    def __init__(self, limits: Limits | None, store: BinaryStore | None, resource: str | None) -> None:
+        self._limits = limits
+        self._store = store
+        self._resource = resource
+        options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "concurrency_groups": CONCURRENCY_GROUPS}
+        self._class: Any = ray.remote(**options)(PoolActor)
+        self._listener: Listener | None = None
+        self._actors: dict[Node, _Actor] = {}
+        self._starting: dict[str, asyncio.Task[None]] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._look_now = asyncio.Event()
+        self._chunks: dict[str, asyncio.Task[list[Any]]] = {}
+
+    async def open(self, listener: Listener) -> None:
+        """Connects to Ray if the process has not, and starts the actors."""
+        self._listener = listener
+        if not ray.is_initialized():
+            await asyncio.to_thread(ray.init)
+        await self._look()
+        if self._starting:
+            await asyncio.wait(self._starting.values())
+        self._looking = asyncio.get_running_loop().create_task(self._keep_looking())
+
+    def nodes(self) -> Iterable[Node]:
+        """The nodes with an actor."""
+        return list(self._actors)
+
+    async def heartbeat(self, node: Node, beat: Beat) -> Pulse:
+        """The actor's pulse."""
+        pulse: Pulse | Failed = await self._ask(node, "beat", beat)
+        if isinstance(pulse, Failed):
+            raise Disconnected(str(pulse.error))
+        return pulse
+
+    async def submit(self, node: Node, message: Message) -> Answer:
+        """The actor's answer; a program that the node lacks is brought there first."""
+        while True:
+            answer: Answer = await self._ask(node, "handle_message", message)
+            if not isinstance(answer, Failed) or not isinstance(answer.error, MissingProgram):
+                return answer
+            stored = await self._bring(node, answer.error.program)
+            if isinstance(stored, Failed):
+                return stored
+
+    async def close(self) -> None:
+        """Ends all actors."""
+        tasks = [*self._starting.values(), *self._chunks.values()]
+        if self._looking is not None:
+            tasks.append(self._looking)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for actor in self._actors.values():
+            ray.kill(actor.handle)
+        self._actors.clear()
+
+    # Calls.
+
+    async def _ask(self, node: Node, method: str, *args: Any) -> Any:
+        actor = self._actors.get(node)
+        if actor is None:
+            raise Disconnected("its actor is gone")
+        try:
+            answer = getattr(actor, method).remote(*args)
+        except RayError as error:
+            raise self._disconnected(node, error) from error
+        except Exception as error:  # noqa: BLE001 - arguments that cannot be pickled; nothing was sent.
+            return Failed(error)
+        try:
+            return await answer
+        except RayTaskError as error:
+            return Failed(error.cause if isinstance(error.cause, Exception) else error)
+        except RaySystemError as error:
+            # An answer that this process cannot load.
+            return Failed(error)
+        except RayError as error:
+            raise self._disconnected(node, error) from error
+
+    def _disconnected(self, node: Node, error: RayError) -> Disconnected:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no more is known'}"
+        if isinstance(error, RayActorError) and not isinstance(error, ActorUnavailableError):
+            self._forget(node, reason)
+            self._look_now.set()
+        return Disconnected(reason)
+
+    async def _bring(self, node: Node, program: Program) -> Any:
+        putting = self._chunks.get(program.sha256)
+        if putting is None:
+            putting = asyncio.get_running_loop().create_task(asyncio.to_thread(_put, program))
+            self._chunks[program.sha256] = putting
+        try:
+            chunks = await asyncio.shield(putting)
+        except OSError as error:
+            self._chunks.pop(program.sha256, None)
+            return Failed(error)
+        return await self._ask(node, "store", program, chunks)
+
+    # Nodes.
+
+    async def _keep_looking(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_now.wait(), LOOK_INTERVAL)
+            self._look_now.clear()
+            try:
+                await self._look()
+            except Exception as error:  # noqa: BLE001 - Ray's head may be away for a while.
+                _log.warning("the nodes of the cluster cannot be listed: %s", error)
+
+    async def _look(self) -> None:
+        rows = await asyncio.to_thread(ray.nodes)
+        alive = {row["NodeID"] for row in rows if row["Alive"] and self._may_be_used(row)}
+        for node in [node for node in self._actors if node.name not in alive]:
+            self._forget(node, "Ray has declared the node dead")
+        for name in alive - {node.name for node in self._actors} - self._starting.keys():
+            starting = asyncio.get_running_loop().create_task(self._start(name))
+            self._starting[name] = starting
+            starting.add_done_callback(partial(self._has_started, name))
+
+    def _has_started(self, name: str, _: asyncio.Task[None]) -> None:
+        self._starting.pop(name, None)
+
+    def _may_be_used(self, row: dict[str, Any]) -> bool:
+        return self._resource is None or row["Resources"].get(self._resource, 0) > 0
+
+    async def _start(self, name: str) -> None:
+        here = NodeAffinitySchedulingStrategy(name, soft=False)
+        handle = self._class.options(scheduling_strategy=here).remote(name, self._limits, self._store)
+        actor = _Actor(handle)
+        try:
+            await actor.ready.remote()
+        except RayError as error:
+            _log.warning("node %s has no actor: %s", name, error)
+            return
+        node = Node(handle._actor_id.hex(), name)
+        self._actors[node] = actor
+        assert self._listener is not None
+        self._listener.joined(node)
+
+    def _forget(self, node: Node, reason: str) -> None:
+        if self._actors.pop(node, None) is not None and self._listener is not None:
+            self._listener.lost(node, reason)
+
+
+def _put(program: Program) -> list[Any]:
+    """References to the chunks of a program's file."""
+    return [ray.put(chunk) for chunk in chunks_of(program)]

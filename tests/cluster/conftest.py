@@ -1,0 +1,101 @@
+"""A Ray cluster in a box: each node has a raylet of its own, all on this machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peers import ROOT
+
+# `make ray` has it, and no other target does.
+collect_ignore_glob = [] if find_spec("ray") else ["test_*.py"]
+
+# A node that hangs is declared dead after 3 s, not after a minute.
+QUICK_HEALTH_CHECKS = {
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "2",
+    "RAY_health_check_initial_delay_ms": "0",
+}
+
+OBJECT_STORE = 80 * 2**20
+
+
+class Box:
+    """A head without plugins, and nodes that tests add and take away.
+
+    Args:
+        cluster: Ray's own cluster for tests.
+    """
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+        self._nodes: list[Any] = []
+
+    def add(self, resource: str, count: int = 1) -> list[Any]:
+        """Further nodes with a resource."""
+        nodes = [
+            self._cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE, resources={resource: 1}, wait=False)
+            for _ in range(count)
+        ]
+        self._nodes += nodes
+        self._cluster.wait_for_nodes()
+        return nodes
+
+    def kill(self, node: Any) -> None:
+        """SIGKILL to everything of a node."""
+        self._nodes.remove(node)
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def remove_all(self) -> None:
+        """Takes all nodes but the head away."""
+        for node in list(self._nodes):
+            self.kill(node)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A head, and a connection to it, for all tests."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    before = dict(os.environ)
+    # Its sockets' paths are long.
+    with tempfile.TemporaryDirectory(prefix="r-", dir="/tmp", ignore_cleanup_errors=True) as directory:
+        os.environ.update(QUICK_HEALTH_CHECKS, RAY_TMPDIR=directory, TMPDIR=directory)
+        path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "tests" / "unit")])
+        head = {"num_cpus": 1, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        ray.init(
+            address=cluster.address,
+            logging_level="ERROR",
+            log_to_driver=False,
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+        )
+        try:
+            yield cluster
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@pytest.fixture
+def box(cluster: Any) -> Iterator[Box]:
+    """Nodes for one test."""
+    box = Box(cluster)
+    yield box
+    box.remove_all()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Where plugins write down what they do."""
+    return tmp_path / "journal"

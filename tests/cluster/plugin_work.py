@@ -1,0 +1,38 @@
+"""What the tests have nodes do: functions that Ray pickles by reference."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from ferrule.pool import Lease
+from ferrule.testing import KVStub
+from ferrule.testing.kv_pb2 import EchoRequest, PutRequest
+
+WORK_SECONDS = 0.02
+
+
+async def where(lease: Lease) -> tuple[int, int]:
+    """The processes of the actor and of the plugin."""
+    return os.getpid(), lease.pid
+
+
+async def read(lease: Lease, number: int) -> int:
+    """Changes nothing."""
+    await lease.stub(KVStub).Echo(EchoRequest(payload=b"x" * 64))
+    await asyncio.sleep(WORK_SECONDS)
+    return number
+
+
+async def write(lease: Lease, number: int, seconds: float = WORK_SECONDS) -> int:
+    """Two Puts with a pause between them; the plugin writes each into its journal."""
+    kv = lease.stub(KVStub)
+    await kv.Put(PutRequest(key=f"{number}.first", value=b"1"))
+    await asyncio.sleep(seconds)
+    await kv.Put(PutRequest(key=f"{number}.last", value=b"1"))
+    return number
+
+
+async def fail(lease: Lease, text: str) -> None:
+    """Raises."""
+    raise ValueError(text)

@@ -1,0 +1,75 @@
+"""Nodes of a real Ray cluster that are killed, and that hang, in the middle of work."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster.accounts import Accounts, Journal
+from cluster.conftest import Box
+from cluster.plugin_work import read, where, write
+from cluster.test_tasks import spec
+from ferrule.pool import Limits
+from ferrule.ray import RayPool
+
+pytestmark = [pytest.mark.ray, pytest.mark.go, pytest.mark.timeout(400)]
+
+KEYS, TASKS, CALLERS, IN_FLIGHT = 200, 4000, 200, 40
+READ_LIMIT = 4.0
+"""Seconds from the kill within which a read that was on the lost node has its answer from another."""
+
+
+async def test_a_node_is_killed_in_the_middle(box: Box, journal: Path) -> None:
+    nodes = box.add("lost", 3)
+    chosen = random.Random(7)
+    specs = [spec(number, journal) for number in range(KEYS)]
+    keys = [chosen.randrange(KEYS) for _ in range(TASKS)]
+    accounts = Accounts()
+    killed_at = 0.0
+    async with RayPool(resource="lost", limits_per_node=Limits(max_plugins=KEYS), in_flight_per_node=IN_FLIGHT) as pool:
+        await asyncio.gather(*(pool.run(one, where, idempotent=True, timeout=120) for one in specs))
+
+        async def one(number: int) -> None:
+            nonlocal killed_at
+            if number == TASKS // 3:
+                killed_at = time.monotonic()
+                await asyncio.to_thread(box.kill, nodes[1])
+            work = (write, read)[number % 2]
+            task = pool.run(specs[keys[number]], work, number, idempotent=work is read, timeout=120)
+            await accounts.keep(number, task)
+
+        numbers = iter(range(TASKS))
+
+        async def caller() -> None:
+            for number in numbers:
+                await one(number)
+
+        began = time.monotonic()
+        await asyncio.gather(*(caller() for _ in range(CALLERS)))
+        took = time.monotonic() - began
+        stats = pool.stats()
+    what_happened = Journal.read(journal)
+    writes = set(range(0, TASKS, 2))
+    # Those that were asked for before the kill and answered after it.
+    reads = [
+        accounts.answered_at[number] - killed_at
+        for number in range(1, TASKS, 2)
+        if accounts.begun_at[number] < killed_at < accounts.answered_at[number]
+    ]
+    print(f"{TASKS} tasks in {took:.1f} s; {stats}")  # noqa: T201
+    unknown = accounts.told_unknown
+    really = f"{len(unknown & what_happened.begun.keys())} begun, {len(unknown & what_happened.ended.keys())} ended"
+    print(f"{len(unknown)} told unknown, of these really {really}")  # noqa: T201
+    print(f"reads answered at most {max(reads, default=0):.2f} s after the kill")  # noqa: T201
+    assert accounts.told_error == {}
+    assert accounts.told_ok | accounts.told_unknown == set(range(TASKS))
+    assert accounts.told_ok & writes <= what_happened.ended.keys()
+    assert what_happened.twice == set()
+    assert what_happened.begun.keys() <= accounts.told_ok | accounts.told_unknown
+    assert len(accounts.told_unknown) <= IN_FLIGHT
+    assert accounts.told_unknown <= writes
+    assert max(reads, default=0) <= READ_LIMIT
