@@ -34,6 +34,9 @@ __all__ = ["instrument"]
 SCOPE: Final = "ferrule.pool"
 """The name of the instrumentation."""
 
+RECORDS_PER_TURN: Final = 64
+"""Values that are recorded before other threads have their turn."""
+
 
 def instrument(
     pool: Any,
@@ -104,8 +107,11 @@ class _Instruments:
             for attributes, buckets in self._values(metric):
                 replay = self._replays[metric.name, tuple(attributes.items())]
                 for value, count in replay.values(buckets):
-                    for _ in range(count):
+                    for number in range(count):
                         histogram.record(value, attributes)
+                        if number % RECORDS_PER_TURN == 0:
+                            # Leaves the interpreter to the event loop.
+                            time.sleep(0)
 
     def _values(self, metric: Metric) -> Iterable[tuple[Mapping[str, str], Any]]:
         # What is of the process is the same for all of its pools.
