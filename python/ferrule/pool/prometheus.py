@@ -36,15 +36,6 @@ class PoolCollector(Collector):
 
     Args:
         pools: The pools; their names should differ, for the label `pool` tells them apart.
-
-    Example:
-        >>> from ferrule.pool import PluginPool
-        >>> from ferrule.pool.prometheus import PoolCollector
-        >>> from prometheus_client import CollectorRegistry
-        >>> registry = CollectorRegistry()
-        >>> registry.register(PoolCollector(PluginPool(name="providers")))
-        >>> registry.get_sample_value("ferrule_pool_plugins_max", {"pool": "providers"})
-        500.0
     """
 
     def __init__(self, *pools: MeasuredPool) -> None:
