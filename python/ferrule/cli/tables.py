@@ -9,7 +9,7 @@ from ferrule._console import without_control
 from ferrule._console.extras import library
 from ferrule._console.terminal import Style
 
-__all__ = ["Column", "Table", "tables_text"]
+__all__ = ["Column", "Table", "rendered", "tables_text"]
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,21 @@ def tables_text(tables: Iterable[Table]) -> str:
     Raises:
         ConfigError: `rich` is not installed.
     """
-    console_module = library("rich.console", "a table")
     style = Style(sys.stdout)
+    return "".join(f"{rendered(_drawn(table), style)}\n" for table in tables).rstrip() + "\n"
+
+
+def rendered(drawn: object, style: Style) -> str:
+    """The text of something that `rich` draws.
+
+    Raises:
+        ConfigError: `rich` is not installed.
+    """
     file = io.StringIO()
-    console = console_module.Console(
+    console = library("rich.console", "a table").Console(
         file=file, width=style.width, force_terminal=style.colours, no_color=not style.colours, highlight=False
     )
-    for table in tables:
-        console.print(_drawn(table))
+    console.print(drawn)
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().rstrip().splitlines())
 
 
