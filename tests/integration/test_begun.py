@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,11 +15,11 @@ import pytest
 
 from ferrule.channel import AioRpcError
 from ferrule.client import RPCPluginClient
-from ferrule.testing.kv_pb2 import EchoRequest, WatchRequest
+from ferrule.testing.kv_pb2 import EchoRequest, PutRequest, WatchRequest
 from integration.kv import both_plugins, started
 from integration.processes import stop
 from integration.sync_kv import in_thread, sync_started
-from peers import Command
+from peers import Command, go_kv
 from waiting import LIMIT, until, wait_until
 
 pytestmark = pytest.mark.timeout(60)
@@ -51,9 +53,8 @@ async def failure(call: Any) -> AioRpcError:
 
 
 @both_plugins
-@pytest.mark.parametrize("auto_mtls", [True, False], ids=["mtls", "plain"])
-async def test_calls_in_flight_had_begun_and_later_ones_had_not(plugin: Command, auto_mtls: bool) -> None:
-    async with started(plugin(), auto_mtls=auto_mtls) as (client, kv):
+async def test_calls_in_flight_had_begun_and_later_ones_had_not(plugin: Command) -> None:
+    async with started(plugin()) as (client, kv):
         assert client.pid is not None
         await kv.Echo(EchoRequest())
         # The plugin reads nothing of what follows: for all that the host knows it might have.
@@ -69,6 +70,40 @@ async def test_calls_in_flight_had_begun_and_later_ones_had_not(plugin: Command,
             error = await failure(call)
             assert (error.code(), error.begun, call.begun) == (grpc.StatusCode.UNAVAILABLE, False, False)
             assert "signal 9 (SIGKILL)" in str(error.details())
+
+
+@pytest.mark.go
+async def test_what_had_not_begun_is_not_in_the_plugins_own_journal(tmp_path: Path) -> None:
+    """A plugin is killed under many writers, who go on for a while: what they are told, against what it wrote down."""
+    journal = tmp_path / "journal"
+    told: dict[str, set[str]] = {"ok": set(), "begun": set(), "not begun": set()}
+
+    async def write(kv: Any, writer: str) -> None:
+        failures = 0
+        for number in itertools.count():
+            key = f"{writer}-{number}"
+            try:
+                await kv.Put(PutRequest(key=key))
+                told["ok"].add(key)
+            except AioRpcError as error:
+                told["begun" if error.begun else "not begun"].add(key)
+                failures += 1
+                if failures == 5:
+                    return
+
+    for turn in range(3):
+        async with started(go_kv(f"journal={journal}")) as (client, kv):
+            writers = [asyncio.create_task(write(kv, f"{turn}-{writer}")) for writer in range(20)]
+            await until(lambda: client.stats().calls_succeeded > 200)
+            os.kill(client.pid or 0, signal.SIGKILL)
+            await asyncio.gather(*writers)
+    lines = [line.split() for line in journal.read_text().splitlines()]
+    began = {key for what, key in lines if what == "begin"}
+    assert len(began) == sum(what == "begin" for what, _ in lines), "written twice"
+    assert told["ok"] <= {key for what, key in lines if what == "end"}
+    assert told["not begun"]
+    assert told["not begun"] & began == set()
+    assert began <= told["ok"] | told["begun"]
 
 
 @both_plugins
