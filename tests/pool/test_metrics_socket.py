@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from ferrule.errors import ConfigError
 from ferrule.pool.measures import PluginStats, PoolStats
-from ferrule.pool.metrics_socket import PATH_VARIABLE, MetricsSocket, sockets
+from ferrule.pool.metrics_socket import MAX_CONVERSATIONS, PATH_VARIABLE, MetricsSocket, sockets
 
 STATS = PoolStats("pool", (PluginStats("kv", "ready", 42),), plugins_max=500)
 
@@ -111,6 +112,38 @@ async def test_a_request_without_end_ends_the_conversation() -> None:
         writer.write(b"x" * 100_000)
         assert await reader.read() == b""
         writer.close()
+
+
+async def test_the_oldest_of_too_many_conversations_ends() -> None:
+    async with opened() as server:
+        conversations = []
+        for _ in range(MAX_CONVERSATIONS + 1):
+            reader, writer = await asyncio.open_unix_connection(server.path)
+            conversations.append((reader, writer))
+            writer.write(b"stats\n")
+            await reader.readline()
+        (oldest, _), *rest = conversations
+        assert await oldest.read() == b""
+        for reader, writer in rest:
+            writer.write(b"stats\n")
+            assert json.loads(await reader.readline()) == STATS.to_dict()
+        for _, writer in conversations:
+            writer.close()
+
+
+async def test_the_answer_is_not_made_on_the_loops_thread() -> None:
+    threads = []
+
+    def stats() -> dict[str, Any]:
+        threads.append(threading.get_ident())
+        return STATS.to_dict()
+
+    server = MetricsSocket(stats)
+    await server.open()
+    await asked(server, b"stats\n")
+    await server.close()
+    assert threads != [threading.get_ident()]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_closing_ends_conversations() -> None:

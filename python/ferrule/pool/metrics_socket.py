@@ -31,6 +31,9 @@ STATS_REQUEST: Final = b"stats\n"
 
 MAX_REQUEST_BYTES: Final = 1024
 
+MAX_CONVERSATIONS: Final = 16
+"""Conversations at once; one more ends the oldest."""
+
 _NAME: Final = re.compile(r"pool-(\d+)-\d+\.sock")
 
 _numbers = itertools.count(1)
@@ -40,7 +43,8 @@ class MetricsSocket:
     """The pool's side.
 
     Args:
-        stats: What the pool does, as values that `json` writes; called on the loop, once for each request.
+        stats: What the pool does, as values that `json` writes; called on another thread than the loop's, once for each
+            request: hundreds of plugins take milliseconds.
         path: The path of the socket; default that of `FERRULE_POOL_SOCKET`, else one in this user's directory.
     """
 
@@ -48,7 +52,7 @@ class MetricsSocket:
         self._stats = stats
         self._given = path or os.environ.get(PATH_VARIABLE)
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._process_id = os.getpid()
         self.path = ""
 
@@ -81,24 +85,35 @@ class MetricsSocket:
         if server is None or os.getpid() != self._process_id:
             return
         server.close()
-        for writer in self._writers:
+        for writer in self._conversations.values():
             writer.transport.abort()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)  # noqa: PTH108
+        if self._conversations:
+            await asyncio.wait(self._conversations)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        task: asyncio.Task[None] | None = asyncio.current_task()
+        assert task is not None
+        if len(self._conversations) >= MAX_CONVERSATIONS:
+            # Those who left without a word make place for those who come.
+            next(iter(self._conversations.values())).transport.abort()
+        self._conversations[task] = writer
         try:
             # A line that is too long raises ValueError.
             while request := await reader.readline():
-                answer = self._stats() if request == STATS_REQUEST else {"error": "unknown request; there is: stats"}
-                writer.write(json.dumps(answer).encode() + b"\n")
+                writer.write(await self._answer(request))
                 await writer.drain()
         except (ConnectionError, ValueError):
             pass
         finally:
-            self._writers.discard(writer)
+            del self._conversations[task]
             writer.close()
+
+    async def _answer(self, request: bytes) -> bytes:
+        if request != STATS_REQUEST:
+            return b'{"error": "unknown request; there is: stats"}\n'
+        return await asyncio.to_thread(lambda: json.dumps(self._stats()).encode() + b"\n")
 
 
 def sockets(pid: int | None = None) -> list[tuple[int, Path]]:
