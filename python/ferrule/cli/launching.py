@@ -28,7 +28,7 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(families.ALL)
     # The constants of ferrule.families are upper case.
     what = f"program that the plugin is written for: {names}"
-    add("--family", type=str.lower, choices=families.ALL, metavar="NAME", help=what)
+    add("--family", type=str.lower, choices=tuple(families.ALL), metavar="NAME", help=what)
     add("--cookie", type=assignment, metavar="KEY=VALUE", help="magic cookie of the plugin (default: Terraform's)")
     add(
         "--protocol-versions",

@@ -14,6 +14,9 @@ __all__ = ["MessageCodec"]
 
 Result = TypeVar("Result")
 
+REFUSALS = (json_format.Error, AttributeError, RecursionError, TypeError, ValueError)
+"""What protobuf raises for values that do not fit; releases differ."""
+
 _UNKNOWN_IN_ANY = re.compile(r"Can not find message descriptor by type_url: (?:\S*/)?([\w.]+)")
 
 
@@ -38,7 +41,7 @@ class MessageCodec:
         pool: Any = kind.DESCRIPTOR.file.pool
         try:
             return await self._with_types(lambda: json_format.Parse(text, kind(), descriptor_pool=pool))
-        except (json_format.Error, ValueError, RecursionError) as error:
+        except REFUSALS as error:
             if isinstance(error, RPCPluginError):
                 raise
             raise ConfigError(f"{place} is no {type_name}: {_reason(error)}") from None
@@ -52,7 +55,7 @@ class MessageCodec:
         pool: Any = message.DESCRIPTOR.file.pool
         try:
             return await self._with_types(lambda: json_format.MessageToDict(message, descriptor_pool=pool))
-        except (json_format.Error, TypeError, ValueError, RecursionError) as error:
+        except REFUSALS as error:
             if isinstance(error, RPCPluginError):
                 raise
             name = message.DESCRIPTOR.full_name
