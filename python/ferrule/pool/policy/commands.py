@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ferrule.pool.events import PoolEvent
 from ferrule.pool.policy.model import Hold, Plugin, Waiter
 
-__all__ = ["Abandon", "Command", "Configure", "Grant", "Refuse", "Revoke", "Start", "Stop", "Tell"]
+__all__ = ["Abandon", "Command", "Configure", "Grant", "Refuse", "Revoke", "Start", "Stop", "Tell", "Warn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +75,11 @@ class Tell:
     event: PoolEvent
 
 
-Command = Start | Configure | Abandon | Stop | Revoke | Grant | Refuse | Tell
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Log a warning."""
+
+    text: str
+
+
+Command = Start | Configure | Abandon | Stop | Revoke | Grant | Refuse | Tell | Warn
