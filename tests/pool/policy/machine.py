@@ -140,7 +140,9 @@ def _rule(event: str) -> Callable[..., None]:
         happen(self.simulation, event, arguments)
 
     one.__name__ = event
-    return rule(**strategies(EVENTS[event]))(one)
+    rule_of: Any = rule
+    made: Callable[..., None] = rule_of(**strategies(EVENTS[event]))(one)
+    return made
 
 
 for _event in EVENTS:

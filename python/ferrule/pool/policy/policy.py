@@ -236,8 +236,9 @@ class Policy:
                 plugin.last_used = before.last_used
             self._context.tell("replaced", entry, before, now, before.reason)
             self._endings.drain(before, before.reason, now)
-        self._serve(entry, now)
         self._recycling.watch(plugin, now)
+        self._serve(entry, now)
+        self._recycling.look(plugin, now)
 
     def failed(self, plugin: Plugin, error: Exception, now: float) -> None:
         """The plugin did not start, or its `on_start` raised; nothing of it is left."""

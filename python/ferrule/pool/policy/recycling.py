@@ -48,7 +48,6 @@ class Recycling:
         max_age = plugin.entry.spec.max_age
         if max_age is not None:
             plugin.expires_at = now + max_age * (1 - AGE_JITTER * self._context.random.random())
-        self.look(plugin, now)
 
     def look(self, plugin: Plugin, now: float) -> None:
         """Does what is due for a plugin, and sets the timer for what is due next."""
