@@ -17,11 +17,13 @@ from peers import ROOT
 collect_ignore_glob = [] if find_spec("ray") else ["test_*.py"]
 
 # A node that hangs is declared dead after 3 s, not after a minute.
-QUICK_HEALTH_CHECKS = {
+SETTINGS = {
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "2",
     "RAY_health_check_initial_delay_ms": "0",
+    # Of a machine that is busy.
+    "RAY_raylet_start_wait_time_s": "180",
 }
 
 OBJECT_STORE = 80 * 2**20
@@ -68,7 +70,7 @@ def cluster() -> Iterator[Any]:
     before = dict(os.environ)
     # Its sockets' paths are long.
     with tempfile.TemporaryDirectory(prefix="r-", dir="/tmp", ignore_cleanup_errors=True) as directory:
-        os.environ.update(QUICK_HEALTH_CHECKS, RAY_TMPDIR=directory, TMPDIR=directory)
+        os.environ.update(SETTINGS, RAY_TMPDIR=directory, TMPDIR=directory)
         path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "tests" / "unit")])
         head = {"num_cpus": 1, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cluster.plugin_work import read, where, write
 from cluster.test_tasks import spec
 from ferrule.pool import Limits
 from ferrule.ray import RayPool
+from waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.go, pytest.mark.timeout(400)]
 
@@ -73,3 +75,43 @@ async def test_a_node_is_killed_in_the_middle(box: Box, journal: Path) -> None:
     assert len(accounts.told_unknown) <= IN_FLIGHT
     assert accounts.told_unknown <= writes
     assert max(reads, default=0) <= READ_LIMIT
+
+
+async def test_a_raylet_hangs_and_thaws_with_writes_in_flight(box: Box, journal: Path) -> None:
+    """Ray declares the node dead while the actor and its plugins work on."""
+    nodes = box.add("hangs", 2)
+    specs = [spec(number, journal) for number in range(8)]
+    accounts = Accounts()
+    async with RayPool(resource="hangs") as pool:
+        await asyncio.gather(*(pool.run(one, where, idempotent=True, timeout=120) for one in specs))
+        first = [
+            asyncio.ensure_future(accounts.keep(number, pool.run(one, write, number, 8.0)))
+            for number, one in enumerate(specs)
+        ]
+        await until(lambda: journal.exists() and len(Journal.read(journal).begun) == len(specs))
+        raylet = nodes[0].all_processes["raylet"][0].process
+        raylet.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.wait(first)
+            later = [
+                accounts.keep(100 + number, pool.run(one, write, 100 + number, timeout=60))
+                for number, one in enumerate(specs)
+            ]
+            await asyncio.gather(*later)
+        finally:
+            raylet.send_signal(signal.SIGCONT)
+        await until(lambda: pool.stats()["nodes_lost"] == 1)
+        stats = pool.stats()
+    what_happened = Journal.read(journal)
+    print(f"\n{len(accounts.told_unknown)} of {len(specs)} told unknown; {stats}")  # noqa: T201
+    assert accounts.told_error == {}
+    assert what_happened.twice == set()
+    assert 0 < len(accounts.told_unknown) < len(specs)
+    assert accounts.told_ok <= what_happened.ended.keys()
+    assert {100 + number for number in range(len(specs))} <= accounts.told_ok
+    lines = journal.read_text().splitlines()
+    for number in accounts.told_unknown:
+        # Whatever the lost node did of the earlier write was over before the later one began.
+        assert max(n for n, line in enumerate(lines) if line.split()[1].startswith(f"{number}.")) < lines.index(
+            f"begin {100 + number}.first"
+        )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ferrule.pool import OutcomeUnknown
+from ferrule.ray import NodeLost
 from ferrule.ray.router import Router, Task
 from router.memory_transport import MemoryLease, MemoryTransport, Trouble
 from router.virtual_time import VirtualClock
@@ -26,9 +27,13 @@ class Told:
 
     write: bool
     key: str
+    asked: float
     at: float
     value: Any = None
     error: BaseException | None = None
+
+
+_IN_DOUBT = (OutcomeUnknown, asyncio.CancelledError)
 
 
 class Scenario:
@@ -50,6 +55,7 @@ class Scenario:
     ) -> Told:
         """What one task's caller is told."""
         number = self._numbers = self._numbers + 1
+        asked = asyncio.get_running_loop().time()
         task = Task(
             key=key.encode(),
             spec=key,
@@ -59,12 +65,15 @@ class Scenario:
             exclusive=exclusive,
             **{"wait": 300.0, **limits},
         )
-        value, error = None, None
+        value: Any = None
+        error: BaseException | None = None
         try:
             value = await self.router.run(task)
-        except Exception as raised:  # noqa: BLE001 - part of the books.
+        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - part of the books.
             error = raised
-        told = self.told[number] = Told(write, key, asyncio.get_running_loop().time(), value, error)
+        told = self.told[number] = Told(write, key, asked, asyncio.get_running_loop().time(), value, error)
+        if isinstance(error, asyncio.CancelledError):
+            raise error
         return told
 
     def check(self) -> None:
@@ -78,18 +87,18 @@ class Scenario:
             if told.write:
                 assert len(done) <= 1, f"{number} was begun {len(done)} times"
                 # An error that says that nothing has begun is true.
-                assert done == [] or told.error is None or isinstance(told.error, OutcomeUnknown)
+                assert done == [] or told.error is None or isinstance(told.error, _IN_DOUBT)
         assert {doing.number for doing in journal.doings} <= self.told.keys()
 
     def check_fences(self) -> None:
-        """No write of a key began while an earlier one of it, told unknown, went on elsewhere."""
+        """No write that was asked for after a loss began while an earlier one of its key went on at the lost node."""
         journal = self.transport.journal
         for number, told in self.told.items():
-            if isinstance(told.error, OutcomeUnknown):
+            if isinstance(told.error, NodeLost):
                 for earlier in journal.of(number):
                     for later in journal.doings:
-                        other = later.key == told.key and later.node != earlier.node
-                        if other and self.told[later.number].write and later.began > told.at:
+                        other = self.told[later.number]
+                        if other.key == told.key and other.write and other.asked >= told.at:
                             assert earlier.stopped is not None
                             assert earlier.stopped <= later.began
 

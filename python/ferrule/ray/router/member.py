@@ -22,6 +22,7 @@ class Attempt:
     def __init__(self, member: Member, job: Job) -> None:
         self.member = member
         self.job = job
+        self.number = 0
         self.answer: asyncio.Future[Answer] | None = None
         self.may_have_begun = False
         self.is_abandoned = False
@@ -31,8 +32,7 @@ class Attempt:
 class Job:
     """A task with what the router knows of it."""
 
-    def __init__(self, number: int, task: Task, began: float) -> None:
-        self.number = number
+    def __init__(self, task: Task, began: float) -> None:
         self.task = task
         self.began = began
         self.waits_since = began

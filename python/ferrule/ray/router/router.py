@@ -95,7 +95,7 @@ class Router:
         """
         if self._waiting >= self._max_waiting:
             raise outcomes.pool_full(self._waiting)
-        job = Job(next(self._numbers), task, self._clock.now())
+        job = Job(task, self._clock.now())
         self._jobs.add(job)
         timer = None
         if task.deadline is not None:
@@ -207,7 +207,9 @@ class Router:
             too_late.cancel()
 
     async def _try(self, attempt: Attempt) -> Answer:
-        task, number, epoch = attempt.job.task, attempt.job.number, attempt.member.epoch
+        # Of the attempt: a node answers a message of a number that it knows as a repetition.
+        number = attempt.number = next(self._numbers)
+        task, epoch = attempt.job.task, attempt.member.epoch
         wait = max(0.001, attempt.job.waits_since + task.wait - self._clock.now())
         kind = Run if task.idempotent else Admit
         first = kind(epoch, number, task.key, task.spec, wait, task.function, task.args)
@@ -262,13 +264,13 @@ class Router:
 
     def _cancel(self, attempt: Attempt) -> None:
         """Asks the node to end a task for which nobody waits."""
-        cancel = self._submit(attempt.member, Cancel(attempt.member.epoch, attempt.job.number))
+        cancel = self._submit(attempt.member, Cancel(attempt.member.epoch, attempt.number))
         cancel.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
 
     def _refused(self, member: Member, reason: str) -> None:
-        """A node that refuses is not asked again before it has joined anew."""
-        if not member.is_draining and reason == "fenced":
-            self._membership.lose(member, "the node had no heartbeat and has ended its work")
+        """A node that takes no work is not asked again before it has joined anew."""
+        if not member.is_draining and reason in {"fenced", "draining"}:
+            self._membership.lose(member, f"the node takes no work: {reason}")
 
     # Time, and nodes that come and go.
 
