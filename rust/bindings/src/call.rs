@@ -62,6 +62,12 @@ impl Call {
         self.core.begun()
     }
 
+    /// Whether the peer has ended the call by a status of its own.
+    #[getter]
+    fn answered(&self) -> bool {
+        self.core.answered()
+    }
+
     /// Pairs of initial metadata; none before it has arrived.
     #[getter]
     fn initial_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

@@ -49,7 +49,7 @@ pub(super) fn end_of(trailers: &HeaderMap, single_response: bool) -> End {
         }
         (Some(status), None) => status,
     };
-    End { status, trailing }
+    End { status, trailing, answered: true }
 }
 
 /// The status of a body that ended with its last frame, as those of peers do that do not speak gRPC.
@@ -201,7 +201,7 @@ impl<'a> ResponseReader<'a> {
 
     pub(super) fn finish(&self, trailers: &HeaderMap, between_messages: bool) -> End {
         if let Err((status, trailing)) = self.profile.check_metadata(trailers) {
-            return End { status, trailing };
+            return End { status, trailing, answered: true };
         }
         let mut end = end_of(trailers, self.single && self.messages == 0 && between_messages);
         if end.status.code == Code::Ok && !between_messages {

@@ -100,6 +100,12 @@ impl Call {
         self.state().begun
     }
 
+    /// Whether the peer has ended the call by a status of its own.
+    #[must_use]
+    pub fn answered(&self) -> bool {
+        self.state().end.as_ref().is_some_and(|end| end.answered)
+    }
+
     /// Initial metadata, once it has arrived.
     #[must_use]
     pub fn initial_metadata(&self) -> Option<Metadata> {

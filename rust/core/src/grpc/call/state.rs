@@ -40,11 +40,13 @@ pub struct End {
     pub status: Status,
     /// Trailing metadata.
     pub trailing: Metadata,
+    /// Whether the peer ended the call by trailers, so that the status is its own.
+    pub answered: bool,
 }
 
 impl From<Status> for End {
     fn from(status: Status) -> Self {
-        Self { status, trailing: Metadata::new() }
+        Self { status, trailing: Metadata::new(), answered: false }
     }
 }
 
