@@ -49,6 +49,8 @@ class Channel(aio.Channel):
         ValueError: An interceptor is of no kind that `grpc.aio` knows.
     """
 
+    _state_kind: type[ChannelState] = ChannelState
+
     def __init__(
         self,
         core: _core.Channel,
@@ -67,7 +69,7 @@ class Channel(aio.Channel):
         for interceptor in interceptors or ():
             self._add_interceptor(interceptor)
         self._core = core
-        self._state = ChannelState(core, secure, authority, call_credentials, close_status)
+        self._state = self._state_kind(core, secure, authority, call_credentials, close_status)
         self._changes: dict[int, asyncio.Future[None]] = {}
 
     async def __aenter__(self) -> Self:

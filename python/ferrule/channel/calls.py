@@ -263,6 +263,8 @@ class BaseCall(ABC):
             return note_begun(asyncio.CancelledError(), core.begun)
         if self._failure is not None:
             return note_begun(self._failure, core.begun)
+        if (known := self._channel.error_of(core)) is not None:
+            return known
         metadata = (aio.Metadata(*core.initial_metadata), aio.Metadata(*core.trailing_metadata))
         error = AioRpcError(self._code or _CANCELLED, *metadata, core.details, core.debug_error_string, core.begun)
         error.__cause__ = self._cause

@@ -104,6 +104,10 @@ class ChannelState:
         self.create_future = running.create_future
         self.open_on = running
 
+    def error_of(self, core: Any) -> Exception | None:
+        """The exception for a call of the core that has failed; None for the one with its status."""
+        return None
+
     def refuse_calls(self) -> None:
         """Makes new calls raise UsageError; calls under way go on."""
         self.is_closing = True

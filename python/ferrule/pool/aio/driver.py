@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from functools import partial
 from types import CodeType
 from typing import Any
 
-from ferrule.client import RPCPluginClient
-from ferrule.pool.aio.process import Launcher, PooledProcess
+from ferrule.pool.aio.accounts import Accounts
+from ferrule.pool.aio.directory import Directory
+from ferrule.pool.aio.owner import Owner
+from ferrule.pool.aio.process import Launcher
+from ferrule.pool.aio.resources import Resources
+from ferrule.pool.aio.workers import Workers
+from ferrule.pool.calls import PluginCalls
 from ferrule.pool.clock import Clock, Timer
 from ferrule.pool.errors import PoolError
 from ferrule.pool.events import PoolEvent
-from ferrule.pool.key import key_of
 from ferrule.pool.limits import Limits
+from ferrule.pool.machine import ProcessMeter
 from ferrule.pool.policy import (
     Abandon,
     Command,
@@ -26,29 +35,19 @@ from ferrule.pool.policy import (
     Refuse,
     Revoke,
     Start,
-    State,
     Stop,
     Tell,
+    Waiter,
+    Warn,
 )
 from ferrule.pool.spec import PluginSpec
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "Place"]
 
+Place = tuple[CodeType, int] | None
+"""Where a lease was taken: a code object and a line."""
 
-class _Slots:
-    """Start slots of this pool alone."""
-
-    def __init__(self, number: int) -> None:
-        self._free = number
-
-    def take(self) -> bool:
-        if self._free <= 0:
-            return False
-        self._free -= 1
-        return True
-
-    def give(self) -> None:
-        self._free += 1
+_logger = logging.getLogger("ferrule.pool")
 
 
 class Driver:
@@ -58,84 +57,251 @@ class Driver:
         limits: The pool's limits.
         clock: The time.
         launcher: Makes the clients.
+        source: The source of jitter.
+        meter: Measures processes.
+
+    Attributes:
+        subscribers: Called with each event.
+        accounts: What is counted.
+        owner: Where the pool may be used.
     """
 
-    def __init__(self, limits: Limits, clock: Clock, launcher: Launcher) -> None:
-        self.limits = limits
+    def __init__(
+        self, limits: Limits, clock: Clock, launcher: Launcher, source: random.Random | None, meter: ProcessMeter
+    ) -> None:
         self.subscribers: list[Callable[[PoolEvent], object]] = []
-        self._clock = clock
-        self._launcher = launcher
-        self._policy = Policy(limits, _Slots(limits.start_slots or 2))
-        self._entry_by_spec: dict[PluginSpec, Entry] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.accounts = Accounts()
+        self.owner = Owner()
+        self.clock = clock
+        self.is_here = self.owner.is_here
+        self.resources = Resources(limits, clock.now, meter)
+        self._source = source
+        self._workers = Workers(self, launcher)
+        self._policy: Policy | None = None
+        self._directory = Directory(self._entry, self._replaced, self.accounts)
+        self._known = self._directory.known
+        self._now = clock.now
+        self._open_on: asyncio.AbstractEventLoop | None = None
         self._timer: Timer | None = None
+        self._timer_at = 0.0
         self._is_carrying_out = False
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """The policy.
+
+        Raises:
+            PoolError: The pool cannot be used here.
+        """
+        if self._policy is None or not self.is_here():
+            raise self.owner.refusal()
+        return self._policy
+
+    @property
+    def policy_if_opened(self) -> Policy | None:
+        """The policy, on any thread; None before the pool was opened."""
+        return self._policy
+
+    @property
+    def policy_now(self) -> Policy:
+        """The policy of a pool that was opened, also on another thread."""
+        assert self._policy is not None
+        return self._policy
+
+    @property
+    def limits(self) -> Limits:
+        """The limits, with numbers where the machine's were asked for once the pool is open."""
+        return self.resources.limits
+
+    @property
+    def retry_unsent(self) -> bool:
+        """Whether a call that had not begun is made again."""
+        return self.limits.retry_unsent
 
     def open(self) -> None:
-        """Binds the pool to the running loop."""
-        self._loop = asyncio.get_running_loop()
+        """Binds the pool to the running loop.
 
-    def evict(self, spec: PluginSpec) -> None:
-        """Has the spec's plugin end after its leases."""
-        entry = self._entry_by_spec.get(spec)
-        if entry is not None:
-            self._policy.evict(entry, self._clock.now())
-            self._carry_out()
-
-    async def close(self, *, force: bool) -> None:
-        """Ends all plugins, and returns when nothing is left."""
-        self._policy.close(self._clock.now(), force=force)
-        self._carry_out()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        Raises:
+            PoolError: It was open before.
+            ConfigError: The machine has no room for as many plugins.
+        """
+        limits = self.resources.resolved()
+        self.owner.open()
+        self.resources.join(limits, self._slot_granted, self._memory_freed)
+        self._policy = Policy(limits, self.resources.slots, self.resources.memory, self._source)
 
     # Leases.
 
-    def lease_now(self, spec: PluginSpec, place: tuple[CodeType, int] | None) -> Hold | None:
+    def lease_now(self, spec: PluginSpec, place: Place) -> Hold | None:
         """A lease, if one is to be had without waiting."""
-        entry = self._entry_by_spec.get(spec)
-        if entry is None:
-            if self._loop is None:
-                raise PoolError("the pool is not open", "Use `async with pool`.", "pool.not-open")
-            entry = self._entry_by_spec[spec] = self._policy.entry(key_of(spec), spec)
-        return self._policy.lease_now(entry, self._clock.now(), place)
+        policy, now = self._policy, self._now()
+        if policy is None or asyncio.get_running_loop() is not self.owner.loop:
+            raise self.owner.refusal()
+        known = self._known.get(spec)
+        if known is None or now >= known.until:
+            known = self._directory.look_up(spec, now)
+        hold = policy.lease_now(known.entry, now, place)
+        if hold is not None:
+            # The first bucket, without a look for it.
+            known.waits.counts[0] += 1
+        return hold
 
     async def lease_later(
-        self, spec: PluginSpec, priority: int, timeout: float | None, place: tuple[CodeType, int] | None
+        self, spec: PluginSpec, priority: int, timeout: float | None, place: Place, *, warm: bool = False
     ) -> Hold:
         """A lease, when one is to be had."""
-        policy, now = self._policy, self._clock.now()
+        policy, now = self.policy, self._now()
         deadline = now + (self.limits.acquire_timeout if timeout is None else timeout)
-        waiter = policy.wait(self._entry_by_spec[spec], priority, deadline, now, place)
         granted: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
+        known = self._directory.look_up(spec, now)
+        try:
+            waiter = policy.wait(known.entry, priority, deadline, now, place, warm=warm)
+        except PoolError as error:
+            self.accounts.refused(spec, 0.0, error)
+            self.carry_out()
+            raise
         waiter.driver = granted
-        self._carry_out()
+        self.carry_out()
         try:
             return await granted
-        except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled() and granted.exception() is None:
-                policy.give_back(granted.result(), self._clock.now())
-            else:
-                policy.withdraw(waiter, self._clock.now())
-            self._carry_out()
+        except BaseException as error:
+            now = self._now()
+            self.accounts.refused(spec, now - waiter.since, error)
+            if isinstance(error, asyncio.CancelledError):
+                self._withdraw(waiter, granted, now)
             raise
 
+    def _withdraw(self, waiter: Waiter, granted: asyncio.Future[Hold], now: float) -> None:
+        """The caller of a lease is gone; the lease may have been granted in the same moment."""
+        if not granted.cancelled() and granted.done() and granted.exception() is None:
+            self.policy.decline(granted.result(), now)
+        else:
+            self.policy.withdraw(waiter, now)
+        self.carry_out()
+
     def give_back(self, hold: Hold) -> None:
-        """Ends a lease."""
-        self._policy.give_back(hold, self._clock.now())
-        if self._policy.commands:
-            self._carry_out()
+        """Ends a lease; on any thread."""
+        if not self.is_here():
+            self.run_soon(lambda: self.give_back(hold))
+            return
+        policy, now = self._policy, self._now()
+        if policy is None or hold.ended:
+            return
+        policy.give_back(hold, now)
+        hold.plugin.driver.lease_use.add(now - hold.since)
+        if policy.commands:
+            self.carry_out()
+
+    def leaked(self, hold: Hold) -> None:
+        """A lease was garbage-collected and never given back; on any thread."""
+        if not self.is_here():
+            self.run_soon(lambda: self.leaked(hold))
+            return
+        spec = hold.plugin.entry.spec
+        self.accounts.of(spec).leases_leaked += 1
+        place = "" if hold.place is None else f"{hold.place[0].co_filename}:{hold.place[1]}"
+        _logger.warning("a lease of plugin %r, taken at %s, was never given back: it is now", spec.name, place)
+        self._tell(PoolEvent("leaked", str(spec.name), hold.plugin.driver.pid, "collected", self._now(), place))
+        self.give_back(hold)
+
+    # What processes ask for, as `Pool`.
+
+    def lost(self, plugin: Plugin, error: Exception) -> None:
+        """The plugin's process has ended, or does not answer; at any time, and again."""
+        if self._policy is None or plugin.driver is None:
+            return
+        plugin.driver.end_calls(revoked=False)
+        self._policy.exited(plugin, self._now(), error)
+        self.carry_out()
+
+    async def lease_for_call(self, plugin: Plugin, timeout: float | None) -> tuple[PluginCalls, Callable[[], None]]:
+        """Leases the plugin that serves in place of one that was lost; the second value gives the lease back."""
+        spec = plugin.entry.spec
+        seconds = self.limits.acquire_timeout if timeout is None else min(timeout, self.limits.acquire_timeout)
+        hold = self.lease_now(spec, None) or await self.lease_later(spec, 0, seconds, None)
+        return hold.plugin.driver.calls, partial(self.give_back, hold)
+
+    def outcome_unknown(self, plugin: Plugin, method: str) -> None:
+        """Tells of a call that had begun and was lost."""
+        spec, pid = plugin.entry.spec, plugin.driver.pid
+        self._tell(PoolEvent("call_unknown", str(spec.name), pid, "", self._now(), method))
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs something that is over before the pool is."""
+        return self._workers.run(work)
+
+    def run_soon(self, callback: Callable[[], object]) -> None:
+        """Has the pool's loop call a function; on any thread."""
+        loop = self.owner.loop
+        # The loop may be closed, or close just now.
+        with contextlib.suppress(RuntimeError):
+            if loop is not None and not self.owner.is_forked:
+                loop.call_soon_threadsafe(callback)
+
+    # The pool.
+
+    def evict(self, spec: PluginSpec, *, force: bool) -> None:
+        """Has the spec's plugin end after its leases or, if forced, now."""
+        now = self._now()
+        policy = self.policy
+        policy.evict(self._directory.look_up(spec, now).entry, now, force=force)
+        self.carry_out()
+
+    def resize(self, limits: Limits) -> None:
+        """Has other limits hold from now on."""
+        policy = self.policy
+        limits = self.resources.resize(limits)
+        policy.resize(limits, self._now())
+        self.carry_out()
+
+    async def close(self, timeout: float, *, force: bool) -> None:
+        """Ends all plugins, after their leases for some time; returns when nothing is left. Again: joins the first."""
+        if self.owner.is_forked or self._policy is None:
+            return
+        if self._closing is None or not self._closing.done():
+            if not self.is_here():
+                raise self.owner.refusal()
+            self._begin_to_close(force=force)
+            if self._closing is None:
+                self._closing = asyncio.get_running_loop().create_task(self._finish(timeout), name="ferrule pool close")
+        if not self._closing.done():
+            try:
+                await asyncio.shield(self._closing)
+            except asyncio.CancelledError:
+                # Who is cancelled waits no longer, and nor do the leases.
+                self._begin_to_close(force=True)
+                raise
+
+    def _begin_to_close(self, *, force: bool) -> None:
+        policy = self._policy
+        assert policy is not None
+        policy.close(self._now(), force=force)
+        self.carry_out()
+
+    async def _finish(self, timeout: float) -> None:
+        timer = self.clock.call_at(self._now() + timeout, lambda: self._begin_to_close(force=True))
+        try:
+            await self._workers.ended(on_cancel=lambda: self._begin_to_close(force=True))
+        finally:
+            timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+            self.carry_out()
+            self.owner.close()
+            self.resources.leave()
 
     # What the policy asks for.
 
-    def _carry_out(self) -> None:
-        if self._is_carrying_out:
+    def carry_out(self) -> None:
+        """Does what the policy asks for, and has it called when it is due."""
+        policy = self._policy
+        if self._is_carrying_out or policy is None:
             return
         self._is_carrying_out = True
         try:
-            while self._policy.commands:
-                self._carry_out_one(self._policy.commands.popleft())
+            while policy.commands:
+                self._carry_out_one(policy.commands.popleft())
         finally:
             self._is_carrying_out = False
         self._set_timer()
@@ -143,87 +309,86 @@ class Driver:
     def _carry_out_one(self, command: Command) -> None:
         match command:
             case Grant(waiter, hold):
-                self._resolve(waiter.driver, lambda future: future.set_result(hold), hold)
+                self._grant(waiter, hold)
             case Refuse(waiter, error):
-                self._resolve(waiter.driver, lambda future: future.set_exception(error), None)
+                if not waiter.driver.done():
+                    waiter.driver.set_exception(error)
             case Start(plugin):
-                process = plugin.driver = PooledProcess(self._launcher(plugin.entry.spec))
-                process.starting = self._spawn(self._start(plugin, process))
+                self._workers.start(plugin)
             case Configure(plugin):
-                plugin.driver.starting = self._spawn(self._configure(plugin, plugin.driver))
+                self._workers.configure(plugin)
             case Abandon(plugin):
-                plugin.driver.starting.cancel()
-            case Stop(plugin, _):
-                self._spawn(self._stop(plugin, plugin.driver.client))
-            case Revoke():
-                pass
+                self._workers.abandon(plugin)
+            case Stop(plugin, reason):
+                self._workers.stop(plugin, reason)
+            case Revoke(plugin):
+                plugin.driver.end_calls(revoked=True)
             case Tell(event):
-                for subscriber in list(self.subscribers):
-                    subscriber(event)
+                self._tell(event)
+            case Warn(text):
+                _logger.warning("%s", text)
 
-    def _resolve(self, future: Any, settle: Callable[[Any], None], hold: Hold | None) -> None:
-        if not future.done():
-            settle(future)
-        elif hold is not None:
-            self._policy.give_back(hold, self._clock.now())
-
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _start(self, plugin: Plugin, process: PooledProcess) -> None:
-        try:
-            await process.client.start()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - those who wait are told.
-            await process.client.close()
-            self._policy.failed(plugin, _told(error), self._clock.now())
+    def _grant(self, waiter: Waiter, hold: Hold) -> None:
+        now = self._now()
+        if waiter.driver is None or waiter.driver.done():
+            # Somebody who was cancelled, and has not run since.
+            assert self._policy is not None
+            self._policy.decline(hold, now)
         else:
-            self._policy.launched(plugin, self._clock.now())
-            self._spawn(self._watch(plugin, process.client))
-        self._carry_out()
+            self.accounts.granted(waiter, hold, now)
+            waiter.driver.set_result(hold)
 
-    async def _configure(self, plugin: Plugin, process: PooledProcess) -> None:
-        on_start = plugin.entry.spec.on_start
-        assert on_start is not None
-        try:
-            await on_start(process.client)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - those who wait are told.
-            await process.client.shutdown_plugin()
-            await process.client.close()
-            self._policy.failed(plugin, _told(error), self._clock.now())
-        else:
-            self._policy.configured(plugin, self._clock.now())
-        self._carry_out()
+    def _tell(self, event: PoolEvent) -> None:
+        for subscriber in list(self.subscribers):
+            try:
+                subscriber(event)
+            except Exception:
+                _logger.exception("a subscriber of a pool failed with %r", event)
 
-    async def _watch(self, plugin: Plugin, client: RPCPluginClient) -> None:
-        await client.wait_exited()
-        if plugin.state in {State.READY, State.LEASED, State.DRAINING}:
-            self._policy.exited(plugin, self._clock.now())
-            self._carry_out()
-
-    async def _stop(self, plugin: Plugin, client: RPCPluginClient) -> None:
-        try:
-            await client.shutdown_plugin()
-        finally:
-            await client.close()
-            self._policy.stopped(plugin, self._clock.now())
-            self._carry_out()
+    # Time, and what other pools give back.
 
     def _set_timer(self) -> None:
+        policy = self._policy
+        assert policy is not None
+        times = [when for when in (policy.next_time(), self.resources.next_time()) if when is not None]
+        if not times:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            return
+        when = min(times)
         if self._timer is not None:
+            # One that is early looks again.
+            if self._timer_at <= when:
+                return
             self._timer.cancel()
-            self._timer = None
-        when = self._policy.next_time()
-        if when is not None:
-            self._timer = self._clock.call_at(when, self._tick)
+        self._timer, self._timer_at = self.clock.call_at(when, self._tick), when
 
     def _tick(self) -> None:
         self._timer = None
-        self._policy.tick(self._clock.now())
-        self._carry_out()
+        policy, now = self._policy, self._now()
+        assert policy is not None
+        for plugin, private in self.resources.sampled():
+            policy.measured(plugin, private, now)
+        policy.tick(now)
+        self.carry_out()
 
+    def _slot_granted(self) -> None:
+        self.run_soon(self._pump)
 
-def _told(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else PoolError("the start was given up", None, "pool.abandoned")
+    def _memory_freed(self) -> None:
+        self.run_soon(self._pump)
+
+    def _pump(self) -> None:
+        if self._policy is not None:
+            self._policy.pump(self._now())
+            self.carry_out()
+            self.resources.slots.settle()
+
+    def _entry(self, key: bytes, spec: PluginSpec) -> Entry:
+        return self.policy.entry(key, spec)
+
+    def _replaced(self, entry: Entry) -> None:
+        """The program of an entry has changed on disk."""
+        self.policy.evict(entry, self._now())
+        self.carry_out()

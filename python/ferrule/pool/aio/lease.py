@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import CodeType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc.aio
 
 from ferrule.client import RPCPluginClient
-from ferrule.errors import RPCPluginError
+from ferrule.pool.aio.driver import Driver, Place
+from ferrule.pool.errors import PoolError
 from ferrule.pool.policy import Hold
 
 if TYPE_CHECKING:
-    from ferrule.pool.aio.driver import Driver
+    from ferrule.pool.aio.process import PooledProcess
     from ferrule.pool.spec import PluginSpec
 
 __all__ = ["Lease"]
@@ -25,10 +25,13 @@ class Lease:
     """The right to use one plugin of a pool, from entry to exit of `async with`.
 
     `PluginPool.lease` makes one; it is used once. Any number of calls may be made with it, one after the other or at
-    once.
+    once. A plugin that dies meanwhile stays the lease's: calls that had not begun are made with its replacement.
+
+    Attributes:
+        spec (PluginSpec): The plugin's spec.
     """
 
-    __slots__ = ("_driver", "_hold", "_place", "_priority", "_timeout", "spec")
+    __slots__ = ("_driver", "_hold", "_place", "_priority", "_timeout", "_warm", "spec")
 
     def __init__(
         self,
@@ -36,53 +39,70 @@ class Lease:
         spec: PluginSpec,
         priority: int,
         timeout: float | None,
-        place: tuple[CodeType, int] | None,
+        place: Place,
+        *,
+        warm: bool = False,
     ) -> None:
         self.spec = spec
         self._driver = driver
         self._priority = priority
         self._timeout = timeout
         self._place = place
+        self._warm = warm
         self._hold: Hold | None = None
 
     async def __aenter__(self) -> Self:
-        hold = self._driver.lease_now(self.spec, self._place)
+        if self._hold is not None:
+            raise PoolError("the lease was used before", "Ask the pool for another lease.", "pool.lease-used")
+        driver = self._driver
+        hold = driver.lease_now(self.spec, self._place)
         if hold is None:
-            hold = await self._driver.lease_later(self.spec, self._priority, self._timeout, self._place)
+            hold = await driver.lease_later(self.spec, self._priority, self._timeout, self._place, warm=self._warm)
         self._hold = hold
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        self._driver.give_back(self._held)
+        if self._hold is not None:
+            self._driver.give_back(self._hold)
 
-    @property
-    def _held(self) -> Hold:
-        if self._hold is None:
-            raise RPCPluginError("the lease has not begun", "Use it within `async with`.", "pool.no-lease")
-        return self._hold
+    def __del__(self) -> None:
+        # An __init__ that raised leaves an object without this attribute.
+        hold: Hold | None = getattr(self, "_hold", None)
+        if hold is not None and not hold.ended:
+            self._driver.leaked(hold)
+
+    def __repr__(self) -> str:
+        hold = self._hold
+        state = "not begun" if hold is None else "ended" if hold.ended else f"pid {hold.plugin.driver.pid}"
+        return f"<Lease of {self.spec.name!r}: {state}>"
 
     @property
     def client(self) -> RPCPluginClient:
-        """The client of the plugin. It is the pool's: do not close it."""
-        client: RPCPluginClient = self._held.plugin.driver.client
-        return client
+        """The client of the plugin, also after the lease. It is the pool's: do not close it."""
+        return self._process_of(self._begun).client
 
     @property
     def channel(self) -> grpc.aio.Channel:
-        """The channel to the plugin, for stubs; one object per plugin."""
-        channel: grpc.aio.Channel = self._held.plugin.driver.channel
-        return channel
+        """The channel to the plugin, for stubs: one object per plugin, always Ferrule's own."""
+        return self._process.channel
 
     def stub(self, kind: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """The stub of a class, made once per plugin."""
-        stub: Stub = self._held.plugin.driver.stub(kind)
+        stub: Stub = self._process.stub(kind)
         return stub
 
     @property
     def pid(self) -> int:
-        """The plugin's process."""
-        pid: Any = self.client.pid
-        return int(pid)
+        """The plugin's process, also after the lease."""
+        pid = self._process_of(self._begun).pid
+        assert pid is not None
+        return pid
+
+    @property
+    def age(self) -> float:
+        """Seconds since the plugin became ready."""
+        ready_at = self._held.plugin.ready_at
+        return 0.0 if ready_at is None else self._driver.clock.now() - ready_at
 
     @property
     def is_shared(self) -> bool:
@@ -93,3 +113,25 @@ class Lease:
     def calls(self) -> int:
         """Leases that the plugin has had, this one included."""
         return self._held.plugin.calls
+
+    @property
+    def _begun(self) -> Hold:
+        if self._hold is None:
+            raise PoolError("the lease has not begun", "Use it within `async with`.", "pool.no-lease")
+        return self._hold
+
+    @property
+    def _held(self) -> Hold:
+        hold = self._begun
+        if hold.ended:
+            raise PoolError("the lease has ended", "Use it within `async with`.", "pool.no-lease")
+        return hold
+
+    @property
+    def _process(self) -> PooledProcess:
+        return self._process_of(self._held)
+
+    @staticmethod
+    def _process_of(hold: Hold) -> PooledProcess:
+        process: PooledProcess = hold.plugin.driver
+        return process

@@ -6,30 +6,44 @@ import asyncio
 import random
 import sys
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from ferrule.pool.aio.driver import Driver
 from ferrule.pool.aio.lease import Lease
 from ferrule.pool.aio.process import Launcher, launch
+from ferrule.pool.aio.statistics import pool_stats
 from ferrule.pool.clock import Clock, LoopClock
 from ferrule.pool.events import PoolEvent
 from ferrule.pool.limits import Limits
+from ferrule.pool.machine import ProcessMeter, SystemMeter
+from ferrule.pool.measures import PoolStats
 from ferrule.pool.spec import PluginSpec
 
 __all__ = ["PluginPool"]
 
+CLOSE_SECONDS: Final = 30.0
+"""How long leases may go on after `close`, unless it says otherwise."""
+
+WARM_AT_ONCE: Final = 16
+"""Specs that `warm` waits for at once: the start slots do the rest, and the queue stays short."""
+
+LOWEST_PRIORITY: Final = -(2**31)
+
 Result = TypeVar("Result")
-Arguments = ParamSpec("Arguments")
 
 
 class PluginPool:
     """Plugins of any number of specs, each started when somebody wants it and shared by all who do.
 
-    A pool may be made anywhere, and opens with `async with` on one event loop.
+    A pool may be made anywhere, and opens with `async with`, once, on one event loop. In a forked child it does
+    nothing: the plugins are the parent's.
 
     Args:
         limits: What the plugins may use together; default `Limits()`.
         name: The pool's name in logs and measures.
+
+    Attributes:
+        name (str): As given.
 
     Example:
         >>> import asyncio
@@ -52,10 +66,25 @@ class PluginPool:
         _clock: Clock | None = None,
         _random: random.Random | None = None,
         _launcher: Launcher = launch,
+        _meter: ProcessMeter | None = None,
     ) -> None:
-        self.limits = limits or Limits()
         self.name = name
-        self._driver = Driver(self.limits, _clock or LoopClock(), _launcher)
+        self._driver = Driver(
+            limits or Limits(), _clock or LoopClock(), _launcher, _random or random.Random(), _meter or SystemMeter()
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """The limits; in an open pool with numbers where the machine's were asked for."""
+        return self._driver.limits
+
+    def __repr__(self) -> str:
+        driver = self._driver
+        if driver.owner.loop is None:
+            return f"<PluginPool {self.name!r}: {driver.owner.refusal().message}>"
+        policy = driver.policy_now
+        leases = sum(len(plugin.holds) for plugin in policy.live)
+        return f"<PluginPool {self.name!r}: {len(policy.live)} plugins, {leases} leases, {policy.waiting} waiting>"
 
     async def __aenter__(self) -> Self:
         self._driver.open()
@@ -71,6 +100,13 @@ class PluginPool:
             spec: The plugin.
             priority: Those with a higher one are served first; default 0.
             timeout: Seconds to wait; default None, `Limits.acquire_timeout`.
+
+        Entering it raises:
+            LeaseTimeout: No lease was to be had in time.
+            PoolFull: Too many wait already.
+            PluginUnavailable: The plugin does not start, or has crashed too often.
+            PoolError: The pool is closed, or belongs to another event loop or process.
+            ConfigError: Another spec shares the process, and has another logger or other targets of output.
         """
         frame = sys._getframe(1)
         return Lease(self._driver, spec, priority, timeout, (frame.f_code, frame.f_lineno))
@@ -78,32 +114,95 @@ class PluginPool:
     async def run(
         self,
         spec: PluginSpec,
-        function: Callable[Concatenate[Lease, Arguments], Awaitable[Result]],
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
+        function: Callable[..., Awaitable[Result]],
+        *args: Any,
+        priority: int = 0,
+        timeout: float | None = None,
     ) -> Result:
-        """Awaits `function(lease, *args, **kwargs)` with a lease of the spec's plugin."""
-        async with self.lease(spec) as lease:
-            return await function(lease, *args, **kwargs)
+        """Awaits `function(lease, *args)` with a lease of the spec's plugin, once.
 
-    async def warm(self, specs: Iterable[PluginSpec]) -> None:
-        """Starts the plugins of these specs, with the lowest priority, and returns when all are ready."""
+        Args:
+            spec: The plugin.
+            function: What is awaited; `functools.partial` gives it keywords.
+            args: What it is given after the lease.
+            priority: As of `lease`.
+            timeout: As of `lease`: the time of the function does not count.
+        """
+        frame = sys._getframe(1)
+        async with Lease(self._driver, spec, priority, timeout, (frame.f_code, frame.f_lineno)) as lease:
+            return await function(lease, *args)
 
-        async def one(spec: PluginSpec) -> None:
-            async with self.lease(spec, priority=-100):
-                pass
+    async def warm(self, specs: Iterable[PluginSpec], *, timeout: float | None = None) -> None:
+        """Starts the plugins of these specs in order, after those who wait for leases, and returns when all are ready.
 
-        await asyncio.gather(*(one(spec) for spec in specs))
+        A start that has begun goes on if the caller is cancelled.
 
-    async def evict(self, spec: PluginSpec) -> None:
-        """Has the spec's plugin end after its leases; the next lease gets a fresh one."""
-        self._driver.evict(spec)
+        Args:
+            specs: The plugins.
+            timeout: Seconds to wait for each; default None, `Limits.acquire_timeout`.
+
+        Raises:
+            ExceptionGroup: Some do not start, with the error of each; the others are ready.
+        """
+        rest, errors = iter(list(specs)), []
+
+        async def some() -> None:
+            for spec in rest:
+                try:
+                    async with Lease(self._driver, spec, LOWEST_PRIORITY, timeout, None, warm=True):
+                        pass
+                except Exception as error:  # noqa: BLE001 - all are told of at the end.
+                    error.add_note(f"plugin {spec.name!r}")
+                    errors.append(error)
+
+        await asyncio.gather(*(some() for _ in range(WARM_AT_ONCE)))
+        if errors:
+            raise ExceptionGroup(f"{len(errors)} plugins of pool {self.name!r} are not ready", errors)
+
+    async def evict(self, spec: PluginSpec, *, force: bool = False) -> None:
+        """Has the spec's plugin take no more leases, and end; the next lease gets a fresh one.
+
+        Args:
+            spec: The plugin.
+            force: Whether its leases are revoked, so that their calls end with `LeaseRevoked`; default False, the
+                plugin ends after them.
+        """
+        self._driver.evict(spec, force=force)
+
+    def resize(self, limits: Limits) -> None:
+        """Has other limits hold from now on. No lease ends by it.
+
+        Raises:
+            ConfigError: The machine has no room for as many plugins.
+        """
+        self._driver.resize(limits)
+
+    def stats(self) -> PoolStats:
+        """The pool at this moment, and what it has counted since it was opened. Any thread may ask."""
+        return pool_stats(self.name, self._driver)
 
     def subscribe(self, on_event: Callable[[PoolEvent], object]) -> Callable[[], None]:
-        """Has a function called with each event, at once and on the loop's thread; returns what ends that."""
-        self._driver.subscribers.append(on_event)
-        return lambda: self._driver.subscribers.remove(on_event)
+        """Has a function called with each event, at once and on the loop's thread; returns what ends that.
 
-    async def close(self, *, force: bool = False) -> None:
-        """Ends all plugins, after their leases unless `force`, and returns when nothing is left."""
-        await self._driver.close(force=force)
+        An exception of the function is logged.
+        """
+        subscribers = self._driver.subscribers
+        subscribers.append(on_event)
+
+        def end() -> None:
+            if on_event in subscribers:
+                subscribers.remove(on_event)
+
+        return end
+
+    async def close(self, timeout: float = CLOSE_SECONDS, *, force: bool = False) -> None:
+        """Refuses leases, ends all plugins at once, each by its own ladder, and returns when nothing is left.
+
+        May be called any number of times, at any moment; every call returns when nothing is left. A call that is
+        cancelled has the plugins end at once, and leaves the wait for their end to others.
+
+        Args:
+            timeout: Seconds that leases may go on before they are revoked; default 30.
+            force: Whether they are revoked now, so that their calls end with `LeaseRevoked`; default False.
+        """
+        await self._driver.close(timeout, force=force)
