@@ -123,7 +123,7 @@ class MaintenanceHurtsNobody(Watch):
         if isinstance(command, Revoke):
             plugin = command.plugin
             waited = simulation.now - self.draining_since.get(plugin, simulation.now)
-            assert command.reason in {"evicted", "close"} or waited >= 8.0
+            assert command.reason in {"evicted", "close"} or waited > 7.999
         elif isinstance(command, Stop):
             assert not any(hold.plugin is command.plugin for hold in simulation.holds)
         elif isinstance(command, Refuse) and isinstance(command.error, PluginUnavailable):

@@ -7,13 +7,14 @@ from collections import deque
 from math import inf
 from typing import Any
 
-from ferrule.pool.errors import PoolError
-from ferrule.pool.events import PoolEvent
 from ferrule.pool.limits import Limits
 from ferrule.pool.policy import refusals
-from ferrule.pool.policy.commands import Abandon, Command, Refuse, Tell, Warn
+from ferrule.pool.policy.commands import Command, Refuse
 from ferrule.pool.policy.context import Context
+from ferrule.pool.policy.dispatch import Dispatch
 from ferrule.pool.policy.endings import Endings
+from ferrule.pool.policy.failures import Failures
+from ferrule.pool.policy.lifecycle import Lifecycle
 from ferrule.pool.policy.model import Entry, Group, Hold, Plugin, State, Waiter
 from ferrule.pool.policy.occupancy import Budget, Occupancy, OwnBudget
 from ferrule.pool.policy.queue import Queue
@@ -24,14 +25,12 @@ from ferrule.pool.spec import PluginSpec
 
 __all__ = ["Policy"]
 
-START_SECONDS = 5.0
-"""A first measure within this time of the start is the size that a plugin has by itself."""
-
 
 class Policy:
     """The decisions of one pool.
 
-    Each method is an event with its time; `commands` has afterwards what is to be done about it, in order.
+    Each method is an event with its time; `commands` has afterwards what is to be done about it, in order. None takes
+    longer for having many plugins or callers, but `close` and `resize`.
 
     Args:
         limits: The pool's limits, with numbers where the defaults are the machine's.
@@ -40,6 +39,7 @@ class Policy:
         source: The source of jitter; default a new one.
 
     Attributes:
+        commands: What the driver is to do.
         entries: The entries by key.
     """
 
@@ -49,14 +49,16 @@ class Policy:
         context = self._context = Context(limits, source or random.Random())
         self.commands: deque[Command] = context.commands
         self.entries: dict[bytes, Entry] = {}
-        self._is_closed = False
         self._groups: dict[str, Group] = {}
-        self._occupancy = Occupancy(context, budget or OwnBudget())
-        self._endings = Endings(context, self._occupancy)
-        self._queue = Queue(context, self._occupancy)
-        self._starts = Starts(context, self._occupancy, self._endings, slots)
-        self._turns = Turns(context, self._occupancy, self._endings, self._starts)
-        self._recycling = Recycling(context, self._occupancy, self._endings, self._starts)
+        occupancy = self._occupancy = Occupancy(context, budget or OwnBudget())
+        endings = self._endings = Endings(context, occupancy)
+        queue = self._queue = Queue(context, occupancy)
+        starts = self._starts = Starts(context, occupancy, endings, slots)
+        turns = Turns(context, occupancy, endings, starts)
+        recycling = self._recycling = Recycling(context, occupancy, endings, starts)
+        failures = self._failures = Failures(context, queue, starts)
+        dispatch = self._dispatch = Dispatch(context, queue, starts, recycling, turns)
+        self._lifecycle = Lifecycle(context, occupancy, endings, starts, recycling, failures, dispatch)
 
     # What it is about.
 
@@ -121,13 +123,14 @@ class Policy:
         plugin = hold.plugin
         if plugin.holds.pop(hold, None) is None:
             return
-        entry, group = plugin.entry, plugin.entry.group
+        entry = plugin.entry
+        group = entry.group
         entry.leases -= 1
         if group is not None:
             group.leases -= 1
         plugin.last_used = now
         if entry.waiters or (group is not None and group.line):
-            self._serve(entry, now)
+            self._dispatch.serve(entry, now)
         if not plugin.holds:
             if plugin.state is State.LEASED:
                 plugin.state = State.READY
@@ -135,7 +138,7 @@ class Policy:
             elif plugin.state is State.DRAINING:
                 self._endings.stop(plugin, plugin.reason, now)
         if self._starts.is_pressed:
-            self.pump(now)
+            self._dispatch.pump(now)
 
     def decline(self, hold: Hold, now: float) -> None:
         """Gives back a lease that was granted to somebody who had gone: it counts as no call."""
@@ -167,18 +170,18 @@ class Policy:
             if self._queue.waiting >= self.limits.max_waiting:
                 raise refusals.full(self._queue.waiting)
             if entry.serving is None and entry.coming is None and entry.breaker.refuses(now):
-                raise self._unavailable(entry, now)
+                raise self._failures.unavailable(entry, now)
         waiter = Waiter(entry, priority, now, deadline, place, warm)
         self._queue.add(waiter)
-        self._serve(entry, now)
-        self.pump(now)
+        self._dispatch.serve(entry, now)
+        self._dispatch.pump(now)
         return waiter
 
     def withdraw(self, waiter: Waiter, now: float) -> None:
-        """Takes back a wait that has not ended."""
+        """Takes back a wait; does nothing if it has ended."""
         if self._queue.remove(waiter):
             self._starts.settle(waiter.entry, now)
-            self.pump(now)
+            self._dispatch.pump(now)
 
     # Plugins.
 
@@ -188,149 +191,49 @@ class Policy:
         Args:
             plugin: Which.
             now: The time.
-            memory: Its private memory in bytes, if it was measured.
+            memory: Its private memory in bytes, if it was measured: one that is larger than a limit already is refused
+                as a setting, rather than replaced again and again.
         """
-        self._starts.give_slot(plugin)
-        plugin.abandoned = False
-        if memory is not None:
-            self._occupancy.measure(plugin, memory)
-        error = self._too_large(plugin)
-        if self.is_closing:
-            self._endings.stop(plugin, "close", now)
-        elif error is not None:
-            self._endings.stop(plugin, "memory", now)
-            self._start_failed(plugin, error, now)
-        elif plugin.entry.spec.on_start is None:
-            self._ready(plugin, now)
-        else:
-            self._starts.configure(plugin, now)
-            self._starts.settle(plugin.entry, now)
-        self.pump(now)
+        self._lifecycle.launched(plugin, now, memory)
 
     def configured(self, plugin: Plugin, now: float) -> None:
         """The plugin can take leases."""
-        self._starts.unconfigure(plugin)
-        plugin.abandoned = False
-        if self.is_closing:
-            self._endings.stop(plugin, "close", now)
-        elif plugin.state is State.BROKEN:
-            self._endings.crashed(plugin, now)
-            self._start_failed(plugin, plugin.error or refusals.crashed(plugin.entry), now)
-        else:
-            self._ready(plugin, now)
-        self.pump(now)
-
-    def _ready(self, plugin: Plugin, now: float) -> None:
-        entry = plugin.entry
-        before = entry.serving
-        plugin.state = State.READY
-        plugin.ready_at = plugin.last_used = now
-        entry.coming, entry.serving, entry.warned = None, plugin, False
-        self._occupancy.idle[plugin] = None
-        self._context.tell("ready", entry, plugin, now)
-        if entry.breaker.succeeded():
-            self._context.tell("breaker_closed", entry, plugin, now)
-        if before is not None:
-            if not before.holds:
-                # A plugin that nobody uses is replaced, but not kept for ever by that.
-                plugin.last_used = before.last_used
-            self._context.tell("replaced", entry, before, now, before.reason)
-            self._endings.drain(before, before.reason, now)
-        self._recycling.watch(plugin, now)
-        self._serve(entry, now)
-        self._recycling.look(plugin, now)
+        self._lifecycle.configured(plugin, now)
 
     def failed(self, plugin: Plugin, error: Exception, now: float) -> None:
         """The plugin did not start, or its `on_start` raised; nothing of it is left."""
-        self._starts.give_slot(plugin)
-        self._starts.unconfigure(plugin)
-        self._endings.gone(plugin)
-        if not self.is_closing:
-            if plugin.abandoned:
-                self._serve(plugin.entry, now)
-            else:
-                self._start_failed(plugin, plugin.error or error, now)
-        self._end_if_closed(now)
-        self.pump(now)
+        self._lifecycle.failed(plugin, error, now)
 
     def exited(self, plugin: Plugin, now: float, error: Exception | None = None) -> None:
         """The plugin's process has ended by itself; `stopped` follows when all is given back.
 
         Args:
-            plugin: Which, in any state: for one that starts or stops, `failed` or `stopped` tells.
+            plugin: Which, in any state. For one that starts or stops nothing follows from it: `failed` or `stopped`
+                tells the same. One that is being configured is abandoned.
             now: The time.
             error: What is known of the end, with the last output; default nothing.
         """
-        entry = plugin.entry
-        error = error or refusals.crashed(entry)
-        if plugin.configuring:
-            if plugin.state is State.CONFIGURING:
-                plugin.state, plugin.error = State.BROKEN, error
-                self.commands.append(Abandon(plugin))
-        elif plugin.state is State.CONFIGURING:
-            self._starts.unconfigure(plugin)
-            self._endings.crashed(plugin, now)
-            self._start_failed(plugin, error, now)
-        elif plugin.state in {State.READY, State.LEASED, State.DRAINING}:
-            self._endings.crashed(plugin, now)
-            self._count_failure(entry, error, now, now - (plugin.ready_at or now))
-            self._serve(entry, now)
-        self.pump(now)
+        self._lifecycle.exited(plugin, now, error)
 
     def stopped(self, plugin: Plugin, now: float) -> None:
         """Nothing is left of the plugin."""
-        self._endings.gone(plugin)
-        self._serve(plugin.entry, now)
-        self._end_if_closed(now)
-        self.pump(now)
+        self._lifecycle.stopped(plugin, now)
 
     def measured(self, plugin: Plugin, memory: int, now: float) -> None:
         """The plugin uses as many bytes of memory that it shares with no other process."""
-        if plugin not in self._occupancy.live:
-            return
-        is_first = plugin.memory is None
-        self._occupancy.measure(plugin, memory)
-        entry, limit = plugin.entry, plugin.entry.spec.max_memory_bytes
-        if entry.serving is plugin:
-            error = self._too_large(plugin) if is_first and now - (plugin.ready_at or now) <= START_SECONDS else None
-            if error is not None:
-                self._endings.drain(plugin, "memory", now)
-                self._start_failed(plugin, error, now)
-            elif limit is not None and memory > limit and not plugin.reason:
-                self._recycling.renew(plugin, "memory", now)
-        drained = self._recycling.relieve(now)
-        if drained is not None:
-            self._serve(drained.entry, now)
-        self.pump(now)
-
-    def _too_large(self, plugin: Plugin) -> Exception | None:
-        """The error for a plugin that is larger at its start than a limit allows."""
-        settings = (
-            (plugin.entry.spec.max_memory_bytes, "max_memory_bytes of its spec"),
-            (self.limits.max_memory_bytes, "Limits.max_memory_bytes"),
-        )
-        for limit, setting in settings:
-            if plugin.memory is not None and limit is not None and plugin.memory > limit:
-                return refusals.too_large(plugin.entry, plugin.memory, limit, setting)
-        return None
+        self._lifecycle.measured(plugin, memory, now)
 
     # The pool.
 
     def evict(self, entry: Entry, now: float, *, force: bool = False) -> None:
         """Has the entry's plugin take no more leases and end: after those that it has or, if forced, at once.
 
-        What is known of its failures is forgotten: whoever evicts a plugin has mended what it failed for.
+        What is known of its failures is forgotten: somebody who evicts a plugin has mended what it failed for.
         """
         entry.breaker.reset()
-        if entry.serving is not None:
-            self._endings.drain(entry.serving, "evicted", now)
-        for plugin in list(entry.draining):
-            if plugin.state is State.DRAINING:
-                plugin.reason = "evicted"
-                if force:
-                    self._endings.revoke(plugin, "evicted", now)
-        self._serve(entry, now)
-        self.pump(now)
+        self._retire(entry, "evicted", now, force=force)
+        self._dispatch.serve(entry, now)
+        self._dispatch.pump(now)
 
     def resize(self, limits: Limits, now: float) -> None:
         """Has other limits hold from now on; leased plugins above them end when they are idle."""
@@ -340,9 +243,9 @@ class Policy:
         for plugin in self.live:
             self._recycling.look(plugin, now)
         for entry in self.entries.values():
-            self._serve(entry, now)
+            self._dispatch.serve(entry, now)
         self._starts.resized()
-        self.pump(now)
+        self._dispatch.pump(now)
 
     def close(self, now: float, *, force: bool) -> None:
         """Refuses those who wait, and ends all plugins: at once if forced, else after their leases."""
@@ -353,107 +256,38 @@ class Policy:
             self._context.timers.drop(entry)
             if entry.coming is not None:
                 self._starts.give_up(entry.coming, now)
-            if entry.serving is not None:
-                self._endings.drain(entry.serving, "close", now)
-            for plugin in list(entry.draining):
-                if plugin.state is State.DRAINING:
-                    plugin.reason = "close"
-                    if force:
-                        self._endings.revoke(plugin, "close", now)
-        self._end_if_closed(now)
+            self._retire(entry, "close", now, force=force)
+        self._dispatch.pump(now)
+        self._lifecycle.end_if_closed(now)
 
-    def _end_if_closed(self, now: float) -> None:
-        if self.is_closing and not self._occupancy.live and not self._is_closed:
-            self._is_closed = True
-            self.commands.append(Tell(PoolEvent("closed", "", None, "", now)))
+    def _retire(self, entry: Entry, reason: str, now: float, *, force: bool) -> None:
+        if entry.serving is not None:
+            self._endings.drain(entry.serving, reason, now)
+        for plugin in list(entry.draining):
+            if plugin.state is State.DRAINING:
+                plugin.reason = reason
+                if force:
+                    self._endings.revoke(plugin, reason, now)
 
     def shed(self, now: float) -> bool:
         """Stops the plugin that has been idle for longest, for another pool that needs room; whether there was one."""
         found = self._starts.stop_idle(now)
-        self.pump(now)
+        self._dispatch.pump(now)
         return found
 
     # Time.
 
     def next_time(self) -> float | None:
         """When `tick` is to be called; None for never."""
-        return self._context.timers.first_rank()
+        return self._dispatch.next_time()
 
     def tick(self, now: float) -> None:
         """Does what is due."""
-        timers = self._context.timers
-        while (when := timers.first_rank()) is not None and when <= now:
-            due = timers.take()
-            if isinstance(due, Waiter):
-                self._time_out(due, now)
-            elif isinstance(due, Plugin):
-                self._recycling.look(due, now)
-                self._serve(due.entry, now)
-            elif isinstance(due, Entry):
-                self._retry(due, now)
-            # Else the turns, which are looked at below.
-        self.pump(now)
+        self._dispatch.tick(now)
 
     def pump(self, now: float) -> None:
-        """Starts what can be started; also to be called when slots or memory that were refused are free."""
-        self._starts.pump(now)
-        entry = self._turns.review(now)
-        if entry is not None:
-            self._serve(entry, now)
-
-    def _time_out(self, waiter: Waiter, now: float) -> None:
-        error = refusals.timeout(waiter, now, self._starts.blocked_by)
-        self._queue.remove(waiter)
-        self.commands.append(Refuse(waiter, error))
-        self._starts.settle(waiter.entry, now)
-
-    def _retry(self, entry: Entry, now: float) -> None:
-        """The entry may be started again."""
-        if entry.serving is not None and entry.serving.reason:
-            self._starts.want(entry, now)
-        else:
-            self._starts.settle(entry, now)
-
-    # What follows from events.
-
-    def _serve(self, entry: Entry, now: float) -> None:
-        """Grants what can be granted, and sees that a plugin starts for those who wait for one."""
-        for plugin in self._queue.serve(entry, now):
-            self._recycling.renew(plugin, "calls", now)
-            self._starts.settle(plugin.entry, now)
-        self._starts.settle(entry, now)
-
-    def _start_failed(self, plugin: Plugin, error: Exception, now: float) -> None:
-        """Tells those who waited for a start or, if another plugin serves, tries again later."""
-        entry = plugin.entry
-        self._context.tell("start_failed", entry, plugin, now, type(error).__name__, str(error))
-        self._count_failure(entry, error, now, 0.0)
-        if entry.serving is None:
-            for waiter in self._queue.remove_all(entry):
-                self.commands.append(Refuse(waiter, self._unavailable(entry, now)))
-            return
-        self._context.timers.put(entry, entry.breaker.until)
-        if not entry.warned:
-            entry.warned = True
-            text = f"plugin {entry.spec.name!r} cannot be replaced, the old one goes on: {error}"
-            self.commands.append(Warn(text))
-
-    def _count_failure(self, entry: Entry, error: Exception, now: float, lived: float) -> None:
-        breaker = entry.breaker
-        if breaker.failed(error, now, self.limits, lived=lived):
-            self._context.tell("breaker_opened", entry, None, now, "", str(error))
-        coming = entry.coming
-        if coming is not None and coming.state is State.QUEUED and now < breaker.until:
-            self._starts.forget(coming)
-            self._context.timers.put(entry, breaker.until)
-        if breaker.refuses(now) and entry.serving is None and entry.coming is None:
-            for waiter in self._queue.remove_all(entry):
-                self.commands.append(Refuse(waiter, self._unavailable(entry, now)))
-
-    def _unavailable(self, entry: Entry, now: float) -> PoolError:
-        breaker = entry.breaker
-        error = breaker.error or refusals.crashed(entry)
-        return refusals.unavailable(entry, error, breaker.until - now if breaker.is_open else 0.0)
+        """Starts what can be started: to be called when slots or memory that were refused are free."""
+        self._dispatch.pump(now)
 
     def _group_limit(self, name: str) -> float:
         limit = self.limits.max_concurrent_calls_per_group

@@ -160,6 +160,7 @@ class Starts:
                 # Stopped, rather than replaced: the room for two is not there, and no caller would notice.
                 self.forget(plugin)
                 self._endings.stop(before, before.reason, now)
+                self.settle(entry, now)
                 return ""
             self._make_room(plugin, size, now)
         elif not self.slots.take():
