@@ -37,6 +37,9 @@ class MessageCodec:
         Raises:
             ConfigError: The text is not JSON, or does not fit the message.
         """
+        # Google's own messages have forms of their own. protobuf takes an empty list for an empty message.
+        if text.lstrip()[:1] != "{" and not type_name.startswith("google.protobuf."):
+            raise ConfigError(f"{place} is no {type_name}: expected a JSON object")
         kind = await self._definitions.message_type(type_name)
         pool: Any = kind.DESCRIPTOR.file.pool
         try:

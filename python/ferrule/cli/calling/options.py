@@ -4,6 +4,7 @@ import argparse
 import base64
 import binascii
 import json
+import re
 from typing import Final
 
 from ferrule._console import assignment, seconds
@@ -11,6 +12,8 @@ from ferrule.cli.calling.streams import STANDARD_INPUT
 from ferrule.cli.launching import add_launch_options, add_plugin
 
 __all__ = ["declare"]
+
+METADATA_NAME: Final = re.compile(r"[0-9a-z_.-]+")
 
 EPILOG: Final = """\
 Without a method, the services of the plugin are listed; with the name of a service, its methods.
@@ -89,7 +92,11 @@ def _request(text: str) -> str:
 def _metadata(text: str) -> tuple[str, str | bytes]:
     name, value = assignment(text)
     name = name.lower()
+    if not METADATA_NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(f"{name!r} is no name of metadata: letters, digits and _ - . make one")
     if not name.endswith("-bin"):
+        if not value.isascii() or not value.isprintable():
+            raise argparse.ArgumentTypeError(f"{text!r} should have printable ASCII as its value, or a name in -bin")
         return name, value
     try:
         return name, base64.b64decode(value, validate=True)

@@ -28,7 +28,7 @@ async def call(options: argparse.Namespace) -> int:
     files = given_files(options)
     async with RPCPluginClient(plugin_command(options), client_settings(options)) as client:
         definitions = await definitions_of(client.grpc_channel, files)
-        target = await find(definitions, options.method) if options.method else ""
+        target = await find(definitions, options.method) if options.method is not None else ""
         if isinstance(target, str):
             return await _list(definitions, target, options)
         return await _Conversation(definitions, target, options).run()

@@ -9,6 +9,7 @@ import termios
 from collections.abc import Iterator
 from typing import Any
 
+from ferrule._console import OutputError
 from ferrule._console.extras import library
 from ferrule._console.terminal import Style
 
@@ -61,8 +62,15 @@ class Screen:
             yield
 
     def draw(self, picture: Any) -> None:
-        """Shows a picture in place of the one before."""
-        self._live.update(picture, refresh=True)
+        """Shows a picture in place of the one before.
+
+        Raises:
+            OutputError: The terminal is gone.
+        """
+        try:
+            self._live.update(picture, refresh=True)
+        except OSError as error:
+            raise OutputError(f"the terminal cannot be written: {error.strerror}") from None
 
     def _pressed(self, text: str) -> None:
         self.keys += text
