@@ -1,4 +1,4 @@
-"""`ferrule bench`: what it measures, as tables and as JSON."""
+"""`ferrule bench`: what it measures. Its tables are tried by test_page.py."""
 
 from __future__ import annotations
 
@@ -38,17 +38,6 @@ def test_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
         (channel, plugins, at_once) for channel in ("ferrule", "grpcio") for plugins in (1, 2) for at_once in (1, 4)
     )
     assert all(each["calls"] > 0 and each["p50_us"] <= each["p99_us"] for each in document["calls"])
-
-
-@pytest.mark.go
-def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench("--plugins", "1", "--in-flight", "1") == 0
-    text = capsys.readouterr().out
-    assert text.startswith("grpc.health.v1.Health/Check of ")
-    lines = text.splitlines()
-    for title in ("starts", "a lease and one call", "memory", "calls"):
-        assert title in lines
-    assert "\x1b" not in text
 
 
 @pytest.mark.go

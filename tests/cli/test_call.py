@@ -157,7 +157,11 @@ def test_one_service_is_listed(call: Caller) -> None:
         (["kv.KV/Get", "[" * 500 + "]" * 500], "the request is no kv.GetRequest", ""),
         (["kv.KV/Chat", "{}", "3"], "request 2 is no kv.EchoRequest", ""),
         (["kv.KV/Get", '{"key": "x"}'], "kv.KV/Get failed with NOT_FOUND: no value is stored under", ""),
-        (["kv.KV/Exit", '{"panic": "oh"}'], "failed with UNAVAILABLE: the plugin ended with exit status 2", "oh"),
+        (
+            ["kv.KV/Exit", '{"panic": "oh"}'],
+            "failed with UNAVAILABLE: the plugin ended with exit status 2",
+            "may have begun",
+        ),
     ],
 )
 def test_what_fails_is_told(call: Caller, arguments: list[str], message: str, hint: str) -> None:

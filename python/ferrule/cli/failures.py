@@ -31,9 +31,12 @@ class CallError(RPCPluginError):
     def of(cls, error: grpc.aio.AioRpcError, method: str) -> Self:
         status, details = error.code().name, error.details() or ""
         text = f"{method} failed with {status}{f': {details}' if details else ''}"
-        failure = cls(text, HINT_BY_STATUS.get(status))
-        failure.status, failure.details = status, details
-        failure.begun = getattr(error, "begun", None)
+        begun: bool | None = getattr(error, "begun", None)
+        hint = HINT_BY_STATUS.get(status)
+        if status == "UNAVAILABLE" and begun is not None:
+            hint = "The plugin may have begun with the call." if begun else "The call had not begun."
+        failure = cls(text, hint)
+        failure.status, failure.details, failure.begun = status, details, begun
         return failure
 
     def as_json(self) -> dict[str, Any]:
