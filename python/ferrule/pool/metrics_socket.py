@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import os
 import re
 import socket
@@ -23,7 +24,9 @@ from typing import Any, Final
 
 from ferrule.errors import ConfigError
 
-__all__ = ["PATH_VARIABLE", "STATS_REQUEST", "MetricsSocket", "sockets"]
+__all__ = ["PATH_VARIABLE", "STATS_REQUEST", "MetricsSocket", "open_socket", "sockets"]
+
+_logger = logging.getLogger("ferrule.pool")
 
 PATH_VARIABLE: Final = "FERRULE_POOL_SOCKET"
 
@@ -114,6 +117,28 @@ class MetricsSocket:
         if request != STATS_REQUEST:
             return b'{"error": "unknown request; there is: stats"}\n'
         return await asyncio.to_thread(lambda: json.dumps(self._stats()).encode() + b"\n")
+
+
+async def open_socket(setting: bool | str, stats: Callable[[], dict[str, Any]]) -> MetricsSocket | None:
+    """The socket that a pool's setting asks for, or `FERRULE_POOL_SOCKET`; None if neither does.
+
+    A socket that the variable alone asks for, and that cannot be, is worth a warning: the program did not ask for it,
+    and a second pool of the process cannot have the same path.
+
+    Raises:
+        ConfigError: The socket that the setting asks for cannot be listened on.
+    """
+    if not setting and not os.environ.get(PATH_VARIABLE):
+        return None
+    listening = MetricsSocket(stats, setting if isinstance(setting, str) and setting else None)
+    try:
+        await listening.open()
+    except ConfigError as error:
+        if setting:
+            raise
+        _logger.warning("no metrics socket: %s", error.message)
+        return None
+    return listening
 
 
 def sockets(pid: int | None = None) -> list[tuple[int, Path]]:

@@ -26,7 +26,6 @@ except ImportError:
 from ferrule.pool.measures import SECONDS_BOUNDS, error_type
 from ferrule.pool.measures.catalogue import CATALOGUE, MeasuredPool, Metric, Reading
 from ferrule.pool.measures.replay import Replay
-from ferrule.pool.spec import PluginSpec
 from ferrule.pool.tracing import StartTrace
 
 __all__ = ["instrument"]
@@ -137,10 +136,10 @@ def _histogram(meter: Meter, metric: Metric) -> Histogram:
 class _LeaseSpan:
     """The span of one lease, current in the lease's body."""
 
-    __slots__ = ("before", "span", "spec")
+    __slots__ = ("before", "key", "span")
 
-    def __init__(self, spec: PluginSpec, span: Span) -> None:
-        self.spec = spec
+    def __init__(self, span: Span) -> None:
+        self.key: bytes | None = None
         self.span = span
         self.before = contexts.get_current()
 
@@ -151,14 +150,17 @@ class _LeaseTracer:
     def __init__(self, pool: str, provider: TracerProvider) -> None:
         self._pool = pool
         self._tracer = provider.get_tracer(SCOPE)
-        self._waiting: defaultdict[PluginSpec, dict[_LeaseSpan, None]] = defaultdict(dict)
+        self._waiting: defaultdict[bytes, dict[_LeaseSpan, None]] = defaultdict(dict)
 
-    def lease_asked(self, spec: PluginSpec, priority: int) -> _LeaseSpan:
-        attributes: dict[str, Any] = {"pool": self._pool, "plugin": str(spec.name), "priority": priority}
-        lease = _LeaseSpan(spec, self._tracer.start_span("ferrule.pool.lease", attributes=attributes))
+    def lease_asked(self, plugin: str, priority: int) -> _LeaseSpan:
+        attributes: dict[str, Any] = {"pool": self._pool, "plugin": plugin, "priority": priority}
+        lease = _LeaseSpan(self._tracer.start_span("ferrule.pool.lease", attributes=attributes))
         contexts.attach(trace.set_span_in_context(lease.span))
-        self._waiting[spec][lease] = None
         return lease
+
+    def lease_waits(self, span: _LeaseSpan, key: bytes) -> None:
+        span.key = key
+        self._waiting[key][span] = None
 
     def lease_granted(self, span: _LeaseSpan, pid: int | None, *, cold: bool) -> None:
         self._forget(span)
@@ -176,10 +178,10 @@ class _LeaseTracer:
             contexts.attach(span.before)
 
     def start_ended(self, start: StartTrace) -> None:
-        waiting = [lease.span for lease in self._waiting.get(start.spec, ())]
+        waiting = [lease.span for lease in self._waiting.get(start.key, ())]
         end = time.time_ns()
         began = end - _nanoseconds(start.seconds)
-        attributes: dict[str, Any] = {"pool": self._pool, "plugin": str(start.spec.name), "slot_wait": start.slot_wait}
+        attributes: dict[str, Any] = {"pool": self._pool, "plugin": start.plugin, "slot_wait": start.slot_wait}
         if start.pid is not None:
             attributes["process.pid"] = start.pid
         # A start for several leases belongs to none of their traces more than to the others.
@@ -201,10 +203,12 @@ class _LeaseTracer:
             _link(lease, span.get_span_context())
 
     def _forget(self, lease: _LeaseSpan) -> None:
-        waiting = self._waiting.get(lease.spec, {})
+        if lease.key is None:
+            return
+        waiting = self._waiting.get(lease.key, {})
         waiting.pop(lease, None)
         if not waiting:
-            self._waiting.pop(lease.spec, None)
+            self._waiting.pop(lease.key, None)
 
 
 def _end(span: Span, error_kind: str | None, error: BaseException | None, at: int | None = None) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ferrule.pool.spec import PluginSpec
-
 __all__ = ["StartTrace", "Tracer"]
 
 
@@ -16,7 +14,8 @@ class StartTrace:
     """A start that has ended.
 
     Attributes:
-        spec: The plugin.
+        plugin: The plugin's name.
+        key: Its key: leases that wait for it have the same.
         pid: Its process; None if there was none.
         seconds: How long it took, from the end of the wait for a slot.
         slot_wait: Seconds that it waited for a start slot before.
@@ -24,7 +23,8 @@ class StartTrace:
         error: Why it failed; None if it did not.
     """
 
-    spec: PluginSpec
+    plugin: str
+    key: bytes
     pid: int | None
     seconds: float
     slot_wait: float
@@ -38,8 +38,11 @@ class Tracer(Protocol):
     What `lease_asked` returns is given to the others. Those of a lease are called in the context of the caller.
     """
 
-    def lease_asked(self, spec: PluginSpec, priority: int) -> Any:
-        """Somebody asks for a lease."""
+    def lease_asked(self, plugin: str, priority: int) -> Any:
+        """Somebody asks for a lease of a plugin with this name."""
+
+    def lease_waits(self, span: Any, key: bytes) -> None:
+        """The lease is not to be had at once."""
 
     def lease_granted(self, span: Any, pid: int | None, *, cold: bool) -> None:
         """The lease is had; `cold` if a plugin was started or waited for."""

@@ -15,7 +15,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ferrule.errors import StartTimeoutError
-from ferrule.pool import PluginSpec
 from ferrule.pool.measures import SECONDS_BOUNDS
 from ferrule.pool.measures.catalogue import CATALOGUE
 from ferrule.pool.otel import instrument
@@ -129,8 +128,6 @@ def test_pools_of_one_provider() -> None:
     assert {dict(key)["pool"] for key in metrics.points("ferrule.pool.plugin.max")} == {"second"}
 
 
-SPEC = PluginSpec(["kv"], name="kv")
-OTHER = PluginSpec(["aws"], name="aws")
 PHASES = {"launch": 0.1, "handshake": 0.2, "health": 0.3}
 
 
@@ -146,6 +143,12 @@ class Spans:
         assert pool.tracer is not None
         self.of_pool: Tracer = pool.tracer
         self.own = provider.get_tracer("test")
+
+    def waiting(self, name: str) -> Any:
+        """A lease that waits for the plugin of a name."""
+        span = self.of_pool.lease_asked(name, 0)
+        self.of_pool.lease_waits(span, name.encode())
+        return span
 
     def named(self, name: str) -> list[ReadableSpan]:
         return [span for span in self.exporter.get_finished_spans() if span.name == name]
@@ -163,7 +166,7 @@ def facts(span: ReadableSpan) -> tuple[int, Any]:
 
 def test_the_body_of_a_lease_is_within_its_span(spans: Spans) -> None:
     with spans.own.start_as_current_span("caller") as caller:
-        lease = spans.of_pool.lease_asked(SPEC, 5)
+        lease = spans.of_pool.lease_asked("kv", 5)
         spans.of_pool.lease_granted(lease, 42, cold=False)
         with spans.own.start_as_current_span("call"):
             pass
@@ -178,8 +181,8 @@ def test_the_body_of_a_lease_is_within_its_span(spans: Spans) -> None:
 
 
 def test_a_start_for_one_lease_is_its_child(spans: Spans) -> None:
-    lease, other = spans.of_pool.lease_asked(SPEC, 0), spans.of_pool.lease_asked(OTHER, 0)
-    spans.of_pool.start_ended(StartTrace(SPEC, 42, 0.7, 0.05, PHASES))
+    lease, other = spans.waiting("kv"), spans.waiting("aws")
+    spans.of_pool.start_ended(StartTrace("kv", b"kv", 42, 0.7, 0.05, PHASES))
     spans.of_pool.lease_granted(lease, 42, cold=True)
     spans.of_pool.lease_ended(lease, None)
     spans.of_pool.lease_ended(other, None)
@@ -199,9 +202,9 @@ def test_a_start_for_one_lease_is_its_child(spans: Spans) -> None:
 
 
 def test_a_start_for_several_leases_is_linked_to_all(spans: Spans) -> None:
-    leases = [spans.of_pool.lease_asked(SPEC, 0) for _ in range(3)]
+    leases = [spans.waiting("kv") for _ in range(3)]
     spans.of_pool.lease_ended(leases.pop(), asyncio.CancelledError())
-    spans.of_pool.start_ended(StartTrace(SPEC, 42, 0.7, 0.0, PHASES))
+    spans.of_pool.start_ended(StartTrace("kv", b"kv", 42, 0.7, 0.0, PHASES))
     for lease in leases:
         spans.of_pool.lease_granted(lease, 42, cold=True)
         spans.of_pool.lease_ended(lease, None)
@@ -217,8 +220,8 @@ def test_a_start_for_several_leases_is_linked_to_all(spans: Spans) -> None:
 
 def test_errors_are_told(spans: Spans) -> None:
     error = StartTimeoutError("no handshake")
-    lease = spans.of_pool.lease_asked(SPEC, 0)
-    spans.of_pool.start_ended(StartTrace(SPEC, None, 60.0, 0.0, {}, error))
+    lease = spans.waiting("kv")
+    spans.of_pool.start_ended(StartTrace("kv", b"kv", None, 60.0, 0.0, {}, error))
     spans.of_pool.lease_ended(lease, error)
     (start,), (found,) = spans.named("ferrule.plugin.start"), spans.named("ferrule.pool.lease")
     assert start.attributes is not None
@@ -231,13 +234,13 @@ def test_errors_are_told(spans: Spans) -> None:
 
 def test_a_start_that_nobody_waits_for_is_a_trace_of_its_own(spans: Spans) -> None:
     with spans.own.start_as_current_span("caller"):
-        spans.of_pool.start_ended(StartTrace(SPEC, 42, 0.7, 0.0, PHASES))
+        spans.of_pool.start_ended(StartTrace("kv", b"kv", 42, 0.7, 0.0, PHASES))
     (start,) = spans.named("ferrule.plugin.start")
     assert (start.parent, start.links) == (None, ())
 
 
 async def test_a_lease_that_ends_in_another_task(spans: Spans) -> None:
-    lease = spans.of_pool.lease_asked(SPEC, 0)
+    lease = spans.waiting("kv")
 
     async def elsewhere(end: Callable[[], None]) -> bool:
         with spans.own.start_as_current_span("other") as other:

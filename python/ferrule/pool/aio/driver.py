@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from types import CodeType
 from typing import Any
@@ -41,6 +41,7 @@ from ferrule.pool.policy import (
     Warn,
 )
 from ferrule.pool.spec import PluginSpec
+from ferrule.pool.tracing import Tracer
 
 __all__ = ["Driver", "Place"]
 
@@ -63,6 +64,8 @@ class Driver:
     Attributes:
         subscribers: Called with each event.
         accounts: What is counted.
+        tracer: Told of leases and starts.
+        at_close: Awaited when the pool is closed and all plugins have ended.
         owner: Where the pool may be used.
     """
 
@@ -71,6 +74,8 @@ class Driver:
     ) -> None:
         self.subscribers: list[Callable[[PoolEvent], object]] = []
         self.accounts = Accounts()
+        self.tracer: Tracer | None = None
+        self.at_close: Callable[[], Awaitable[None]] | None = None
         self.owner = Owner()
         self.clock = clock
         self.is_here = self.owner.is_here
@@ -148,13 +153,22 @@ class Driver:
         return hold
 
     async def lease_later(
-        self, spec: PluginSpec, priority: int, timeout: float | None, place: Place, *, warm: bool = False
+        self,
+        spec: PluginSpec,
+        priority: int,
+        timeout: float | None,
+        place: Place,
+        *,
+        warm: bool = False,
+        span: Any = None,
     ) -> Hold:
         """A lease, when one is to be had."""
         policy, now = self.policy, self._now()
         deadline = now + (self.limits.acquire_timeout if timeout is None else timeout)
         granted: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
         known = self._directory.look_up(spec, now)
+        if span is not None and self.tracer is not None:
+            self.tracer.lease_waits(span, known.entry.key)
         try:
             waiter = policy.wait(known.entry, priority, deadline, now, place, warm=warm)
         except PoolError as error:
@@ -290,6 +304,8 @@ class Driver:
             self.carry_out()
             self.owner.close()
             self.resources.leave()
+            if self.at_close is not None:
+                await self.at_close()
 
     # What the policy asks for.
 

@@ -11,6 +11,7 @@ from ferrule.pool.aio.resources import Resources
 from ferrule.pool.calls import PluginCalls
 from ferrule.pool.clock import Clock
 from ferrule.pool.policy import Plugin, Policy
+from ferrule.pool.tracing import Tracer
 
 __all__ = ["CallerOfPool", "Home"]
 
@@ -48,6 +49,7 @@ class Home(CallerOfPool, Protocol):
 
     accounts: Accounts
     resources: Resources
+    tracer: Tracer | None
 
     @property
     def policy_now(self) -> Policy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc.aio
 
@@ -15,6 +15,7 @@ from ferrule.pool.policy import Hold
 if TYPE_CHECKING:
     from ferrule.pool.aio.process import PooledProcess
     from ferrule.pool.spec import PluginSpec
+    from ferrule.pool.tracing import Tracer
 
 __all__ = ["Lease"]
 
@@ -31,7 +32,7 @@ class Lease:
         spec (PluginSpec): The plugin's spec.
     """
 
-    __slots__ = ("_driver", "_hold", "_place", "_priority", "_timeout", "_warm", "spec")
+    __slots__ = ("_driver", "_hold", "_place", "_priority", "_timeout", "_trace", "_warm", "spec")
 
     def __init__(
         self,
@@ -50,20 +51,43 @@ class Lease:
         self._place = place
         self._warm = warm
         self._hold: Hold | None = None
+        self._trace: tuple[Tracer, Any] | None = None
 
     async def __aenter__(self) -> Self:
         if self._hold is not None:
             raise PoolError("the lease was used before", "Ask the pool for another lease.", "pool.lease-used")
         driver = self._driver
+        if driver.tracer is not None:
+            return await self._enter_traced(driver.tracer)
         hold = driver.lease_now(self.spec, self._place)
         if hold is None:
             hold = await driver.lease_later(self.spec, self._priority, self._timeout, self._place, warm=self._warm)
         self._hold = hold
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
+    async def _enter_traced(self, tracer: Tracer) -> Self:
+        driver, spec = self._driver, self.spec
+        span = tracer.lease_asked(str(spec.name), self._priority)
+        try:
+            hold, asked_at = driver.lease_now(spec, self._place), driver.clock.now()
+            if hold is None:
+                hold = await driver.lease_later(
+                    spec, self._priority, self._timeout, self._place, warm=self._warm, span=span
+                )
+        except BaseException as error:
+            tracer.lease_ended(span, error)
+            raise
+        ready_at = hold.plugin.ready_at
+        tracer.lease_granted(span, hold.plugin.driver.pid, cold=ready_at is not None and ready_at >= asked_at)
+        self._hold, self._trace = hold, (tracer, span)
+        return self
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if self._hold is not None:
             self._driver.give_back(self._hold)
+        if self._trace is not None:
+            tracer, span = self._trace
+            tracer.lease_ended(span, error)
 
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 from collections.abc import Awaitable, Callable, Iterable
@@ -16,8 +17,9 @@ from ferrule.pool.clock import Clock, LoopClock
 from ferrule.pool.events import PoolEvent
 from ferrule.pool.limits import Limits
 from ferrule.pool.machine import ProcessMeter, SystemMeter
-from ferrule.pool.measures import PoolStats
+from ferrule.pool.measures import MeasuresByName, PoolStats
 from ferrule.pool.spec import PluginSpec
+from ferrule.pool.tracing import Tracer
 
 __all__ = ["PluginPool"]
 
@@ -26,6 +28,9 @@ CLOSE_SECONDS: Final = 30.0
 
 WARM_AT_ONCE: Final = 16
 """Specs that `warm` waits for at once: the start slots do the rest, and the queue stays short."""
+
+SOCKET_VARIABLE: Final = "FERRULE_POOL_SOCKET"
+"""Names the path of a metrics socket."""
 
 LOWEST_PRIORITY: Final = -(2**31)
 
@@ -41,6 +46,8 @@ class PluginPool:
     Args:
         limits: What the plugins may use together; default `Limits()`.
         name: The pool's name in logs and measures.
+        metrics_socket: Whether `ferrule top` may ask the pool, on a socket that is this user's alone: True, or the path
+            of the socket; default False, only where the variable `FERRULE_POOL_SOCKET` names one.
 
     Attributes:
         name (str): As given.
@@ -63,12 +70,14 @@ class PluginPool:
         limits: Limits | None = None,
         *,
         name: str = "pool",
+        metrics_socket: bool | str = False,
         _clock: Clock | None = None,
         _random: random.Random | None = None,
         _launcher: Launcher = launch,
         _meter: ProcessMeter | None = None,
     ) -> None:
         self.name = name
+        self._metrics_socket = metrics_socket
         self._driver = Driver(
             limits or Limits(), _clock or LoopClock(), _launcher, _random or random.Random(), _meter or SystemMeter()
         )
@@ -86,9 +95,37 @@ class PluginPool:
         leases = sum(len(plugin.holds) for plugin in policy.live)
         return f"<PluginPool {self.name!r}: {len(policy.live)} plugins, {leases} leases, {policy.waiting} waiting>"
 
+    @property
+    def measures(self) -> MeasuresByName:
+        """What the pool counts, for exporters."""
+        return self._driver.accounts.measures
+
+    @property
+    def tracer(self) -> Tracer | None:
+        """What is told of each lease and each start; default None."""
+        return self._driver.tracer
+
+    @tracer.setter
+    def tracer(self, tracer: Tracer | None) -> None:
+        self._driver.tracer = tracer
+
     async def __aenter__(self) -> Self:
         self._driver.open()
+        if self._metrics_socket or os.environ.get(SOCKET_VARIABLE):
+            try:
+                await self._listen()
+            except BaseException:
+                await self._driver.close(0, force=True)
+                raise
         return self
+
+    async def _listen(self) -> None:
+        # Most programs do without.
+        from ferrule.pool.metrics_socket import open_socket
+
+        listening = await open_socket(self._metrics_socket, lambda: self.stats().to_dict())
+        if listening is not None:
+            self._driver.at_close = listening.close
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()

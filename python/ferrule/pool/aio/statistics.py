@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ferrule.pool.machine import CpuTime, Sample
@@ -15,7 +14,7 @@ from ferrule.pool.measures import (
     PoolStats,
     names_of,
 )
-from ferrule.pool.policy import Entry, Plugin, Policy
+from ferrule.pool.policy import Entry, Plugin
 
 if TYPE_CHECKING:
     from ferrule.pool.aio.driver import Driver
@@ -31,10 +30,12 @@ def pool_stats(name: str, driver: Driver) -> PoolStats:
         return PoolStats(name, names=names, plugins_max=limits.max_plugins or 0)
     now = driver.clock.now()
     entries = list(policy.entries.values())
+    # Those that have a process, and those that wait for their start. Copies: the loop may be on another thread.
+    plugins = dict.fromkeys([*list(policy.live), *(entry.coming for entry in entries if entry.coming is not None)])
     resources.sampler.refresh()
     return PoolStats(
         name,
-        tuple(_plugin(plugin, resources.of(plugin), now) for entry in entries for plugin in _plugins(entry, policy)),
+        tuple(_plugin(plugin, resources.of(plugin), now) for plugin in plugins),
         names,
         _pending(entries),
         _breakers(entries, now),
@@ -44,13 +45,6 @@ def pool_stats(name: str, driver: Driver) -> PoolStats:
         resources.slots_used,
         resources.slots_max,
     )
-
-
-def _plugins(entry: Entry, policy: Policy) -> Iterator[Plugin]:
-    seen = [plugin for plugin in policy.live if plugin.entry is entry]
-    if entry.coming is not None and entry.coming not in seen:
-        seen.append(entry.coming)
-    return iter(seen)
 
 
 def _plugin(plugin: Plugin, sample: Sample | None, now: float) -> PluginStats:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ferrule.pool.aio.cleanup import to_the_end
@@ -11,6 +12,7 @@ from ferrule.pool.aio.interfaces import Home
 from ferrule.pool.aio.process import Launcher, PooledProcess
 from ferrule.pool.errors import PoolError
 from ferrule.pool.policy import Plugin
+from ferrule.pool.tracing import StartTrace
 
 __all__ = ["Workers"]
 
@@ -92,7 +94,7 @@ class Workers:
         home.accounts.started(plugin, client.timings, now)
         memory = home.resources.started(plugin, client.pid)
         if plugin.entry.spec.on_start is None:
-            home.accounts.start_ended(plugin, None)
+            self._start_ended(plugin, process, None)
         home.policy_now.launched(plugin, now, memory)
         self.run(self._watch(plugin, process))
         home.carry_out()
@@ -109,7 +111,7 @@ class Workers:
             return
         now = home.clock.now()
         home.accounts.of(plugin.entry.spec).start_phases["configure"].add(now - before)
-        home.accounts.start_ended(plugin, None)
+        self._start_ended(plugin, process, None, {"configure": now - before})
         home.policy_now.configured(plugin, now)
         home.carry_out()
 
@@ -117,9 +119,29 @@ class Workers:
         process.is_ending = True
         await to_the_end(_end(process))
         self._home.resources.ended(plugin)
-        self._home.accounts.start_ended(plugin, error)
+        self._start_ended(plugin, process, error)
         self._home.policy_now.failed(plugin, _told(error), self._home.clock.now())
         self._home.carry_out()
+
+    def _start_ended(
+        self,
+        plugin: Plugin,
+        process: PooledProcess,
+        error: BaseException | None,
+        more_phases: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Counts a start, and has it traced before those who waited go on."""
+        home = self._home
+        home.accounts.start_ended(plugin, error)
+        if home.tracer is not None:
+            now = home.clock.now()
+            started_at = now if plugin.started_at is None else plugin.started_at
+            entry, client = plugin.entry, process.client
+            seconds, slot_wait = now - started_at, max(0.0, started_at - plugin.queued_at)
+            phases = {**client.timings, **more_phases}
+            home.tracer.start_ended(
+                StartTrace(str(entry.spec.name), entry.key, client.pid, seconds, slot_wait, phases, error)
+            )
 
     async def _watch(self, plugin: Plugin, process: PooledProcess) -> None:
         await process.client.wait_exited()
