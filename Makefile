@@ -188,6 +188,7 @@ fuzz: build go-peers  ## The property tests of parsers and of values with many c
 		deframer frame_watch metadata multiplex conn_info broker::state reattach
 	FERRULE_EXAMPLES=10000 $(BIN)/python -m pytest tests/terraform/test_cty_properties.py tests/terraform/test_cty_go.py \
 		tests/terraform/test_echo.py tests/terraform/test_schema.py --timeout 3600
+	FERRULE_EXAMPLES=300 $(BIN)/python -m pytest tests/pool/policy --timeout 3600
 
 proto: build/proto/.stamp  ## Regenerate committed code from its sources
 	cd python && $(PROTOC) --pyi_out=. ferrule/testing/kv.proto

@@ -208,14 +208,14 @@ class Simulation:
         self.policy.stopped(plugin, self.now)
         self._over()
 
-    def die(self, plugin: Plugin) -> None:
+    def die(self, plugin: Plugin, error: Exception | None = None) -> None:
         """A plugin's process ends by itself."""
         if plugin in self.dead:
             return
         self.dead.add(plugin)
         if plugin in self.running:
             self._lose_leases(plugin)
-        self.policy.exited(plugin, self.now)
+        self.policy.exited(plugin, self.now, error)
         self._over()
 
     def measure(self, plugin: Plugin, memory: int) -> None:

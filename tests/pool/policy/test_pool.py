@@ -1,0 +1,50 @@
+"""Eviction, new limits, and room for other pools."""
+
+from __future__ import annotations
+
+from ferrule.pool import Limits
+from ferrule.pool.policy import Revoke, Stop
+from pool.policy.simulation import MISSING
+from pool.policy.situations import commands, leased, opened, serving, spec, waiter
+
+
+def test_evicting_forgets_failures_and_can_be_forced() -> None:
+    simulation = opened(spec())
+    entry = simulation.entries[0]
+    waiter(simulation, entry)
+    simulation.start_ends(simulation.starting[0], MISSING)
+    simulation.evict(entry, force=False)
+    hold = leased(simulation, entry)
+    simulation.evict(entry, force=True)
+    assert commands(simulation, Revoke) == [Revoke(hold.plugin, "evicted")]
+    assert leased(simulation, entry).plugin is not hold.plugin
+
+
+def test_fewer_plugins_are_allowed_while_they_run() -> None:
+    simulation = opened(*map(spec, "abcd"))
+    holds = [leased(simulation, entry) for entry in simulation.entries]
+    simulation.give_back(holds[0])
+    simulation.resize(Limits(max_plugins=2, start_slots=2))
+    assert [command.plugin for command in commands(simulation, Stop)] == [holds[0].plugin]
+    simulation.give_back(holds[1])
+    simulation.give_back(holds[2])
+    assert [command.plugin for command in commands(simulation, Stop)] == [holds[0].plugin, holds[1].plugin]
+
+
+def test_more_plugins_start_as_soon_as_they_are_allowed() -> None:
+    simulation = opened(*map(spec, "ab"), max_plugins=1)
+    leased(simulation, simulation.entries[0])
+    waiter(simulation, simulation.entries[1])
+    assert not simulation.starting
+    simulation.resize(Limits(max_plugins=2, start_slots=2))
+    assert simulation.starting[0].entry is simulation.entries[1]
+
+
+def test_another_pool_that_needs_room_gets_an_idle_plugin() -> None:
+    simulation = opened(*map(spec, "ab"))
+    plugin = serving(simulation, simulation.entries[0])
+    leased(simulation, simulation.entries[1])
+    assert simulation.policy.shed(simulation.now)
+    assert not simulation.policy.shed(simulation.now)
+    simulation.advance(0)
+    assert simulation.policy.commands[-1] == Stop(plugin, "pressure")
