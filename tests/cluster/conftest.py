@@ -78,7 +78,8 @@ def cluster() -> Iterator[Any]:
             address=cluster.address,
             logging_level="ERROR",
             log_to_driver=False,
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
+            # What a killed node leaves goes with the directory.
+            runtime_env={"env_vars": {"PYTHONPATH": path, "TMPDIR": directory}},
         )
         try:
             yield cluster

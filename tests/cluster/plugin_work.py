@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 
 from ferrule.pool import Lease
 from ferrule.testing import KVStub
@@ -36,3 +37,21 @@ async def write(lease: Lease, number: int, seconds: float = WORK_SECONDS) -> int
 async def fail(lease: Lease, text: str) -> None:
     """Raises."""
     raise ValueError(text)
+
+
+class UnpicklableError(Exception):
+    """Has what cannot be pickled."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+async def return_lock(lease: Lease) -> object:
+    """Returns what cannot be pickled."""
+    return threading.Lock()
+
+
+async def raise_lock(lease: Lease) -> None:
+    """Raises what cannot be pickled."""
+    raise UnpicklableError("a lock")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -15,7 +16,7 @@ from cluster.conftest import Box
 from cluster.plugin_work import read, where, write
 from cluster.test_tasks import spec
 from ferrule.pool import Limits
-from ferrule.ray import RayPool
+from ferrule.ray import NodeLost, RayPool
 from waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.go, pytest.mark.timeout(400)]
@@ -115,3 +116,60 @@ async def test_a_raylet_hangs_and_thaws_with_writes_in_flight(box: Box, journal:
         assert max(n for n, line in enumerate(lines) if line.split()[1].startswith(f"{number}.")) < lines.index(
             f"begin {100 + number}.first"
         )
+
+
+async def test_an_actor_hangs_and_thaws_with_writes_in_flight(box: Box, journal: Path) -> None:
+    """The node's own process stands still, longer than its lease of time; its plugins do not."""
+    box.add("stands", 2)
+    specs = [spec(number, journal) for number in range(8)]
+    accounts = Accounts()
+    async with RayPool(resource="stands") as pool:
+        places = await asyncio.gather(*(pool.run(one, where, idempotent=True, timeout=120) for one in specs))
+        actor = places[0][0]
+        first = [
+            asyncio.ensure_future(accounts.keep(number, pool.run(one, write, number, 4.0)))
+            for number, one in enumerate(specs)
+        ]
+        await until(lambda: journal.exists() and len(Journal.read(journal).begun) == len(specs))
+        os.kill(actor, signal.SIGSTOP)
+        try:
+            await asyncio.wait(first)
+            assert 0 < len(accounts.told_unknown) == sum(place[0] == actor for place in places)
+            reads = [pool.run(one, read, number, idempotent=True, timeout=60) for number, one in enumerate(specs)]
+            assert await asyncio.gather(*reads) == list(range(len(specs)))
+            later = [
+                accounts.keep(100 + number, pool.run(one, write, 100 + number, timeout=60))
+                for number, one in enumerate(specs)
+            ]
+            await asyncio.gather(*later)
+        finally:
+            os.kill(actor, signal.SIGCONT)
+        # The node ends what it had, and is a member again.
+        await until(lambda: len(pool.stats()["nodes"]) == 2, 60.0)
+        again = await asyncio.gather(*(pool.run(one, where, timeout=60) for one in specs))
+        assert {place[0] for place in again} == {place[0] for place in places}
+        assert {place[1] for place in again if place[0] == actor}.isdisjoint({place[1] for place in places})
+    what_happened = Journal.read(journal)
+    assert accounts.told_error == {}
+    assert what_happened.twice == set()
+    assert accounts.told_ok <= what_happened.ended.keys()
+    assert {100 + number for number in range(len(specs))} <= accounts.told_ok
+
+
+async def test_an_actor_is_killed(box: Box, journal: Path) -> None:
+    """The node lives on, and gets another actor; the plugins of the first are gone with it."""
+    box.add("dies", 1)
+    one = spec(1, journal)
+    async with RayPool(resource="dies") as pool:
+        actor, plugin = await pool.run(one, where)
+        running = asyncio.ensure_future(pool.run(one, write, 1, 600.0))
+        await until(lambda: journal.exists() and 1 in Journal.read(journal).begun)
+        os.kill(actor, signal.SIGKILL)
+        with pytest.raises(NodeLost) as lost:
+            await running
+        assert lost.value.begun
+        assert lost.value.node in pool.stats()["nodes"] or pool.stats()["nodes"] == {}
+        await until(lambda: not Path(f"/proc/{plugin}").exists())
+        assert await pool.run(one, read, 2, idempotent=True, timeout=60) == 2
+        assert await pool.run(one, write, 3, timeout=60) == 3
+    assert Journal.read(journal).twice == set()

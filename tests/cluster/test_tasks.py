@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster.conftest import Box
-from cluster.plugin_work import fail, where, write
-from ferrule.pool import Limits, PluginSpec
-from ferrule.ray import RayPool
-from peers import go_kv, kv_config
+from cluster.plugin_work import fail, raise_lock, return_lock, where, write
+from ferrule.errors import ConfigError, SecurityError
+from ferrule.pool import Limits, PluginSpec, PoolError
+from ferrule.ray import BinaryStore, NoNodes, RayPool
+from ferrule.ray.binaries import Programs
+from peers import ROOT, go_kv, kv_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.go]
 
@@ -34,3 +44,89 @@ async def test_the_thin_path(box: Box, journal: Path) -> None:
         assert "in fail" in raised.value.__notes__[0]
         assert pool.stats()["done"] == 19
     assert journal.read_text().splitlines() == ["begin 7.first", "end 7.first", "begin 7.last", "end 7.last"]
+
+
+async def test_programs_are_brought_to_nodes(box: Box, tmp_path: Path) -> None:
+    box.add("brings", 2)
+    program = tmp_path / "driver" / "kv"
+    program.parent.mkdir()
+    shutil.copy(go_kv()[0], program)
+    specs = [PluginSpec([program], kv_config(env={"KEY": str(number)})) for number in range(6)]
+    async with RayPool(resource="brings", binaries=BinaryStore(tmp_path / "nodes")) as pool:
+        hash_of = sha256(program.read_bytes()).hexdigest()
+        places = await asyncio.gather(*(pool.run(one, where, timeout=120) for one in specs))
+        assert len({actor for actor, _ in places}) == 2
+        assert {Path(f"/proc/{plugin}/exe").resolve() for _, plugin in places} == {tmp_path / "nodes" / hash_of / "kv"}
+    assert [path.name for path in (tmp_path / "nodes" / hash_of).iterdir()] == ["kv"]
+
+
+async def test_a_program_that_differs_is_refused(box: Box, tmp_path: Path) -> None:
+    box.add("differs", 1)
+    program = tmp_path / "kv"
+    shutil.copy(go_kv()[0], program)
+    one = PluginSpec([program], kv_config())
+    async with RayPool(resource="differs") as pool:
+        pool._shipped_by_spec[one] = Programs().ship(one)
+        program.write_bytes(b"another")
+        with pytest.raises(SecurityError) as refused:
+            await pool.run(one, where, timeout=60)
+    assert refused.value.code == "ray.binary-differs"
+
+
+async def test_many_and_a_node_that_drains(box: Box, journal: Path) -> None:
+    box.add("drains", 2)
+    specs = [spec(number, journal) for number in range(12)]
+    async with RayPool(resource="drains") as pool:
+        seen = []
+        async for one, outcome in pool.map(specs, fail, "a text", ordered=True, max_in_flight=5, timeout=120):
+            assert isinstance(outcome.error, ValueError)
+            seen.append(one)
+        assert seen == specs
+        first, second = pool.stats()["nodes"]
+        assert await pool.drain(first)
+        assert list(pool.stats()["nodes"]) == [second]
+        places = [outcome.result() async for _, outcome in pool.map(specs, where, timeout=120)]
+        assert len({actor for actor, _ in places}) == 1
+        with pytest.raises(PoolError, match="no node"):
+            await pool.drain(first)
+
+
+async def test_what_cannot_be_pickled(box: Box, journal: Path) -> None:
+    box.add("pickles", 1)
+    one = spec(1, journal)
+    async with RayPool(resource="pickles") as pool:
+        with pytest.raises(TypeError, match="pickle"):
+            await pool.run(one, write, threading.Lock())
+        with pytest.raises(TypeError, match="pickle"):
+            await pool.run(one, return_lock)
+        with pytest.raises(PoolError, match="UnpicklableError: a lock") as raised:
+            await pool.run(one, raise_lock)
+        assert raised.value.code == "ray.failed"
+        assert await pool.run(one, write, 1) == 1
+
+
+async def test_no_node_has_the_resource(cluster: object, journal: Path) -> None:
+    async with RayPool(resource="nowhere") as pool:
+        with pytest.raises(NoNodes):
+            await pool.run(spec(1, journal), where, timeout=0.5)
+
+
+@pytest.mark.parametrize("setting", [{"binaries": "elsewhere"}, {"in_flight_per_node": 0}, {"max_waiting": True}])
+def test_settings_that_do_not_fit(setting: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        RayPool(**setting)
+
+
+async def test_a_pool_that_is_not_open(journal: Path) -> None:
+    with pytest.raises(PoolError) as refused:
+        await RayPool().run(spec(1, journal), where)
+    assert refused.value.code == "pool.closed"
+
+
+@pytest.mark.timeout(300)
+def test_the_example(cluster: object) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "ray_job.py"), "--plugins", "3"]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=280)
+    assert result.returncode == 0, result.stderr
+    assert "the value is blue; 7 tasks done" in result.stdout

@@ -28,7 +28,7 @@ def test_a_lost_node_moves_its_own_keys_alone(names: set[str], key: bytes, data:
 
 def test_the_bound_of_loads() -> None:
     assert load_bound([100, 100, 100], 40) == 126
-    assert load_bound([0, 0, 0], 40) == 10
+    assert load_bound([0, 0, 0], 40) == 40
 
 
 class Hand:
