@@ -1,20 +1,17 @@
 """Which node does a call: three ways to choose."""
 
-import hashlib
-import math
 import random
 from collections.abc import Callable, Sequence
 
+from ferrule.ray.router.rendezvous import NODES_PER_KEY, load_bound, order_of
 from simulation.node import Node
 from simulation.scenario import Scenario
 
-LOAD_FACTOR = 1.25
-"""By how much a node may be loaded above the mean before a key's calls go to the next node of its order."""
-SLACK_CALLS = 4
-"""Calls above that limit: with few calls at all, the mean says little."""
+SLOTS_PER_NODE = 40
+"""Tasks that the router has on a node at once, by default."""
 
-Placement = Callable[[int, int], Node]
-"""The node for a key, when that many calls run or wait on all nodes; at least one is up."""
+Placement = Callable[[int], Node]
+"""The node for a key; at least one node is up."""
 
 
 def placement_of(scenario: Scenario, nodes: Sequence[Node]) -> Placement:
@@ -22,36 +19,31 @@ def placement_of(scenario: Scenario, nodes: Sequence[Node]) -> Placement:
     rendezvous = Rendezvous(nodes)
     numbers = random.Random(f"placement {scenario.seed}")
     return {
-        "affinity": lambda key, _calls: rendezvous.first(key),
-        "bounded": rendezvous.first_below_the_limit,
-        "random": lambda _key, _calls: numbers.choice([node for node in nodes if node.is_up]),
+        "affinity": rendezvous.first,
+        "bounded": rendezvous.first_below_the_bound,
+        "random": lambda _key: numbers.choice([node for node in nodes if node.is_up]),
     }[scenario.placement]
 
 
 class Rendezvous:
-    """Nodes in an order of the key's own, which is the same for every router and moves only a lost node's keys."""
+    """The order of nodes and the bound of the router of `ferrule.ray`."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = nodes
         self._orders: dict[int, list[Node]] = {}
 
     def first(self, key: int) -> Node:
-        """The first node that is up."""
-        return next(node for node in self._order(key) if node.is_up)
+        """The first node of the key's order."""
+        return self._usable(key)[0]
 
-    def first_below_the_limit(self, key: int, calls: int) -> Node:
-        """The first node that is up and not loaded far above the mean; the first one where all are."""
-        limit = math.ceil(LOAD_FACTOR * calls / len(self._nodes)) + SLACK_CALLS
-        usable = (node for node in self._order(key) if node.is_up and node.load < limit)
-        return next(usable, None) or self.first(key)
+    def first_below_the_bound(self, key: int) -> Node:
+        """The first of the key's nodes that has not far more than the mean load, else the one with the least."""
+        bound = load_bound([node.load for node in self._nodes if node.is_up], SLOTS_PER_NODE)
+        candidates = self._usable(key)[:NODES_PER_KEY]
+        return next((node for node in candidates if node.load < bound), None) or min(candidates, key=lambda n: n.load)
 
-    def _order(self, key: int) -> list[Node]:
+    def _usable(self, key: int) -> list[Node]:
         order = self._orders.get(key)
         if order is None:
-            order = self._orders[key] = sorted(self._nodes, key=lambda node: weight(key, node.number), reverse=True)
-        return order
-
-
-def weight(key: int, node: int) -> bytes:
-    """The rendezvous weight of a node for a key."""
-    return hashlib.blake2b(b"%d/%d" % (key, node), digest_size=8).digest()
+            order = self._orders[key] = order_of(b"%d" % key, self._nodes, lambda node: str(node.number))
+        return [node for node in order if node.is_up]

@@ -89,7 +89,7 @@ class Simulator:
         self._submit(call)
 
     def _submit(self, call: Call) -> None:
-        node = self._place(call.key, self._calls)
+        node = self._place(call.key)
         node.load += 1
         plugin = node.plugins.get(call.key)
         if plugin is None:

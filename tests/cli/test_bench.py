@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,22 @@ def test_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 def test_a_call_that_cannot_be_measured(call: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("--call", call) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.go
+@pytest.mark.parametrize("failing", ["ferrule 1", "grpcio 0"])
+def test_a_plugin_among_many_that_does_not_start(
+    failing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "plugin"
+    stop = f'if [ "$FERRULE_BENCH" = "{failing}" ]; then echo no room >&2; exit 3; fi'
+    script.write_text(f"#!/bin/sh\n{stop}\nexec {go_kv()[0]}\n")
+    script.chmod(0o755)
+    assert main(["bench", *OPTIONS, str(script), "--plugins", "2", "--in-flight", "1", "--compare", "grpcio"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no room" in captured.err
+    assert "Traceback" not in captured.err
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from ferrule.cli.bench.sampling import median
 from ferrule.pool import PluginPool, PluginSpec
 from ferrule.pool.machine import Memory, SystemMeter
 
-__all__ = ["MemoryFigures", "grow"]
+__all__ = ["MemoryFigures", "grow", "warm"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,19 @@ async def grow(pool: PluginPool, specs: Sequence[PluginSpec], counts: Sequence[i
     meter, rows, started = SystemMeter(), [], 0
     for count in counts:
         began = time.perf_counter()
-        await pool.warm(specs[started:count])
+        await warm(pool, specs[started:count])
         seconds, started = time.perf_counter() - began, count
         pids = [await _pid(pool, spec) for spec in specs[:count]]
         rows.append(_row(count, seconds, [memory for memory in map(meter.exact, pids) if memory is not None]))
     return rows
+
+
+async def warm(pool: PluginPool, specs: Sequence[PluginSpec]) -> None:
+    """Starts plugins; the first of those that fail is raised by itself."""
+    try:
+        await pool.warm(specs)
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 def _row(count: int, seconds: float, memory: list[Memory]) -> MemoryFigures:

@@ -11,7 +11,7 @@ from ferrule._console.extras import library
 from ferrule._console.terminal import progress
 from ferrule.cli.bench.calls import measure_calls
 from ferrule.cli.bench.leases import measure_leases
-from ferrule.cli.bench.memory import grow
+from ferrule.cli.bench.memory import grow, warm
 from ferrule.cli.bench.report import tables
 from ferrule.cli.bench.starts import measure_starts
 from ferrule.cli.bench.work import chosen_work
@@ -48,7 +48,7 @@ async def bench(options: argparse.Namespace) -> int:
             memory = await grow(pool, fleets["ferrule"], options.plugins)
             for name, fleet in fleets.items():
                 if name != "ferrule":
-                    await pool.warm(fleet)
+                    await warm(pool, fleet)
         async with progress("measuring calls"):
             calls = await measure_calls(pool, fleets, options.plugins, options.in_flight, work, seconds)
     if options.json:

@@ -35,8 +35,9 @@ def order_of(key: bytes, members: Iterable[Member], name_of: Callable[[Member], 
 def load_bound(loads: Sequence[int], slots: int) -> float:
     """Tasks, waiting ones included, that a node may have and still get another one.
 
-    A quarter of the slots is always allowed: among a few tasks the mean says little, and a second plugin costs more
-    than a short wait.
+    All slots may be in use, however little other nodes have to do: a task that would begin at once stays with its
+    plugin. A bound nearer to the mean feeds itself where memory is short. Plugins that are started elsewhere take the
+    room of others, whose next tasks wait for a start, and those that wait are load.
     """
     mean = (sum(loads) + 1) / len(loads)
-    return max(slots / 4, math.ceil(LOAD_FACTOR * mean))
+    return max(slots, math.ceil(LOAD_FACTOR * mean))

@@ -222,8 +222,9 @@ class Driver:
 
     async def _failure(self, method: str, error: grpc.aio.AioRpcError) -> RPCPluginError:
         """The error for a call that failed, with the end of the plugin where that is why."""
+        begun = getattr(error, "begun", True)
         if error.details() == CLIENT_CLOSED.details:
-            return closed_during(method)
+            return closed_during(method, begun=begun)
         client = self._client
         if isinstance(error, RPCPluginError):
             # A pool has found out already.
@@ -234,7 +235,6 @@ class Driver:
                 async with asyncio.timeout(EXIT_SECONDS):
                     await client.wait_exited()
         details = error.details() or ""
-        begun = getattr(error, "begun", True)
         return failed_call(method, error.code(), details, client.exit_status, client.stderr_tail, begun=begun)
 
 

@@ -49,6 +49,7 @@ def failed_call(
     return ProviderError(f"{method} failed with {code.name}: {details}", method, "", ())
 
 
-def closed_during(method: str) -> TransportError:
-    """The error for a call whose client was closed."""
-    return TransportError(f"the client of the provider was closed during {method}", code="terraform.closed")
+def closed_during(method: str, *, begun: bool = True) -> TransportError:
+    """The error for a call whose client was closed; `begun` as in `failed_call`."""
+    error = TransportError(f"the client of the provider was closed during {method}", code="terraform.closed")
+    return note_begun(error, begun)

@@ -201,12 +201,12 @@ class Driver:
 
     def _failure(self, method: str, error: Any) -> RPCPluginError:
         """The error for a call that failed, with the end of the plugin where that is why."""
-        if error.details() == CLIENT_CLOSED.details:
-            return closed_during(method)
+        details, begun = error.details() or "", getattr(error, "begun", True)
+        if details == CLIENT_CLOSED.details:
+            return closed_during(method, begun=begun)
         client = self._client
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             # A plugin that was attached to may be unknown, or go on.
             with contextlib.suppress(TimeoutError, RPCPluginError):
                 client.wait_exited(EXIT_SECONDS)
-        details, begun = error.details() or "", getattr(error, "begun", True)
         return failed_call(method, error.code(), details, client.exit_status, client.stderr_tail, begun=begun)
