@@ -21,7 +21,7 @@ class PoolEvent:
         kind: What.
         plugin: The plugin's name; empty for the pool itself.
         pid: Its process; None where there is none.
-        reason: Why: for "stopping" and "exited" one of idle, age, calls, memory, pressure, crash, evicted, breaker,
+        reason: Why: for "stopping" and "exited" one of idle, age, calls, memory, pressure, crash, evicted,
             close; for "start_failed" the error's class; else empty.
         at: The pool's time, in seconds, as `time.monotonic` has it.
         detail: Further text for people, such as the place where a leaked lease was taken.

@@ -54,9 +54,7 @@ EXIT_REASONS: Final = (
     "memory",
     "pressure",
     "crash",
-    "unhealthy",
     "evicted",
-    "breaker",
     "close",
 )
 """Why a plugin ends: a limit of its spec (`memory` by its size), the pool's memory (`pressure`), or one who asked."""
