@@ -24,6 +24,7 @@ SETTINGS = {
     "RAY_health_check_initial_delay_ms": "0",
     # Of a machine that is busy.
     "RAY_raylet_start_wait_time_s": "180",
+    "RAY_worker_niceness": "0",
 }
 
 OBJECT_STORE = 80 * 2**20

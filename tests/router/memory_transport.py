@@ -116,7 +116,7 @@ class MemoryPool:
         self.is_closed = False
 
     @contextlib.asynccontextmanager
-    async def lease(self, spec: str, *, timeout: float | None) -> AsyncIterator[MemoryLease]:
+    async def lease(self, spec: str, *, priority: int, timeout: float | None) -> AsyncIterator[MemoryLease]:
         if spec not in self.plugins:
             await self.node.clock.sleep(self.node.start_seconds)
             self.plugins.add(spec)

@@ -138,3 +138,9 @@ def test_all_nodes_are_killed_one_after_the_other() -> None:
     one = run(live(7, Trouble(), events, 200))
     unknown = [told for told in one.told.values() if isinstance(told.error, OutcomeUnknown)]
     assert 0 < len(unknown) <= 4 * len(NODES)
+
+
+@pytest.mark.parametrize("what", ["freeze", "cut off"])
+def test_all_nodes_are_away_at_once(what: str) -> None:
+    one = run(live(3, Trouble(), [Event(what, node, 5.0, 15.0) for node in NODES], 100))
+    assert sum(told.error is None for told in one.told.values()) > 60

@@ -68,7 +68,7 @@ def test_a_fence() -> None:
 
 
 def admit(number: int, seconds: float = 1.0, epoch: int = 1) -> Admit:
-    return Admit(epoch, number, b"key", "key", 30.0, work, (number, seconds))
+    return Admit(epoch, number, b"key", "key", 30.0, 0, work, (number, seconds))
 
 
 def test_what_an_agent_answers() -> None:
@@ -83,7 +83,7 @@ def test_what_an_agent_answers() -> None:
         assert {*await asyncio.gather(agent.handle(Go(1, 2)), agent.handle(Go(1, 2)))} == {Finished(2)}
         assert await agent.handle(Go(1, 2)) == Repeated()
         assert await agent.handle(admit(2)) == Repeated()
-        again = Run(1, 2, b"key", "key", 30.0, work, (2, 1.0))
+        again = Run(1, 2, b"key", "key", 30.0, 0, work, (2, 1.0))
         assert await agent.handle(again) == Repeated()
         assert len(transport.journal.doings) == 1
         await transport.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -23,6 +24,9 @@ __all__ = ["RayTransport"]
 
 LOOK_INTERVAL = 5.0
 """Seconds between two looks at the nodes of the cluster."""
+
+OPEN_WAIT = 30.0
+"""Seconds that the opening waits for the first actors; tasks wait for those that come later."""
 
 _log = logging.getLogger("ferrule.ray")
 
@@ -59,6 +63,7 @@ class RayTransport:
         self._looking: asyncio.Task[None] | None = None
         self._look_now = asyncio.Event()
         self._chunks: dict[str, asyncio.Task[list[Any]]] = {}
+        self._brought: Counter[str] = Counter()
 
     async def open(self, listener: Listener) -> None:
         """Connects to Ray if the process has not, and starts the actors."""
@@ -67,7 +72,7 @@ class RayTransport:
             await asyncio.to_thread(ray.init)
         await self._look()
         if self._starting:
-            await asyncio.wait(self._starting.values())
+            await asyncio.wait(self._starting.values(), timeout=OPEN_WAIT)
         self._looking = asyncio.get_running_loop().create_task(self._keep_looking())
 
     def nodes(self) -> Iterable[Node]:
@@ -134,16 +139,21 @@ class RayTransport:
         return Disconnected(reason)
 
     async def _bring(self, node: Node, program: Program) -> Any:
-        putting = self._chunks.get(program.sha256)
+        hash_ = program.sha256
+        putting = self._chunks.get(hash_)
         if putting is None:
             putting = asyncio.get_running_loop().create_task(asyncio.to_thread(_put, program))
-            self._chunks[program.sha256] = putting
+            self._chunks[hash_] = putting
+        self._brought[hash_] += 1
         try:
-            chunks = await asyncio.shield(putting)
+            return await self._ask(node, "store", program, await asyncio.shield(putting))
         except OSError as error:
-            self._chunks.pop(program.sha256, None)
             return Failed(error)
-        return await self._ask(node, "store", program, chunks)
+        finally:
+            self._brought[hash_] -= 1
+            if not self._brought[hash_] and self._chunks.get(hash_) is putting:
+                # The object store has room for other things.
+                del self._chunks[hash_]
 
     # Nodes.
 

@@ -45,7 +45,7 @@ IDLE_CHECK = 1.0
 class LocalPool(Protocol):
     """What an agent needs of the node's pool, a `PluginPool`."""
 
-    def lease(self, spec: Any, *, timeout: float | None) -> AbstractAsyncContextManager[Any]: ...
+    def lease(self, spec: Any, *, priority: int, timeout: float | None) -> AbstractAsyncContextManager[Any]: ...
 
     async def close(self, *, force: bool = False) -> None: ...
 
@@ -250,7 +250,7 @@ class Agent:
         if spec is None:
             # One object per key, which the pool finds its plugin by.
             spec = self._spec_by_key.setdefault(message.key, await self._prepare(message.spec))
-        async with pool.lease(spec, timeout=message.wait) as lease:
+        async with pool.lease(spec, priority=message.priority, timeout=message.wait) as lease:
             if not work.admitted.done():
                 work.admitted.set_result(None)
             expiry = self._clock.call_at(self._clock.now() + ADMISSION_LIMIT, work.expire)

@@ -82,7 +82,8 @@ class Join:
 class Admit:
     """Waits at most `wait` seconds for a lease, and holds it for the `Go` that follows.
 
-    Function and arguments are part of it: what cannot be loaded on the node is found out before anything begins.
+    Function and arguments are part of it: what cannot be loaded on the node is found out before anything begins. Leases
+    of a higher priority come first.
     """
 
     epoch: int
@@ -90,6 +91,7 @@ class Admit:
     key: bytes
     spec: Any
     wait: float
+    priority: int
     function: Callable[..., Any]
     args: tuple[Any, ...]
 
@@ -111,6 +113,7 @@ class Run:
     key: bytes
     spec: Any
     wait: float
+    priority: int
     function: Callable[..., Any]
     args: tuple[Any, ...]
 

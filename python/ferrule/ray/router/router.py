@@ -40,6 +40,9 @@ IN_FLIGHT_PER_NODE = 40
 MAX_WAITING = 10_000
 """Tasks that may wait at once."""
 
+PRIORITY_OF_LOST = 10
+"""Of the leases of tasks that a lost node had: their callers have waited longer than those whose plugins start too."""
+
 STOP_LIMIT = 30.0
 """Seconds that a node has for the orderly end of its plugins."""
 
@@ -212,7 +215,8 @@ class Router:
         task, epoch = attempt.job.task, attempt.member.epoch
         wait = max(0.001, attempt.job.waits_since + task.wait - self._clock.now())
         kind = Run if task.idempotent else Admit
-        first = kind(epoch, number, task.key, task.spec, wait, task.function, task.args)
+        priority = PRIORITY_OF_LOST if attempt.job.attempt_was_lost else 0
+        first = kind(epoch, number, task.key, task.spec, wait, priority, task.function, task.args)
         try:
             answer = await self._send(attempt, first, may_begin=task.idempotent)
             if isinstance(answer, Admitted):
