@@ -84,7 +84,8 @@ def terminal(request: pytest.FixtureRequest, place: Path, capsys: pytest.Capture
         if request.param == "zsh":
             shell.type("autoload -U compinit; compinit -u\n")
             shell.shows(PROMPT)
-        shell.type(". ./script\n")
+        # A script of zsh that is sourced takes the place for a directory of $fpath.
+        shell.type({"bash": ". ./script\n", "zsh": 'eval "$(cat script)"\n'}[request.param])
         shell.shows(PROMPT)
         yield shell
     finally:

@@ -20,7 +20,7 @@ FILES: Final = {"FILE", "PLUGIN", "PROVIDER", "COMMAND...", "PATH"}
 EPILOG: Final = """\
 for one shell:
   bash  source <(ferrule completion bash)
-  zsh   source <(ferrule completion zsh)
+  zsh   eval "$(ferrule completion zsh)"
   tcsh  ferrule completion tcsh > ~/.ferrule.tcsh; source ~/.ferrule.tcsh
 
 for all of them, in the file that your shell reads at its start, or where its completions are:
