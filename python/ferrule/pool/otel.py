@@ -219,7 +219,7 @@ def _end(span: Span, error_kind: str | None, error: BaseException | None, at: in
 
 
 def _link(span: Span, other: SpanContext) -> None:
-    # Releases before 1.23 have no links that come later.
+    # Releases before 1.24 have no links that come later.
     if hasattr(span, "add_link"):
         span.add_link(other)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,17 @@ def test_a_histogram_of_the_replayed_values_is_the_first_one(rounds: list[list[f
         assert copy.counts == histogram.counts
     if all(value <= LAST for values in rounds for value in values):
         assert copy.sum == pytest.approx(histogram.sum)
+
+
+@given(st.lists(st.sampled_from([*SECONDS_BOUNDS, *(math.nextafter(bound, math.inf) for bound in SECONDS_BOUNDS)])))
+def test_values_at_the_bounds_stay_in_their_buckets(values: list[float]) -> None:
+    histogram, copy = Histogram(), Histogram()
+    for value in values:
+        histogram.add(value)
+    for value, count in Replay().values(histogram):
+        for _ in range(count):
+            copy.add(value)
+    assert copy.counts == histogram.counts
 
 
 def test_nothing_new_is_nothing_replayed() -> None:

@@ -68,7 +68,8 @@ class Histogram:
         reached = 0
         for lower, upper, number in zip((0.0, *self.bounds), self.bounds, counts, strict=False):
             if number and reached + number >= rank:
-                return lower + (upper - lower) * max(rank - reached, 0.0) / number
+                # Rounding may lead beyond the bound.
+                return min(lower + (upper - lower) * max(rank - reached, 0.0) / number, upper)
             reached += number
         return self.bounds[-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 from ferrule.pool.measures.histogram import Histogram
@@ -34,17 +35,18 @@ class Replay:
         return _spread((0.0, *histogram.bounds), new, rest)
 
 
-def _spread(lower_bounds: Sequence[float], counts: Sequence[int], total: float) -> Iterator[tuple[float, int]]:
+def _spread(bounds: Sequence[float], counts: Sequence[int], total: float) -> Iterator[tuple[float, int]]:
     *within, beyond = counts
-    widths = [upper - lower for lower, upper in itertools.pairwise(lower_bounds)]
-    floor = sum(count * lower for count, lower in zip(counts, lower_bounds, strict=True))
-    room = sum(count * width for count, width in zip(within, widths, strict=True))
+    buckets = [(lower, upper, count) for (lower, upper), count in zip(itertools.pairwise(bounds), within, strict=True)]
+    floor = sum(count * lower for lower, _, count in buckets) + beyond * bounds[-1]
+    room = sum(count * (upper - lower) for lower, upper, count in buckets)
     # Half of the way, if those beyond the last bound take the rest.
     share = 0.5 if beyond or not room else min(max((total - floor) / room, 0.0), 1.0)
-    for count, lower, width in zip(within, lower_bounds, widths, strict=False):
+    for lower, upper, count in buckets:
         if count:
-            yield lower + share * width, count
+            # Rounding may lead to the bound below, which is the lower bucket's, or beyond the one above.
+            least = math.nextafter(lower, math.inf) if lower else 0.0
+            yield min(max(lower + share * (upper - lower), least), upper), count
     if beyond:
-        last = lower_bounds[-1]
-        # Above the bound by a hair at least, for the bound belongs to the bucket below it.
-        yield max(last + (total - floor - share * room) / beyond, last * (1 + 1e-9)), beyond
+        last = bounds[-1]
+        yield max(last + (total - floor - share * room) / beyond, math.nextafter(last, math.inf)), beyond
