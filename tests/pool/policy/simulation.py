@@ -116,6 +116,7 @@ class Simulation:
         self.largest: dict[str, int] = {}
         self.holds: list[Hold] = []
         """Leases that callers have and that count."""
+        self.wanted: dict[Hold, Entry] = {}
         self.lost: list[Hold] = []
         """Leases that callers have, of plugins that died or were revoked."""
         self.waiters: list[Waiter] = []
@@ -148,6 +149,7 @@ class Simulation:
         if hold is not None:
             assert not self.policy.commands, "the quick path asked for something"
             self.holds.append(hold)
+            self.wanted[hold] = entry
             self._over()
             return hold
         try:
@@ -300,17 +302,21 @@ class Simulation:
             case Grant(waiter, hold):
                 self._granted(waiter, hold)
             case Refuse(waiter, error):
-                self.waiters.remove(waiter)
-                self.answers[waiter].append(error)
+                self._answered(waiter, error)
             case Tell(event):
                 self.closed_events += event.kind == "closed"
             case Warn():
                 pass
         self.watch.carried_out(command)
 
+    def _answered(self, waiter: Waiter, answer: Any) -> None:
+        # A second answer is noted rather than refused: a check says that it is one too many.
+        self.waiters = [each for each in self.waiters if each is not waiter]
+        self.answers[waiter].append(answer)
+
     def _granted(self, waiter: Waiter, hold: Hold) -> None:
-        self.waiters.remove(waiter)
-        self.answers[waiter].append(hold)
+        self._answered(waiter, hold)
+        self.wanted[hold] = waiter.entry
         if waiter in self.cancelled:
             self.policy.decline(hold, self.now)
         else:

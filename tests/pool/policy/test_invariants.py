@@ -41,7 +41,7 @@ class OneKeyPerProcess(Watch):
         for plugin, entry in self.entry_by_plugin.items():
             assert plugin.entry is entry
         for hold in self.simulation.holds:
-            assert self.entry_by_plugin[hold.plugin] is hold.plugin.entry
+            assert self.entry_by_plugin[hold.plugin] is self.simulation.wanted[hold]
 
 
 def test_1_a_process_has_one_key() -> None:
