@@ -152,8 +152,9 @@ class FakeCall:
 class FakeCore:
     """A channel of the core, whose calls the test answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, echoes: bool) -> None:
         self.calls: list[FakeCall] = []
+        self.echoes = echoes
 
     def call(
         self,
@@ -168,6 +169,9 @@ class FakeCore:
     ) -> FakeCall | EndedCall:
         call = FakeCall(receiver, method, request, timeout)
         self.calls.append(call)
+        if self.echoes:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(lambda: loop.call_soon(lambda: call.answer(request or b"")))
         return call
 
     @property
@@ -202,7 +206,7 @@ class FakeClient:
         self.stop_report: Any = None
         self.timings = {"launch": 0.01, "handshake": 0.02}
         self.bytes_sent = self.bytes_received = 0
-        self.core = FakeCore()
+        self.core = FakeCore(launcher.echoes)
         self.grpc_channel: Channel | None = None
         self.exited = asyncio.get_running_loop().create_future()
         self.is_closed = False
@@ -215,6 +219,7 @@ class FakeClient:
         self.pid = next(_pids)
         launcher.alive.add(self)
         try:
+            await turns(launcher.turns)
             await launcher.clock.sleep(launcher.start_seconds)
             if launcher.gate is not None:
                 await launcher.gate.wait()
@@ -231,6 +236,7 @@ class FakeClient:
         launcher = self.launcher
         self.shut_down_at = launcher.clock.now()
         stopping = launcher.stop_seconds.get(self.pid or 0, launcher.stop_seconds.get(0, 0.0))
+        await turns(launcher.turns)
         await launcher.clock.sleep(stopping)
         self.stop_report = SimpleNamespace(rung="shutdown")
         self.die(0, "the plugin ended with exit status 0")
@@ -275,6 +281,8 @@ class FakeLauncher:
         stop_seconds: What the end of a plugin takes, by pid; 0 for all others.
         failures: Errors of the next starts.
         gate: If set, starts wait for it.
+        turns: Turns of the loop that each start and each stop takes beside its time.
+        echoes: Whether plugins answer each call by its request.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -287,6 +295,8 @@ class FakeLauncher:
         self.stop_seconds: dict[int, float] = {}
         self.failures: list[BaseException] = []
         self.gate: asyncio.Event | None = None
+        self.turns = 0
+        self.echoes = False
 
     def __call__(self, spec: PluginSpec, /) -> Any:
         client = FakeClient(self, spec)

@@ -13,27 +13,10 @@ import pytest
 from ferrule.errors import ConfigError, LaunchError
 from ferrule.pool import LeaseTimeout, PluginPool, PluginSpec, PluginUnavailable, PoolError, PoolFull
 from pool.aio.fakes import FakeClock, FakeLauncher, turns
+from pool.aio.holder import Holder
 
 Pools = Callable[..., PluginPool]
 Specs = Callable[..., PluginSpec]
-
-
-class Holder:
-    """Somebody who takes a lease in a task and holds it until told."""
-
-    def __init__(self, pool: PluginPool, spec: PluginSpec, **options: Any) -> None:
-        self.pid: int | None = None
-        self.release = asyncio.Event()
-        self.task = asyncio.get_running_loop().create_task(self._hold(pool, spec, options))
-
-    async def _hold(self, pool: PluginPool, spec: PluginSpec, options: dict[str, Any]) -> None:
-        async with pool.lease(spec, **options) as lease:
-            self.pid = lease.pid
-            await self.release.wait()
-
-    async def end(self) -> None:
-        self.release.set()
-        await self.task
 
 
 async def test_01_hundred_leases_of_one_key_share_one_start(

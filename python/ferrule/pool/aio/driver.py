@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from types import CodeType
@@ -141,7 +142,8 @@ class Driver:
     def lease_now(self, spec: PluginSpec, place: Place) -> Hold | None:
         """A lease, if one is to be had without waiting."""
         policy, now = self._policy, self._now()
-        if policy is None or asyncio.get_running_loop() is not self.owner.loop:
+        loop = self.owner.loop
+        if policy is None or loop is None or _get_running_loop() is not loop:
             raise self.owner.refusal()
         known = self._known.get(spec)
         if known is None or now >= known.until:

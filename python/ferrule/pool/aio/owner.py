@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
+from asyncio import _get_running_loop
 
 from ferrule.pool.errors import PoolError
 
@@ -46,10 +47,7 @@ class Owner:
 
     def is_here(self) -> bool:
         """Whether the caller is on the thread of the loop, which runs."""
-        try:
-            return asyncio.get_running_loop() is self.loop
-        except RuntimeError:
-            return False
+        return self.loop is not None and _get_running_loop() is self.loop
 
     def refusal(self) -> PoolError:
         """Why the pool cannot be used here."""
