@@ -63,7 +63,7 @@ def leased(
             try:
                 yield Setting(pool, lease, launcher, clock)
             finally:
-                await lease.__aexit__()
+                await lease.__aexit__(None, None, None)
 
     return enter
 
@@ -122,7 +122,7 @@ async def test_18_begun_call_is_told_as_unknown(leased: Leased) -> None:
         assert (error.begun, error.method, error.exit_status, error.pid) == (True, METHOD, -9, pid)
         assert error.stderr_tail == ("panic: oh",)
         assert isinstance(error, aio.AioRpcError)
-        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        assert error.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[misc,operator]
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
         with pytest.raises(OutcomeUnknown) as again:
             await call
