@@ -59,7 +59,8 @@ def instrument(
     if instruments is None:
         instruments = _instruments_by_provider[provider] = _Instruments(provider.get_meter(SCOPE))
     instruments.pools.append(pool)
-    tracer = pool.tracer = _LeaseTracer(pool.name, tracer_provider or trace.get_tracer_provider())
+    tracer = _LeaseTracer(pool.name, tracer_provider or trace.get_tracer_provider())
+    pool.tracer = tracer
 
     def uninstrument() -> None:
         if pool in instruments.pools:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -107,6 +108,18 @@ async def test_spans_of_a_cold_lease_and_of_two_that_wait_together() -> None:
         await asyncio.gather(*(use(kv(env={"A": "1"})) for _ in range(2)))
         waited, shared = spans.named("ferrule.pool.lease")[1:], spans.named("ferrule.plugin.start")[1]
         assert {link.context.span_id for link in shared.links} == {facts(span)[0] for span in waited}
+
+
+async def test_the_span_of_a_lease_that_was_never_given_back_ends_with_it() -> None:
+    spans = Spans()
+    async with PluginPool(name="stores") as pool:
+        pool.tracer = spans.of_pool
+        lease = pool.lease(kv())
+        await lease.__aenter__()
+        assert spans.named("ferrule.pool.lease") == []
+        del lease
+        gc.collect()
+        assert len(spans.named("ferrule.pool.lease")) == 1
 
 
 async def test_a_start_that_fails_is_traced() -> None:

@@ -94,6 +94,9 @@ class Lease:
         hold: Hold | None = getattr(self, "_hold", None)
         if hold is not None and not hold.ended:
             self._driver.leaked(hold)
+            if self._trace is not None:
+                tracer, span = self._trace
+                tracer.lease_ended(span, None)
 
     def __repr__(self) -> str:
         hold = self._hold
