@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ferrule.errors import RPCPluginError
-from ferrule.pool import Lease, PluginPool, PluginSpec
+from ferrule import sync
+from ferrule.pool import Lease, OutcomeUnknown, PluginPool, PluginSpec
 from ferrule.terraform import ApplyError, Provider, ResourceState, provider_spec
+from integration.processes import stop
 from peers import provider_path
+from waiting import until
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("no_leaks"), pytest.mark.go]
 
@@ -85,10 +89,25 @@ async def test_a_process_that_is_killed_in_an_apply() -> None:
             os.kill(lease.pid, signal.SIGKILL)
             with pytest.raises(ApplyError, match="may have happened") as caught:
                 await task
-        assert (caught.value.outcome, caught.value.exit_status) == ("unknown", -signal.SIGKILL)
-        assert isinstance(caught.value.__cause__, RPCPluginError)
-        async with pool.lease(spec) as lease, Provider.over(lease) as provider:
-            assert await provider.resource("time_static").read(state) == state
+            assert (caught.value.outcome, caught.value.exit_status) == ("unknown", -signal.SIGKILL)
+            assert isinstance(caught.value.__cause__, OutcomeUnknown)
+            # By the replacement, within the lease.
+            static = provider.resource("time_static")
+            assert await static.read(state) == state
+            again = await static.apply(await static.plan({}))
+            assert again is not None
+
+
+async def test_a_read_is_made_again_by_the_replacement() -> None:
+    spec = provider_spec(provider_path("time"), {})
+    async with PluginPool() as pool, pool.lease(spec) as lease, Provider.over(lease) as provider:
+        state = await created(lease, "time_static", {})
+        stop(lease.pid)
+        sent = lease.client.bytes_sent
+        reading = asyncio.create_task(provider.resource("time_static").read(state))
+        await until(lambda: lease.client.bytes_sent > sent)
+        os.kill(lease.pid, signal.SIGKILL)
+        assert await reading == state
 
 
 async def test_a_cancelled_apply_stops_nobody_elses() -> None:
@@ -115,3 +134,58 @@ async def test_a_cancelled_apply_stops_nobody_elses() -> None:
             error = ApplyError.of(caught.value)
             assert error is not None
             assert (error.outcome, "context canceled" in str(error)) == ("failed", True)
+
+
+def test_the_blocking_face(tmp_path: Path) -> None:
+    path = tmp_path / "greeting"
+    spec = provider_spec(provider_path("local"), {})
+    with sync.PluginPool() as pool:
+        with pool.lease(spec) as lease, sync.Provider.over(lease) as provider:
+            assert f"pid {lease.pid}, configured" in repr(provider)
+            assert provider.client is None
+            file = provider.resource("local_file")
+            plan = file.plan({"filename": str(path), "content": "hello"})
+        with pool.lease(spec) as lease, sync.Provider.over(lease) as provider:
+            file = provider.resource("local_file")
+            state = file.apply(plan)
+            assert state is not None
+            os.kill(lease.pid, signal.SIGKILL)
+            # By the replacement, which is configured and asked for its schema as the first was.
+            assert file.read(state) == state
+            file.destroy(state)
+            assert not path.exists()
+        with pytest.raises(TypeError, match=r"expected a ferrule\.sync"):
+            sync.Provider.over(pool)  # type: ignore[arg-type]
+
+
+def test_a_process_that_is_killed_in_a_blocking_apply() -> None:
+    spec = provider_spec(provider_path("time"), {})
+    with sync.PluginPool() as pool, pool.lease(spec) as lease, sync.Provider.over(lease) as provider:
+        sleep = provider.resource("time_sleep")
+        plan = sleep.plan({"create_duration": "60s"})
+        killing = threading.Timer(0.05, os.kill, (lease.pid, signal.SIGKILL))
+        killing.start()
+        with pytest.raises(ApplyError, match="may have happened") as caught:
+            sleep.apply(plan)
+        killing.join()
+        assert (caught.value.outcome, caught.value.exit_status) == ("unknown", -signal.SIGKILL)
+        assert isinstance(caught.value.__cause__, OutcomeUnknown)
+        assert provider.resource("time_static").plan({}).action == "create"
+
+
+def test_ctrl_c_stops_nobody_elses_apply() -> None:
+    spec, impatient = (provider_spec(provider_path("time"), {}, stop_timeout=each) for each in (30, 0.1))
+    with sync.PluginPool() as pool, pool.lease(spec) as lease, sync.Provider.over(lease) as provider:
+        with ThreadPoolExecutor(1) as threads, pool.lease(impatient) as second, sync.Provider.over(second) as other:
+            sleep = provider.resource("time_sleep")
+            others = threads.submit(sleep.apply, sleep.plan({"create_duration": "1s"}))
+            sleep = other.resource("time_sleep")
+            interrupting = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+            interrupting.start()
+            with pytest.raises(KeyboardInterrupt) as caught:
+                sleep.apply(sleep.plan({"create_duration": "60s"}))
+            interrupting.join()
+            error = ApplyError.of(caught.value)
+            assert error is not None
+            assert (error.outcome, "works for others too" in str(error.__cause__)) == ("unknown", True)
+            assert others.result() is not None

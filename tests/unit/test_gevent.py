@@ -28,6 +28,7 @@ else:
 USES = {
     "channel": "from ferrule.channel.sync import insecure_channel; insecure_channel('unix:/nowhere').unary_unary('/a')",
     "client": "from ferrule.sync import RPCPluginClient; RPCPluginClient(['true'], KV_CONFIG)",
+    "pool": "from ferrule.sync import PluginPool; PluginPool()",
     "plugin": "from ferrule.server import RPCPluginServer; RPCPluginServer(lambda server, broker: None, KV_CONFIG)",
 }
 

@@ -1,32 +1,33 @@
 """The blocking client, for scripts, threads, workers and notebooks: `ferrule.client` without an event loop.
 
-`Provider` is `ferrule.terraform.Provider` without one.
+`Provider` is `ferrule.terraform.Provider` without one, and `PluginPool` is `ferrule.pool.PluginPool`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from ferrule.sync.broker import BrokerListener, BrokerServer, GRPCBroker
 from ferrule.sync.managed import cleanup_clients
 from ferrule.sync.plugin_client import RPCPluginClient
 
 if TYPE_CHECKING:
+    from ferrule.sync.pool.pool import PluginPool as PluginPool
     from ferrule.terraform.sync.provider import Provider as Provider
 
-# Not Provider: `import *` would need the package that it needs.
+# Not those that are loaded late: `import *` would need the packages that they need.
 __all__ = ["BrokerListener", "BrokerServer", "GRPCBroker", "RPCPluginClient", "cleanup_clients"]
+
+_MODULE_BY_NAME: Final = {"PluginPool": "ferrule.sync.pool.pool", "Provider": "ferrule.terraform.sync.provider"}
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Provider":
+    if name not in _MODULE_BY_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Loaded late: it needs a package that the client does without.
-    from ferrule.terraform.sync.provider import Provider
-
-    globals()["Provider"] = Provider
-    return Provider
+    value = globals()[name] = getattr(importlib.import_module(_MODULE_BY_NAME[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "Provider"]
+    return [*__all__, *_MODULE_BY_NAME]

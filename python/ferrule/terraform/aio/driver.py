@@ -79,6 +79,11 @@ class Driver:
         self._methods = _Methods(client.grpc_channel) if lease is None else lease.stub(_Methods)
         self._stop_timeout = stop_timeout
 
+    @property
+    def pid(self) -> int | None:
+        """The provider's process."""
+        return self._client.pid
+
     async def run(self, operation: Operation[Result], *, large: bool = False) -> Result:
         """Runs an operation that a cancellation may end at any moment.
 
@@ -222,19 +227,20 @@ class Driver:
 
     async def _failure(self, method: str, error: grpc.aio.AioRpcError) -> RPCPluginError:
         """The error for a call that failed, with the end of the plugin where that is why."""
-        begun = getattr(error, "begun", True)
-        if error.details() == CLIENT_CLOSED.details:
-            return closed_during(method, begun=begun)
-        client = self._client
         if isinstance(error, RPCPluginError):
             # A pool has found out already.
             return error
+        client, details, begun = self._client, error.details() or "", getattr(error, "begun", True)
+        if details == CLIENT_CLOSED.details:
+            return closed_during(method, begun=begun)
+        if self._lease is not None:
+            # The process answers, or another one in its place.
+            return failed_call(method, error.code(), details, begun=begun)
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             # A plugin that was attached to may be unknown, or go on.
             with contextlib.suppress(TimeoutError, RPCPluginError):
                 async with asyncio.timeout(EXIT_SECONDS):
                     await client.wait_exited()
-        details = error.details() or ""
         return failed_call(method, error.code(), details, client.exit_status, client.stderr_tail, begun=begun)
 
 

@@ -167,9 +167,7 @@ class Provider:
         return cls(Session(target, client_config(settings), told), repr(target.source or where.address))
 
     def __repr__(self) -> str:
-        session = self._session
-        state = f"pid {self.client.pid}, {session.configuration}" if self.client is not None else "not started"
-        return f"<Provider {self._name}: {state}>"
+        return f"<Provider {self._name}: {self._session.state}>"
 
     async def __aenter__(self) -> Self:
         await self.start()

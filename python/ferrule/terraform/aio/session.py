@@ -66,6 +66,11 @@ class Session:
         self._loading = asyncio.Lock()
 
     @property
+    def state(self) -> str:
+        """The process and its configuration, in a few words."""
+        return "not started" if self._driver is None else f"pid {self._driver.pid}, {self.configuration}"
+
+    @property
     def loaded(self) -> Context | None:
         """The provider as operations see it, once its schema is known."""
         return self._context

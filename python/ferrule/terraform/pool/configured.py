@@ -7,6 +7,7 @@ import threading
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from ferrule._host.plugin_info import PluginInfo
 from ferrule._secrecy import forgetful_async
 from ferrule.client import RPCPluginClient
 from ferrule.terraform.aio.driver import Driver
@@ -25,7 +26,7 @@ from ferrule.terraform.schema.program import Program, program_of
 
 __all__ = ["ConfiguredStart"]
 
-_schema_by_client: Final[WeakKeyDictionary[RPCPluginClient, ProviderSchema]] = WeakKeyDictionary()
+_schema_by_client: Final[WeakKeyDictionary[PluginInfo, ProviderSchema]] = WeakKeyDictionary()
 """The schema of each process that is prepared, for all specs that share the process: one of them has prepared it."""
 
 
@@ -80,7 +81,7 @@ class ConfiguredStart:
             # The schema of a large provider's configuration takes milliseconds to decode.
             await driver.run(operations.configure(self.context(client), config), large=True)
 
-    def context(self, client: RPCPluginClient) -> Context:
+    def context(self, client: PluginInfo) -> Context:
         """A process as operations see it: one object for all that have the same schema, so that plans outlive them.
 
         Raises:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
+from ferrule._host.plugin_info import PluginInfo
 from ferrule.channel.status import CLIENT_CLOSED
 from ferrule.errors import RPCPluginError
 from ferrule.sync.plugin_client import RPCPluginClient
@@ -25,6 +26,9 @@ from ferrule.terraform.hosting.failures import EXIT_SECONDS, closed_during, fail
 from ferrule.terraform.hosting.steps import CHANGING_METHODS, Request, Steps
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.operations.call import Call, Operation
+
+if TYPE_CHECKING:
+    from ferrule.sync.pool.lease import Lease
 
 __all__ = ["Driver"]
 
@@ -44,15 +48,30 @@ class Driver:
 
     Args:
         client: A started client.
+        channel: Its blocking channel, or that of the lease.
         protocol: The protocol version that the client has agreed on.
         stop_timeout: Seconds to wait for the answer to an apply after a stop.
+        lease: The lease by which a pool hands out the client; default None, the client is nobody else's.
     """
 
-    def __init__(self, client: RPCPluginClient, protocol: Protocol, stop_timeout: float) -> None:
+    def __init__(
+        self,
+        client: PluginInfo,
+        channel: grpc.Channel,
+        protocol: Protocol,
+        stop_timeout: float,
+        lease: Lease | None = None,
+    ) -> None:
         self.protocol = protocol
         self._client = client
-        self._channel = client.sync_channel
+        self._lease = lease
+        self._channel: Any = channel
         self._stop_timeout = stop_timeout
+
+    @property
+    def pid(self) -> int | None:
+        """The provider's process."""
+        return self._client.pid
 
     def run(self, operation: Operation[Result], timeout: float | None = None) -> Result:
         """Runs an operation that an interrupt may end at any moment.
@@ -174,16 +193,20 @@ class Driver:
 
     def _answer_after_stop(self, method: str, call: Any) -> bytes:
         deadline = time.monotonic() + self._stop_timeout
+        # A stop ends all that the process does, also for others.
+        asks = self._lease is None or not self._lease.is_shared
         try:
             with contextlib.suppress(grpc.FutureTimeoutError):
-                self._stop_until(deadline)
+                if asks:
+                    self._stop_until(deadline)
                 return self._answer(method, call, min(STOP_AGAIN_SECONDS, max(0.0, deadline - time.monotonic())))
-            self._stop_until(deadline)
+            if asks:
+                self._stop_until(deadline)
             return self._answer(method, call, max(0.0, deadline - time.monotonic()))
         except grpc.FutureTimeoutError:
-            raise not_waited_for(method, self._stop_timeout) from None
+            raise not_waited_for(method, self._stop_timeout, asked=asks) from None
         except KeyboardInterrupt:
-            raise not_waited_for(method, None) from None
+            raise not_waited_for(method, None, asked=asks) from None
 
     def _stop_until(self, deadline: float) -> None:
         # A provider that cannot stop may answer all the same.
@@ -201,10 +224,15 @@ class Driver:
 
     def _failure(self, method: str, error: Any) -> RPCPluginError:
         """The error for a call that failed, with the end of the plugin where that is why."""
-        details, begun = error.details() or "", getattr(error, "begun", True)
+        if isinstance(error, RPCPluginError):
+            # A pool has found out already.
+            return error
+        client, details, begun = self._client, error.details() or "", getattr(error, "begun", True)
         if details == CLIENT_CLOSED.details:
             return closed_during(method, begun=begun)
-        client = self._client
+        if not isinstance(client, RPCPluginClient):
+            # Of a lease: the process answers, or another one in its place.
+            return failed_call(method, error.code(), details, begun=begun)
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             # A plugin that was attached to may be unknown, or go on.
             with contextlib.suppress(TimeoutError, RPCPluginError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from ferrule._secrecy import forgetful
 from ferrule.config import ClientConfig
@@ -16,6 +16,7 @@ from ferrule.terraform.hosting.metadata import Metadata, metadata_of_response, m
 from ferrule.terraform.hosting.options import Options, Told
 from ferrule.terraform.hosting.target import Target, client_config, name_of
 from ferrule.terraform.operations import provider as operations
+from ferrule.terraform.pool.lease import start_of_lease
 from ferrule.terraform.schema import ProviderSchema
 from ferrule.terraform.sync.action import Action
 from ferrule.terraform.sync.data_source import DataSource
@@ -24,6 +25,9 @@ from ferrule.terraform.sync.functions import Functions
 from ferrule.terraform.sync.listing import ListResource
 from ferrule.terraform.sync.resource import Resource
 from ferrule.terraform.sync.session import Session
+
+if TYPE_CHECKING:
+    from ferrule.sync.pool.lease import Lease
 
 __all__ = ["Provider"]
 
@@ -105,11 +109,18 @@ class Provider:
 
     @classmethod
     @forgetful
-    def over(cls, client: RPCPluginClient, config: Mapping[str, Any] | None = None, **options: Unpack[Told]) -> Self:
-        """A provider over a client that is started, and that stays the caller's to end.
+    def over(
+        cls, client: RPCPluginClient | Lease, config: Mapping[str, Any] | None = None, **options: Unpack[Told]
+    ) -> Self:
+        """A provider over a client that is started, or over a lease of a pool; either stays the caller's to end.
+
+        A process of a pool serves others too. The provider of a lease takes no configuration, and an apply that Ctrl-C
+        interrupts asks it to stop only while nobody else has a lease of it; `stop` always asks. If the process dies,
+        calls that had not begun, and those that change nothing, are made by its replacement.
 
         Args:
-            client: The client, started before the provider is.
+            client: The client, started before the provider is; or the lease of a spec that `provider_spec` made, which
+                has the configuration and the options.
             config: As of `launch`.
             options: `core`, `terraform_version`, `provider_meta` and `stop_timeout`, as of `launch`.
 
@@ -117,8 +128,11 @@ class Provider:
             ConfigError: An argument does not fit.
         """
         if not isinstance(client, RPCPluginClient):
-            given, expected = (f"{kind.__module__}.{kind.__qualname__}" for kind in (type(client), RPCPluginClient))
-            raise TypeError(f"the client is a {given}, expected a {expected}")
+            # Loaded late: few have a pool.
+            from ferrule.sync.pool.lease import Lease
+
+            start = start_of_lease(client, Lease, RPCPluginClient, config, options)
+            return cls(Session(client, client_config(None), start.options), f"of {client.spec!r}")
         return cls(Session(client, client.config, Options(config=config, **options)), repr(client))
 
     @classmethod
@@ -152,9 +166,7 @@ class Provider:
         return cls(Session(target, client_config(settings), told), repr(target.source or where.address))
 
     def __repr__(self) -> str:
-        session = self._session
-        state = f"pid {self.client.pid}, {session.configuration}" if self.client is not None else "not started"
-        return f"<Provider {self._name}: {state}>"
+        return f"<Provider {self._name}: {self._session.state}>"
 
     def __enter__(self) -> Self:
         self.start()
@@ -165,7 +177,7 @@ class Provider:
 
     @property
     def client(self) -> RPCPluginClient | None:
-        """The client of the provider's process; None before the start and after the end."""
+        """The client of the provider's process; None before the start, after the end, and over a lease."""
         return self._session.client
 
     @property

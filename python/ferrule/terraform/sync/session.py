@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ferrule.config import ClientConfig
 from ferrule.sync.plugin_client import RPCPluginClient
@@ -24,6 +24,10 @@ from ferrule.terraform.schema.cache import Answers, SchemaCache
 from ferrule.terraform.schema.program import Program
 from ferrule.terraform.sync.driver import Driver
 
+if TYPE_CHECKING:
+    from ferrule.sync.pool.lease import Lease
+    from ferrule.terraform.pool.configured import ConfiguredStart
+
 __all__ = ["Session"]
 
 Result = TypeVar("Result")
@@ -39,12 +43,12 @@ class Session:
     """One provider, from its start to its end. Any number of threads may use it at once.
 
     Args:
-        source: Where the provider is found, or a client of one that runs, which then stays the caller's.
+        source: Where the provider is found, or a client of one that runs, or a lease, which then stay the caller's.
         settings: Settings of the client.
         options: What the provider is told.
     """
 
-    def __init__(self, source: Target | RPCPluginClient, settings: ClientConfig, options: Options) -> None:
+    def __init__(self, source: Target | RPCPluginClient | Lease, settings: ClientConfig, options: Options) -> None:
         self.options = options
         self.opened: set[_Open] = set()
         self.address = ""
@@ -58,6 +62,11 @@ class Session:
         # Starts and loads of the schema, one at a time.
         self._starting = threading.Lock()
         self._loading = threading.Lock()
+
+    @property
+    def state(self) -> str:
+        """The process and its configuration, in a few words."""
+        return "not started" if self._driver is None else f"pid {self._driver.pid}, {self.configuration}"
 
     @property
     def loaded(self) -> Context | None:
@@ -81,11 +90,14 @@ class Session:
         with self._starting:
             if self._driver is not None:
                 return
+            if not isinstance(self._source, Target | RPCPluginClient):
+                self._take_over(self._source)
+                return
             self.configuration, self._context = Configuration(), None
             try:
                 client = self._connected()
                 protocol = protocol_of(client.protocol_version, client.is_started)
-                self._driver = Driver(client, protocol, self.options.stop_timeout)
+                self._driver = Driver(client, client.sync_channel, protocol, self.options.stop_timeout)
                 if self.options.config is not None:
                     self.configure(self.options.config)
             except BaseException:
@@ -101,7 +113,7 @@ class Session:
             self._driver = None
             self.opened.clear()
             client, self.client = self.client, None
-            if client is not None and client is not self._source:
+            if client is not None and isinstance(self._source, Target):
                 try:
                     client.shutdown_plugin()
                 finally:
@@ -152,8 +164,18 @@ class Session:
             raise LifecycleError("the provider was closed meanwhile", code="terraform.not-started")
         return context
 
+    def _take_over(self, lease: Lease) -> None:
+        """Goes on where a pool's start of the process has ended."""
+        start: ConfiguredStart = lease.spec.on_start  # type: ignore[assignment] # As `start_of_lease` has it.
+        client, options = lease.client, start.options
+        self.address = start.address
+        self.configuration = Configuration.of_pool(is_done=options.config is not None)
+        context = self._context = start.context(client)
+        self._driver = Driver(client, lease.channel, context.protocol, options.stop_timeout, lease)
+
     def _connected(self) -> RPCPluginClient:
-        if isinstance(self._source, RPCPluginClient):
+        if not isinstance(self._source, Target):
+            assert isinstance(self._source, RPCPluginClient)
             self.client = self._source
             return self._source
         found, self._program = self._source.find()

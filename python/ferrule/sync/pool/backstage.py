@@ -1,0 +1,171 @@
+"""Backstage: what a blocking pool has behind it, without which leases and channels do not need the pool itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import Future
+from types import CodeType
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from ferrule.pool import Lease as LoopLease
+from ferrule.pool import PluginPool as LoopPool
+from ferrule.pool import PluginSpec, PoolError
+from ferrule.pool.policy import Plugin
+from ferrule.sync.pool.channel import LeasedChannel
+from ferrule.sync.pool.kept import KeptLease, KeptLeases
+from ferrule.sync.pool.lease import Lease
+from ferrule.sync.pool.loop_thread import LoopThread, outcome
+from ferrule.sync.pool.plugin import PooledClient
+
+__all__ = ["Backstage"]
+
+
+class Backstage:
+    """The asyncio pool of a blocking one, open on its thread, and the leases that are kept.
+
+    Args:
+        pool: The pool, not open yet.
+    """
+
+    def __init__(self, pool: LoopPool) -> None:
+        self.pool: Final = pool
+        self.thread: Final = LoopThread()
+        self._process_id = os.getpid()
+        self._kept = KeptLeases(self.thread)
+        self._channels: WeakKeyDictionary[PooledClient, LeasedChannel] = WeakKeyDictionary()
+        self._closing: Future[None] | None = None
+        self.thread.run(pool.__aenter__)
+
+    @property
+    def belongs_to_parent(self) -> bool:
+        """Whether the pool is that of the process of which this one is a fork."""
+        return self._process_id != os.getpid()
+
+    @property
+    def retry_unsent(self) -> bool:
+        """Whether a call that had not begun is made again."""
+        return self.pool.limits.retry_unsent
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether no more leases are to be had."""
+        return self._closing is not None
+
+    # Leases.
+
+    def kept_lease(self, spec: PluginSpec, place: tuple[CodeType, int] | None) -> KeptLease | None:
+        """A lease that is kept; None if there is none."""
+        return self._kept.take(spec, place)
+
+    def new_lease(
+        self, spec: PluginSpec, priority: int, timeout: float | None, place: tuple[CodeType, int] | None
+    ) -> KeptLease:
+        """A lease from the policy, when one is to be had."""
+        self.check()
+        return self.thread.run(lambda: self._lease(LoopLease(self.pool._driver, spec, priority, timeout, place)))
+
+    def give_back(self, spec: PluginSpec, kept: KeptLease) -> None:
+        """Ends a lease."""
+        if not self.belongs_to_parent:
+            self._kept.put(spec, kept)
+
+    def idle_of(self, plugin: Plugin) -> int:
+        """How many leases of a plugin are kept, and used by nobody."""
+        return self._kept.idle_of(plugin)
+
+    def age_of(self, plugin: Plugin) -> float:
+        """Seconds since a plugin became ready."""
+        return 0.0 if plugin.ready_at is None else self.pool._driver.clock.now() - plugin.ready_at
+
+    def lease_for_call(self, spec: PluginSpec, timeout: float | None) -> Lease:
+        """A lease for a call whose plugin was lost."""
+        return Lease(self, spec, 0, timeout, None)
+
+    def wait_exited(self, client: PooledClient, limit: float) -> bool:
+        """Waits until a client's plugin has ended, at most some seconds; whether it has."""
+        try:
+            exited = self.thread.begin(client.wait_exited)
+        except RuntimeError:
+            # The loop has ended, and all plugins before it.
+            return True
+        try:
+            outcome(exited, limit)
+        except TimeoutError:
+            exited.cancel()
+            return False
+        return True
+
+    async def _lease(self, lease: LoopLease) -> KeptLease:
+        entering = asyncio.ensure_future(lease.__aenter__())
+        try:
+            await asyncio.sleep(0)
+            if not entering.done():
+                self._kept.want(lease.spec)
+                try:
+                    await entering
+                finally:
+                    self._kept.have(lease.spec)
+            return self._kept.new(await entering, self._channel(lease))
+        except BaseException:
+            entering.cancel()
+            if entering.done() and not entering.cancelled() and entering.exception() is None:
+                await lease.__aexit__(None, None, None)
+            raise
+
+    def _channel(self, lease: LoopLease) -> LeasedChannel:
+        client = lease.client
+        channel = self._channels.get(client)
+        if channel is None:
+            plugin = lease._held.plugin
+            channel = LeasedChannel(client.sync_channel, client, plugin, plugin.entry.spec, self)
+            self._channels[client] = channel
+        return channel
+
+    # The pool.
+
+    def check(self) -> None:
+        """Checks that there is a pool to ask.
+
+        Raises:
+            PoolError: It is closed.
+            RuntimeError: It belongs to the parent of this process.
+        """
+        if self.belongs_to_parent:
+            message = f"the pool belongs to process {self._process_id}, of which this one is a fork"
+            raise RuntimeError(f"{message}. Make pools after the fork.")
+        if self._closing is not None:
+            raise PoolError("the pool is closed", None, "pool.closed")
+
+    def settle(self) -> None:
+        """Gives all leases back that nobody uses; on the loop's thread."""
+        self._kept.end_all()
+
+    def close(self, timeout: float, *, force: bool, limit: float | None = None) -> None:
+        """Ends all plugins and the thread. An interrupt ends the wait, and the next call waits for the rest.
+
+        Args:
+            timeout: Seconds that leases may go on.
+            force: Whether they are revoked now, also those of a closing that is under way.
+            limit: Seconds to wait; default None, without limit.
+        """
+        if self._closing is None or (force and not self._closing.done()):
+            self._kept.close()
+            self._closing = self.thread.begin(lambda: self.pool.close(timeout, force=force))
+        outcome(self._closing, limit)
+        self.thread.stop()
+
+    def abandon(self) -> None:
+        """Ends all plugins and the thread, and waits for nothing."""
+        self._kept.close()
+        self.thread.call(self._end_all)
+
+    def _end_all(self) -> None:
+        async def ending() -> None:
+            try:
+                await self.pool.close(force=True)
+            finally:
+                self.thread.loop.stop()
+
+        self._ending = self.thread.loop.create_task(ending())

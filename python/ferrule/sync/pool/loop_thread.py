@@ -1,0 +1,102 @@
+"""LoopThread: the thread on which the loop of a blocking pool runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+from ferrule.errors import RPCPluginError
+
+__all__ = ["LoopThread", "outcome"]
+
+Result = TypeVar("Result")
+
+_WAIT_SLICE: Final = 0.5
+"""Seconds. A signal that arrives just before a wait begins does not end the wait: its handler runs after the slice."""
+
+
+class LoopThread:
+    """A thread with an event loop, from `start` to `stop`. It keeps no process from its end."""
+
+    def __init__(self) -> None:
+        started: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=_run, args=(started,), name="ferrule-pool", daemon=True)
+        self._thread.start()
+        self.loop: Final = started.result()
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """Has a function called on the loop, soon; does nothing after `stop`."""
+        try:
+            self.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            # The loop is closed.
+            return
+
+    def begin(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Future[Result]:
+        """Begins something on the loop. Its outcome has a thread waiting for it by `outcome`.
+
+        Raises:
+            RPCPluginError: This is the loop's own thread, which would wait for itself.
+        """
+        if self.is_current:
+            hint = "Functions that the pool calls, such as those of subscribe(), must not wait for the pool."
+            raise RPCPluginError("the pool's own thread cannot wait for the pool", hint, "pool.own-thread")
+        if self.loop.is_closed():
+            raise RuntimeError("the pool's thread has ended")
+        return asyncio.run_coroutine_threadsafe(work(), self.loop)
+
+    def run(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Does something on the loop, and waits for its end; an interrupt cancels it."""
+        future = self.begin(work)
+        try:
+            return outcome(future)
+        except BaseException:
+            future.cancel()
+            raise
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller is this thread."""
+        return threading.get_ident() == self._thread.ident
+
+    def stop(self) -> None:
+        """Ends the loop and its thread."""
+        self.call(self.loop.stop)
+        if not self.is_current:
+            self._thread.join()
+
+
+def outcome(future: Future[Result], timeout: float | None = None) -> Result:
+    """Waits for the outcome of a future; Ctrl-C ends the wait, and leaves the future as it is.
+
+    Args:
+        future: The future.
+        timeout: Seconds to wait; default None, without limit.
+
+    Raises:
+        TimeoutError: There is none in time.
+    """
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    if timeout is not None:
+        if not done.wait(timeout):
+            raise TimeoutError(f"not done after {timeout} s")
+        return future.result()
+    while not done.wait(_WAIT_SLICE):
+        pass
+    try:
+        return future.result()
+    finally:
+        # The future keeps an error, whose traceback would keep this frame, and the frame the future.
+        del future
+
+
+def _run(started: Future[asyncio.AbstractEventLoop]) -> None:
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        asyncio.set_event_loop(loop)
+        loop.call_soon(started.set_result, loop)
+        loop.run_forever()
