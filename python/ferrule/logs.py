@@ -18,10 +18,10 @@ import io
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ["TRACE", "OutputTarget", "PluginLog", "Writable", "output_sink", "plugin_logger"]
+__all__ = ["TRACE", "OutputTarget", "PluginLog", "Writable", "output_sink", "plugin_logger", "tapped"]
 
 TRACE = 5
 """The level of a plugin's most detailed lines."""
@@ -36,6 +36,8 @@ if logging.getLevelName(TRACE) == f"Level {TRACE}":
     logging.addLevelName(TRACE, "TRACE")
 
 _own_logger = logging.getLogger("ferrule")
+
+_taps: list[Callable[[logging.LogRecord], object]] = []
 
 
 class Writable(Protocol):
@@ -72,6 +74,16 @@ def plugin_logger(program: str, logger: logging.Logger | str | None = None) -> l
     return logging.getLogger(f"ferrule.plugin.{name.replace('.', '_') or 'unnamed'}")
 
 
+@contextlib.contextmanager
+def tapped(tap: Callable[[logging.LogRecord], object]) -> Iterator[None]:
+    """Has a function called with the record of every line of every plugin, whatever the loggers' levels are."""
+    _taps.append(tap)
+    try:
+        yield
+    finally:
+        _taps.remove(tap)
+
+
 class PluginLog:
     """Turns lines of a plugin into records of one logger.
 
@@ -85,6 +97,8 @@ class PluginLog:
 
     def wanted_level(self) -> int | None:
         """The lowest level for which the logger is enabled, 0 (trace) to 4 (error); None if it is enabled for none."""
+        if _taps:
+            return 0
         return next((number for number, level in enumerate(LEVELS) if self.logger.isEnabledFor(level)), None)
 
     def emit(self, lines: list[tuple[int, bytes]], dropped: int) -> None:
@@ -102,12 +116,16 @@ class PluginLog:
 
     def _handle(self, level: int, line: bytes) -> None:
         # Checked again: the level may have changed since wanted_level().
-        if self.logger.isEnabledFor(level):
+        is_enabled = self.logger.isEnabledFor(level)
+        if is_enabled or _taps:
             message, extra = parse_line(line)
             record = self.logger.makeRecord(
                 self.logger.name, level, "(plugin)", 0, message, (), None, func=None, extra=extra
             )
-            self.logger.handle(record)
+            for tap in list(_taps):
+                tap(record)
+            if is_enabled:
+                self.logger.handle(record)
 
 
 def parse_line(line: bytes) -> tuple[str, dict[str, Any]]:
