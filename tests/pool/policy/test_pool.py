@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ferrule.pool import Limits
-from ferrule.pool.policy import Revoke, Stop
-from pool.policy.simulation import MISSING
+from ferrule.pool.policy import Entry, Plugin, Revoke, Stop
+from pool.policy.simulation import MISSING, Simulation
 from pool.policy.situations import commands, leased, opened, serving, spec, waiter
 
 
@@ -48,3 +48,27 @@ def test_another_pool_that_needs_room_gets_an_idle_plugin() -> None:
     assert not simulation.policy.shed(simulation.now)
     simulation.advance(0)
     assert simulation.policy.commands[-1] == Stop(plugin, "pressure")
+
+
+def test_keys_that_nobody_uses_are_forgotten_and_come_back() -> None:
+    simulation = opened(*map(spec, "ab"), max_idle=10.0)
+    policy, (a, b) = simulation.policy, simulation.entries
+    leased(simulation, a)
+    simulation.stop_ends(stopped_when_idle(simulation, b))
+    for number in range(3000):
+        policy.entry(f"other {number}".encode(), spec())
+    assert len(policy.entries) < 1100
+    assert policy.entry(a.key, a.spec) is a
+    # Somebody made the entry of the key anew, while another kept the old one: one plugin serves both.
+    again = policy.entry(b.key, b.spec)
+    assert again is not b
+    first, second = waiter(simulation, b), waiter(simulation, again)
+    (plugin,) = simulation.starting
+    simulation.start_ends(plugin)
+    assert {simulation.answers[each][0].plugin for each in (first, second)} == {plugin}
+
+
+def stopped_when_idle(simulation: Simulation, entry: Entry) -> Plugin:
+    plugin = serving(simulation, entry)
+    simulation.advance(10)
+    return plugin

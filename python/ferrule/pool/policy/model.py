@@ -122,6 +122,11 @@ class Entry:
         group = self.group
         return self.serving is not None and self.leases < self.limit and (group is None or not group.is_full)
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether nothing would be lost with it but the memory of failures."""
+        return not (self.serving or self.coming or self.draining or self.waiters or self.leases)
+
 
 class Plugin:
     """One process of the pool, before, during and after its life.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from math import inf
-from typing import Any
+from typing import Any, Final
 
 from ferrule.pool.limits import Limits
 from ferrule.pool.policy import refusals
@@ -25,6 +25,13 @@ from ferrule.pool.spec import PluginSpec
 
 __all__ = ["Policy"]
 
+MAX_UNUSED_ENTRIES: Final = 1_000
+"""Entries from which on those without a plugin and without callers are forgotten."""
+
+# As in `Queue`: a look into the enumeration is slow.
+_LEASED: Final = State.LEASED
+_READY: Final = State.READY
+
 
 class Policy:
     """The decisions of one pool.
@@ -40,7 +47,7 @@ class Policy:
 
     Attributes:
         commands: What the driver is to do.
-        entries: The entries by key.
+        entries: The entries by key. Those that nobody uses may be forgotten.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Policy:
         self.commands: deque[Command] = context.commands
         self.entries: dict[bytes, Entry] = {}
         self._groups: dict[str, Group] = {}
+        self._forget_at = MAX_UNUSED_ENTRIES
         occupancy = self._occupancy = Occupancy(context, budget or OwnBudget())
         endings = self._endings = Endings(context, occupancy)
         queue = self._queue = Queue(context, occupancy)
@@ -59,6 +67,9 @@ class Policy:
         failures = self._failures = Failures(context, queue, starts)
         dispatch = self._dispatch = Dispatch(context, queue, starts, recycling, turns)
         self._lifecycle = Lifecycle(context, occupancy, endings, starts, recycling, failures, dispatch)
+        # What each lease needs.
+        self._take = queue.take
+        self._idle = occupancy.idle
 
     # What it is about.
 
@@ -91,11 +102,17 @@ class Policy:
         """The entry of a key, made if there is none."""
         entry = self.entries.get(key)
         if entry is None:
+            if len(self.entries) >= self._forget_at:
+                self._forget_unused()
             group = None
             if spec.group is not None:
                 group = self._groups.setdefault(spec.group, Group(spec.group, self._group_limit(spec.group)))
             entry = self.entries[key] = Entry(key, spec, group)
         return entry
+
+    def _forget_unused(self) -> None:
+        self.entries = {key: entry for key, entry in self.entries.items() if not entry.is_unused}
+        self._forget_at = max(2 * len(self.entries), MAX_UNUSED_ENTRIES)
 
     # Leases.
 
@@ -113,7 +130,7 @@ class Policy:
             if group.leases >= group.limit:
                 return None
             group.leases += 1
-        return self._queue.take(plugin, now, place)
+        return self._take(plugin, now, place)
 
     def give_back(self, hold: Hold, now: float) -> None:
         """Ends a lease; does nothing at the second time, and for a lease that ended with its plugin."""
@@ -132,9 +149,9 @@ class Policy:
         if entry.waiters or (group is not None and group.line):
             self._dispatch.serve(entry, now)
         if not plugin.holds:
-            if plugin.state is State.LEASED:
-                plugin.state = State.READY
-                self._occupancy.idle[plugin] = None
+            if plugin.state is _LEASED:
+                plugin.state = _READY
+                self._idle[plugin] = None
             elif plugin.state is State.DRAINING:
                 self._endings.stop(plugin, plugin.reason, now)
         if self._starts.is_pressed:
@@ -166,6 +183,8 @@ class Policy:
         """
         if self.is_closing:
             raise refusals.closed()
+        # It may have been forgotten, and made anew for another who wanted it.
+        entry = self.entries.setdefault(entry.key, entry)
         if not entry.can_lease:
             if self._queue.waiting >= self.limits.max_waiting:
                 raise refusals.full(self._queue.waiting)
@@ -230,6 +249,7 @@ class Policy:
 
         What is known of its failures is forgotten: somebody who evicts a plugin has mended what it failed for.
         """
+        entry = self.entries.get(entry.key, entry)
         entry.breaker.reset()
         self._retire(entry, "evicted", now, force=force)
         self._dispatch.serve(entry, now)
