@@ -27,6 +27,8 @@ async def main(number: int, program: str) -> None:
                 break
             async with pool.lease(spec) as lease:
                 await lease.stub(KVStub).Echo(kv_pb2.EchoRequest(payload=b"x"))
+                # Leaves the processor to the terminal, and has a lease to show.
+                await asyncio.sleep(0.01)
 
 
 asyncio.run(main(int(sys.argv[1]), sys.argv[2]))

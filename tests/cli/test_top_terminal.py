@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from peers import go_peer
-from waiting import wait_until
+from waiting import LIMIT
 
 PLUGINS = 12
 PROGRAM = Path(__file__).with_name("pool_program.py")
@@ -47,6 +49,9 @@ class Terminal:
         shell = ["/bin/sh", "-i"]
         session = ["new-session", "-d", "-x", "80", "-y", "24", *shell]
         subprocess.run([*self._tmux, *session], check=True, env=environment, cwd=directory)
+        # A client in control mode is told of everything that changes.
+        pipe = subprocess.PIPE
+        self._events = subprocess.Popen([*self._tmux, "-C", "attach-session"], stdin=pipe, stdout=pipe)
         self.shows("$")
 
     def run(self, *arguments: str) -> str:
@@ -58,14 +63,21 @@ class Terminal:
     def type(self, *keys: str) -> None:
         self.run("send-keys", *keys)
 
-    def shows(self, pattern: str) -> None:
-        wait_until(lambda: re.search(pattern, self.screen(), re.MULTILINE), f"{pattern!r} on the terminal")
+    def shows(self, pattern: str, *options: str) -> None:
+        """Waits until a pattern is on the terminal; `options` are those of `screen`."""
+        assert self._events.stdout is not None
+        deadline = time.monotonic() + LIMIT
+        while not re.search(pattern, screen := self.screen(*options), re.MULTILINE):
+            ready, _, _ = select.select([self._events.stdout], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"{pattern!r} is not on the terminal:\n{screen}"
+            os.read(self._events.stdout.fileno(), 65_536)
 
     def resize(self, columns: int, lines: int) -> None:
         self.run("resize-window", "-x", str(columns), "-y", str(lines))
 
     def close(self) -> None:
         subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
+        self._events.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +131,7 @@ def test_a_pool_is_followed(terminal: Terminal, pool: subprocess.Popen[str]) -> 
     terminal.shows(r"^kv-\d+ +(ready|leased) +\d+ +0 +[\d,]+ +[\d,.]+ +\d+\.\d +\d+s$")
     terminal.shows(r"^sorted by memory \[m c w\]  q ends$")
     assert len(re.findall(r"^kv-\d+ ", terminal.screen(), re.MULTILINE)) == PLUGINS
-    wait_until(lambda: "\x1b[32mleased" in terminal.screen("-e"), "a state in colour")
+    terminal.shows(r"\x1b\[32mleased", "-e")
     terminal.type("c")
     terminal.shows("^sorted by calls")
 
@@ -147,4 +159,4 @@ def test_a_pool_that_ends(terminal: Terminal, pool: subprocess.Popen[str]) -> No
     pool.stdin.write("\n")
     pool.stdin.flush()
     ended(terminal, 0)
-    assert re.search("^ferrule: the pool on .* has ended$", terminal.screen("-J"), re.MULTILINE)
+    terminal.shows("^ferrule: the pool on .* has ended$", "-J")
