@@ -24,7 +24,8 @@ except ImportError:
     raise ImportError('ferrule.pool.otel needs the package opentelemetry-api: pip install "ferrule[otel]"') from None
 
 from ferrule.pool.measures import SECONDS_BOUNDS, error_type
-from ferrule.pool.measures.catalogue import CATALOGUE, MeasuredPool, Metric, Reading
+from ferrule.pool.measures.catalogue import CATALOGUE
+from ferrule.pool.measures.reading import Metric, Reading, Source
 from ferrule.pool.measures.replay import Replay
 from ferrule.pool.tracing import StartTrace
 
@@ -58,13 +59,14 @@ def instrument(
     instruments = _instruments_by_provider.get(provider)
     if instruments is None:
         instruments = _instruments_by_provider[provider] = _Instruments(provider.get_meter(SCOPE))
-    instruments.pools.append(pool)
+    source = Source(pool)
+    instruments.sources.append(source)
     tracer = _LeaseTracer(pool.name, tracer_provider or trace.get_tracer_provider())
     pool.tracer = tracer
 
     def uninstrument() -> None:
-        if pool in instruments.pools:
-            instruments.pools.remove(pool)
+        if source in instruments.sources:
+            instruments.sources.remove(source)
         if pool.tracer is tracer:
             pool.tracer = None
 
@@ -75,7 +77,7 @@ class _Instruments:
     """The instruments of one provider, for any number of pools: each name may be made once."""
 
     def __init__(self, meter: Meter) -> None:
-        self.pools: list[MeasuredPool] = []
+        self.sources: list[Source] = []
         self._readings: list[Reading] = []
         self._replays: defaultdict[Any, Replay] = defaultdict(Replay)
         self._histograms = [
@@ -102,7 +104,7 @@ class _Instruments:
         make(metric.name, [observe], unit=metric.unit, description=metric.description)
 
     def _read(self) -> None:
-        self._readings = [Reading(pool) for pool in self.pools]
+        self._readings = [source.read() for source in list(self.sources)]
         for metric, histogram in self._histograms:
             for attributes, buckets in self._values(metric):
                 replay = self._replays[metric.name, tuple(attributes.items())]
@@ -117,7 +119,7 @@ class _Instruments:
         # What is of the process is the same for all of its pools.
         for reading in self._readings[:1] if metric.of_process else self._readings:
             pool = {} if metric.of_process else {"pool": reading.pool}
-            for values, value in metric.read(reading):
+            for values, value in reading.values(metric):
                 named = zip(metric.attributes, values, strict=True)
                 yield {**pool, **{name: each for name, each in named if each}}, value
 

@@ -24,7 +24,8 @@ except ImportError:
     ) from None
 
 from ferrule.pool.measures import Histogram
-from ferrule.pool.measures.catalogue import CATALOGUE, MeasuredPool, Metric, Reading
+from ferrule.pool.measures.catalogue import CATALOGUE
+from ferrule.pool.measures.reading import MeasuredPool, Metric, Reading, Source
 
 __all__ = ["PoolCollector"]
 
@@ -39,15 +40,15 @@ class PoolCollector(Collector):
     """
 
     def __init__(self, *pools: MeasuredPool) -> None:
-        self._pools = list(pools)
+        self._sources = [Source(pool) for pool in pools]
 
     def add(self, pool: MeasuredPool) -> None:
         """Collects the metrics of one more pool."""
-        self._pools.append(pool)
+        self._sources.append(Source(pool))
 
     def remove(self, pool: MeasuredPool) -> None:
         """Collects the metrics of a pool no longer."""
-        self._pools.remove(pool)
+        self._sources = [source for source in self._sources if source.pool is not pool]
 
     def describe(self) -> Iterator[MetricFamily]:
         """The metrics without values; a registry asks for them when the collector is registered."""
@@ -55,7 +56,7 @@ class PoolCollector(Collector):
 
     def collect(self) -> Iterator[MetricFamily]:
         """The metrics of all pools, as they are now."""
-        readings = [Reading(pool) for pool in self._pools]
+        readings = [source.read() for source in list(self._sources)]
         for metric in CATALOGUE:
             if metric.prometheus:
                 yield _filled(metric, readings)
@@ -78,7 +79,7 @@ def _filled(metric: Metric, readings: list[Reading]) -> MetricFamily:
     family: Any = _family(metric)
     # What is of the process is the same for all of its pools.
     for reading in readings[:1] if metric.of_process else readings:
-        for attributes, value in metric.read(reading):
+        for attributes, value in reading.values(metric):
             labels = attributes if metric.of_process else (reading.pool, *attributes)
             if isinstance(value, Histogram):
                 family.add_metric(labels, [(_bound(bound), count) for bound, count in value.cumulative()], value.sum)

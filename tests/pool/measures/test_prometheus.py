@@ -109,6 +109,33 @@ def test_pools_of_one_collector() -> None:
     assert registry.get_sample_value("ferrule_pool_plugins_max", {"pool": "first"}) is None
 
 
+def test_counters_never_fall() -> None:
+    pool = WatchedPool()
+    registry = registry_of(pool)
+
+    def user_seconds() -> float | None:
+        return registry.get_sample_value("ferrule_pool_cpu_seconds_total", {**KV, "state": "user"})
+
+    assert user_seconds() == 1.25
+    # The plugin ends, and what it used is not yet among what ended ones did.
+    del pool.plugins[0]
+    assert user_seconds() == 1.25
+    pool.measures["kv"].cpu_user += 0.5
+    assert user_seconds() == 1.5
+
+
+def test_the_counters_of_a_new_pool_with_the_name_of_another_begin_at_0() -> None:
+    first, second = WatchedPool(), WatchedPool()
+    second.measures["kv"].lease_timeouts = 1
+    collector = PoolCollector(first)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    registry.get_sample_value("ferrule_pool_lease_timeouts_total", KV)
+    collector.remove(first)
+    collector.add(second)
+    assert registry.get_sample_value("ferrule_pool_lease_timeouts_total", KV) == 1
+
+
 def test_a_second_collector_in_one_registry_is_refused() -> None:
     with pytest.raises(ValueError, match="Duplicated"):
         registry_of(WatchedPool()).register(PoolCollector(WatchedPool("other")))

@@ -83,7 +83,9 @@ class Sampler:
         sample = self._samples.pop(pid, None)
         if sample is None:
             return CpuTime()
-        return self._meter.cpu(pid) or sample.cpu
+        last = self._meter.cpu(pid) or sample.cpu
+        # The pid of one that has crashed may be another process's by now.
+        return CpuTime(max(last.user, sample.cpu.user), max(last.system, sample.cpu.system))
 
     def next_time(self) -> float | None:
         """When `tick` is due; None for never."""

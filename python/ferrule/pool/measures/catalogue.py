@@ -6,89 +6,19 @@ Names follow OpenTelemetry's conventions for connection pools (`db.client.connec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Final
 
-from ferrule.pool.measures.counters import Measures, MeasuresByName
+from ferrule.pool.measures.counters import Measures
 from ferrule.pool.measures.histogram import Histogram
-from ferrule.pool.measures.stats import PluginStats, PoolStats
+from ferrule.pool.measures.reading import Metric, Reading, Value
+from ferrule.pool.measures.stats import PluginStats
 from ferrule.pool.measures.vocabulary import BREAKER_STATES, PLUGIN_STATES
 
-__all__ = ["CATALOGUE", "SHARED", "MeasuredPool", "Metric", "Reading"]
+__all__ = ["CATALOGUE", "SHARED"]
 
 SHARED: Final = "(shared)"
 """The plugin's name of memory that processes share."""
-
-Kind: TypeAlias = Literal["counter", "updown", "gauge", "histogram"]
-
-Value: TypeAlias = tuple[tuple[str, ...], float | Histogram]
-"""The values of a metric's attributes after `pool`, and the metric's value for them."""
-
-
-class MeasuredPool(Protocol):
-    """What exporters need of a pool."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def measures(self) -> MeasuresByName:
-        """What it counts."""
-
-    def stats(self) -> PoolStats:
-        """What it tells of itself; from any thread."""
-
-
-class Reading:
-    """One pool at one moment.
-
-    Attributes:
-        pool (str): The pool's name.
-        stats (PoolStats): What it tells of itself.
-        measures (dict[str, Measures]): What it counts, by the plugins' names.
-    """
-
-    def __init__(self, pool: MeasuredPool) -> None:
-        self.pool = pool.name
-        self.stats = pool.stats()
-        self.measures: dict[str, Measures] = dict(pool.measures)
-        for name in [*(plugin.name for plugin in self.stats.plugins), *(each.name for each in self.stats.pending)]:
-            self.measures.setdefault(name, Measures())
-        self._plugins: dict[str, list[PluginStats]] = {name: [] for name in self.measures}
-        for plugin in self.stats.plugins:
-            self._plugins[plugin.name].append(plugin)
-
-    def by_name(self) -> Iterator[tuple[str, Measures, list[PluginStats]]]:
-        """Each name with what was counted of it, and its plugins."""
-        for name, measures in self.measures.items():
-            yield name, measures, self._plugins[name]
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric.
-
-    Attributes:
-        name: Its name for OpenTelemetry; empty if it has none.
-        prometheus: Its name for Prometheus; empty if it has none.
-        kind: What it is.
-        unit: Its unit, as UCUM writes it.
-        description: What it says.
-        attributes: Their names after `pool`; those of the whole process have none at all.
-        read: Its values.
-        of_process: Whether it is of the whole process, and the same for all of its pools.
-    """
-
-    name: str
-    prometheus: str
-    kind: Kind
-    unit: str
-    description: str
-    attributes: tuple[str, ...]
-    read: Callable[[Reading], Iterable[Value]]
-    of_process: bool = False
 
 
 def _each(value: Callable[[Measures, list[PluginStats]], float | Histogram]) -> Callable[[Reading], Iterator[Value]]:
