@@ -26,6 +26,9 @@ SETTINGS = {
     "RAY_raylet_start_wait_time_s": "180",
     "RAY_worker_niceness": "0",
 }
+# Some are read when Ray is imported.
+if find_spec("ray"):
+    os.environ.update(SETTINGS)
 
 OBJECT_STORE = 80 * 2**20
 
@@ -71,7 +74,7 @@ def cluster() -> Iterator[Any]:
     before = dict(os.environ)
     # Its sockets' paths are long.
     with tempfile.TemporaryDirectory(prefix="r-", dir="/tmp", ignore_cleanup_errors=True) as directory:
-        os.environ.update(SETTINGS, RAY_TMPDIR=directory, TMPDIR=directory)
+        os.environ.update(RAY_TMPDIR=directory, TMPDIR=directory)
         path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "tests" / "unit")])
         head = {"num_cpus": 1, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)

@@ -80,10 +80,13 @@ TUTORIAL = (ROOT / "docs" / "terraform.md").read_text().partition("\n## Tutorial
 COMPLETE = [
     block
     for block in blocks()
-    if imports(block.values[0]) and "plugin.py" not in block.values[0] and block.values[0] not in TUTORIAL
+    if imports(block.values[0])
+    and "plugin.py" not in block.values[0]
+    and "ferrule.ray" not in block.values[0]
+    and block.values[0] not in TUTORIAL
 ]
-"""Blocks that import what they use. Not the quick start, which needs a stub, the broker's host, and the tutorial on
-Terraform providers, whose blocks are one program: they have tests of their own."""
+"""Blocks that import what they use. Not the quick start, which needs a stub, the broker's host, Ray's page, and the
+tutorial on Terraform providers, whose blocks are one program: they have tests of their own."""
 
 
 @pytest.mark.go
