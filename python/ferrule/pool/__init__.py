@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from ferrule.pool.events import PoolEvent
     from ferrule.pool.limits import Limits
+    from ferrule.pool.measures import PluginStats, PoolStats
     from ferrule.pool.spec import PluginSpec
 
 __all__ = [
@@ -40,10 +41,12 @@ __all__ = [
     "PluginDied",
     "PluginPool",
     "PluginSpec",
+    "PluginStats",
     "PluginUnavailable",
     "PoolError",
     "PoolEvent",
     "PoolFull",
+    "PoolStats",
 ]
 
 _MODULE_BY_NAME: Final = {
@@ -51,7 +54,9 @@ _MODULE_BY_NAME: Final = {
     "Limits": "limits",
     "PluginPool": "aio.pool",
     "PluginSpec": "spec",
+    "PluginStats": "measures",
     "PoolEvent": "events",
+    "PoolStats": "measures",
 }
 
 
