@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ferrule.pool import Limits
 from ferrule.pool.policy import Hold, Revoke, State, Stop
 from pool.policy.simulation import ENDED, MIB
 from pool.policy.situations import commands, leased, opened, serving, spec, waiter
@@ -118,3 +119,35 @@ def test_keys_of_a_group_take_turns() -> None:
         (hold,) = simulation.holds
         order.append(hold.plugin.entry.spec.name)
     assert order == ["a", "b", "c", "a", "b", "a"]
+
+
+def test_a_plugin_that_serves_again_is_as_old_as_it_was() -> None:
+    simulation = opened(spec("a", max_age=20.0), spec("b"), max_plugins=1)
+    a, b = simulation.entries
+    first = leased(simulation, a)
+    simulation.advance(6)
+    leased(simulation, a)
+    other = waiter(simulation, b)
+    simulation.give_back(first)
+    simulation.advance(7)
+    assert first.plugin.state is State.DRAINING
+    simulation.withdraw(other)
+    simulation.resize(Limits(max_plugins=2, start_slots=2))
+    simulation.advance(10)
+    assert [plugin.entry for plugin in simulation.starting] == [a]
+
+
+def test_nobody_makes_room_for_what_would_not_fit_anyway() -> None:
+    simulation = opened(spec("a"), spec("b"), max_memory_bytes=250 * MIB)
+    a, b = simulation.entries
+    for _ in range(20):
+        simulation.give_back(leased(simulation, a))
+        leased(simulation, a)
+        simulation.advance(1)
+    simulation.others_use(0, 200 * MIB)
+    waiter(simulation, b)
+    for _ in range(20):
+        simulation.give_back(simulation.holds[0])
+        leased(simulation, a)
+        simulation.advance(1)
+    assert simulation.holds[0].plugin.state is State.LEASED

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from ferrule.pool.policy.commands import Revoke, Stop
 from ferrule.pool.policy.context import Context
 from ferrule.pool.policy.model import Plugin, State
@@ -27,7 +25,6 @@ class Endings:
             return
         plugin.state = State.DRAINING
         plugin.reason = reason
-        plugin.expires_at = inf
         plugin.drain_by = now + self._context.limits.drain_timeout
         self._context.timers.put(plugin, plugin.drain_by)
         self._context.tell("draining", plugin.entry, plugin, now, reason)

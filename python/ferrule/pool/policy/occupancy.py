@@ -97,6 +97,11 @@ class Occupancy:
         limit = self._context.limits.max_memory_bytes
         return limit is not None and self.own - self._leaving_bytes + self._budget.others + size > limit
 
+    def can_ever_have(self, size: int) -> bool:
+        """Whether so many bytes would be there if this pool had no other process."""
+        limit = self._context.limits.max_memory_bytes
+        return limit is None or self._budget.others + size <= limit
+
     def enter(self, plugin: Plugin, size: int) -> None:
         """Counts a process that is about to be started."""
         self.live[plugin] = None

@@ -53,14 +53,13 @@ class Recycling:
         """Does what is due for a plugin, and sets the timer for what is due next."""
         if plugin.state is State.DRAINING and plugin.drain_by <= now:
             self._endings.revoke(plugin, plugin.reason, now)
-        if plugin.expires_at <= now:
+        if plugin.state in {State.READY, State.LEASED} and plugin.expires_at <= now:
             self.renew(plugin, "age", now)
         if plugin.state is State.READY and self._idle_until(plugin, now) <= now:
             self._endings.stop(plugin, "idle", now)
         if plugin.state in {State.READY, State.LEASED, State.DRAINING}:
             next_times = (
-                plugin.drain_by,
-                plugin.expires_at,
+                plugin.drain_by if plugin.state is State.DRAINING else plugin.expires_at,
                 self._idle_until(plugin, now),
                 self._report_leaks(plugin, now),
             )

@@ -183,7 +183,8 @@ class Starts:
     def _make_room(self, plugin: Plugin, size: int, now: float) -> None:
         while self._occupancy.will_lack(1, size):
             if not self.stop_idle(now):
-                if not self._occupancy.leaving and plugin in self._wanted:
+                is_waited_for = plugin in self._wanted and not self._occupancy.leaving
+                if is_waited_for and self._occupancy.can_ever_have(size):
                     self.stuck = plugin
                 return
 

@@ -22,8 +22,8 @@ class Turns:
     """Drains a leased plugin for a start that has waited for a step of priority, or for half of its caller's patience.
 
     Without it, a key whose leases overlap without end would keep its process for ever. One plugin at a time makes
-    room: the one that has served longest, of those that have served for a step at least and whose leases come and go.
-    It serves again if the start has found room elsewhere before it has ended.
+    room, and one in each step of priority: the one that has served longest, of those that have served for a step at
+    least and whose leases come and go. It serves again if the start has found room elsewhere before it has ended.
     """
 
     def __init__(self, context: Context, occupancy: Occupancy, endings: Endings, starts: Starts) -> None:
@@ -32,6 +32,7 @@ class Turns:
         self._endings = endings
         self._starts = starts
         self._yielding: Plugin | None = None
+        self._yielded_at = -inf
         self._reason = ""
 
     def review(self, now: float) -> Entry | None:
@@ -42,7 +43,7 @@ class Turns:
         if stuck is None:
             self._context.timers.drop(self)
             if yielding is not None and not self._starts.blocked_by:
-                return self._serve_again(yielding)
+                return self._serve_again(yielding, now)
             return None
         place = self._context.timers.get(self)
         if yielding is not None or (place is not None and now < place[0]):
@@ -52,12 +53,13 @@ class Turns:
     def _yield(self, stuck: Plugin, now: float) -> Entry | None:
         first = stuck.entry.waiters.first()
         assert first is not None
-        due = max(first.since, stuck.queued_at) + min(STEP_SECONDS, (first.deadline - first.since) / 2)
+        patience = min(STEP_SECONDS, (first.deadline - first.since) / 2)
+        due = max(max(first.since, stuck.queued_at) + patience, self._yielded_at + STEP_SECONDS)
         victim = self._victim(now) if due <= now else None
         if victim is None:
             self._context.timers.put(self, max(due, now + AGAIN_SECONDS))
             return None
-        self._yielding, self._reason = victim, victim.reason
+        self._yielding, self._yielded_at, self._reason = victim, now, victim.reason
         self._endings.drain(victim, "pressure", now)
         return victim.entry
 
@@ -72,7 +74,7 @@ class Turns:
         ]
         return min(fit, key=lambda plugin: plugin.ready_at or 0.0, default=None)
 
-    def _serve_again(self, plugin: Plugin) -> Entry | None:
+    def _serve_again(self, plugin: Plugin, now: float) -> Entry | None:
         entry = plugin.entry
         self._yielding = None
         coming = entry.coming
@@ -87,4 +89,7 @@ class Turns:
         plugin.drain_by = inf
         entry.draining.discard(plugin)
         entry.serving = plugin
+        # Its age and its leases are watched again, and a replacement that was wanted is wanted again.
+        self._context.timers.put(plugin, now)
+        self._context.timers.put(entry, now)
         return entry
