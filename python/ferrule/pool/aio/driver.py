@@ -13,13 +13,15 @@ from types import CodeType
 from typing import Any
 
 from ferrule.pool.aio.accounts import Accounts
+from ferrule.pool.aio.alarm import Alarm
+from ferrule.pool.aio.closing import Closing
 from ferrule.pool.aio.directory import Directory
 from ferrule.pool.aio.owner import Owner
 from ferrule.pool.aio.process import Launcher
 from ferrule.pool.aio.resources import Resources
 from ferrule.pool.aio.workers import Workers
 from ferrule.pool.calls import PluginCalls
-from ferrule.pool.clock import Clock, Timer
+from ferrule.pool.clock import Clock
 from ferrule.pool.errors import PoolError
 from ferrule.pool.events import PoolEvent
 from ferrule.pool.limits import Limits
@@ -87,11 +89,9 @@ class Driver:
         self._directory = Directory(self._entry, self._replaced, self.accounts)
         self._known = self._directory.known
         self._now = clock.now
-        self._open_on: asyncio.AbstractEventLoop | None = None
-        self._timer: Timer | None = None
-        self._timer_at = 0.0
+        self._alarm = Alarm(clock, self._tick)
+        self._closing = Closing(clock, self._workers, self._end_plugins, self._leave)
         self._is_carrying_out = False
-        self._closing: asyncio.Task[None] | None = None
 
     @property
     def policy(self) -> Policy:
@@ -134,7 +134,7 @@ class Driver:
         """
         limits = self.resources.resolved()
         self.owner.open()
-        self.resources.join(limits, self._slot_granted, self._memory_freed)
+        self.resources.join(limits, self._room_made)
         self._policy = Policy(limits, self.resources.slots, self.resources.memory, self._source)
 
     # Leases.
@@ -191,9 +191,9 @@ class Driver:
     def _withdraw(self, waiter: Waiter, granted: asyncio.Future[Hold], now: float) -> None:
         """The caller of a lease is gone; the lease may have been granted in the same moment."""
         if not granted.cancelled() and granted.done() and granted.exception() is None:
-            self.policy.decline(granted.result(), now)
+            self.policy_now.decline(granted.result(), now)
         else:
-            self.policy.withdraw(waiter, now)
+            self.policy_now.withdraw(waiter, now)
         self.carry_out()
 
     def give_back(self, hold: Hold) -> None:
@@ -201,8 +201,8 @@ class Driver:
         if not self.is_here():
             self.run_soon(lambda: self.give_back(hold))
             return
-        policy, now = self._policy, self._now()
-        if policy is None or hold.ended:
+        policy, now = self.policy_now, self._now()
+        if hold.ended:
             return
         policy.give_back(hold, now)
         hold.plugin.driver.lease_use.add(now - hold.since)
@@ -273,41 +273,23 @@ class Driver:
 
     async def close(self, timeout: float, *, force: bool) -> None:
         """Ends all plugins, after their leases for some time; returns when nothing is left. Again: joins the first."""
-        if self.owner.is_forked or self._policy is None:
+        if self.owner.is_forked or self._policy is None or self._closing.is_done:
             return
-        if self._closing is None or not self._closing.done():
-            if not self.is_here():
-                raise self.owner.refusal()
-            self._begin_to_close(force=force)
-            if self._closing is None:
-                self._closing = asyncio.get_running_loop().create_task(self._finish(timeout), name="ferrule pool close")
-        if not self._closing.done():
-            try:
-                await asyncio.shield(self._closing)
-            except asyncio.CancelledError:
-                # Who is cancelled waits no longer, and nor do the leases.
-                self._begin_to_close(force=True)
-                raise
+        if not self.is_here():
+            raise self.owner.refusal()
+        await self._closing.run(timeout, force=force)
 
-    def _begin_to_close(self, *, force: bool) -> None:
-        policy = self._policy
-        assert policy is not None
-        policy.close(self._now(), force=force)
+    def _end_plugins(self, force: bool) -> None:
+        self.policy_now.close(self._now(), force=force)
         self.carry_out()
 
-    async def _finish(self, timeout: float) -> None:
-        timer = self.clock.call_at(self._now() + timeout, lambda: self._begin_to_close(force=True))
-        try:
-            await self._workers.ended(on_cancel=lambda: self._begin_to_close(force=True))
-        finally:
-            timer.cancel()
-            if self._timer is not None:
-                self._timer.cancel()
-            self.carry_out()
-            self.owner.close()
-            self.resources.leave()
-            if self.at_close is not None:
-                await self.at_close()
+    async def _leave(self) -> None:
+        self.carry_out()
+        self._alarm.cancel()
+        self.owner.close()
+        self.resources.leave()
+        if self.at_close is not None:
+            await self.at_close()
 
     # What the policy asks for.
 
@@ -322,7 +304,7 @@ class Driver:
                 self._carry_out_one(policy.commands.popleft())
         finally:
             self._is_carrying_out = False
-        self._set_timer()
+        self._set_alarm(policy)
 
     def _carry_out_one(self, command: Command) -> None:
         match command:
@@ -350,8 +332,7 @@ class Driver:
         now = self._now()
         if waiter.driver is None or waiter.driver.done():
             # Somebody who was cancelled, and has not run since.
-            assert self._policy is not None
-            self._policy.decline(hold, now)
+            self.policy_now.decline(hold, now)
         else:
             self.accounts.granted(waiter, hold, now)
             waiter.driver.set_result(hold)
@@ -365,43 +346,25 @@ class Driver:
 
     # Time, and what other pools give back.
 
-    def _set_timer(self) -> None:
-        policy = self._policy
-        assert policy is not None
+    def _set_alarm(self, policy: Policy) -> None:
         times = [when for when in (policy.next_time(), self.resources.next_time()) if when is not None]
-        if not times:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            return
-        when = min(times)
-        if self._timer is not None:
-            # One that is early looks again.
-            if self._timer_at <= when:
-                return
-            self._timer.cancel()
-        self._timer, self._timer_at = self.clock.call_at(when, self._tick), when
+        self._alarm.set(min(times, default=None))
 
     def _tick(self) -> None:
-        self._timer = None
-        policy, now = self._policy, self._now()
-        assert policy is not None
+        policy, now = self.policy_now, self._now()
         for plugin, private in self.resources.sampled():
             policy.measured(plugin, private, now)
         policy.tick(now)
         self.carry_out()
 
-    def _slot_granted(self) -> None:
-        self.run_soon(self._pump)
-
-    def _memory_freed(self) -> None:
+    def _room_made(self) -> None:
+        """Another pool has given back slots or memory; on any thread."""
         self.run_soon(self._pump)
 
     def _pump(self) -> None:
-        if self._policy is not None:
-            self._policy.pump(self._now())
-            self.carry_out()
-            self.resources.slots.settle()
+        self.policy_now.pump(self._now())
+        self.carry_out()
+        self.resources.slots.settle()
 
     def _entry(self, key: bytes, spec: PluginSpec) -> Entry:
         return self.policy.entry(key, spec)

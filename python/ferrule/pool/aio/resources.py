@@ -54,12 +54,12 @@ class Resources:
         """
         return _resolved(self.limits)
 
-    def join(self, limits: Limits, granted: Callable[[], object], freed: Callable[[], object]) -> None:
-        """Takes part in what all pools of the process share."""
+    def join(self, limits: Limits, room_made: Callable[[], object]) -> None:
+        """Takes part in what all pools of the process share; told when others give back what was refused."""
         machine = this_machine()
         self.limits = limits
-        self.slots = machine.start_slots.join(granted, limits.start_slots)
-        self.memory = machine.memory.join(freed)
+        self.slots = machine.start_slots.join(room_made, limits.start_slots)
+        self.memory = machine.memory.join(room_made)
 
     def resize(self, limits: Limits) -> Limits:
         """Has other limits hold; returns them with numbers where the machine's are asked for."""
