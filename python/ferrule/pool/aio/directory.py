@@ -72,6 +72,8 @@ class Directory:
         known = self.known.get(spec)
         identity = self._keys.identity(spec)
         if known is not None and known.identity == identity:
+            # The policy forgets entries that nobody uses, and makes them anew.
+            known.entry = self._make_entry(known.entry.key, spec)
             known.until = now + CHECK_SECONDS
             return known
         entry = self._make_entry(self._keys.key(spec, identity), spec)
