@@ -8,8 +8,11 @@ limits of time are no part of it.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Mapping
+import threading
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ferrule._executable import find_program, search_path
@@ -33,6 +36,44 @@ _NOT_OF_THE_PROCESS: Final = frozenset(
 
 _SURROUNDINGS: Final = ("logger", "sync_stdout", "sync_stderr")
 """Settings of which a process has one, though they are no part of its key."""
+
+
+class _Numbers:
+    """A number for each object, never given to another one: the `id` of an object that is gone may be.
+
+    A key on another machine outlives the objects that it was made from, and must not then mean a later one.
+    """
+
+    def __init__(self) -> None:
+        self._next = itertools.count(1)
+        self._known: dict[int, tuple[Callable[[], Any], int]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, thing: Any) -> int:
+        """The number of an object; 0 for None."""
+        if thing is None:
+            return 0
+        with self._lock:
+            reference, number = self._known.get(id(thing), (lambda: None, 0))
+            if reference() is thing:
+                return number
+            number = next(self._next)
+            try:
+                reference = weakref.ref(thing)
+                weakref.finalize(thing, self._forget, id(thing), number).atexit = False
+            except TypeError:
+                # Kept instead, and so is its `id`.
+                reference = lambda: thing  # noqa: E731
+            self._known[id(thing)] = reference, number
+            return number
+
+    def _forget(self, address: int, number: int) -> None:
+        # Without the lock: it may be this thread that holds it, in a collection of garbage.
+        if self._known.get(address, (None, 0))[1] == number:
+            self._known.pop(address, None)
+
+
+_NUMBERS: Final = _Numbers()
 
 
 class KeyMaker:
@@ -126,7 +167,7 @@ def _start(on_start: Any) -> Any:
     key = getattr(on_start, "key", None)
     if isinstance(key, bytes):
         return type(on_start).__qualname__, key
-    return id(getattr(on_start, "__self__", None)), id(getattr(on_start, "__func__", on_start))
+    return _NUMBERS.of(getattr(on_start, "__self__", None)), _NUMBERS.of(getattr(on_start, "__func__", on_start))
 
 
 def _config(spec: PluginSpec) -> ClientConfig:
@@ -142,4 +183,6 @@ def _plain(value: Any) -> Any:
         return [(field.name, _plain(getattr(value, field.name))) for field in dataclasses.fields(value)]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    return value if isinstance(value, str | bytes | int | float | tuple | None) else (type(value).__name__, id(value))
+    if isinstance(value, str | bytes | int | float | tuple | None):
+        return value
+    return type(value).__name__, _NUMBERS.of(value)
