@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from ferrule.pool.clock import Clock
-from ferrule.pool.errors import LeaseRevoked
+from ferrule.pool.errors import LeaseRevoked, PoolError
 from ferrule.ray.router.fence import SHUTDOWN_LADDER, Fence
 from ferrule.ray.router.messages import (
     Admit,
@@ -172,7 +172,10 @@ class Agent:
             self._is_draining = False
             if not self._fence.begin(join):
                 return Refused("late")
-            self.pool = await self._open_pool()
+            try:
+                self.pool = await self._open_pool()
+            except Exception as error:  # noqa: BLE001 - limits that this machine cannot hold, for example.
+                return Failed(error)
             return Joined()
 
     # Work.
@@ -237,10 +240,15 @@ class Agent:
         except asyncio.CancelledError:
             if not work.has_begun:
                 return Refused("cancelled")
+            if isinstance(message, Run) and self._fence.is_up(message.epoch):
+                # The node's end, and not the router's word for this task: it may go on elsewhere.
+                return Repeated()
             hint = "Find out what it has done before you try again."
             return Failed(LeaseRevoked("the task was ended while it ran", hint, "pool.revoked"))
         except Exception as error:  # noqa: BLE001 - the caller is told.
             return Failed(error)
+        except BaseException as error:  # noqa: BLE001 - SystemExit and its like would end the loop, and all work on it.
+            return Failed(PoolError(f"the function raised {type(error).__name__}: {error}", None, "ray.failed"))
 
     async def _with_lease(self, message: Admit | Run, work: _Work) -> Answer:
         pool = self.pool

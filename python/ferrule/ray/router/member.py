@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from typing import Any
 
 from ferrule.ray.router.messages import Answer, Node, Pulse
@@ -40,6 +40,8 @@ class Job:
         self.attempt: Attempt | None = None
         self.deadline_passed = False
         self.attempt_was_lost = False
+        self.losses = 0
+        self.queue: OrderedDict[Job, None] | None = None
         self._granted: asyncio.Future[Attempt] | None = None
 
     @property
@@ -52,6 +54,17 @@ class Job:
         assert self._granted is not None
         self.attempt = attempt
         self._granted.set_result(attempt)
+
+    def wait_in(self, queue: OrderedDict[Job, None], *, first: bool = False) -> None:
+        """Takes its place in a queue."""
+        self.queue = queue
+        queue[self] = None
+        queue.move_to_end(self, last=not first)
+
+    def leave_queue(self) -> None:
+        """Waits no more, wherever it did."""
+        if self.queue is not None:
+            self.queue.pop(self, None)
 
     def refuse(self, error: Exception) -> None:
         """Ends the wait with an error, if it has not ended."""
@@ -82,7 +95,7 @@ class Member:
         self.has_stopped = False
         self.lost_because: str | None = None
         self.attempts: set[Attempt] = set()
-        self.waiting: deque[Job] = deque()
+        self.waiting: OrderedDict[Job, None] = OrderedDict()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -102,7 +115,7 @@ class Member:
     def fill_slots(self) -> None:
         """Gives free slots to those that wait, in their order."""
         while self.waiting and len(self.attempts) < self.slots and not self.is_draining:
-            job = self.waiting.popleft()
+            job, _ = self.waiting.popitem(last=False)
             if job.is_waiting:
                 attempt = Attempt(self, job)
                 self.attempts.add(attempt)

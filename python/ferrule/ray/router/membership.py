@@ -10,9 +10,9 @@ from typing import Any
 from ferrule.pool.clock import Clock
 from ferrule.ray.router.fence import FENCE_AFTER
 from ferrule.ray.router.member import Job, Member
-from ferrule.ray.router.messages import Beat, Join, Joined, Node, Pulse
+from ferrule.ray.router.messages import Beat, Failed, Join, Joined, Node, Pulse
 from ferrule.ray.router.timing import sleep_until, wait_until, within
-from ferrule.ray.router.transport import Disconnected, Transport
+from ferrule.ray.router.transport import Transport
 
 __all__ = ["BEAT_INTERVAL", "SILENT_AFTER", "Membership"]
 
@@ -56,6 +56,8 @@ class Membership:
         self._tending: dict[str, asyncio.Task[None]] = {}
         self._retired: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.troubles: dict[str, str] = {}
+        """Why nodes that can be reached are not members, by their names."""
 
     # The transport tells.
 
@@ -66,6 +68,7 @@ class Membership:
 
     def lost(self, node: Node, reason: str) -> None:
         """A node is gone, with this id for good."""
+        self.troubles.pop(node.name, None)
         if tending := self._tending.pop(node.id, None):
             tending.cancel()
         if member := self.members.get(node.id):
@@ -88,10 +91,13 @@ class Membership:
         if self.members.pop(member.node.id, None):
             self._on_loss(member, member.lose("drained"))
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Ends all heartbeats."""
         for task in self._tasks:
             task.cancel()
+
+    async def wait_closed(self) -> None:
+        """Returns when nothing of them is left."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -109,9 +115,11 @@ class Membership:
             epoch += 1
             try:
                 member = await within(self._clock, FENCE_AFTER, self._join(node, epoch))
-            except (Disconnected, TimeoutError):
+            except Exception as error:  # noqa: BLE001 - whatever the transport raises, the node has not answered.
+                self._in_trouble(node, f"{type(error).__name__}: {error}")
                 member = None
             if member is not None:
+                self.troubles.pop(node.name, None)
                 self.members[node.id] = member
                 self._on_join(member)
                 await self._beat_until_lost(member)
@@ -121,14 +129,24 @@ class Membership:
         pulse = await self._transport.heartbeat(node, Beat(NO_EPOCH, 0.0))
         received = self._clock.now()
         answer = await self._transport.submit(node, Join(epoch, pulse.stamp))
+        if isinstance(answer, Failed):
+            self._in_trouble(node, str(answer.error))
         return Member(node, epoch, self._slots, pulse, received) if isinstance(answer, Joined) else None
+
+    def _in_trouble(self, node: Node, reason: str) -> None:
+        if self.troubles.get(node.name) != reason:
+            self.troubles[node.name] = reason
+            _log.warning("node %s takes no work: %s", node.name, reason)
 
     async def _beat_until_lost(self, member: Member) -> None:
         while member.lost_because is None:
             self._spawn(self._beat(member))
-            await wait_until(self._clock, self._clock.now() + BEAT_INTERVAL, {member.ended})
-            silent = self._clock.now() - member.pulse_received
-            if silent >= SILENT_AFTER:
+            due = self._clock.now() + BEAT_INTERVAL
+            await wait_until(self._clock, due, {member.ended})
+            now = self._clock.now()
+            silent = now - member.pulse_received
+            # A loop that was blocked has not read the answers that are there. They count, up to the node's own end.
+            if silent >= (SILENT_AFTER if now < due + BEAT_INTERVAL else FENCE_AFTER):
                 self.lose(member, f"no heartbeat was answered for {silent:.1f} s")
 
     async def _beat(self, member: Member) -> None:
@@ -137,7 +155,7 @@ class Membership:
             pulse = await within(self._clock, SILENT_AFTER, self._transport.heartbeat(member.node, beat))
         except TimeoutError:
             return
-        except Disconnected as error:
+        except Exception as error:  # noqa: BLE001 - as above.
             self.lose(member, str(error))
             return
         self._note(member, pulse)

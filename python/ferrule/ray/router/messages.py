@@ -170,7 +170,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The task had begun here before, and its answer went with the first message."""
+    """The task had begun here, and what became of it is not known: its answer went with an earlier message, or the node
+    has ended it with all others."""
 
 
 @dataclass(frozen=True, slots=True)

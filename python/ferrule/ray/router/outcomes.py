@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ferrule.pool.errors import LeaseTimeout, OutcomeUnknown, PoolError, PoolFull
 from ferrule.ray.errors import NodeLost, NoNodes
 from ferrule.ray.router.member import Job
@@ -11,20 +13,27 @@ __all__ = ["closed", "deadline_passed", "node_lost", "not_in_time", "pool_full",
 _LOOK_FIRST = "Find out what it has done before you try again."
 
 
-def not_in_time(job: Job, waited: float) -> PoolError:
-    """The error of a task that has not begun within its time."""
+def not_in_time(job: Job, waited: float, troubles: Mapping[str, str]) -> PoolError:
+    """The error of a task that has not begun within its time; `troubles`: of nodes that cannot take work."""
     if job.held_by == "nodes":
         hint = "Check that the cluster has nodes that are alive, with the resource that the pool asks for."
-        return NoNodes(f"the cluster had no node for the task within {waited:.1f} s", hint, "ray.no-nodes")
+        text = f"the cluster had no node for the task within {waited:.1f} s"
+        for name, reason in troubles.items():
+            text += f"; node {name} takes no work: {reason}"
+            break
+        return NoNodes(text, hint, "ray.no-nodes")
     hint = "Raise the timeout, or in_flight_per_node if the nodes can do more."
     error = LeaseTimeout(f"the task waited {waited:.1f} s for {job.held_by}", hint, "pool.timeout")
     error.held_by, error.waited = job.held_by, waited
     return error
 
 
-def node_lost(name: str, reason: str) -> NodeLost:
-    """The error of a task that had begun on a lost node."""
-    error = NodeLost(f"node {name} was lost after the task had begun: {reason}", _LOOK_FIRST, "ray.node-lost")
+def node_lost(name: str, reason: str, losses: int) -> NodeLost:
+    """The error of a task that had begun on a lost node, after it had on others."""
+    text = f"node {name} was lost after the task had begun: {reason}"
+    if losses > 1:
+        text += f"; {losses} nodes were lost under the task, which is not repeated again"
+    error = NodeLost(text, _LOOK_FIRST, "ray.node-lost")
     error.node = name
     return error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from ferrule.pool.clock import Clock, Timer
@@ -29,7 +30,7 @@ class Placement:
         self._order_by_key: dict[bytes, list[Member]] = {}
         self._home_by_key: dict[bytes, Member] = {}
         self._fences: dict[bytes, dict[Member, float]] = {}
-        self._aside: list[Job] = []
+        self._aside: OrderedDict[Job, None] = OrderedDict()
         self._timer: Timer | None = None
 
     @property
@@ -41,11 +42,11 @@ class Placement:
         """Has the job wait where it belongs."""
         member = self._member_for(job)
         if member is None:
-            self._aside.append(job)
+            job.wait_in(self._aside)
         else:
             job.held_by = f"a slot of node {member.name}"
             # One that had a slot before waited for it already.
-            (member.waiting.appendleft if job.attempt_was_lost else member.waiting.append)(job)
+            job.wait_in(member.waiting, first=job.attempt_was_lost)
             member.fill_slots()
 
     def joined(self, member: Member) -> None:
@@ -150,7 +151,8 @@ class Placement:
         self._place_aside()
 
     def _place_aside(self) -> None:
-        jobs, self._aside = self._aside, []
+        jobs = list(self._aside)
+        self._aside.clear()
         for job in jobs:
             if job.is_waiting:
                 self.place(job)

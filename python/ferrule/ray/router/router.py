@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from ferrule.pool.clock import Clock, LoopClock
-from ferrule.pool.errors import PoolError
+from ferrule.pool.errors import OutcomeUnknown, PoolError
 from ferrule.ray.router import outcomes
 from ferrule.ray.router.member import Attempt, Job, Lost, Member
 from ferrule.ray.router.membership import Membership
@@ -30,7 +30,7 @@ from ferrule.ray.router.messages import (
 from ferrule.ray.router.placement import Placement
 from ferrule.ray.router.task import Task
 from ferrule.ray.router.timing import wait_until, within
-from ferrule.ray.router.transport import Disconnected, Transport
+from ferrule.ray.router.transport import Transport
 
 __all__ = ["Router"]
 
@@ -43,12 +43,22 @@ MAX_WAITING = 10_000
 PRIORITY_OF_LOST = 10
 """Of the leases of tasks that a lost node had: their callers have waited longer than those whose plugins start too."""
 
+LOSSES_PER_TASK = 5
+"""Nodes that may be lost while they run one idempotent task: more of them, and it may be the task that ends them."""
+
+ADMISSION_GRACE = 5.0
+"""Seconds after a task's own wait in which a node may still say that there was no lease."""
+
 STOP_LIMIT = 30.0
 """Seconds that a node has for the orderly end of its plugins."""
 
 
 class _DeadlinePassed(Exception):  # noqa: N818 - an event of the router's own.
     """The caller's deadline has passed during an attempt."""
+
+
+class _NotAdmitted(Exception):  # noqa: N818 - as above.
+    """The node has not answered in the time that the task may wait."""
 
 
 class Router:
@@ -78,11 +88,15 @@ class Router:
         self._waiting = 0
         self._sends: set[asyncio.Task[Answer]] = set()
         self._is_open = False
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter(dict.fromkeys(("done", "failed", "unknown", "moved", "repeated", "nodes_lost"), 0))
 
     async def open(self) -> None:
         """Begins to look for nodes; tasks wait for the first one."""
-        await self._transport.open(self._membership)
+        try:
+            await self._transport.open(self._membership)
+        except BaseException:
+            await self._end([])
+            raise
         self._is_open = True
 
     async def run(self, task: Task) -> Any:
@@ -128,7 +142,7 @@ class Router:
             raise PoolError(f"the pool has no node {name!r}", "See stats() for the nodes.", "ray.no-such-node")
         member.is_draining = True
         self._placement.drains(member)
-        in_time = await self._wait_for_end_of_attempts([member], timeout)
+        in_time = await self._wait_for_end_of_attempts([member], timeout) and member.lost_because is None
         await self._stop(member, force=not in_time)
         self._membership.retire(member)
         return in_time
@@ -144,15 +158,23 @@ class Router:
         for job in self._jobs:
             job.refuse(outcomes.closed())
         members = list(self._membership.members.values())
-        in_time = await self._wait_for_end_of_attempts(members, timeout)
-        await self._membership.close()
-        await asyncio.gather(*(self._stop(member, force=not in_time) for member in members))
+        try:
+            in_time = await self._wait_for_end_of_attempts(members, timeout)
+            self._membership.close()
+            await asyncio.gather(*(self._stop(member, force=not in_time) for member in members))
+        finally:
+            await self._end(members)
+
+    async def _end(self, members: list[Member]) -> None:
+        # All that ends at once comes first: this may be cancelled, too.
+        self._membership.close()
         for member in members:
             member.lose("the pool was closed")
         self._placement.close()
-        await self._transport.close()
         for send in self._sends:
             send.cancel()
+        await self._transport.close()
+        await self._membership.wait_closed()
         if self._sends:
             await asyncio.wait(self._sends)
 
@@ -166,21 +188,26 @@ class Router:
             try:
                 answer = await self._try(attempt)
             except Lost as lost:
-                if attempt.may_have_begun and not task.idempotent:
+                job.losses += attempt.may_have_begun
+                if attempt.may_have_begun and (not task.idempotent or job.losses >= LOSSES_PER_TASK):
                     self.counts["unknown"] += 1
-                    raise outcomes.node_lost(member.name, str(lost)) from None
+                    raise outcomes.node_lost(member.name, str(lost), job.losses) from None
                 self.counts["repeated" if attempt.may_have_begun else "moved"] += 1
                 continue
             except _DeadlinePassed:
                 begun = attempt.may_have_begun and not task.idempotent
                 self.counts["unknown"] += begun
                 raise outcomes.deadline_passed(job, begun=begun) from None
+            except _NotAdmitted:
+                self.counts["failed"] += 1
+                job.held_by = f"the answer of node {member.name}"
+                raise self._not_in_time(job) from None
             match answer:
                 case Finished(value):
                     self.counts["done"] += 1
                     return value
                 case Failed(error):
-                    self.counts["failed"] += 1
+                    self.counts["unknown" if isinstance(error, OutcomeUnknown) else "failed"] += 1
                     raise error
                 case Refused(reason):
                     self.counts["moved"] += 1
@@ -207,6 +234,7 @@ class Router:
             raise
         finally:
             self._waiting -= 1
+            job.leave_queue()
             too_late.cancel()
 
     async def _try(self, attempt: Attempt) -> Answer:
@@ -217,12 +245,18 @@ class Router:
         kind = Run if task.idempotent else Admit
         priority = PRIORITY_OF_LOST if attempt.job.attempt_was_lost else 0
         first = kind(epoch, number, task.key, task.spec, wait, priority, task.function, task.args)
+        late = self._clock.call_at(self._clock.now() + wait + ADMISSION_GRACE, partial(self._not_admitted, attempt))
+        if task.idempotent:
+            # What has begun may take its time.
+            late.cancel()
         try:
             answer = await self._send(attempt, first, may_begin=task.idempotent)
+            late.cancel()
             if isinstance(answer, Admitted):
                 answer = await self._send(attempt, Go(epoch, number), may_begin=True)
             return answer
         finally:
+            late.cancel()
             if not attempt.is_abandoned:
                 attempt.member.finish(attempt)
 
@@ -239,7 +273,7 @@ class Router:
         send.add_done_callback(partial(self._answered, attempt))
         try:
             return await attempt.answer
-        except (asyncio.CancelledError, _DeadlinePassed):
+        except (asyncio.CancelledError, _DeadlinePassed, _NotAdmitted):
             # The slot stays taken until the node has answered.
             attempt.is_abandoned = not send.done()
             self._cancel(attempt)
@@ -254,15 +288,11 @@ class Router:
     def _answered(self, attempt: Attempt, send: asyncio.Task[Answer]) -> None:
         if send.cancelled():
             return
-        error = send.exception()
-        waits = attempt.answer is not None and not attempt.answer.done()
-        if isinstance(error, Disconnected):
+        if error := send.exception():
+            # Whatever the exception: there is no answer.
             self._membership.lose(attempt.member, str(error))
-        elif waits and attempt.answer is not None:
-            if error is not None:
-                attempt.answer.set_exception(error)
-            else:
-                attempt.answer.set_result(send.result())
+        elif attempt.answer is not None and not attempt.answer.done():
+            attempt.answer.set_result(send.result())
         if attempt.is_abandoned:
             attempt.member.finish(attempt)
 
@@ -279,7 +309,14 @@ class Router:
     # Time, and nodes that come and go.
 
     def _too_late(self, job: Job) -> None:
-        job.refuse(outcomes.not_in_time(job, self._clock.now() - job.waits_since))
+        job.refuse(self._not_in_time(job))
+
+    def _not_in_time(self, job: Job) -> PoolError:
+        return outcomes.not_in_time(job, self._clock.now() - job.waits_since, self._membership.troubles)
+
+    def _not_admitted(self, attempt: Attempt) -> None:
+        if attempt.answer is not None and not attempt.answer.done():
+            attempt.answer.set_exception(_NotAdmitted())
 
     def _deadline_passed(self, job: Job) -> None:
         job.deadline_passed = True
@@ -309,6 +346,6 @@ class Router:
         stop = self._transport.submit(member.node, Stop(member.epoch, force))
         try:
             answer = await within(self._clock, STOP_LIMIT, stop)
-        except (Disconnected, TimeoutError):
+        except Exception:  # noqa: BLE001 - there is no answer, and the end comes anyway.
             return
         member.has_stopped = isinstance(answer, Stopped)
