@@ -131,7 +131,10 @@ async def test_no_node_has_the_resource(cluster: object, journal: Path) -> None:
             await pool.run(spec(1, journal), where, timeout=0.5)
 
 
-@pytest.mark.parametrize("setting", [{"binaries": "elsewhere"}, {"in_flight_per_node": 0}, {"max_waiting": True}])
+@pytest.mark.parametrize(
+    "setting",
+    [{"binaries": "elsewhere"}, {"in_flight_per_node": 0}, {"max_waiting": True}, {"limits_per_node": 200}],
+)
 def test_settings_that_do_not_fit(setting: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
         RayPool(**setting)
@@ -141,6 +144,8 @@ async def test_a_pool_that_is_not_open(journal: Path) -> None:
     with pytest.raises(PoolError) as refused:
         await RayPool().run(spec(1, journal), where)
     assert refused.value.code == "pool.closed"
+    with pytest.raises(ConfigError, match="expected a PluginSpec"):
+        await RayPool().run("kv", where)  # type: ignore[arg-type]
 
 
 def test_the_example(cluster: object) -> None:

@@ -77,6 +77,10 @@ class RayPool:
         for name, value in (("in_flight_per_node", in_flight_per_node), ("max_waiting", max_waiting)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigError(f"setting {name} is {value!r}, expected 1 or more", None, "config.invalid")
+        if not isinstance(limits_per_node, Limits | None):
+            raise ConfigError(
+                f"setting limits_per_node is {limits_per_node!r}, expected Limits", None, "config.invalid"
+            )
         store = binaries if isinstance(binaries, BinaryStore) else None
         self._wait = (limits_per_node or Limits()).acquire_timeout
         self._programs = Programs()
@@ -198,6 +202,8 @@ class RayPool:
         timeout: float | None,
         deadline: float | None,
     ) -> Task:
+        if not isinstance(spec, PluginSpec):
+            raise ConfigError(f"the plugin is {spec!r}, expected a PluginSpec", None, "config.invalid")
         shipped = self._shipped_by_spec.get(spec)
         if shipped is None:
             shipped = self._shipped_by_spec[spec] = await asyncio.to_thread(self._programs.ship, spec)
