@@ -48,10 +48,10 @@ def instrument(
 
     Metrics are read when they are collected, and calls and leases cost no more for them. The API has no histogram that
     is read, so their values are recorded at the collection: each in the bucket of the true one, and with the true sum,
-    as long as no view sets other bounds than the advised ones. Each lease makes a span.
+    as long as no view sets other bounds than the advised ones. Each lease makes a span; a blocking pool makes none.
 
     Args:
-        pool: The `PluginPool`.
+        pool: The `PluginPool`, or the one of `ferrule.sync`.
         meter_provider: Default the global one.
         tracer_provider: Default the global one.
     """
@@ -61,13 +61,14 @@ def instrument(
         instruments = _instruments_by_provider[provider] = _Instruments(provider.get_meter(SCOPE))
     source = Source(pool)
     instruments.sources.append(source)
-    tracer = _LeaseTracer(pool.name, tracer_provider or trace.get_tracer_provider())
-    pool.tracer = tracer
+    tracer = None
+    if hasattr(pool, "tracer"):
+        tracer = pool.tracer = _LeaseTracer(pool.name, tracer_provider or trace.get_tracer_provider())
 
     def uninstrument() -> None:
         if source in instruments.sources:
             instruments.sources.remove(source)
-        if pool.tracer is tracer:
+        if tracer is not None and pool.tracer is tracer:
             pool.tracer = None
 
     return uninstrument

@@ -12,11 +12,16 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 
+from ferrule import sync
 from ferrule.errors import ConfigError
 from ferrule.pool import Limits, OutcomeUnknown, PluginPool, PluginSpec
+from ferrule.pool.measures.reading import MeasuredPool
 from ferrule.pool.metrics_socket import PATH_VARIABLE, sockets
+from ferrule.pool.otel import instrument
 from ferrule.pool.prometheus import PoolCollector
 from ferrule.testing import KV_CONFIG, KVStub, kv_pb2
 from peers import go_kv
@@ -30,7 +35,7 @@ def kv(**config: Any) -> PluginSpec:
     return PluginSpec(go_kv(), {**KV_CONFIG, **config}, name="kv")
 
 
-def reader(pool: PluginPool) -> Any:
+def reader(pool: MeasuredPool) -> Any:
     registry = CollectorRegistry()
     registry.register(PoolCollector(pool))
 
@@ -148,6 +153,21 @@ async def asked(path: str) -> Any:
     answer = json.loads(await stream.readline())
     writer.close()
     return answer
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_blocking_pool_is_measured_as_well() -> None:
+    with sync.PluginPool(name="stores", metrics_socket=True) as pool:
+        end = instrument(pool, meter_provider=MeterProvider(), tracer_provider=TracerProvider())
+        value = reader(pool)
+        with pool.lease(kv()) as lease:
+            lease.stub(KVStub).Put(kv_pb2.PutRequest(key="k", value=b"v"))
+            assert value("pool_plugins", state="leased") == 1
+        ((_, path),) = sockets(os.getpid())
+        assert asyncio.run(asked(str(path)))["name"] == "stores"
+        end()
+    assert sockets() == []
+    assert value("pool_plugin_starts_total", error_type="none") == 1
 
 
 @pytest.mark.usefixtures("runtime")

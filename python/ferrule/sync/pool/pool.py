@@ -16,7 +16,7 @@ from ferrule._gevent import refuse_greenlets
 from ferrule.pool import Limits, PluginSpec, PoolError, PoolEvent
 from ferrule.pool import PluginPool as LoopPool
 from ferrule.pool.aio.pool import CLOSE_SECONDS
-from ferrule.pool.measures import PoolStats
+from ferrule.pool.measures import MeasuresByName, PoolStats
 from ferrule.sync.pool.backstage import Backstage
 from ferrule.sync.pool.lease import Lease
 
@@ -40,6 +40,7 @@ class PluginPool:
     Args:
         limits: What the plugins may use together; default `Limits()`.
         name: The pool's name in logs and measures.
+        metrics_socket: Whether `ferrule top` may ask the pool, as of `ferrule.pool.PluginPool`; default False.
 
     Raises:
         RPCPluginError: gevent has made threads greenlets.
@@ -55,9 +56,16 @@ class PluginPool:
         b'green'
     """
 
-    def __init__(self, limits: Limits | None = None, *, name: str = "pool", **private: Any) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        name: str = "pool",
+        metrics_socket: bool | str = False,
+        **private: Any,
+    ) -> None:
         refuse_greenlets("the blocking pool")
-        self._pool = LoopPool(limits, name=name, **private)
+        self._pool = LoopPool(limits, name=name, metrics_socket=metrics_socket, **private)
         self._backstage: Backstage | None = None
 
     @property
@@ -69,6 +77,11 @@ class PluginPool:
     def name(self) -> str:
         """The pool's name."""
         return self._pool.name
+
+    @property
+    def measures(self) -> MeasuresByName:
+        """What the pool counts, for exporters."""
+        return self._pool.measures
 
     def __repr__(self) -> str:
         return repr(self._pool)
@@ -167,7 +180,11 @@ class PluginPool:
 
     def stats(self) -> PoolStats:
         """The pool at this moment, and what it has counted since it was opened. Leases that are kept count as ended."""
-        stats: PoolStats = self._on_loop(self._pool.stats)
+        try:
+            stats: PoolStats = self._on_loop(self._pool.stats)
+        except (PoolError, RuntimeError):
+            # A closed pool, or the parent's, still has what it counted: it must not fail all that is scraped with it.
+            stats = self._pool.stats()
         return stats
 
     def subscribe(self, on_event: Callable[[PoolEvent], object]) -> Callable[[], None]:
