@@ -104,16 +104,18 @@ async def test_closed_pool_under_calls_fails_the_task_group() -> None:
             kv = lease.stub(KVStub)
             chat = kv.Chat(requests())
             await chat.read()
+            has_begun.set()
             await chat.read()
 
     async def group_of(pool: PluginPool) -> None:
         async with asyncio.TaskGroup() as group:
             tasks.append(group.create_task(work(pool)))
-            await until(lambda: pool.stats().leases == 1 and pool.stats().plugins[0].calls == 1)
+            await has_begun.wait()
             # The group, which learns of the lost call, cancels this wait.
             await pool.close(force=True)
 
     tasks: list[asyncio.Task[None]] = []
+    has_begun = asyncio.Event()
     async with PluginPool() as pool:
         with pytest.raises(ExceptionGroup) as caught:
             await group_of(pool)

@@ -68,7 +68,7 @@ async def test_each_of_many_plugins_costs_the_host_little() -> None:
         assert await pool.run(specs(1)[0], echoes)
     many = specs(COUNT)
     before = Held.now()
-    async with PluginPool(Limits(max_plugins=COUNT, max_waiting=COUNT)) as pool:
+    async with PluginPool(Limits(max_plugins=COUNT, max_waiting=COUNT, acquire_timeout=300)) as pool:
         assert all(await asyncio.gather(*(pool.run(spec, echoes) for spec in many)))
         live = Held.now()
         idle = await idle_share() if IS_TIMED else 0.0

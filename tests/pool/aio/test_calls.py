@@ -421,3 +421,17 @@ async def test_channel_is_not_the_callers_to_close(leased: Leased) -> None:
         at.sent().answer(b"done")
         assert await call == b"done"
         assert at.lease.channel.get_state() is grpc.ChannelConnectivity.READY
+
+
+async def test_calls_that_move_count_as_leases(leased: Leased) -> None:
+    async with leased(max_concurrent_calls=2) as at:
+        first, second = at.unary(b"1"), at.unary(b"2")
+        at.plugin.die()
+        await at.replaced()
+        waiting = asyncio.create_task(at.pool.lease(at.lease.spec, timeout=1).__aenter__())
+        await at.clock.advance(1)
+        with pytest.raises(PoolError, match="concurrency"):
+            await waiting
+        for sent in list(at.plugin.core.calls):
+            sent.answer(b"done")
+        assert [await first, await second] == [b"done", b"done"]

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, Self, TypeVar
 
 from ferrule.pool.aio.driver import Driver
@@ -148,14 +148,14 @@ class PluginPool:
         frame = sys._getframe(1)
         return Lease(self._driver, spec, priority, timeout, (frame.f_code, frame.f_lineno))
 
-    async def run(
+    def run(
         self,
         spec: PluginSpec,
         function: Callable[..., Awaitable[Result]],
         *args: Any,
         priority: int = 0,
         timeout: float | None = None,
-    ) -> Result:
+    ) -> Coroutine[Any, Any, Result]:
         """Awaits `function(lease, *args)` with a lease of the spec's plugin, once.
 
         Args:
@@ -165,9 +165,9 @@ class PluginPool:
             priority: As of `lease`.
             timeout: As of `lease`: the time of the function does not count.
         """
+        # No coroutine function: the place of the lease is where it is called, not the event loop.
         frame = sys._getframe(1)
-        async with Lease(self._driver, spec, priority, timeout, (frame.f_code, frame.f_lineno)) as lease:
-            return await function(lease, *args)
+        return _run(Lease(self._driver, spec, priority, timeout, (frame.f_code, frame.f_lineno)), function, args)
 
     async def warm(self, specs: Iterable[PluginSpec], *, timeout: float | None = None) -> None:
         """Starts the plugins of these specs in order, after those who wait for leases, and returns when all are ready.
@@ -243,3 +243,8 @@ class PluginPool:
             force: Whether they are revoked now, so that their calls end with `LeaseRevoked`; default False.
         """
         await self._driver.close(timeout, force=force)
+
+
+async def _run(lease: Lease, function: Callable[..., Awaitable[Result]], args: tuple[Any, ...]) -> Result:
+    async with lease:
+        return await function(lease, *args)

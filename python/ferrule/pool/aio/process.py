@@ -154,6 +154,9 @@ class PooledProcess:
         except grpc.aio.AioRpcError as error:
             if error.code() in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}:
                 self._pool.lost(self._plugin, self._unreachable())
+        except grpc.aio.UsageError:
+            # The client was closed meanwhile.
+            return
 
     def _unreachable(self) -> TransportError:
         name = self._plugin.entry.spec.name

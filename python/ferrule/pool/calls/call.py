@@ -15,7 +15,7 @@ from ferrule.pool.calls.held import HeldCall
 from ferrule.pool.calls.interfaces import CallsOfPlugin
 from ferrule.pool.calls.loss import Loss
 from ferrule.pool.clock import Timer
-from ferrule.pool.errors import LeaseTimeout, OutcomeUnknown, PluginDied, PoolError
+from ferrule.pool.errors import LeaseTimeout, OutcomeUnknown, PluginDied
 
 __all__ = ["PooledCall"]
 
@@ -25,6 +25,10 @@ _MAX_REPEATS = 2
 _STATUS = {number: code.name for number, code in CODES.items()}
 
 REVOKED = "the pool ended the plugin"
+
+
+def _nothing() -> None:
+    """The receiver of a call whose caller knows of its end."""
 
 
 class PooledCall:
@@ -144,6 +148,7 @@ class PooledCall:
             return False
         if self._calls.replacements.is_here():
             self._end(code)
+            self._receiver = _nothing
         else:
             # A stream that nobody holds any more is cancelled on the thread that collects it.
             self._calls.replacements.run_soon(partial(self._end_collected, code))
@@ -178,7 +183,7 @@ class PooledCall:
         calls.own.calls += 1
 
     def send_late(self, calls: CallsOfPlugin) -> None:
-        """Sends a call that was held back, with what its caller has sent meanwhile."""
+        """Sends a call that was held back or moves here, with what its caller has sent meanwhile."""
         held = self._core
         self._disarm()
         try:
@@ -186,13 +191,14 @@ class PooledCall:
         except (TypeError, ValueError) as error:
             self._core = EndedCall(UNAVAILABLE, str(error))
             self._end(UNAVAILABLE)
+            self._tell_end()
         else:
             if isinstance(held, HeldCall):
                 for message in held.requests:
                     self._core.send(message)
             if self._is_finished:
                 self._core.finish()
-        self._receiver()
+            self._receiver()
 
     def hold(self) -> None:
         """Has the call wait, at most until its deadline."""
@@ -209,7 +215,7 @@ class PooledCall:
             self._core = EndedCall(UNAVAILABLE, details)
             self._end(UNAVAILABLE)
             # Not at once: the call may be just in the making.
-            self._calls.replacements.run_soon(self._receiver)
+            self._calls.replacements.run_soon(self._tell_end)
 
     def revoke(self) -> None:
         """Ends a call that was sent, since the pool ends its plugin."""
@@ -219,14 +225,22 @@ class PooledCall:
             self._calls.left(self)
             if not self._lose(REVOKED):
                 self._end(UNAVAILABLE)
-            self._receiver()
+                self._tell_end()
 
     # What follows.
 
     def _take_event(self) -> None:
         if self._code is None and (number := self._core.code) is not None and self._take_end(number) is None:
             return
-        self._receiver()
+        if self._code is None:
+            self._receiver()
+        else:
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        """Tells the caller of the end, once: the two hold each other until then."""
+        receiver, self._receiver = self._receiver, _nothing
+        receiver()
 
     def _take_end(self, number: int) -> int | None:
         """Takes over the end of the core's call; None if the call goes on elsewhere."""
@@ -234,7 +248,7 @@ class PooledCall:
         if number != OK and not self._core.answered:
             if number == DEADLINE_EXCEEDED:
                 calls.replacements.suspect()
-            elif number == UNAVAILABLE or calls.is_over:
+            elif number == UNAVAILABLE or calls.is_over or calls.client.exit_status is not None:
                 number = UNAVAILABLE
                 self._had_begun |= self._core.begun
                 calls.left(self)
@@ -266,7 +280,7 @@ class PooledCall:
         self._return_lease()
         try:
             calls, give_back = await lost.replacements.lease_for_call(lost, self._time_left())
-        except PoolError as error:
+        except Exception as error:  # noqa: BLE001 - the cause of the call's own.
             late = isinstance(error, LeaseTimeout) and self._time_left() == 0
             self._give_up(details, None if late else error)
             return
@@ -280,7 +294,8 @@ class PooledCall:
         elif calls in self._tried:
             self._give_up(details, None)
         else:
-            self.send_late(calls)
+            self._calls = calls
+            calls.send(self)
 
     def _give_up(self, details: str, cause: Exception | None) -> None:
         if self._code is not None:
@@ -291,7 +306,7 @@ class PooledCall:
         self._set_loss(details, cause)
         self._core = EndedCall(UNAVAILABLE, details, begun=self._had_begun)
         self._end(UNAVAILABLE)
-        self._receiver()
+        self._tell_end()
 
     def _expire(self) -> None:
         """The deadline of a call that waits has come."""
@@ -299,28 +314,20 @@ class PooledCall:
         if self._code is None:
             self._core = EndedCall(DEADLINE_EXCEEDED, "Deadline Exceeded", begun=self._had_begun)
             self._end(DEADLINE_EXCEEDED)
-            self._receiver()
+            self._tell_end()
 
     def _set_loss(self, details: str, cause: Exception | None) -> None:
-        calls, client = self._calls, self._calls.client
-        self._loss = Loss(
-            str(calls.spec.name),
-            self._path,
-            self._had_begun,
-            calls.is_revoked,
-            client.pid,
-            client.exit_status,
-            tuple(client.stderr_tail),
-            details,
-            cause,
-        )
+        calls = self._calls
+        self._loss = Loss.of(calls, self._path, begun=self._had_begun, details=details, cause=cause)
         if self._had_begun:
             calls.replacements.outcome_unknown(calls, self._path)
 
     def _end(self, number: int) -> None:
         self._code = number
-        calls = self._calls
-        calls.count(self, self._head[0], _STATUS.get(number, "UNKNOWN"), self._since)
+        calls, method = self._calls, self._head[0]
+        # The request may be large, and the caller may keep the call.
+        self._head = (method, None, True, None)
+        calls.count(self, method, _STATUS.get(number, "UNKNOWN"), self._since)
         calls.left(self)
         if self._was_held:
             calls.forget(self)

@@ -29,6 +29,9 @@ class CallsOfPlugin(Protocol):
     is_over: bool
     is_revoked: bool
 
+    def send(self, call: Any) -> None:
+        """Sends a call that comes from another plugin, now or when there is room for it."""
+
     def left(self, call: Any) -> None:
         """A call that was sent has ended, or was lost."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
+from ferrule.pool.calls.interfaces import CallsOfPlugin
 from ferrule.pool.errors import LeaseRevoked, OutcomeUnknown, PluginDied
 
 __all__ = ["Loss"]
@@ -34,6 +36,13 @@ class Loss:
     stderr_tail: tuple[str, ...]
     details: str
     cause: Exception | None
+
+    @classmethod
+    def of(cls, calls: CallsOfPlugin, method: str, *, begun: bool, details: str, cause: Exception | None) -> Self:
+        """The end of a call with its plugin, as much as is known at this moment."""
+        client, name, revoked = calls.client, str(calls.spec.name), calls.is_revoked
+        tail = tuple(client.stderr_tail)
+        return cls(name, method, begun, revoked, client.pid, client.exit_status, tail, details, cause)
 
     @property
     def message(self) -> str:

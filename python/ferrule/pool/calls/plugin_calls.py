@@ -81,12 +81,23 @@ class PluginCalls:
         call = PooledCall(self, receiver, mailbox, head, (wait_for_ready, compression), timeout, self._now())
         if self.is_over:
             call.move()
-        elif self._limit is not None and len(self.live) >= self._limit:
+        elif self._is_full:
             call.hold()
             self._held.append(call)
         else:
             call.send_to(self, timeout)
         return call
+
+    @property
+    def _is_full(self) -> bool:
+        return self._limit is not None and len(self.live) >= self._limit
+
+    def send(self, call: PooledCall) -> None:
+        """Sends a call that comes from another plugin, now or when there is room for it."""
+        if self._is_full:
+            self._held.append(call)
+        else:
+            call.send_late(self)
 
     def close(self, _details: str, _code: int = 0) -> None:
         """Does nothing: the core's channel belongs to the client."""
@@ -103,7 +114,7 @@ class PluginCalls:
             self._send_held()
 
     def _send_held(self) -> None:
-        while self._held and not self.is_over and (self._limit is None or len(self.live) < self._limit):
+        while self._held and not self.is_over and not self._is_full:
             self._held.popleft().send_late(self)
 
     def count(self, call: PooledCall, method: str | bytes, status: str, since: float) -> None:
