@@ -22,6 +22,9 @@ SETTINGS = {
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "2",
     "RAY_health_check_initial_delay_ms": "0",
+    # Of a machine that is busy with other things.
+    "RAY_raylet_start_wait_time_s": "180",
+    "RAY_agent_register_timeout_ms": "180000",
     # Heartbeats come in time on a machine that is busy with other things.
     "RAY_worker_niceness": "0",
 }

@@ -12,7 +12,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 
 from ferrule._executable import find_program, search_path
-from ferrule.errors import LaunchError, SecurityError
+from ferrule.errors import ConfigError, LaunchError, SecurityError
 from ferrule.pool.key import key_of
 from ferrule.pool.spec import PluginSpec
 
@@ -166,8 +166,12 @@ class Programs:
 
         Raises:
             LaunchError: The driver has no such program.
+            ConfigError: A runner starts the plugin.
         """
         config = spec.config
+        if config.runner is not None:  # type: ignore[union-attr]
+            hint = "Start the program itself on the nodes, or use a PluginPool on one machine."
+            raise ConfigError(f"plugin {spec.name!r} has a runner, which cannot go to nodes", hint, "ray.runner")
         path = find_program(os.fspath(spec.command[0]), config.cwd, search_path(config.env))  # type: ignore[union-attr]
         try:
             status = os.stat(path)  # noqa: PTH116 - the identity of the file.

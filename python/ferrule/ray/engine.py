@@ -11,11 +11,14 @@ from functools import partial
 from typing import Any
 
 import ray
+from ray import cloudpickle
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RaySystemError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ferrule.pool import Limits
+from ferrule.pool.errors import PoolError
 from ferrule.ray.actor import CONCURRENCY_GROUPS, PoolActor
+from ferrule.ray.arguments import unpicklable
 from ferrule.ray.binaries import BinaryStore, MissingProgram, Program, chunks_of
 from ferrule.ray.router import Answer, Beat, Disconnected, Listener, Message, Node, Pulse
 from ferrule.ray.router.messages import Failed
@@ -117,10 +120,13 @@ class RayTransport:
             raise Disconnected("its actor is gone")
         try:
             answer = getattr(actor, method).remote(*args)
-        except RayError as error:
+        except RayActorError as error:
             raise self._disconnected(node, error) from error
-        except Exception as error:  # noqa: BLE001 - arguments that cannot be pickled; nothing was sent.
+        except RayError as error:
+            # The driver's own trouble, such as arguments for which the object store has no room; nothing was sent.
             return Failed(error)
+        except Exception as error:  # noqa: BLE001 - arguments that cannot be pickled; nothing was sent.
+            return Failed(unpicklable(args[0], error, cloudpickle.dumps))
         try:
             return await answer
         except RayTaskError as error:
@@ -147,8 +153,9 @@ class RayTransport:
         self._brought[hash_] += 1
         try:
             return await self._ask(node, "store", program, await asyncio.shield(putting))
-        except OSError as error:
-            return Failed(error)
+        except (OSError, RayError) as error:
+            text = f"the program {program.path} cannot be brought to node {node.name}: {error}"
+            return Failed(PoolError(text, None, "ray.not-brought"))
         finally:
             self._brought[hash_] -= 1
             if not self._brought[hash_] and self._chunks.get(hash_) is putting:

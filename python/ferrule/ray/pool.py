@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, Self, TypeVar
 from weakref import WeakKeyDictionary
 
+from ferrule._validation import check
 from ferrule.errors import ConfigError
 from ferrule.pool import Limits, PluginSpec
+from ferrule.ray import arguments
 from ferrule.ray.binaries import BinaryStore, Programs, ShippedSpec
 from ferrule.ray.engine import RayTransport
 from ferrule.ray.in_flight import in_flight
@@ -71,16 +73,13 @@ class RayPool:
         resource: str | None = None,
         max_waiting: int = MAX_WAITING,
     ) -> None:
-        if binaries != "local" and not isinstance(binaries, BinaryStore):
+        if not isinstance(binaries, BinaryStore) and binaries != "local":
             hint = 'Use "local", or BinaryStore(directory).'
             raise ConfigError(f"setting binaries is {binaries!r}, expected a BinaryStore", hint, "config.invalid")
-        for name, value in (("in_flight_per_node", in_flight_per_node), ("max_waiting", max_waiting)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"setting {name} is {value!r}, expected 1 or more", None, "config.invalid")
-        if not isinstance(limits_per_node, Limits | None):
-            raise ConfigError(
-                f"setting limits_per_node is {limits_per_node!r}, expected Limits", None, "config.invalid"
-            )
+        in_flight_per_node = check("in_flight_per_node", in_flight_per_node, arguments.COUNT)
+        max_waiting = check("max_waiting", max_waiting, arguments.COUNT)
+        limits_per_node = check("limits_per_node", limits_per_node, arguments.LIMITS)
+        resource = check("resource", resource, arguments.RESOURCE)
         store = binaries if isinstance(binaries, BinaryStore) else None
         self._wait = (limits_per_node or Limits()).acquire_timeout
         self._programs = Programs()
@@ -91,6 +90,7 @@ class RayPool:
             max_waiting=max_waiting,
         )
         self._in_flight_per_node = in_flight_per_node
+        self._max_waiting = max_waiting
 
     async def __aenter__(self) -> Self:
         await self._router.open()
@@ -125,6 +125,7 @@ class RayPool:
             OutcomeUnknown: The task had begun and was cancelled at its deadline.
             PoolFull: As many tasks wait already as `max_waiting` allows.
             LaunchError: The driver has no such program.
+            ConfigError: An argument does not fit.
             Exception: What the function raised, with the node's traceback as a note.
         """
         task = await self._task(spec, function, args, idempotent, timeout, deadline)
@@ -150,7 +151,8 @@ class RayPool:
         Args:
             specs: The plugins, from any iterable, also an async one.
             function: As of `run`, and so are `args`, `idempotent`, `timeout` and `deadline`.
-            max_in_flight: Default None: twice `in_flight_per_node` for each node that the pool has at the beginning.
+            max_in_flight: Default None: twice `in_flight_per_node` for each node that the pool has at the beginning. At
+                most `max_waiting`.
             ordered: Whether outcomes come in the order of the specs; default False.
         """
 
@@ -161,7 +163,11 @@ class RayPool:
                 return spec, Outcome(error=error)
             return spec, Outcome(value)
 
-        room = max_in_flight or 2 * self._in_flight_per_node * max(1, len(self._router.stats()["nodes"]))
+        room = 2 * self._in_flight_per_node * max(1, len(self._router.stats()["nodes"]))
+        if max_in_flight is not None:
+            room = check("max_in_flight", max_in_flight, arguments.COUNT)
+        # Without nodes all of them wait.
+        room = min(room, self._max_waiting)
         async for outcome in in_flight(specs, one, room, ordered=ordered):
             yield outcome
 
@@ -187,11 +193,11 @@ class RayPool:
         Raises:
             PoolError: There is no such node.
         """
-        return await self._router.drain(node_id, timeout)
+        return await self._router.drain(node_id, check("timeout", timeout, arguments.TIMEOUT))
 
     async def close(self, *, timeout: float = 30.0) -> None:
         """Refuses tasks that wait, gives those that run `timeout` seconds, and ends all plugins and actors."""
-        await self._router.close(timeout)
+        await self._router.close(check("timeout", timeout, arguments.TIMEOUT))
 
     async def _task(
         self,
@@ -202,18 +208,18 @@ class RayPool:
         timeout: float | None,
         deadline: float | None,
     ) -> Task:
-        if not isinstance(spec, PluginSpec):
-            raise ConfigError(f"the plugin is {spec!r}, expected a PluginSpec", None, "config.invalid")
+        spec = check("spec", spec, arguments.SPEC)
+        wait = self._wait if timeout is None else check("timeout", timeout, arguments.TIMEOUT)
         shipped = self._shipped_by_spec.get(spec)
         if shipped is None:
             shipped = self._shipped_by_spec[spec] = await asyncio.to_thread(self._programs.ship, spec)
         return Task(
             key=shipped.key,
             spec=shipped,
-            function=function,
+            function=check("function", function, arguments.FUNCTION),
             args=args,
-            idempotent=idempotent,
+            idempotent=bool(idempotent),
             exclusive=spec.exclusive,
-            wait=self._wait if timeout is None else timeout,
-            deadline=deadline,
+            wait=wait,
+            deadline=check("deadline", deadline, arguments.DEADLINE),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -270,7 +271,14 @@ class Agent:
                 work.has_begun = False
                 return Refused("fenced")
             work.has_begun = True
-            return Finished(await message.function(lease, *message.args))
+            return Finished(await _awaitable(message.function, message.function(lease, *message.args)))
+
+
+def _awaitable(function: Any, returned: Any) -> Awaitable[Any]:
+    if not inspect.isawaitable(returned):
+        name = getattr(function, "__qualname__", repr(function))
+        raise TypeError(f"the function {name} returned {type(returned).__name__}, and must be async")
+    return returned
 
 
 async def watch(
