@@ -19,6 +19,7 @@ from ferrule.pool.aio.directory import Directory
 from ferrule.pool.aio.owner import Owner
 from ferrule.pool.aio.process import Launcher
 from ferrule.pool.aio.resources import Resources
+from ferrule.pool.aio.subscribers import Subscribers
 from ferrule.pool.aio.workers import Workers
 from ferrule.pool.calls import PluginCalls
 from ferrule.pool.clock import Clock
@@ -65,7 +66,7 @@ class Driver:
         meter: Measures processes.
 
     Attributes:
-        subscribers: Called with each event.
+        subscribers: Who is told of events.
         accounts: What is counted.
         tracer: Told of leases and starts.
         at_close: Awaited when the pool is closed and all plugins have ended.
@@ -75,7 +76,7 @@ class Driver:
     def __init__(
         self, limits: Limits, clock: Clock, launcher: Launcher, source: random.Random | None, meter: ProcessMeter
     ) -> None:
-        self.subscribers: list[Callable[[PoolEvent], object]] = []
+        self.subscribers = Subscribers()
         self.accounts = Accounts()
         self.tracer: Tracer | None = None
         self.at_close: Callable[[], Awaitable[None]] | None = None
@@ -218,7 +219,9 @@ class Driver:
         self.accounts.of(spec).leases_leaked += 1
         place = "" if hold.place is None else f"{hold.place[0].co_filename}:{hold.place[1]}"
         _logger.warning("a lease of plugin %r, taken at %s, was never given back: it is now", spec.name, place)
-        self._tell(PoolEvent("leaked", str(spec.name), hold.plugin.driver.pid, "collected", self._now(), place))
+        self.subscribers.tell(
+            PoolEvent("leaked", str(spec.name), hold.plugin.driver.pid, "collected", self._now(), place)
+        )
         self.give_back(hold)
 
     # What processes ask for, as `Pool`.
@@ -241,7 +244,7 @@ class Driver:
     def outcome_unknown(self, plugin: Plugin, method: str) -> None:
         """Tells of a call that had begun and was lost."""
         spec, pid = plugin.entry.spec, plugin.driver.pid
-        self._tell(PoolEvent("call_unknown", str(spec.name), pid, "", self._now(), method))
+        self.subscribers.tell(PoolEvent("call_unknown", str(spec.name), pid, "", self._now(), method))
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs something that is over before the pool is."""
@@ -324,7 +327,7 @@ class Driver:
             case Revoke(plugin):
                 plugin.driver.end_calls(revoked=True)
             case Tell(event):
-                self._tell(event)
+                self.subscribers.tell(event)
             case Warn(text):
                 _logger.warning("%s", text)
 
@@ -336,13 +339,6 @@ class Driver:
         else:
             self.accounts.granted(waiter, hold, now)
             waiter.driver.set_result(hold)
-
-    def _tell(self, event: PoolEvent) -> None:
-        for subscriber in list(self.subscribers):
-            try:
-                subscriber(event)
-            except Exception:
-                _logger.exception("a subscriber of a pool failed with %r", event)
 
     # Time, and what other pools give back.
 

@@ -223,14 +223,7 @@ class PluginPool:
 
         An exception of the function is logged.
         """
-        subscribers = self._driver.subscribers
-        subscribers.append(on_event)
-
-        def end() -> None:
-            if on_event in subscribers:
-                subscribers.remove(on_event)
-
-        return end
+        return self._driver.subscribers.add(on_event)
 
     async def close(self, timeout: float = CLOSE_SECONDS, *, force: bool = False) -> None:
         """Refuses leases, ends all plugins at once, each by its own ladder, and returns when nothing is left.

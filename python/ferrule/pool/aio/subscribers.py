@@ -1,0 +1,37 @@
+"""Subscribers: who is told of a pool's events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ferrule.pool.events import PoolEvent
+
+__all__ = ["Subscribers"]
+
+_logger = logging.getLogger("ferrule.pool")
+
+
+class Subscribers:
+    """Functions that are called with each event of a pool. None of them hurts the pool."""
+
+    def __init__(self) -> None:
+        self._functions: list[Callable[[PoolEvent], object]] = []
+
+    def add(self, function: Callable[[PoolEvent], object]) -> Callable[[], None]:
+        """Has a function called with each event; returns what ends that, at its first call."""
+        self._functions.append(function)
+
+        def end() -> None:
+            if function in self._functions:
+                self._functions.remove(function)
+
+        return end
+
+    def tell(self, event: PoolEvent) -> None:
+        """Calls all of them; what they raise is logged."""
+        for function in list(self._functions):
+            try:
+                function(event)
+            except Exception:
+                _logger.exception("a subscriber of a pool failed with %r", event)
