@@ -208,7 +208,7 @@ class InOrder(Watch):
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation)
-        self.granted: list[Waiter] = []
+        self.queued: set[Plugin | None] = set()
 
     def rank(self, waiter: Waiter, since: float = 0.0) -> tuple[float, int]:
         return (max(waiter.since, since) - STEP * waiter.priority, self.simulation.arrival.get(waiter, 10**9))
@@ -225,15 +225,29 @@ class InOrder(Watch):
         mine = [self.rank(waiter, plugin.queued_at)[0] for waiter in waiting_for(self.simulation, plugin.entry)]
         for entry in self.simulation.entries:
             other = entry.coming
-            if other is None or other.state is not State.QUEUED or entry.serving is not None or not mine:
+            if other is None or other not in self.queued or other.state is not State.QUEUED:
+                continue
+            if entry.serving is not None or not mine:
                 continue
             theirs = entry.waiters.first()
             if theirs is not None:
                 assert min(mine) <= self.rank(theirs, other.queued_at)[0]
 
     def after_event(self) -> None:
+        self.queued = {entry.coming for entry in self.simulation.entries}
         for entry in self.simulation.entries:
             assert not (entry.waiters and entry.can_lease), "somebody waits for what is to be had"
+        self.has_started_what_fits()
+
+    def has_started_what_fits(self) -> None:
+        simulation, limits = self.simulation, self.simulation.limits
+        queued = [entry.coming for entry in simulation.entries if entry.coming and entry.coming.state is State.QUEUED]
+        if not queued or simulation.slots.held + simulation.slots.others >= simulation.slots.number:
+            return
+        used, most = simulation.used + simulation.budget.others, limits.max_memory_bytes
+        has_place = len(simulation.processes) < (limits.max_plugins or 500)
+        fits = [most is None or used + simulation.estimate(plugin.entry) <= most for plugin in queued]
+        assert not (has_place and all(fits)), "a start waits for nothing"
 
 
 def test_7_callers_are_served_in_order() -> None:

@@ -37,6 +37,7 @@ class Dispatch:
         entry = self._turns.review(now)
         if entry is not None:
             self.serve(entry, now)
+            self._starts.pump(now)
 
     def next_time(self) -> float | None:
         """When `tick` is to be called."""

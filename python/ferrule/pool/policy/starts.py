@@ -124,9 +124,17 @@ class Starts:
 
     def pump(self, now: float) -> None:
         """Starts what can be started, and makes room for what cannot."""
+        self.is_pressed = True
+        while self.is_pressed:
+            # Set again by what is asked for meanwhile: a victim's key may have callers of its own.
+            self.is_pressed = False
+            while self._occupancy.will_lack(0, 0) and self.stop_idle(now):
+                pass
+            self._start_what_fits(now)
+        self.is_pressed = self.blocked_by in {"plugins", "memory"} or self._occupancy.will_lack(0, 0)
+
+    def _start_what_fits(self, now: float) -> None:
         self.blocked_by, self.stuck = "", None
-        while self._occupancy.will_lack(0, 0) and self.stop_idle(now):
-            pass
         for line in self._lines():
             while (plugin := line.first()) is not None:
                 held_by = self._start(plugin, now)
@@ -137,8 +145,7 @@ class Starts:
             self.blocked_by = held_by
             # A replacement that lacks room does not hold up those who wait.
             if held_by == "start slots" or line is self._wanted:
-                break
-        self.is_pressed = self.blocked_by in {"plugins", "memory"} or self._occupancy.will_lack(0, 0)
+                return
 
     def _lines(self) -> Iterator[Line[Plugin]]:
         wanted, renewal = self._wanted.first_rank(), self._renewals.first_rank()
