@@ -20,6 +20,7 @@ from ferrule.cli.top.picture import picture
 from ferrule.cli.top.rates import sorted_rows, with_rates
 from ferrule.pool.measures import DurationStats, NameStats, PendingLeases, PluginStats, PoolStats
 from ferrule.pool.metrics_socket import PATH_VARIABLE, MetricsSocket
+from ferrule.sync import PluginPool
 from peers import ROOT
 
 HOSTILE = PluginStats("e\x1b[2Jvil", "ready", 7)
@@ -205,6 +206,12 @@ def test_json_once(running: Callable[..., Pool], capsys: pytest.CaptureFixture[s
     assert top("--json", "--once", "--pid", str(os.getpid())) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == with_rates(pool().to_dict(), pool().to_dict(), 1.0)
+
+
+def test_a_pool_of_threads(capsys: pytest.CaptureFixture[str]) -> None:
+    with PluginPool(name="threads", metrics_socket=True):
+        assert top("--once") == 0
+    assert capsys.readouterr().out.startswith("pool threads: 0 of ")
 
 
 def test_json_follows_until_the_pool_ends(
