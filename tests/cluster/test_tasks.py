@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import shutil
@@ -75,7 +76,7 @@ async def test_a_program_that_differs_is_refused(nodes: str, tmp_path: Path) -> 
     shutil.copy(go_kv()[0], program)
     one = PluginSpec([program], kv_config())
     async with RayPool(resource=nodes) as pool:
-        pool._shipped_by_spec[one] = Programs().ship(one)
+        pool._shipped_by_spec[one] = Programs().ship(one), math.inf
         program.write_bytes(b"another")
         with pytest.raises(SecurityError) as refused:
             await pool.run(one, where, timeout=60)

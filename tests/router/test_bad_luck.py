@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ferrule.pool import LeaseTimeout, OutcomeUnknown, PoolError
+from ferrule.pool import LeaseTimeout, OutcomeUnknown, PluginUnavailable, PoolError
 from ferrule.ray import NodeLost, NoNodes
 from ferrule.ray.router import Answer, Listener, Message, Node, Router, Task
 from ferrule.ray.router.messages import Go, Stop
@@ -119,6 +119,27 @@ def test_a_node_that_does_not_get_ready_is_not_waited_for() -> None:
             ready.set()
             assert (await one.ask("key")).error is None
             assert len(one.transport.journal.doings) == 1
+
+    run(main())
+
+
+def test_a_program_that_is_gone_is_asked_for_again() -> None:
+    async def main() -> None:
+        async with scenario("n1") as one:
+            assert (await one.ask("key")).error is None
+            node = one.transport.by_name["n1"]
+            node.pools[-1].plugins.clear()
+
+            async def prepare(spec: str) -> str:
+                raise FileNotFoundError(f"no program of {spec}")
+
+            def lease(*args: Any, **settings: Any) -> Any:
+                raise PluginUnavailable("it does not start")
+
+            node.agent._prepare, node.pools[-1].lease = prepare, lease  # type: ignore[method-assign]
+            for write in (True, False):
+                error = (await one.ask("key", write=write)).error
+                assert isinstance(error, FileNotFoundError)
 
     run(main())
 

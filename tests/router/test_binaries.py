@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import os
 import pickle
 import stat
 import subprocess
@@ -112,6 +114,67 @@ def test_a_program_that_is_replaced_has_another_key(program: Program) -> None:
     assert programs.ship(spec) == before
     Path(program.path).write_bytes(b"#!/bin/sh\nexit 1\n")
     assert programs.ship(spec).key != before.key
+
+
+@pytest.mark.parametrize("mode", [None, 0o400], ids=["gone", "not executable"])
+async def test_a_file_that_cannot_be_run_is_brought_again(mode: int | None, program: Program, tmp_path: Path) -> None:
+    store = BinaryStore(tmp_path / "store")
+    await store.store(program, as_chunks(CONTENT))
+    path = store.path_of(program)
+    if mode is None:
+        path.unlink()
+    else:
+        path.chmod(mode)
+    assert await store.find(program) is None
+    await store.store(program, as_chunks(CONTENT))
+    assert await store.find(program) == path
+
+
+async def test_a_directory_in_the_place_of_the_file(program: Program, tmp_path: Path) -> None:
+    store = BinaryStore(tmp_path / "store")
+    path = store.path_of(program)
+    path.mkdir(parents=True)
+    assert await store.find(program) is None
+    with pytest.raises(LaunchError, match="cannot be written on this node: Is a directory") as refused:
+        await store.store(program, as_chunks(CONTENT))
+    assert refused.value.code == "ray.not-stored"
+    assert list(path.parent.iterdir()) == [path]
+
+
+async def test_a_directory_that_cannot_be_written(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file", Path("/proc/store"), Path("/dev/full/store")):
+        unused = as_chunks(CONTENT)
+        assert await BinaryStore(directory).find(program) is None
+        with pytest.raises(LaunchError, match="cannot be written on this node"):
+            await BinaryStore(directory).store(program, unused)
+        await unused[0]
+
+
+async def test_a_full_disk(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = BinaryStore(tmp_path / "store")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LaunchError, match="No space left on device"):
+        await store.store(program, as_chunks(CONTENT))
+    assert list(store.path_of(program).parent.iterdir()) == []
+    monkeypatch.undo()
+    await store.store(program, as_chunks(CONTENT))
+
+
+async def test_two_nodes_with_one_directory(program: Program, tmp_path: Path) -> None:
+    stores = [BinaryStore(tmp_path / "store") for _ in range(2)]
+    await asyncio.gather(*(store.store(program, as_chunks(CONTENT[:5], CONTENT[5:])) for store in stores))
+    assert await stores[0].find(program) == await stores[1].find(program)
+    assert len(list(stores[0].path_of(program).parent.iterdir())) == 1
+
+
+def test_a_relative_directory_is_the_nodes(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = pickle.loads(pickle.dumps(BinaryStore("store")))
+    monkeypatch.chdir(tmp_path)
+    assert store.path_of(program).is_relative_to(tmp_path / "store")
 
 
 def test_a_store_is_pickled_without_what_it_knows(tmp_path: Path) -> None:

@@ -105,6 +105,8 @@ def _told(error: BaseException, node: str) -> BaseException:
     try:
         sent: BaseException = cloudpickle.loads(cloudpickle.dumps(error))
     except Exception:  # noqa: BLE001 - whatever its own code raises.
-        sent = PoolError(f"{type(error).__name__}: {error}", "This kind of exception cannot be pickled.", "ray.failed")
+        # The text of an error may raise, too.
+        text = traceback.format_exception_only(error)[-1].strip()
+        sent = PoolError(text, "This kind of exception cannot be pickled.", "ray.failed")
     sent.add_note(f"On node {node}:\n{lines}")
     return sent

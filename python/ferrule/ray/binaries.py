@@ -47,6 +47,26 @@ class MissingProgram(Exception):  # noqa: N818 - asks for the program, and is an
         self.program = program
 
 
+class _Hashes:
+    """SHA-256s of files, each made once as long as its file stays as it is."""
+
+    def __init__(self) -> None:
+        self._hash_by_identity: dict[tuple[str, int, int, int, int], str] = {}
+
+    def of(self, path: Path) -> str:
+        """The hash of a file."""
+        status = path.stat()
+        identity = (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        found = self._hash_by_identity.get(identity)
+        if found is None:
+            with path.open("rb") as file:
+                found = self._hash_by_identity[identity] = file_digest(file, "sha256").hexdigest()
+        return found
+
+
+_HASHES = _Hashes()
+
+
 class BinaryStore:
     """A directory on each node for programs that the node does not have.
 
@@ -61,7 +81,6 @@ class BinaryStore:
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
-        self._known: dict[str, Path] = {}
         self._storing: dict[str, asyncio.Task[None]] = {}
 
     def __repr__(self) -> str:
@@ -73,27 +92,35 @@ class BinaryStore:
 
     def path_of(self, program: Program) -> Path:
         """The place of a program's file, whether it is there or not."""
-        return self.directory / program.sha256 / Path(program.path).name
+        # Absolute: a plugin may have another working directory than the node.
+        return self.directory.absolute() / program.sha256 / Path(program.path).name
 
     async def find(self, program: Program) -> Path | None:
-        """The file of a program, hashed the first time that this process asks; None if it is missing or another."""
-        path = self._known.get(program.sha256)
-        if path is None and await asyncio.to_thread(_has_hash, self.path_of(program), program.sha256):
-            path = self._known[program.sha256] = self.path_of(program)
-        return path
+        """The file of a program, hashed whenever it has changed; None if it is missing, another, or cannot be run."""
+        path = self.path_of(program)
+        return path if await asyncio.to_thread(_is_program, path, program.sha256) else None
 
     async def store(self, program: Program, chunks: Iterable[Awaitable[bytes]]) -> None:
         """Writes a program's file; those who ask at the same time wait for the one who writes.
 
         Raises:
             SecurityError: The chunks are not of that program.
+            LaunchError: The directory cannot be written, or is full.
         """
         storing = self._storing.get(program.sha256)
         if storing is None:
-            work = self._write(program, chunks)
+            work = self._store(program, chunks)
             storing = self._storing[program.sha256] = asyncio.get_running_loop().create_task(work)
             storing.add_done_callback(lambda _: self._storing.pop(program.sha256))
         await asyncio.shield(storing)
+
+    async def _store(self, program: Program, chunks: Iterable[Awaitable[bytes]]) -> None:
+        try:
+            await self._write(program, chunks)
+        except OSError as error:
+            message = f"the program {self.path_of(program)} cannot be written on this node: {error.strerror or error}"
+            hint = "BinaryStore needs a directory with room in which Ray's user may write."
+            raise LaunchError(message, hint, "ray.not-stored") from None
 
     async def _write(self, program: Program, chunks: Iterable[Awaitable[bytes]]) -> None:
         if await self.find(program) is not None:
@@ -114,7 +141,6 @@ class BinaryStore:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 partial.unlink()
-        self._known[program.sha256] = path
 
 
 def _append(file: object, digest: object, data: bytes) -> None:
@@ -136,15 +162,11 @@ def _check(found: str, program: Program, path: Path) -> None:
         raise SecurityError(message, hint, "ray.binary-differs")
 
 
-def _hash_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
-
-
-def _has_hash(path: Path, expected: str) -> bool:
+def _is_program(path: Path, expected: str) -> bool:
     try:
-        return _hash_of(path) == expected
-    except FileNotFoundError:
+        return _HASHES.of(path) == expected and os.access(path, os.X_OK)
+    except OSError:
+        # Whatever it is, it is written anew.
         return False
 
 
@@ -156,10 +178,7 @@ def chunks_of(program: Program) -> Iterator[bytes]:
 
 
 class Programs:
-    """The driver's programs, each hashed once as long as its file stays as it is."""
-
-    def __init__(self) -> None:
-        self._hash_by_identity: dict[tuple[str, int, int, int, int], str] = {}
+    """The driver's programs."""
 
     def ship(self, spec: PluginSpec) -> ShippedSpec:
         """A spec with the hash of its program.
@@ -174,11 +193,7 @@ class Programs:
             raise ConfigError(f"plugin {spec.name!r} has a runner, which cannot go to nodes", hint, "ray.runner")
         path = find_program(os.fspath(spec.command[0]), config.cwd, search_path(config.env))  # type: ignore[union-attr]
         try:
-            status = os.stat(path)  # noqa: PTH116 - the identity of the file.
-            identity = (path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            found = self._hash_by_identity.get(identity)
-            if found is None:
-                found = self._hash_by_identity[identity] = _hash_of(Path(path))
+            found = _HASHES.of(Path(path))
         except OSError as error:
             message = f"the checksum of the plugin {path} cannot be computed: {error.strerror}"
             raise LaunchError(message, "The driver must have the program, and may read it.", "launch.refused") from None
@@ -201,5 +216,5 @@ async def prepare(shipped: ShippedSpec, store: BinaryStore | None) -> PluginSpec
         return dataclasses.replace(spec, command=[path, *spec.command[1:]])
     config = spec.config
     local = Path(find_program(os.fspath(spec.command[0]), config.cwd, search_path(config.env)))  # type: ignore[union-attr]
-    _check(await asyncio.to_thread(_hash_of, local), program, local)
+    _check(await asyncio.to_thread(_HASHES.of, local), program, local)
     return spec

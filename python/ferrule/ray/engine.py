@@ -91,13 +91,15 @@ class RayTransport:
 
     async def submit(self, node: Node, message: Message) -> Answer:
         """The actor's answer; a program that the node lacks is brought there first."""
-        while True:
-            answer: Answer = await self._ask(node, "handle_message", message)
-            if not isinstance(answer, Failed) or not isinstance(answer.error, MissingProgram):
-                return answer
-            stored = await self._bring(node, answer.error.program)
-            if isinstance(stored, Failed):
-                return stored
+        answer: Answer = await self._ask(node, "handle_message", message)
+        if isinstance(answer, Failed) and isinstance(answer.error, MissingProgram):
+            program = answer.error.program
+            stored = await self._bring(node, program)
+            answer = stored if isinstance(stored, Failed) else await self._ask(node, "handle_message", message)
+            if isinstance(answer, Failed) and isinstance(answer.error, MissingProgram):
+                text = f"the program {program.path} was brought to node {node.name}, and is not there"
+                return Failed(PoolError(text, None, "ray.not-brought"))
+        return answer
 
     async def close(self) -> None:
         """Ends all actors."""

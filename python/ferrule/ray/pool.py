@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from ferrule._validation import check
-from ferrule.errors import ConfigError
+from ferrule.errors import ConfigError, LaunchError
 from ferrule.pool import Limits, PluginSpec
 from ferrule.ray import arguments
 from ferrule.ray.binaries import BinaryStore, Programs, ShippedSpec
@@ -21,6 +21,9 @@ from ferrule.ray.router.task import Task
 __all__ = ["Outcome", "RayPool"]
 
 Result = TypeVar("Result")
+
+CHECK_SECONDS = 1.0
+"""How long a program's file is taken to be what it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class RayPool:
         store = binaries if isinstance(binaries, BinaryStore) else None
         self._wait = (limits_per_node or Limits()).acquire_timeout
         self._programs = Programs()
-        self._shipped_by_spec: WeakKeyDictionary[PluginSpec, ShippedSpec] = WeakKeyDictionary()
+        self._shipped_by_spec: WeakKeyDictionary[PluginSpec, tuple[ShippedSpec, float]] = WeakKeyDictionary()
         self._router = Router(
             RayTransport(limits_per_node, store, resource),
             in_flight_per_node=in_flight_per_node,
@@ -210,9 +213,7 @@ class RayPool:
     ) -> Task:
         spec = check("spec", spec, arguments.SPEC)
         wait = self._wait if timeout is None else check("timeout", timeout, arguments.TIMEOUT)
-        shipped = self._shipped_by_spec.get(spec)
-        if shipped is None:
-            shipped = self._shipped_by_spec[spec] = await asyncio.to_thread(self._programs.ship, spec)
+        shipped = await self._shipped(spec)
         return Task(
             key=shipped.key,
             spec=shipped,
@@ -223,3 +224,20 @@ class RayPool:
             wait=wait,
             deadline=check("deadline", deadline, arguments.DEADLINE),
         )
+
+    async def _shipped(self, spec: PluginSpec) -> ShippedSpec:
+        """The spec with its program as it is now, looked at once a second."""
+        now = asyncio.get_running_loop().time()
+        known, until = self._shipped_by_spec.get(spec, (None, 0.0))
+        if known is None or until <= now:
+            if known is not None:
+                # Others need not look at the same time.
+                self._shipped_by_spec[spec] = known, now + CHECK_SECONDS
+            try:
+                known = await asyncio.to_thread(self._programs.ship, spec)
+            except LaunchError:
+                if known is None:
+                    raise
+                # Only the driver's file is gone: nodes may have theirs.
+            self._shipped_by_spec[spec] = known, now + CHECK_SECONDS
+        return known

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from ferrule.errors import LaunchError
 from ferrule.pool.clock import Clock
-from ferrule.pool.errors import LeaseRevoked, PoolError
+from ferrule.pool.errors import LeaseRevoked, PluginUnavailable, PoolError
 from ferrule.ray.router.fence import SHUTDOWN_LADDER, Fence
 from ferrule.ray.router.messages import (
     Admit,
@@ -259,7 +260,18 @@ class Agent:
         if spec is None:
             # One object per key, which the pool finds its plugin by.
             spec = self._spec_by_key.setdefault(message.key, await self._prepare(message.spec))
-        async with pool.lease(spec, priority=message.priority, timeout=message.wait) as lease:
+        try:
+            return await self._in_lease(
+                pool.lease(spec, priority=message.priority, timeout=message.wait), message, work
+            )
+        except (LaunchError, PluginUnavailable):
+            if not work.admitted.done():
+                # The program may be gone: then this says so.
+                await self._prepare(message.spec)
+            raise
+
+    async def _in_lease(self, leasing: Any, message: Admit | Run, work: _Work) -> Answer:
+        async with leasing as lease:
             if not work.admitted.done():
                 work.admitted.set_result(None)
             expiry = self._clock.call_at(self._clock.now() + ADMISSION_LIMIT, work.expire)
