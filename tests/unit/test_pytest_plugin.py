@@ -9,6 +9,13 @@ from importlib.metadata import entry_points
 
 import pytest
 
+# What the runs inside this one need is loaded once: each forgets what it has loaded itself.
+import ferrule.pool.aio.pool
+import ferrule.pytest_plugin.async_fixtures
+import ferrule.pytest_plugin.leaks
+import ferrule.sync.pool.pool
+import ferrule.terraform.aio.provider
+import ferrule.terraform.sync.provider  # noqa: F401
 from peers import ROOT, go_peer
 
 pytest_plugins = ["pytester"]
@@ -106,7 +113,7 @@ def test_fixtures_for_pytest_asyncio(pytester: pytest.Pytester, scope: str) -> N
 @pytest.mark.skipif(importlib.util.find_spec("anyio") is None, reason="anyio is not installed")
 def test_fixtures_for_anyio(pytester: pytest.Pytester) -> None:
     tests = "pytestmark = pytest.mark.anyio\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n" + ASYNCIO
-    run = outcome(pytester, tests, "-p", "no:asyncio", "--ferrule-leak-check=fail")
+    run = outcome(pytester, tests, "--ferrule-leak-check=fail", ini="ferrule_async_plugin = anyio")
     run.assert_outcomes(passed=4)
 
 
