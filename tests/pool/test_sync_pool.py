@@ -18,7 +18,16 @@ import grpc
 import pytest
 
 from ferrule.errors import RPCPluginError
-from ferrule.pool import LeaseTimeout, Limits, OutcomeUnknown, PluginDied, PluginSpec, PluginUnavailable, PoolError
+from ferrule.pool import (
+    LeaseRevoked,
+    LeaseTimeout,
+    Limits,
+    OutcomeUnknown,
+    PluginDied,
+    PluginSpec,
+    PluginUnavailable,
+    PoolError,
+)
 from ferrule.sync import PluginPool
 from ferrule.sync.pool import kept as kept_module
 from ferrule.testing import KV_CONFIG, KVStub, plugin_command
@@ -197,6 +206,28 @@ def test_an_idempotent_call_is_made_again(call: str) -> None:
         put(lease)
         with killed_during(lease):
             assert CALLS[call](lease.stub(KVStub))
+
+
+@pytest.mark.parametrize("how", ["evict", "close"])
+def test_a_lease_that_is_revoked_ends_its_calls(how: str) -> None:
+    spec, stop = kv(), threading.Event()
+
+    def requests() -> Iterator[EchoRequest]:
+        yield EchoRequest(payload=b"x")
+        stop.wait()
+
+    with PluginPool() as pool:
+        with pool.lease(spec) as lease:
+            stream = lease.stub(KVStub).Chat(requests())
+            assert next(stream).payload == b"x"
+            if how == "evict":
+                pool.evict(spec, force=True)
+            else:
+                closing = threading.Thread(target=pool.close, kwargs={"force": True})
+                closing.start()
+            with pytest.raises(LeaseRevoked):
+                next(stream)
+            stop.set()
 
 
 def test_without_retries_the_caller_is_told() -> None:
@@ -437,7 +468,7 @@ def test_a_forked_child_has_no_pool() -> None:
         if child == 0:
             code = 1
             try:
-                with pytest.raises(RuntimeError, match="fork"):
+                with pytest.raises(PoolError, match="fork"):
                     pool.lease(spec).__enter__()
                 lease.__exit__(None, None, None)
                 pool.close()

@@ -129,12 +129,11 @@ class Backstage:
         """Checks that there is a pool to ask.
 
         Raises:
-            PoolError: It is closed.
-            RuntimeError: It belongs to the parent of this process.
+            PoolError: It is closed, or belongs to the parent of this process.
         """
         if self.belongs_to_parent:
             message = f"the pool belongs to process {self._process_id}, of which this one is a fork"
-            raise RuntimeError(f"{message}. Make pools after the fork.")
+            raise PoolError(message, "Open a pool after the fork; the plugins are the parent's.", "pool.forked")
         if self._closing is not None:
             raise PoolError("the pool is closed", None, "pool.closed")
 
@@ -166,6 +165,6 @@ class Backstage:
             try:
                 await self.pool.close(force=True)
             finally:
-                self.thread.loop.stop()
+                self.thread.stop_loop()
 
         self._ending = self.thread.loop.create_task(ending())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
-from ferrule.errors import RPCPluginError
+from ferrule.pool import PoolError
 
 __all__ = ["LoopThread", "outcome"]
 
@@ -22,6 +22,7 @@ class LoopThread:
     """A thread with an event loop, from `start` to `stop`. It keeps no process from its end."""
 
     def __init__(self) -> None:
+        self._is_stopping = False
         started: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(target=_run, args=(started,), name="ferrule-pool", daemon=True)
         self._thread.start()
@@ -39,11 +40,11 @@ class LoopThread:
         """Begins something on the loop. Its outcome has a thread waiting for it by `outcome`.
 
         Raises:
-            RPCPluginError: This is the loop's own thread, which would wait for itself.
+            PoolError: This is the loop's own thread, which would wait for itself.
         """
         if self.is_current:
             hint = "Functions that the pool calls, such as those of subscribe(), must not wait for the pool."
-            raise RPCPluginError("the pool's own thread cannot wait for the pool", hint, "pool.own-thread")
+            raise PoolError("the pool's own thread cannot wait for the pool", hint, "pool.own-thread")
         if self.loop.is_closed():
             raise RuntimeError("the pool's thread has ended")
         return asyncio.run_coroutine_threadsafe(work(), self.loop)
@@ -64,9 +65,16 @@ class LoopThread:
 
     def stop(self) -> None:
         """Ends the loop and its thread."""
-        self.call(self.loop.stop)
+        self.call(self.stop_loop)
         if not self.is_current:
             self._thread.join()
+
+    def stop_loop(self) -> None:
+        """Ends the loop, on its thread."""
+        # A second stop would end what the loop does at its end.
+        if not self._is_stopping:
+            self._is_stopping = True
+            self.loop.stop()
 
 
 def outcome(future: Future[Result], timeout: float | None = None) -> Result:

@@ -119,9 +119,8 @@ class PluginPool:
             LeaseTimeout: No lease was to be had in time.
             PoolFull: Too many wait already.
             PluginUnavailable: The plugin does not start, or has crashed too often.
-            PoolError: The pool is closed, or the caller is the pool's own thread.
+            PoolError: The pool is closed or belongs to the parent of this process, or its own thread asks.
             ConfigError: Another spec shares the process, and has another logger or other targets of output.
-            RuntimeError: This process is a fork of the one that opened the pool.
         """
         frame = sys._getframe(1)
         return Lease(self._opened, spec, priority, timeout, (frame.f_code, frame.f_lineno))
