@@ -16,6 +16,7 @@ import pytest
 
 from conftest import children, descriptors
 from ferrule.pool import Lease, Limits, PluginPool, PluginSpec
+from ferrule.pool.machine.cpus import usable_cpus
 from ferrule.testing import KVStub
 from ferrule.testing.kv_pb2 import EchoRequest
 from integration.usage import own_threads
@@ -81,7 +82,8 @@ async def test_each_of_many_plugins_costs_the_host_little() -> None:
         f"idle {idle:.2%} of a core, stopped in {stop_seconds:.2f} s"
     )
     assert live.children - before.children == COUNT
-    assert live.threads == before.threads
+    # A thread for each start at once looks at the program.
+    assert live.threads - before.threads <= usable_cpus()
     assert descriptors_each <= DESCRIPTORS_EACH
     assert kib_each <= KIB_EACH + NOISE_KIB / COUNT
     if IS_TIMED:

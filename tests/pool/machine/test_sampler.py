@@ -73,7 +73,7 @@ def test_with_a_limit_each_is_measured_every_ten_seconds() -> None:
 
 def test_a_tick_before_its_time_does_nothing() -> None:
     meter = Meter()
-    sampler = Sampler(meter, meter.now, limit=MIB)
+    sampler = Sampler(meter, meter.now, limit=100 * MIB)
     sampler.add(1, "kv")
     meter.time += 9
     assert sampler.tick() == []
@@ -95,6 +95,24 @@ def test_close_to_the_limit_processes_are_measured_exactly() -> None:
     assert meter.read == {"exact": 18, "quick": 8}
     assert sample.memory is not None
     assert sample.memory.pss == 11 * MIB
+
+
+def test_close_to_the_limit_each_is_measured_every_second() -> None:
+    meter = Meter()
+    sampler = Sampler(meter, meter.now, limit=350 * MIB)
+    for pid in range(32):
+        sampler.add(pid, "kv")
+    assert sampler.next_time() == 100.5
+    measured: Counter[int] = Counter()
+    while (time := sampler.next_time()) is not None and time < 103:
+        meter.time = time
+        measured.update(sample.pid for sample in sampler.tick())
+    assert set(measured.values()) == {2, 3}
+    meter.private = MIB
+    for _ in range(4):
+        meter.time = sampler.next_time() or 0.0
+        sampler.tick()
+    assert sampler.next_time() == meter.time + 5
 
 
 def test_what_processes_share_counts_once_for_each_program() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from ferrule.pool.limits import Limits
 from ferrule.pool.machine import (
@@ -21,6 +22,10 @@ from ferrule.pool.machine import (
 from ferrule.pool.policy import Plugin
 
 __all__ = ["Resources"]
+
+
+LATEST_SHARE: Final = 0.2
+"""Weight of the latest sample in what processes of one program have grown to."""
 
 
 class Resources:
@@ -45,6 +50,7 @@ class Resources:
         self.limits = limits
         self.sampler = Sampler(meter, now, limits.max_memory_bytes)
         self._samples: dict[Plugin, Sample] = {}
+        self._grown: dict[str, float] = {}
 
     def resolved(self) -> Limits:
         """The limits with numbers where the machine's are asked for.
@@ -75,7 +81,11 @@ class Resources:
         self.memory.leave()
 
     def started(self, plugin: Plugin, pid: int | None) -> int | None:
-        """Measures a process that has just started; its private memory in bytes, None where it cannot be measured."""
+        """Measures a process that has just started; the bytes that count for it, None where it cannot be measured.
+
+        Most of a process's growth is in its first calls: until it is measured again, it counts as what others of its
+        program have grown to.
+        """
         if pid is None:
             return None
         if plugin.entry.spec.max_memory_bytes is not None and self.sampler.limit is None:
@@ -85,7 +95,11 @@ class Resources:
         if sample.memory is None:
             return None
         self.memory.learn(plugin.entry.program, sample.memory)
-        return sample.memory.private
+        private = sample.memory.private
+        if plugin.entry.spec.max_memory_bytes is not None:
+            # The start itself is judged by it.
+            return private
+        return max(private, int(self._grown.get(plugin.entry.program, 0)))
 
     def ended(self, plugin: Plugin) -> CpuTime:
         """Forgets a process that is about to end; its seconds of CPU."""
@@ -115,7 +129,10 @@ class Resources:
         for sample in self.sampler.tick():
             if sample.memory is not None:
                 self.memory.learn(sample.program, sample.memory)
-                yield sample.owner, sample.memory.private
+                private = sample.memory.private
+                grown = self._grown.get(sample.program, private)
+                self._grown[sample.program] = grown + LATEST_SHARE * (private - grown)
+                yield sample.owner, private
 
 
 def _resolved(limits: Limits) -> Limits:

@@ -20,7 +20,10 @@ BATCH: Final = 16
 """Processes that are measured in one turn of the event loop: at most 4 ms."""
 
 CLOSE_TO_LIMIT: Final = 0.8
-"""Share of the limit of memory from which on processes are measured exactly."""
+"""Share of the limit of memory from which on processes are measured exactly, and more often."""
+
+CLOSE_SAMPLE_SECONDS: Final = 1.0
+"""Seconds between two samples of one process then: most of its growth is in its first calls."""
 
 
 class Sample:
@@ -54,7 +57,7 @@ class Sampler:
 
     Without a limit of memory, and without anybody who asks for statistics, nothing is measured: of an idle pool that
     would be the largest part of its cost. With a limit, a few processes at a time are, so that all have their turn
-    every 10 s and no turn of the event loop takes long; close to the limit exactly.
+    every 10 s and no turn of the event loop takes long; close to the limit exactly, and every second.
 
     Args:
         meter: Measures one process.
@@ -76,6 +79,8 @@ class Sampler:
             self._next_time = now + SAMPLE_SECONDS
         sample = self._samples[pid] = Sample(pid, program, owner, now)
         self._measure(sample, exactly=self.limit is not None)
+        if self._is_close():
+            self._next_time = min(self._next_time, now + self._pause(CLOSE_SAMPLE_SECONDS))
         return sample
 
     def remove(self, pid: int) -> CpuTime:
@@ -97,11 +102,11 @@ class Sampler:
         if self.limit is None or now < self._next_time:
             return []
         batch = list(itertools.islice(self._samples.values(), BATCH))
-        exactly = self.private > CLOSE_TO_LIMIT * self.limit
+        exactly = self._is_close()
         for sample in batch:
             # Behind the others.
             self._samples[sample.pid] = self._samples.pop(sample.pid)
-        self._next_time = now + SAMPLE_SECONDS * min(1.0, BATCH / max(len(self._samples), 1))
+        self._next_time = now + self._pause(CLOSE_SAMPLE_SECONDS if exactly else SAMPLE_SECONDS)
         return [sample for sample in batch if self._measure(sample, exactly=exactly)]
 
     def refresh(self) -> None:
@@ -124,6 +129,13 @@ class Sampler:
             if sample.memory is not None:
                 shared[sample.program] = max(sample.memory.shared, shared.get(sample.program, 0))
         return self.private + sum(shared.values())
+
+    def _is_close(self) -> bool:
+        return self.limit is not None and self.private > CLOSE_TO_LIMIT * self.limit
+
+    def _pause(self, seconds: float) -> float:
+        """Seconds until the next few processes are measured, if each is to be once in so many."""
+        return seconds * min(1.0, BATCH / max(len(self._samples), 1))
 
     def _measure(self, sample: Sample, *, exactly: bool) -> bool:
         """Whether the process could be measured."""
