@@ -169,6 +169,8 @@ soak: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of
 	FERRULE_CYCLES=1000 FERRULE_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_leaks.py --timeout 1800
 	FERRULE_EXCHANGES=1000 $(BIN)/python -m pytest tests/broker/test_matrix.py --timeout 1800
 	FERRULE_POOL_PLUGINS=500 $(BIN)/python -m pytest -s tests/integration/test_pool_scale.py --timeout 1800
+	FERRULE_PROVIDERS=50 $(BIN)/python -m pytest -s tests/integration/test_pool_memory.py --timeout 1800
+	FERRULE_STORM_SECONDS=60 $(BIN)/python -m pytest -s tests/pool/test_storm.py --timeout 1800
 	FERRULE_CALLS=1000000 $(BIN)/python -m pytest -s tests/stress/test_soak.py --timeout 1800
 	FERRULE_LONE_CALLS=50000 $(BIN)/python -m pytest -s tests/stress/test_lone_calls.py --timeout 1800
 	FERRULE_FLOOD_SECONDS=5 $(BIN)/python -m pytest tests/stress/test_hostile_server.py --timeout 1800
