@@ -40,16 +40,6 @@ def test_more_plugins_start_as_soon_as_they_are_allowed() -> None:
     assert simulation.starting[0].entry is simulation.entries[1]
 
 
-def test_another_pool_that_needs_room_gets_an_idle_plugin() -> None:
-    simulation = opened(*map(spec, "ab"))
-    plugin = serving(simulation, simulation.entries[0])
-    leased(simulation, simulation.entries[1])
-    assert simulation.policy.shed(simulation.now)
-    assert not simulation.policy.shed(simulation.now)
-    simulation.advance(0)
-    assert simulation.policy.commands[-1] == Stop(plugin, "pressure")
-
-
 def test_keys_that_nobody_uses_are_forgotten_and_come_back() -> None:
     simulation = opened(*map(spec, "ab"), max_idle=10.0)
     policy, (a, b) = simulation.policy, simulation.entries

@@ -289,12 +289,6 @@ class Policy:
                 if force:
                     self._endings.revoke(plugin, reason, now)
 
-    def shed(self, now: float) -> bool:
-        """Stops the plugin that has been idle for longest, for another pool that needs room; whether there was one."""
-        found = self._starts.stop_idle(now)
-        self._dispatch.pump(now)
-        return found
-
     # Time.
 
     def next_time(self) -> float | None:

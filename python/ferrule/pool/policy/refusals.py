@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ferrule.errors import ConfigError, RPCPluginError
+from ferrule.errors import ConfigError, PluginExitedError, RPCPluginError
 from ferrule.pool.errors import LeaseTimeout, PluginUnavailable, PoolError, PoolFull
 from ferrule.pool.policy.model import Entry, State, Waiter
 
@@ -37,9 +37,9 @@ def unavailable(entry: Entry, error: Exception, retry_in: float = 0.0) -> Plugin
     return refused
 
 
-def crashed(entry: Entry) -> PoolError:
+def crashed(entry: Entry) -> PluginExitedError:
     """The failure of a process that ended by itself, if the driver knows no more of it."""
-    return PoolError(f"plugin {entry.spec.name!r} ended by itself", None, "pool.crashed")
+    return PluginExitedError(f"plugin {entry.spec.name!r} ended by itself", None, "pool.crashed")
 
 
 def too_large(entry: Entry, memory: int, limit: int, setting: str) -> ConfigError:

@@ -128,7 +128,7 @@ class Starts:
         while self.is_pressed:
             # Set again by what is asked for meanwhile: a victim's key may have callers of its own.
             self.is_pressed = False
-            while self._occupancy.will_lack(0, 0) and self.stop_idle(now):
+            while self._occupancy.will_lack(0, 0) and self._stop_idle(now):
                 pass
             self._start_what_fits(now)
         self.is_pressed = self.blocked_by in {"plugins", "memory"} or self._occupancy.will_lack(0, 0)
@@ -189,13 +189,13 @@ class Starts:
 
     def _make_room(self, plugin: Plugin, size: int, now: float) -> None:
         while self._occupancy.will_lack(1, size):
-            if not self.stop_idle(now):
+            if not self._stop_idle(now):
                 is_waited_for = plugin in self._wanted and not self._occupancy.leaving
                 if is_waited_for and self._occupancy.can_ever_have(size):
                     self.stuck = plugin
                 return
 
-    def stop_idle(self, now: float) -> bool:
+    def _stop_idle(self, now: float) -> bool:
         """Stops the idle plugin that was used least recently; whether there was one."""
         victim = next(iter(self._occupancy.idle), None)
         if victim is None:
