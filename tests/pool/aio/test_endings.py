@@ -125,13 +125,25 @@ async def test_second_close_hurries_the_first(make_pool: Pools, spec: Specs) -> 
         await holder.end()
 
 
-async def test_loop_that_ends_takes_the_plugins_with_it(launcher: FakeLauncher, clock: FakeClock, spec: Specs) -> None:
+@pytest.mark.parametrize("close", [None, "timeout", "task"])
+async def test_loop_that_ends_takes_the_plugins_with_it(
+    launcher: FakeLauncher, clock: FakeClock, spec: Specs, close: str | None
+) -> None:
     kv = spec()
+    launcher.turns = 3
 
     async def program() -> None:
         pool = await PluginPool(_clock=clock, _launcher=launcher).__aenter__()
-        Holder(pool, kv)
+        holder = Holder(pool, kv)
         await turns()
+        assert holder.pid is not None
+        if close == "timeout":
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(pool.close(), 0.001)
+        elif close == "task":
+            closing = asyncio.create_task(pool.close(force=True))
+            await turns(1)
+            assert not closing.done()
         raise ValueError("the program's own")
 
     def run() -> None:
@@ -139,6 +151,9 @@ async def test_loop_that_ends_takes_the_plugins_with_it(launcher: FakeLauncher, 
             asyncio.run(program())
 
     await asyncio.to_thread(run)
+    assert launcher.alive == set()
+    assert launcher.last.shut_down_at is not None
+    assert launcher.last.is_closed
 
 
 async def test_pool_in_the_wrong_place(make_pool: Pools, spec: Specs) -> None:

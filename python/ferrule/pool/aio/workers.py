@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -79,7 +80,14 @@ class Workers:
         process: PooledProcess = plugin.driver
         process.is_ending = True
         process.end_calls(revoked=reason != "crash")
-        self.run(self._stop(plugin, process, reason))
+        process.has_begun = False
+        task = self.run(self._stop(plugin, process, reason))
+        task.add_done_callback(partial(self._stop_after_all, plugin, process, reason))
+
+    def _stop_after_all(self, plugin: Plugin, process: PooledProcess, reason: str, _task: object) -> None:
+        """The end of a loop cancels tasks, also one that has not run: such a task does not run at all."""
+        if not process.has_begun:
+            self.run(self._stop(plugin, process, reason))
 
     async def _start(self, plugin: Plugin, process: PooledProcess) -> None:
         home, client = self._home, process.client
@@ -117,7 +125,7 @@ class Workers:
 
     async def _failed(self, plugin: Plugin, process: PooledProcess, error: BaseException) -> None:
         process.is_ending = True
-        await to_the_end(_end(process))
+        await to_the_end(partial(_end, process))
         self._home.resources.ended(plugin)
         self._start_ended(plugin, process, error)
         self._home.policy_now.failed(plugin, _told(error), self._home.clock.now())
@@ -144,14 +152,22 @@ class Workers:
             )
 
     async def _watch(self, plugin: Plugin, process: PooledProcess) -> None:
-        await process.client.wait_exited()
+        try:
+            await process.client.wait_exited()
+        except asyncio.CancelledError:
+            # The loop ends, and nobody has closed the pool.
+            if not process.is_ending:
+                process.end_calls(revoked=True)
+                await to_the_end(partial(_end, process))
+            raise
         if not process.is_ending:
             self._home.lost(plugin, process.exit_error())
 
     async def _stop(self, plugin: Plugin, process: PooledProcess, reason: str) -> None:
         home = self._home
+        process.has_begun = True
         cpu = home.resources.ended(plugin)
-        await to_the_end(_end(process))
+        await to_the_end(partial(_end, process))
         home.accounts.ended(plugin, process.client, reason, cpu)
         home.policy_now.stopped(plugin, home.clock.now())
         home.carry_out()
