@@ -354,8 +354,14 @@ class Driver:
         self.carry_out()
 
     def _room_made(self) -> None:
-        """Another pool has given back slots or memory; on any thread."""
-        self.run_soon(self._pump)
+        """There is a slot for this pool, or memory; on any thread.
+
+        Raises:
+            RuntimeError: The loop is gone: the slot is another pool's.
+        """
+        if self.owner.loop is None:
+            raise RuntimeError("the pool is closed")
+        self.owner.loop.call_soon_threadsafe(self._pump)
 
     def _pump(self) -> None:
         self.policy_now.pump(self._now())
