@@ -241,6 +241,26 @@ def test_without_retries_the_caller_is_told() -> None:
             assert not caught.value.begun
 
 
+def test_calls_are_counted() -> None:
+    heard: list[Any] = []
+    with PluginPool() as pool, pool.lease(kv()) as lease:
+        pool.subscribe(heard.append)
+        stub = lease.stub(KVStub)
+        for _ in range(3):
+            put(lease)
+        stub.Echo.future(EchoRequest(payload=b"x")).result()
+        list(stub.Watch(WatchRequest(count=3, size=1)))
+        with pytest.raises(grpc.RpcError):
+            stub.Get(GetRequest(key="missing"))
+        (row,) = pool.stats().plugins
+        assert (row.calls, row.call_seconds.count) == (6, 6)
+        with killed_during(lease), pytest.raises(OutcomeUnknown):
+            stub.Echo(EchoRequest(payload=b"x"))
+        (name,) = pool.stats().names
+        assert (name.calls, name.calls_failed, name.calls_unknown) == (7, 2, 1)
+        wait_until(lambda: [event for event in heard if event.kind == "call_unknown"], "subscribers hear of it")
+
+
 def test_what_a_plugin_answers_comes_as_it_came() -> None:
     with PluginPool() as pool, pool.lease(kv()) as lease:
         stub = lease.stub(KVStub)

@@ -30,6 +30,7 @@ class PluginCalls:
     Attributes:
         live: Calls that were sent and have not ended.
         own: What is counted of the plugin.
+        measures: What is counted of all plugins with the name.
         is_over: Whether no more calls are to be sent to the plugin.
         is_revoked: Whether that is because the pool ends it.
     """
@@ -58,7 +59,7 @@ class PluginCalls:
         self._now = clock.now
         self._limit = spec.max_concurrent_calls
         self._held: deque[PooledCall] = deque()
-        self._measures = measures
+        self.measures = measures
         self._measures_by_method: dict[str | bytes, CallMeasures] = {}
 
     def call(
@@ -123,7 +124,7 @@ class PluginCalls:
         measures = self._measures_by_method.get(method)
         if measures is None:
             name = method.decode(errors="replace") if isinstance(method, bytes) else method
-            measures = self._measures_by_method[method] = self._measures.calls[name]
+            measures = self._measures_by_method[method] = self.measures.calls[name]
         measures.seconds[status].add(seconds)
         self.own.call_seconds.add(seconds)
         if status == "UNAVAILABLE" and call.is_unknown:

@@ -10,10 +10,11 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from ferrule.pool import Lease as LoopLease
+from ferrule.pool import OutcomeUnknown, PluginSpec, PoolError
 from ferrule.pool import PluginPool as LoopPool
-from ferrule.pool import PluginSpec, PoolError
 from ferrule.pool.policy import Plugin
 from ferrule.sync.pool.channel import LeasedChannel
+from ferrule.sync.pool.counts import CallCounts
 from ferrule.sync.pool.kept import KeptLease, KeptLeases
 from ferrule.sync.pool.lease import Lease
 from ferrule.sync.pool.loop_thread import LoopThread, outcome
@@ -33,7 +34,8 @@ class Backstage:
         self.pool: Final = pool
         self.thread: Final = LoopThread()
         self._process_id = os.getpid()
-        self._kept = KeptLeases(self.thread)
+        self._counts = CallCounts()
+        self._kept = KeptLeases(self.thread, self._counts.settle)
         self._channels: WeakKeyDictionary[PooledClient, LeasedChannel] = WeakKeyDictionary()
         self._closing: Future[None] | None = None
         self.thread.run(pool.__aenter__)
@@ -82,6 +84,12 @@ class Backstage:
     def lease_for_call(self, spec: PluginSpec, timeout: float | None) -> Lease:
         """A lease for a call whose plugin was lost."""
         return Lease(self, spec, 0, timeout, None)
+
+    def count(self, plugin: Plugin, method: str, seconds: float, error: Exception | None) -> None:
+        """Counts a call that has ended, and tells the subscribers of one whose outcome is not known."""
+        self._counts.add(plugin, method, seconds, error)
+        if isinstance(error, OutcomeUnknown):
+            self.thread.call(self.pool._driver.outcome_unknown, plugin, method)
 
     def wait_exited(self, client: PooledClient, limit: float) -> bool:
         """Waits until a client's plugin has ended, at most some seconds; whether it has."""
@@ -138,8 +146,9 @@ class Backstage:
             raise PoolError("the pool is closed", None, "pool.closed")
 
     def settle(self) -> None:
-        """Gives all leases back that nobody uses; on the loop's thread."""
+        """Gives all leases back that nobody uses, and counts the calls so far; on the loop's thread."""
         self._kept.end_all()
+        self._counts.settle()
 
     def close(self, timeout: float, *, force: bool, limit: float | None = None) -> None:
         """Ends all plugins and the thread. An interrupt ends the wait, and the next call waits for the rest.

@@ -41,15 +41,20 @@ class LeasedFuture(_Call):
     def result(self, timeout: float | None = None) -> Any:
         """The response, as of `grpc.Future`."""
         try:
-            return self._inner.result(timeout)
+            response = self._inner.result(timeout)
         except FAILURES as failure:
             error = self._course.error_of(failure)
+            self._course.count(error)
             raise error from (None if error is failure else failure)
+        self._course.count(None)
+        return response
 
     def exception(self, timeout: float | None = None) -> Exception | None:
         """The failure, as of `grpc.Future`."""
         failure = self._inner.exception(timeout)
-        return None if failure is None else self._course.error_of(failure)
+        error = None if failure is None else self._course.error_of(failure)
+        self._course.count(error)
+        return error
 
     def traceback(self, timeout: float | None = None) -> TracebackType | None:
         """The failure's traceback, as of `grpc.Future`."""
@@ -83,6 +88,7 @@ class LeasedStream(_Call):
             try:
                 response = next(inner)
             except StopIteration:
+                self._course.count(None)
                 self._course.end()
                 raise
             except FAILURES as failure:
@@ -99,13 +105,17 @@ class LeasedStream(_Call):
             if inner is not self._inner:
                 # Another thread that reads has moved it.
                 return
-            if self._again is not None:
-                self._course.move(failure)
-                self._inner = self._again()
-                return
-        self._course.end()
-        error = self._course.error_of(failure)
-        raise error from (None if error is failure else failure)
+            try:
+                if self._again is not None:
+                    self._course.move(failure)
+                    self._inner = self._again()
+                    return
+                error = self._course.error_of(failure)
+                raise error from (None if error is failure else failure)
+            except Exception as final:
+                self._course.count(final)
+                self._course.end()
+                raise
 
 
 grpc.Future.register(LeasedFuture)

@@ -27,15 +27,17 @@ class Course:
         channel: The channel to the first plugin.
         path: The call's method.
         deadline: When the call must have ended; None for no deadline.
+        since: When it was made.
 
     Attributes:
         channel: The channel to the plugin that has the call now.
     """
 
-    def __init__(self, channel: LeasedPlugin, path: str, deadline: float | None) -> None:
+    def __init__(self, channel: LeasedPlugin, path: str, deadline: float | None, since: float) -> None:
         self.channel = channel
         self.deadline: Final = deadline
         self._path = path
+        self._since: float | None = since
         self._tried = [channel.plugin]
         self._repeats = 0
         self._had_begun = False
@@ -81,6 +83,13 @@ class Course:
             raise loss.error() from failure
         self.channel = lease.channel
         self._tried.append(lease.channel.plugin)
+
+    def count(self, error: Exception | None) -> None:
+        """Counts the call, once; without an error it has succeeded."""
+        since, self._since = self._since, None
+        if since is not None:
+            channel = self.channel
+            channel.replacements.count(channel.plugin, self._path, monotonic() - since, error)
 
     def end(self) -> None:
         """Gives back the lease that the call has taken."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter, deque
+from collections.abc import Callable
 from time import monotonic
 from types import CodeType
 from typing import Any, Final
@@ -124,10 +125,12 @@ class KeptLeases:
 
     Args:
         thread: The loop's thread.
+        settle: Called on it every `WATCH_SECONDS`, as long as there are leases.
     """
 
-    def __init__(self, thread: LoopThread) -> None:
+    def __init__(self, thread: LoopThread, settle: Callable[[], None]) -> None:
         self._thread = thread
+        self._settle = settle
         self._idle: dict[PluginSpec, deque[KeptLease]] = {}
         self._wanted: Counter[object] = Counter()
         self._endings: set[Ending] = set()
@@ -213,6 +216,7 @@ class KeptLeases:
 
     def _look_for_dropped(self) -> None:
         self._end_dropped()
+        self._settle()
         self._is_watching = bool(self._endings)
         if self._is_watching:
             self._thread.loop.call_later(WATCH_SECONDS, self._look_for_dropped)

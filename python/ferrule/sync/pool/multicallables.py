@@ -42,21 +42,30 @@ class _Method:
 
     def _response(self, make: Make, timeout: float | None, may_move: bool = True) -> Any:
         """The outcome of a call that blocks, by this plugin or by those that replace it."""
-        deadline = None if timeout is None else monotonic() + timeout
+        since, channel = monotonic(), self._channel
         try:
-            return _in_turn(self._channel, make, self._inner, timeout)
+            response = _in_turn(channel, make, self._inner, timeout)
         except FAILURES as error:
             failure: Exception = error
-        course = Course(self._channel, self._path, deadline)
+        else:
+            channel.replacements.count(channel.plugin, self._path, monotonic() - since, None)
+            return response
+        course = Course(channel, self._path, None if timeout is None else since + timeout, since)
         try:
             while may_move:
                 course.move(failure)
                 try:
-                    return _in_turn(course.channel, make, self._on(course), course.time_left())
+                    response = _in_turn(course.channel, make, self._on(course), course.time_left())
                 except FAILURES as error:
                     failure = error
+                else:
+                    course.count(None)
+                    return response
             lost = course.error_of(failure)
             raise lost from (None if lost is failure else failure)
+        except Exception as error:
+            course.count(error)
+            raise
         finally:
             course.end()
             # Its traceback keeps this frame.
@@ -64,7 +73,8 @@ class _Method:
 
     def _begun(self, make: Make, timeout: float | None) -> tuple[Any, Course]:
         """A call that goes on by itself, begun with a plugin that lives, and its way so far."""
-        course = Course(self._channel, self._path, None if timeout is None else monotonic() + timeout)
+        since = monotonic()
+        course = Course(self._channel, self._path, None if timeout is None else since + timeout, since)
         if has_ended(self._channel.plugin):
             course.move(FailedCall(EndedCall(UNAVAILABLE, "its plugin had ended", begun=False)))
         return self._made(make, course), course

@@ -81,5 +81,8 @@ class Replacements(Protocol):
     def lease_for_call(self, spec: PluginSpec, timeout: float | None) -> Replacement:
         """A lease, not begun yet."""
 
+    def count(self, plugin: Plugin, method: str, seconds: float, error: Exception | None) -> None:
+        """Counts a call that has ended; without an error it has succeeded."""
+
     def wait_exited(self, client: PooledClient, limit: float) -> bool:
         """Waits until a client's plugin has ended, at most some seconds; whether it has."""
