@@ -53,9 +53,11 @@ async def main(plugins: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--plugins", type=int, default=8, metavar="N", help="number of plugins (default: 8)")
-    parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster; default: one on this machine")
+    parser.add_argument(
+        "--address", default="local", metavar="ADDRESS", help="of a Ray cluster (default: started here)"
+    )
     options = parser.parse_args()
-    ray.init(address=options.address, include_dashboard=False if options.address is None else None, log_to_driver=False)
+    ray.init(address=options.address, log_to_driver=False)
     try:
         asyncio.run(main(options.plugins))
     finally:

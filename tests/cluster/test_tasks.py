@@ -103,8 +103,9 @@ async def test_many_and_a_node_that_drains(nodes: str, journal: Path) -> None:
 async def test_what_cannot_be_pickled(nodes: str, journal: Path) -> None:
     one = spec(1, journal)
     async with RayPool(resource=nodes) as pool:
-        with pytest.raises(TypeError, match="pickle"):
+        with pytest.raises(PoolError, match="argument 1 cannot be pickled") as refused:
             await pool.run(one, write, threading.Lock())
+        assert refused.value.code == "ray.unpicklable"
         with pytest.raises(TypeError, match="pickle"):
             await pool.run(one, return_lock)
         with pytest.raises(PoolError, match="UnpicklableError: a lock") as raised:

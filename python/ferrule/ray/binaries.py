@@ -137,10 +137,19 @@ class BinaryStore:
                 await asyncio.to_thread(_flush, file)
             _check(digest.hexdigest(), program, path)
             partial.chmod(0o500)
-            partial.rename(path)
+            await asyncio.to_thread(_put_in_place, partial, path, program)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 partial.unlink()
+
+
+def _put_in_place(partial: Path, path: Path, program: Program) -> None:
+    """Gives a file its name, unless another process did so first: its plugins run from that file."""
+    try:
+        path.hardlink_to(partial)
+    except OSError:
+        if not _is_program(path, program.sha256):
+            partial.rename(path)
 
 
 def _append(file: object, digest: object, data: bytes) -> None:
