@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
 import threading
 
 from ferrule.pool import Lease
@@ -55,3 +57,33 @@ async def return_lock(lease: Lease) -> object:
 async def raise_lock(lease: Lease) -> None:
     """Raises what cannot be pickled."""
     raise UnpicklableError("a lock")
+
+
+class NoTextError(Exception):
+    """Has no text, and cannot be pickled."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    def __reduce__(self) -> str:
+        raise ValueError("no pickle")
+
+
+async def fail_without_a_text(lease: Lease) -> None:
+    """Raises what cannot be told."""
+    raise NoTextError
+
+
+async def leave(lease: Lease) -> None:
+    """Would end the process of a script."""
+    sys.exit(3)
+
+
+async def die(lease: Lease) -> None:
+    """The plugin ends in the middle of a call."""
+    kv = lease.stub(KVStub)
+    # Without a connection the call would not have begun.
+    await kv.Echo(EchoRequest())
+    os.kill(lease.pid, signal.SIGSTOP)
+    asyncio.get_running_loop().call_later(0.2, os.kill, lease.pid, signal.SIGKILL)
+    await kv.Put(PutRequest(key="key", value=b"1"))

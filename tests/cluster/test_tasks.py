@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -19,9 +20,9 @@ from typing import Any
 import pytest
 
 from cluster.conftest import Box
-from cluster.plugin_work import fail, raise_lock, return_lock, where, write
+from cluster.plugin_work import die, fail, fail_without_a_text, leave, raise_lock, return_lock, where, write
 from ferrule.errors import ConfigError, SecurityError
-from ferrule.pool import Limits, PluginSpec, PoolError
+from ferrule.pool import Limits, OutcomeUnknown, PluginSpec, PoolError
 from ferrule.ray import BinaryStore, NoNodes, RayPool
 from ferrule.ray.binaries import Programs
 from peers import ROOT, go_kv, kv_config, provider
@@ -103,15 +104,73 @@ async def test_many_and_a_node_that_drains(nodes: str, journal: Path) -> None:
 async def test_what_cannot_be_pickled(nodes: str, journal: Path) -> None:
     one = spec(1, journal)
     async with RayPool(resource=nodes) as pool:
-        with pytest.raises(PoolError, match="argument 1 cannot be pickled") as refused:
+        with pytest.raises(PoolError, match="argument 1 cannot be pickled: TypeError") as unsent:
             await pool.run(one, write, threading.Lock())
-        assert refused.value.code == "ray.unpicklable"
-        with pytest.raises(TypeError, match="pickle"):
+        assert (unsent.value.code, unsent.value.begun) == ("ray.unpicklable", False)
+        with pytest.raises(OutcomeUnknown, match=r"carried out on node .* cannot be pickled: TypeError") as unanswered:
             await pool.run(one, return_lock)
+        assert (unanswered.value.code, unanswered.value.begun) == ("ray.result", True)
         with pytest.raises(PoolError, match="UnpicklableError: a lock") as raised:
             await pool.run(one, raise_lock)
         assert raised.value.code == "ray.failed"
         assert await pool.run(one, write, 1) == 1
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+async def test_what_cannot_be_told(nodes: str, journal: Path, idempotent: bool) -> None:
+    one = spec(1, journal)
+    async with RayPool(resource=nodes) as pool:
+        before = await pool.run(one, where, timeout=120)
+        with pytest.raises(PoolError, match="NoTextError"):
+            await pool.run(one, fail_without_a_text, idempotent=idempotent)
+        with pytest.raises(PoolError, match="SystemExit: 3"):
+            await pool.run(one, leave, idempotent=idempotent)
+        missing = types.ModuleType("of_the_driver")
+        exec("async def function(lease):\n    return 1", missing.__dict__)
+        sys.modules["of_the_driver"] = missing
+        with pytest.raises(PoolError, match=r"cannot load the task: .*of_the_driver") as unloaded:
+            await pool.run(one, missing.function, idempotent=idempotent)
+        assert (unloaded.value.code, unloaded.value.begun) == ("ray.unloadable", False)
+        assert await pool.run(one, where) == before
+        with pytest.raises(OutcomeUnknown) as unknown:
+            await pool.run(one, die, idempotent=idempotent)
+        error = unknown.value
+        assert (error.method.rpartition("/")[2], error.pid, error.exit_status) == ("Put", before[1], -9)
+        assert "in die" in error.__notes__[0]
+        assert pool.stats()["nodes_lost"] == 0
+
+
+LEAVES = """
+import asyncio, sys
+import ray
+from cluster.test_tasks import spec
+from cluster.plugin_work import where
+from ferrule.ray import NoNodes, RayPool
+from pathlib import Path
+
+async def main():
+    address, resource, journal = sys.argv[1:]
+    ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+    async with RayPool(resource=resource) as pool:
+        await pool.run(spec(1, Path(journal)), where, timeout=120)
+        ray.shutdown()
+        try:
+            await pool.run(spec(1, Path(journal)), where, timeout=6)
+        except NoNodes:
+            print("NoNodes")
+        print("connected" if ray.is_initialized() else "not connected")
+    print("closed")
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_that_leaves_ray(cluster: Any, nodes: str, journal: Path) -> None:
+    # In a process of its own: the tests have one connection together.
+    command = [sys.executable, "-c", LEAVES, cluster.address, nodes, str(journal)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=200)
+    assert result.stdout.splitlines() == ["NoNodes", "not connected", "closed"], result.stderr
 
 
 async def test_the_page(nodes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,9 +53,8 @@ SECRET = {"env": {"TOKEN": "s3cr3t"}}
 )
 def test_what_cannot_be_pickled_is_named(spec: PluginSpec, function: Any, args: tuple[Any, ...], blamed: str) -> None:
     message = Admit(1, 1, b"key", ShippedSpec(spec, Program("kv", "00"), b"key"), 1.0, 0, function, args)
-    with pytest.raises(TypeError) as raised:
-        pickle.dumps(message)
-    error = unpicklable(message, raised.value, pickle.dumps)
+    error = unpicklable(message, pickle.dumps)
+    assert error is not None
     assert blamed in str(error)
     assert "s3cr3t" not in repr(error) + str(error)
     assert (error.code, error.__cause__) == ("ray.unpicklable", None)

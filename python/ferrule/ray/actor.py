@@ -70,6 +70,9 @@ class PoolActor:
                 self._fence, self._clock, lambda: self._agent.is_idle, self._obey_fence, lambda: os._exit(1)
             )
             self._watching = asyncio.get_running_loop().create_task(watching)
+        if self._work_loop is not None and not self._work_loop.is_running():
+            # A task that a function left behind has ended it, by SystemExit: what runs here will have no answer.
+            os._exit(1)
         self._fence.renew(beat)
         return Pulse(self._clock.now(), self._fence.epoch, self._fence.is_up(), self._agent.figures())
 

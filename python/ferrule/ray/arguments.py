@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -30,20 +30,18 @@ RESOURCE = rules.optional(rules.text("the name of a resource of Ray"))
 SPEC = rules.instance("a PluginSpec", lambda value: isinstance(value, PluginSpec))
 
 
-def unpicklable(message: Any, error: Exception, dumps: Any) -> PoolError:
-    """The error of a message that could not be sent, with the part that is to blame.
+def unpicklable(message: Any, dumps: Callable[[Any], object]) -> PoolError | None:
+    """The error of a message that could not be sent, with the part that is to blame; None if each can be pickled.
 
     The error of Ray itself shows all parts, with what may be secret in them.
     """
-    name, reason = "the task", error
-    for part_name, part in _parts(message):
+    for name, part in _parts(message):
         try:
             dumps(part)
-        except Exception as raised:  # noqa: BLE001 - whatever its own code raises.
-            name, reason = part_name, raised
-            break
-    hint = "What goes to a node is pickled: make loggers with handlers, locks and open files there."
-    return PoolError(f"{name} cannot be pickled: {type(reason).__name__}: {reason}", hint, "ray.unpicklable")
+        except Exception as error:  # noqa: BLE001 - whatever its own code raises.
+            hint = "What goes to a node is pickled: make loggers with handlers, locks and open files there."
+            return PoolError(f"{name} cannot be pickled: {type(error).__name__}: {error}", hint, "ray.unpicklable")
+    return None
 
 
 def _parts(message: Any) -> Iterator[tuple[str, Any]]:

@@ -16,12 +16,12 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RaySy
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ferrule.pool import Limits
-from ferrule.pool.errors import PoolError
+from ferrule.pool.errors import OutcomeUnknown, PoolError
 from ferrule.ray.actor import CONCURRENCY_GROUPS, PoolActor
 from ferrule.ray.arguments import unpicklable
 from ferrule.ray.binaries import BinaryStore, MissingProgram, Program, chunks_of
 from ferrule.ray.router import Answer, Beat, Disconnected, Listener, Message, Node, Pulse
-from ferrule.ray.router.messages import Failed
+from ferrule.ray.router.messages import Failed, Go, Run
 
 __all__ = ["RayTransport"]
 
@@ -108,11 +108,14 @@ class RayTransport:
             tasks.append(self._looking)
         for task in tasks:
             task.cancel()
+        # First, as the waiting may be cancelled.
+        for actor in self._actors.values():
+            # Of a Ray that the program has left, they are gone.
+            with contextlib.suppress(RayError):
+                ray.kill(actor.handle)
+        self._actors.clear()
         if tasks:
             await asyncio.wait(tasks)
-        for actor in self._actors.values():
-            ray.kill(actor.handle)
-        self._actors.clear()
 
     # Calls.
 
@@ -127,20 +130,26 @@ class RayTransport:
         except RayError as error:
             # The driver's own trouble, such as arguments for which the object store has no room; nothing was sent.
             return Failed(error)
-        except Exception as error:  # noqa: BLE001 - arguments that cannot be pickled; nothing was sent.
-            return Failed(unpicklable(args[0], error, cloudpickle.dumps))
+        except Exception as error:  # noqa: BLE001 - arguments that cannot be pickled, or Ray itself is gone.
+            if told := unpicklable(args[0], cloudpickle.dumps):
+                return Failed(told)
+            raise Disconnected(f"{type(error).__name__}: {error}") from None
         try:
             return await answer
         except RayTaskError as error:
-            return Failed(error.cause if isinstance(error.cause, Exception) else error)
+            if isinstance(error.cause, RaySystemError):
+                text = f"node {node.name} cannot load the task: {_first_line(error.cause)}"
+                hint = "The modules of functions and arguments must be importable on the nodes."
+                return Failed(PoolError(text, hint, "ray.unloadable"))
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            return Failed(_unanswered(node, args[0], f"cannot be pickled: {type(cause).__name__}: {cause}") or cause)
         except RaySystemError as error:
-            # An answer that this process cannot load.
-            return Failed(error)
+            return Failed(_unanswered(node, args[0], f"cannot be loaded here: {_first_line(error)}") or error)
         except RayError as error:
             raise self._disconnected(node, error) from error
 
     def _disconnected(self, node: Node, error: RayError) -> Disconnected:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no more is known'}"
+        reason = f"{type(error).__name__}: {_first_line(error)}"
         if isinstance(error, RayActorError) and not isinstance(error, ActorUnavailableError):
             self._forget(node, reason)
             self._look_now.set()
@@ -177,6 +186,11 @@ class RayTransport:
                 _log.warning("the nodes of the cluster cannot be listed: %s", error)
 
     async def _look(self) -> None:
+        if not ray.is_initialized():
+            # Not to be connected anew by the next call, to a cluster that may be another one.
+            for node in list(self._actors):
+                self._forget(node, "this process has left Ray")
+            return
         rows = await asyncio.to_thread(ray.nodes)
         alive = {row["NodeID"] for row in rows if row["Alive"] and self._may_be_used(row)}
         for node in [node for node in self._actors if node.name not in alive]:
@@ -209,6 +223,18 @@ class RayTransport:
     def _forget(self, node: Node, reason: str) -> None:
         if self._actors.pop(node, None) is not None and self._listener is not None:
             self._listener.lost(node, reason)
+
+
+def _unanswered(node: Node, message: Any, reason: str) -> OutcomeUnknown | None:
+    """The error of a task of which the function has ended, and its answer does not get here."""
+    if not isinstance(message, Go | Run):
+        return None
+    text = f"the task has been carried out on node {node.name}, but its result {reason}"
+    return OutcomeUnknown(text, "Have the function return what both sides can pickle.", "ray.result")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else "no more is known"
 
 
 def _put(program: Program) -> list[Any]:
