@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 __all__ = ["in_flight"]
@@ -37,13 +38,14 @@ async def in_flight(
         try:
             # Room first: an item that is taken is also begun.
             await free.acquire()
-            async for item in _each(items):
-                future = asyncio.ensure_future(function(item))
-                running.add(future)
-                future.add_done_callback(done)
-                if ordered:
-                    ready.put_nowait(future)
-                await free.acquire()
+            async with contextlib.aclosing(_each(items)) as each:
+                async for item in each:
+                    future = asyncio.ensure_future(function(item))
+                    running.add(future)
+                    future.add_done_callback(done)
+                    if ordered:
+                        ready.put_nowait(future)
+                    await free.acquire()
         finally:
             if running and not ordered:
                 await asyncio.wait(running)
@@ -63,10 +65,14 @@ async def in_flight(
         await asyncio.wait(left)
 
 
-async def _each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:
+async def _each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Item, None]:
     if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
+        try:
+            async for item in items:
+                yield item
+        finally:
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
     else:
         for item in items:
             yield item
