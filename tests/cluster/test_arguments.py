@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
 from ferrule.errors import ConfigError
-from ferrule.pool import Limits, PluginSpec
+from ferrule.pool import Limits, PluginSpec, PoolError
 from ferrule.ray import RayPool
 
 pytestmark = [pytest.mark.ray]
@@ -73,3 +74,15 @@ async def test_before_the_pool_is_open_and_after_its_end() -> None:
     for verb in (pool.close, lambda **given: pool.drain("node", **given)):
         with pytest.raises(ConfigError, match="setting timeout is"):
             await verb(timeout=-1)
+
+
+async def test_two_specs_of_one_process_with_two_loggers() -> None:
+    pool = RayPool()
+    specs = [PluginSpec(["/bin/true"], {"logger": logging.getLogger(name)}) for name in ("one", "two")]
+    with pytest.raises(PoolError, match="not open"):
+        await pool.run(specs[0], work)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="share a process, and differ in logger"):
+            await pool.run(specs[1], work)
+    with pytest.raises(PoolError, match="not open"):
+        await pool.run(PluginSpec(["/bin/true"], {"logger": logging.getLogger("one")}), work)
