@@ -95,7 +95,10 @@ class RayTransport:
         if isinstance(answer, Failed) and isinstance(answer.error, MissingProgram):
             program = answer.error.program
             stored = await self._bring(node, program)
-            answer = stored if isinstance(stored, Failed) else await self._ask(node, "handle_message", message)
+            if isinstance(stored, Failed):
+                stored.error.add_note(f"On node {node.name}.")
+                return stored
+            answer = await self._ask(node, "handle_message", message)
             if isinstance(answer, Failed) and isinstance(answer.error, MissingProgram):
                 text = f"the program {program.path} was brought to node {node.name}, and is not there"
                 return Failed(PoolError(text, None, "ray.not-brought"))
