@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +20,7 @@ import ferrule.pytest_plugin.leaks
 import ferrule.sync.pool.pool
 import ferrule.terraform.aio.provider
 import ferrule.terraform.sync.provider  # noqa: F401
+from ferrule.pytest_plugin import leaks
 from peers import ROOT, go_peer
 
 pytest_plugins = ["pytester"]
@@ -184,6 +189,31 @@ def test_what_is_left_behind_is_told(pytester: pytest.Pytester, monkeypatch: pyt
     options = ("-k", "thread or that", "-W", "default::pytest.PytestWarning")
     run = outcome(pytester, LEAKS, *options, ini="ferrule_leak_check = warn")
     run.assert_outcomes(passed=2, warnings=1, deselected=4)
+
+
+def test_a_directory_that_another_process_removes_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ferrule-gone", "ferrule-there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    status = Path.stat
+
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        if path.name == "ferrule-gone":
+            # Between the listing and the look.
+            shutil.rmtree(path, ignore_errors=True)
+        return status(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert leaks._unused_directories() == [tmp_path / "ferrule-there"]
+
+
+def test_fixtures_for_asyncio_say_what_they_need(pytester: pytest.Pytester) -> None:
+    tests = "def test_nothing(ferrule_async_pool): pass"
+    run = outcome(pytester, tests, "-p", "no:anyio", ini="ferrule_async_plugin = anyio")
+    run.assert_outcomes(errors=1)
+    run.stdout.fnmatch_lines(["*ferrule_async_pool needs anyio: pip install anyio*"])
 
 
 def test_settings_that_do_not_fit_are_refused(pytester: pytest.Pytester) -> None:

@@ -40,13 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Adds the fixtures for asyncio where a plugin runs async tests, and the leak check where it is asked for."""
     scope = _word(config, "ferrule_scope", SCOPES)
     wanted = _word(config, "ferrule_async_plugin", ASYNC_PLUGINS)
-    for name in ASYNC_PLUGINS[1:] if wanted == "auto" else (wanted,):
-        if config.pluginmanager.hasplugin(name):
-            # Loaded late, as all below: most runs have no use for them.
-            from ferrule.pytest_plugin.async_fixtures import async_fixtures
+    names = ASYNC_PLUGINS[1:] if wanted == "auto" else (wanted,)
+    # Loaded late, as all below: most runs have no use for them.
+    from ferrule.pytest_plugin.async_fixtures import absent_fixtures, async_fixtures
 
-            config.pluginmanager.register(async_fixtures(name, scope), "ferrule-async-fixtures")
-            break
+    present = next(filter(config.pluginmanager.hasplugin, names), None)
+    fixtures = absent_fixtures(names) if present is None else async_fixtures(present, scope)
+    config.pluginmanager.register(fixtures, "ferrule-async-fixtures")
     check = config.getoption("ferrule_leak_check") or _word(config, "ferrule_leak_check", CHECKS)
     if check != "off":
         from ferrule.pytest_plugin.leaks import LeakCheck

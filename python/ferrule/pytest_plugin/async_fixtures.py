@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ferrule.pool import PluginPool
     from ferrule.terraform import Provider
 
-__all__ = ["AsyncClientFactory", "AsyncProviderFactory", "async_fixtures"]
+__all__ = ["AsyncClientFactory", "AsyncProviderFactory", "absent_fixtures", "async_fixtures"]
 
 AsyncClientFactory: TypeAlias = "Callable[..., Awaitable[RPCPluginClient]]"
 """Starts a plugin; arguments as of `ferrule.client.RPCPluginClient`."""
@@ -70,6 +70,12 @@ async def ferrule_async_pool() -> AsyncIterator[PluginPool]:
             yield pool
 
 
+_FIXTURES: Final = (ferrule_async_client, ferrule_async_provider, ferrule_async_pool)
+
+_PACKAGES: Final = {"asyncio": "pytest-asyncio", "anyio": "anyio"}
+"""Whose the plugins for pytest are."""
+
+
 def async_fixtures(plugin: str, scope: str) -> ModuleType:
     """A plugin for pytest with the fixtures, on a loop of their scope.
 
@@ -78,9 +84,27 @@ def async_fixtures(plugin: str, scope: str) -> ModuleType:
         scope: Their scope.
     """
     module = ModuleType("ferrule.pytest_plugin.of_asyncio")
-    for function in (ferrule_async_client, ferrule_async_provider, ferrule_async_pool):
+    for function in _FIXTURES:
         setattr(module, function.__name__, _fixture(plugin, scope)(function))
     return module
+
+
+def absent_fixtures(plugins: Sequence[str]) -> ModuleType:
+    """A plugin for pytest whose fixtures fail: none of the plugins that could run them is there."""
+    module = ModuleType("ferrule.pytest_plugin.of_asyncio")
+    packages = [_PACKAGES[plugin] for plugin in plugins]
+    for function in _FIXTURES:
+        message = f"{function.__name__} needs {' or '.join(packages)}: pip install {packages[0]}"
+        setattr(module, function.__name__, _failing(function.__name__, message))
+    return module
+
+
+def _failing(name: str, message: str) -> Any:
+    def fixture() -> None:
+        pytest.fail(message, pytrace=False)
+
+    fixture.__name__, fixture.__doc__ = name, message
+    return pytest.fixture(fixture)
 
 
 def _fixture(plugin: str, scope: Any) -> Callable[[Any], Any]:

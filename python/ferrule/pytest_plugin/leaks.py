@@ -106,4 +106,12 @@ def _unused_directories() -> list[Path]:
         # Only Linux tells who listens where.
         return []
     found = Path(tempfile.gettempdir()).glob("ferrule-*")
-    return [path for path in found if path.stat().st_uid == os.getuid() and f"{path}/" not in sockets]
+    return [path for path in found if f"{path}/" not in sockets and _is_ours(path)]
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return path.stat().st_uid == os.getuid()
+    except FileNotFoundError:
+        # Another process has removed its directory since the listing.
+        return False
