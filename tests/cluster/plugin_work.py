@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 import threading
 
@@ -77,13 +76,3 @@ async def fail_without_a_text(lease: Lease) -> None:
 async def leave(lease: Lease) -> None:
     """Would end the process of a script."""
     sys.exit(3)
-
-
-async def die(lease: Lease) -> None:
-    """The plugin ends in the middle of a call."""
-    kv = lease.stub(KVStub)
-    # Without a connection the call would not have begun.
-    await kv.Echo(EchoRequest())
-    os.kill(lease.pid, signal.SIGSTOP)
-    asyncio.get_running_loop().call_later(0.2, os.kill, lease.pid, signal.SIGKILL)
-    await kv.Put(PutRequest(key="key", value=b"1"))

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from cluster.conftest import Box
-from cluster.plugin_work import die, fail, fail_without_a_text, leave, raise_lock, return_lock, where, write
+from cluster.plugin_work import fail, fail_without_a_text, leave, raise_lock, return_lock, where, write
 from ferrule.errors import ConfigError, SecurityError
 from ferrule.pool import Limits, OutcomeUnknown, PluginSpec, PoolError
 from ferrule.ray import BinaryStore, NoNodes, RayPool
@@ -132,45 +132,7 @@ async def test_what_cannot_be_told(nodes: str, journal: Path, idempotent: bool) 
             await pool.run(one, missing.function, idempotent=idempotent)
         assert (unloaded.value.code, unloaded.value.begun) == ("ray.unloadable", False)
         assert await pool.run(one, where) == before
-        with pytest.raises(OutcomeUnknown) as unknown:
-            await pool.run(one, die, idempotent=idempotent)
-        error = unknown.value
-        assert (error.method.rpartition("/")[2], error.pid, error.exit_status) == ("Put", before[1], -9)
-        assert "in die" in error.__notes__[0]
         assert pool.stats()["nodes_lost"] == 0
-
-
-LEAVES = """
-import asyncio, sys
-import ray
-from cluster.test_tasks import spec
-from cluster.plugin_work import where
-from ferrule.ray import NoNodes, RayPool
-from pathlib import Path
-
-async def main():
-    address, resource, journal = sys.argv[1:]
-    ray.init(address=address, logging_level="ERROR", log_to_driver=False)
-    async with RayPool(resource=resource) as pool:
-        await pool.run(spec(1, Path(journal)), where, timeout=120)
-        ray.shutdown()
-        try:
-            await pool.run(spec(1, Path(journal)), where, timeout=6)
-        except NoNodes:
-            print("NoNodes")
-        print("connected" if ray.is_initialized() else "not connected")
-    print("closed")
-
-asyncio.run(main())
-"""
-
-
-def test_a_program_that_leaves_ray(cluster: Any, nodes: str, journal: Path) -> None:
-    # In a process of its own: the tests have one connection together.
-    command = [sys.executable, "-c", LEAVES, cluster.address, nodes, str(journal)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=200)
-    assert result.stdout.splitlines() == ["NoNodes", "not connected", "closed"], result.stderr
 
 
 async def test_the_page(nodes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
