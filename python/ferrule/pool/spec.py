@@ -31,7 +31,7 @@ def _methods(given: Collection[str]) -> frozenset[str]:
     Raises:
         ConfigError: One is of another form.
     """
-    if isinstance(given, str):
+    if isinstance(given, str) or not isinstance(given, Collection):
         raise ConfigError(f"setting idempotent is {given!r}, expected a collection of paths", None, rules.INVALID)
     for path in given:
         if not isinstance(path, str) or path.count("/") != 2 or not path.startswith("/"):

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ferrule.pool import PluginPool, PluginSpec
+from ferrule.pool import PluginPool, PluginSpec, PluginUnavailable
+from ferrule.pool.aio.process import MAX_STUBS
 from ferrule.pool.machine import this_machine
 from pool.aio.fakes import FakeClock, FakeLauncher, turns
 from pool.aio.holder import Holder
@@ -199,3 +200,57 @@ async def test_13_warm_up(make_pool: Pools, spec: Specs, launcher: FakeLauncher,
         return was_over
 
     await sweep(one)
+
+
+async def test_a_coroutine_that_is_closed_while_it_waits(make_pool: Pools, spec: Specs, launcher: FakeLauncher) -> None:
+    launcher.gate = asyncio.Event()
+    async with make_pool() as pool:
+        kv = spec(max_concurrent_calls=1)
+        waiting = pool.lease(kv).__aenter__()
+        waiting.send(None)
+        assert pool.stats().waiting == 1
+        waiting.close()
+        await turns()
+        untouched(pool)
+        launcher.gate.set()
+        async with pool.lease(kv):
+            pass
+        untouched(pool)
+
+
+async def test_a_lease_that_two_tasks_enter_at_once(make_pool: Pools, spec: Specs) -> None:
+    async with make_pool() as pool:
+        lease = pool.lease(spec())
+
+        async def enter() -> None:
+            async with lease:
+                await turns()
+
+        first, second = await asyncio.gather(enter(), enter(), return_exceptions=True)
+        assert first is None
+        assert getattr(second, "code", None) == "pool.lease-used"
+        untouched(pool)
+
+
+class Odd(BaseException):
+    """Neither an Exception nor a CancelledError: test libraries have such."""
+
+
+async def raise_odd(_client: Any) -> None:
+    raise Odd("out of the ordinary")
+
+
+async def test_an_on_start_that_raises_what_no_handler_expects(make_pool: Pools, spec: Specs) -> None:
+    async with make_pool() as pool:
+        with pytest.raises(PluginUnavailable, match="on_start ended with Odd") as caught:
+            async with pool.lease(spec(on_start=raise_odd)):
+                pass
+        assert isinstance(caught.value.__cause__.__cause__, Odd)  # type: ignore[union-attr]
+        untouched(pool)
+
+
+async def test_stubs_of_functions_that_are_made_anew(make_pool: Pools, spec: Specs) -> None:
+    async with make_pool() as pool, pool.lease(spec()) as lease:
+        for number in range(2 * MAX_STUBS):
+            assert lease.stub(lambda _channel, number=number: number) == number  # type: ignore[misc]
+        assert len(lease._process._stubs) <= MAX_STUBS

@@ -185,12 +185,15 @@ class Driver:
         except BaseException as error:
             now = self._now()
             self.accounts.refused(spec, now - waiter.since, error)
-            if isinstance(error, asyncio.CancelledError):
+            if self.is_here():
                 self._withdraw(waiter, granted, now)
+            else:
+                # A coroutine that is closed, or collected, elsewhere.
+                self.run_soon(partial(self._withdraw, waiter, granted, now))
             raise
 
     def _withdraw(self, waiter: Waiter, granted: asyncio.Future[Hold], now: float) -> None:
-        """The caller of a lease is gone; the lease may have been granted in the same moment."""
+        """The caller of a lease is gone, or was refused; the lease may have been granted in the same moment."""
         if not granted.cancelled() and granted.done() and granted.exception() is None:
             self.policy_now.decline(granted.result(), now)
         else:

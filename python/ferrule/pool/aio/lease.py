@@ -9,12 +9,13 @@ import grpc.aio
 
 from ferrule.client import RPCPluginClient
 from ferrule.pool.aio.driver import Driver, Place
+from ferrule.pool.arguments import checked_priority, checked_seconds, checked_spec
 from ferrule.pool.errors import PoolError
 from ferrule.pool.policy import Hold
+from ferrule.pool.spec import PluginSpec
 
 if TYPE_CHECKING:
     from ferrule.pool.aio.process import PooledProcess
-    from ferrule.pool.spec import PluginSpec
     from ferrule.pool.tracing import Tracer
 
 __all__ = ["Lease"]
@@ -44,6 +45,10 @@ class Lease:
         *,
         warm: bool = False,
     ) -> None:
+        # Most leases are of a spec, at the default priority and with the default timeout.
+        if type(spec) is not PluginSpec or priority != 0 or timeout is not None:
+            spec, priority = checked_spec(spec), checked_priority(priority)
+            timeout = None if timeout is None else checked_seconds(timeout)
         self.spec = spec
         self._driver = driver
         self._priority = priority
@@ -55,15 +60,22 @@ class Lease:
 
     async def __aenter__(self) -> Self:
         if self._hold is not None:
-            raise PoolError("the lease was used before", "Ask the pool for another lease.", "pool.lease-used")
+            raise _used_before()
         driver = self._driver
         if driver.tracer is not None:
             return await self._enter_traced(driver.tracer)
         hold = driver.lease_now(self.spec, self._place)
         if hold is None:
             hold = await driver.lease_later(self.spec, self._priority, self._timeout, self._place, warm=self._warm)
-        self._hold = hold
+        self._begin(hold)
         return self
+
+    def _begin(self, hold: Hold) -> None:
+        if self._hold is not None:
+            # Two tasks have entered it at once.
+            self._driver.give_back(hold)
+            raise _used_before()
+        self._hold = hold
 
     async def _enter_traced(self, tracer: Tracer) -> Self:
         driver, spec = self._driver, self.spec
@@ -74,12 +86,13 @@ class Lease:
                 hold = await driver.lease_later(
                     spec, self._priority, self._timeout, self._place, warm=self._warm, span=span
                 )
+            self._begin(hold)
         except BaseException as error:
             tracer.lease_ended(span, error)
             raise
+        self._trace = tracer, span
         ready_at = hold.plugin.ready_at
         tracer.lease_granted(span, hold.plugin.driver.pid, cold=ready_at is not None and ready_at >= asked_at)
-        self._hold, self._trace = hold, (tracer, span)
         return self
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
@@ -162,3 +175,7 @@ class Lease:
     def _process_of(hold: Hold) -> PooledProcess:
         process: PooledProcess = hold.plugin.driver
         return process
+
+
+def _used_before() -> PoolError:
+    return PoolError("the lease was used before", "Ask the pool for another lease.", "pool.lease-used")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, Self, TypeVar
 
+from ferrule.pool import arguments
 from ferrule.pool.aio.driver import Driver
 from ferrule.pool.aio.lease import Lease
 from ferrule.pool.aio.process import Launcher, launch
@@ -70,16 +71,17 @@ class PluginPool:
         limits: Limits | None = None,
         *,
         name: str = "pool",
-        metrics_socket: bool | str = False,
+        metrics_socket: bool | str | os.PathLike[str] = False,
         _clock: Clock | None = None,
         _random: random.Random | None = None,
         _launcher: Launcher = launch,
         _meter: ProcessMeter | None = None,
     ) -> None:
-        self.name = name
-        self._metrics_socket = metrics_socket
+        limits = Limits() if limits is None else arguments.checked_limits(limits)
+        self.name = arguments.checked_name(name)
+        self._metrics_socket = arguments.checked_socket(metrics_socket)
         self._driver = Driver(
-            limits or Limits(), _clock or LoopClock(), _launcher, _random or random.Random(), _meter or SystemMeter()
+            limits, _clock or LoopClock(), _launcher, _random or random.Random(), _meter or SystemMeter()
         )
 
     @property
@@ -144,6 +146,9 @@ class PluginPool:
             PluginUnavailable: The plugin does not start, or has crashed too often.
             PoolError: The pool is closed, or belongs to another event loop or process.
             ConfigError: Another spec shares the process, and has another logger or other targets of output.
+
+        Raises:
+            ConfigError: An argument does not fit.
         """
         frame = sys._getframe(1)
         return Lease(self._driver, spec, priority, timeout, (frame.f_code, frame.f_lineno))
@@ -166,6 +171,7 @@ class PluginPool:
             timeout: As of `lease`: the time of the function does not count.
         """
         # No coroutine function: the place of the lease is where it is called, not the event loop.
+        arguments.checked_function(function)
         frame = sys._getframe(1)
         return _run(Lease(self._driver, spec, priority, timeout, (frame.f_code, frame.f_lineno)), function, args)
 
@@ -181,7 +187,7 @@ class PluginPool:
         Raises:
             ExceptionGroup: Some do not start, with the error of each; the others are ready.
         """
-        rest, errors = iter(list(specs)), []
+        rest, errors = iter(arguments.checked_specs(specs)), []
 
         async def some() -> None:
             for spec in rest:
@@ -204,7 +210,7 @@ class PluginPool:
             force: Whether its leases are revoked, so that their calls end with `LeaseRevoked`; default False, the
                 plugin ends after them.
         """
-        self._driver.evict(spec, force=force)
+        self._driver.evict(arguments.checked_spec(spec), force=arguments.checked_force(force))
 
     def resize(self, limits: Limits) -> None:
         """Has other limits hold from now on. No lease ends by it.
@@ -212,7 +218,7 @@ class PluginPool:
         Raises:
             ConfigError: The machine has no room for as many plugins.
         """
-        self._driver.resize(limits)
+        self._driver.resize(arguments.checked_limits(limits))
 
     def stats(self) -> PoolStats:
         """The pool at this moment, and what it has counted since it was opened. Any thread may ask."""
@@ -223,7 +229,7 @@ class PluginPool:
 
         An exception of the function is logged.
         """
-        return self._driver.subscribers.add(on_event)
+        return self._driver.subscribers.add(arguments.checked_subscriber(on_event))
 
     async def close(self, timeout: float = CLOSE_SECONDS, *, force: bool = False) -> None:
         """Refuses leases, ends all plugins at once, each by its own ladder, and returns when nothing is left.
@@ -235,7 +241,7 @@ class PluginPool:
             timeout: Seconds that leases may go on before they are revoked; default 30.
             force: Whether they are revoked now, so that their calls end with `LeaseRevoked`; default False.
         """
-        await self._driver.close(timeout, force=force)
+        await self._driver.close(arguments.checked_seconds(timeout), force=arguments.checked_force(force))
 
 
 async def _run(lease: Lease, function: Callable[..., Awaitable[Result]], args: tuple[Any, ...]) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import grpc
 import grpc.aio
@@ -27,6 +27,10 @@ __all__ = ["Launcher", "PooledProcess", "launch"]
 _HEALTH_METHOD = "/grpc.health.v1.Health/Check"
 _HEALTH_REQUEST = b"\n\x06plugin"
 """A `HealthCheckRequest` for go-plugin's service `plugin`."""
+
+
+MAX_STUBS: Final = 1_000
+"""Stubs of one plugin that are kept."""
 
 
 class Launcher(Protocol):
@@ -100,7 +104,11 @@ class PooledProcess:
         """The stub of a class, made once."""
         stub = self._stubs.get(kind)
         if stub is None:
-            stub = self._stubs[kind] = kind(self.channel)
+            stub = kind(self.channel)
+            if len(self._stubs) >= MAX_STUBS:
+                # Functions that are made anew for each lease.
+                self._stubs.clear()
+            self._stubs[kind] = stub
         return stub
 
     def exit_error(self) -> PluginExitedError:

@@ -94,11 +94,14 @@ class Workers:
         process.has_begun = True
         try:
             await client.start()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - those who wait are told.
+            process.open()
+        except GeneratorExit:
+            # The loop is gone, and nothing can be awaited.
+            raise
+        except BaseException as error:  # noqa: BLE001 - those who wait are told.
             await self._failed(plugin, process, error)
             return
         now = home.clock.now()
-        process.open()
         home.accounts.started(plugin, client.timings, now)
         memory = home.resources.started(plugin, client.pid)
         if plugin.entry.spec.on_start is None:
@@ -114,8 +117,12 @@ class Workers:
         before = home.clock.now()
         try:
             await on_start(process.client)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - those who wait are told.
+        except GeneratorExit:
+            raise
+        except BaseException as error:
             await self._failed(plugin, process, error)
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             return
         now = home.clock.now()
         home.accounts.of(plugin.entry.spec).start_phases["configure"].add(now - before)
@@ -185,4 +192,8 @@ def _told(error: BaseException) -> Exception:
     """The failure of a start, for those who waited."""
     if isinstance(error, Exception):
         return error
-    return PoolError("the start was given up", None, "pool.abandoned")
+    told = PoolError("the start was given up", None, "pool.abandoned")
+    if not isinstance(error, asyncio.CancelledError):
+        told = PoolError(f"on_start ended with {error!r}", None, "pool.abandoned")
+        told.__cause__ = error
+    return told

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import functools
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -61,7 +62,7 @@ class PluginPool:
         limits: Limits | None = None,
         *,
         name: str = "pool",
-        metrics_socket: bool | str = False,
+        metrics_socket: bool | str | os.PathLike[str] = False,
         **private: Any,
     ) -> None:
         refuse_greenlets("the blocking pool")
