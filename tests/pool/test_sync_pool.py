@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 import pytest
 
-from ferrule.errors import RPCPluginError
+from ferrule.errors import ConfigError, RPCPluginError
 from ferrule.pool import (
     LeaseRevoked,
     LeaseTimeout,
@@ -497,3 +497,12 @@ def test_a_forked_child_has_no_pool() -> None:
                 os._exit(code)
         assert os.waitpid(child, 0)[1] == 0
         assert get(lease) == b"1"
+
+
+def test_what_is_no_spec_is_refused() -> None:
+    with PluginPool() as pool:
+        for given in (["kv"], "kv"):
+            with pytest.raises(ConfigError, match="expected a PluginSpec"), pool.lease(given):  # type: ignore[arg-type]
+                pass
+        with pytest.raises(ConfigError, match="the specs are of type PluginSpec, expected several"):
+            pool.warm(PluginSpec(["kv"]))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ def closed() -> PoolError:
 
 def full(waiting: int) -> PoolFull:
     """The error for the one who is one too many."""
-    message = f"{waiting} callers wait for a lease already, as many as max_waiting allows"
+    message = f"max_waiting is {waiting}, and as many callers wait for a lease already"
     return PoolFull(message, "Ask less often, or raise Limits(max_waiting=...).", "pool.full")
 
 

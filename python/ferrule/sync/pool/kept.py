@@ -139,7 +139,11 @@ class KeptLeases:
 
     def take(self, spec: PluginSpec, place: tuple[CodeType, int] | None) -> KeptLease | None:
         """A lease of a spec, to be used at a place; None if none is kept."""
-        idle = self._idle.get(spec)
+        try:
+            idle = self._idle.get(spec)
+        except TypeError:
+            # A list, such as a command: the pool refuses it with all that is no spec.
+            return None
         while idle:
             try:
                 kept = idle.pop()

@@ -17,6 +17,7 @@ from ferrule._gevent import refuse_greenlets
 from ferrule.pool import Limits, PluginSpec, PoolError, PoolEvent
 from ferrule.pool import PluginPool as LoopPool
 from ferrule.pool.aio.pool import CLOSE_SECONDS
+from ferrule.pool.arguments import checked_specs
 from ferrule.pool.measures import MeasuresByName, PoolStats
 from ferrule.sync.pool.backstage import Backstage
 from ferrule.sync.pool.lease import Lease
@@ -157,7 +158,7 @@ class PluginPool:
         Raises:
             ExceptionGroup: Some do not start, with the error of each; the others are ready.
         """
-        wanted = list(specs)
+        wanted = checked_specs(specs)
         self._on_loop(lambda: self._pool.warm(wanted, timeout=timeout))
 
     def evict(self, spec: PluginSpec, *, force: bool = False) -> None:

@@ -33,7 +33,8 @@ def start_of_lease(
     """
     if not isinstance(given, leases):
         found, expected = (f"{kind.__module__}.{kind.__qualname__}" for kind in (type(given), clients))
-        raise TypeError(f"the client is a {found}, expected a {expected}")
+        faces = "ferrule.terraform.Provider is for asyncio, ferrule.sync.Provider for leases and clients of threads"
+        raise TypeError(f"the client is a {found}, expected a {expected} or a lease: {faces}")
     # Loaded late: it needs both clients.
     from ferrule.terraform.pool.configured import ConfiguredStart
 
