@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,18 @@ if find_spec("ray"):
 OBJECT_STORE = 80 * 2**20
 
 
+def persistently(start: Callable[[], Any]) -> Any:
+    """What a start returns. Ray gives a node 30 s to start, which a busy machine may not keep."""
+    for _ in range(3):
+        try:
+            return start()
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+            late = error
+    raise late
+
+
 class Box:
     """A head without plugins, and nodes that tests add and take away.
 
@@ -48,10 +60,8 @@ class Box:
 
     def add(self, resource: str, count: int = 1) -> list[Any]:
         """Further nodes with a resource."""
-        nodes = [
-            self._cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE, resources={resource: 1}, wait=False)
-            for _ in range(count)
-        ]
+        settings = {"num_cpus": 1, "object_store_memory": OBJECT_STORE, "resources": {resource: 1}, "wait": False}
+        nodes = [persistently(lambda: self._cluster.add_node(**settings)) for _ in range(count)]
         self._nodes += nodes
         self._cluster.wait_for_nodes()
         return nodes
@@ -79,7 +89,7 @@ def cluster() -> Iterator[Any]:
         os.environ.update(RAY_TMPDIR=directory, TMPDIR=directory)
         path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "tests" / "unit")])
         head = {"num_cpus": 1, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args=head)
+        cluster = persistently(lambda: Cluster(initialize_head=True, head_node_args=head))
         ray.init(
             address=cluster.address,
             logging_level="ERROR",

@@ -26,6 +26,11 @@ READ_LIMIT = 4.0
 """Seconds from the kill within which a read that was on the lost node has its answer from another."""
 
 
+async def all_joined(pool: RayPool, count: int) -> None:
+    """Returns when so many nodes take work: a busy machine starts actors one by one, and keys move to them."""
+    await until(lambda: len(pool.stats()["nodes"]) == count, 120.0)
+
+
 async def test_a_node_is_killed_in_the_middle(box: Box, journal: Path) -> None:
     nodes = box.add("lost", 3)
     chosen = random.Random(7)
@@ -34,6 +39,7 @@ async def test_a_node_is_killed_in_the_middle(box: Box, journal: Path) -> None:
     accounts = Accounts()
     killed_at = 0.0
     async with RayPool(resource="lost", limits_per_node=Limits(max_plugins=KEYS), in_flight_per_node=IN_FLIGHT) as pool:
+        await all_joined(pool, 3)
         await asyncio.gather(*(pool.run(one, where, idempotent=True, timeout=120) for one in specs))
 
         async def one(number: int) -> None:
@@ -84,6 +90,7 @@ async def test_a_raylet_hangs_and_thaws_with_writes_in_flight(box: Box, journal:
     specs = [spec(number, journal) for number in range(8)]
     accounts = Accounts()
     async with RayPool(resource="hangs") as pool:
+        await all_joined(pool, 2)
         await asyncio.gather(*(pool.run(one, where, idempotent=True, timeout=120) for one in specs))
         first = [
             asyncio.ensure_future(accounts.keep(number, pool.run(one, write, number, 8.0)))
@@ -124,6 +131,7 @@ async def test_an_actor_hangs_and_thaws_with_writes_in_flight(box: Box, journal:
     specs = [spec(number, journal) for number in range(8)]
     accounts = Accounts()
     async with RayPool(resource="stands") as pool:
+        await all_joined(pool, 2)
         places = await asyncio.gather(*(pool.run(one, where, idempotent=True, timeout=120) for one in specs))
         actor = places[0][0]
         first = [

@@ -26,6 +26,7 @@ from ferrule.pool import Limits, OutcomeUnknown, PluginSpec, PoolError
 from ferrule.ray import BinaryStore, NoNodes, RayPool
 from ferrule.ray.binaries import Programs
 from peers import ROOT, go_kv, kv_config, provider
+from waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.go, pytest.mark.timeout(300)]
 
@@ -47,6 +48,7 @@ def spec(number: int, journal: Path) -> PluginSpec:
 async def test_the_thin_path(nodes: str, journal: Path) -> None:
     specs = [spec(number, journal) for number in range(9)]
     async with RayPool(resource=nodes, limits_per_node=Limits(max_plugins=50)) as pool:
+        await until(lambda: len(pool.stats()["nodes"]) == 3, 120.0)
         first = [await pool.run(one, where, idempotent=True) for one in specs]
         again = [await pool.run(one, where) for one in specs]
         assert first == again
@@ -92,6 +94,7 @@ async def test_many_and_a_node_that_drains(nodes: str, journal: Path) -> None:
             assert isinstance(outcome.error, ValueError)
             seen.append(one)
         assert seen == specs
+        await until(lambda: len(pool.stats()["nodes"]) == 3, 120.0)
         first, *others = pool.stats()["nodes"]
         assert await pool.drain(first)
         assert list(pool.stats()["nodes"]) == others
