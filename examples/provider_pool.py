@@ -40,7 +40,6 @@ async def create_and_destroy(pool: PluginPool, spec: PluginSpec, kind: str, conf
 
 
 async def main(options: argparse.Namespace) -> None:
-    config = json.loads(options.config)
     specs = [
         # An account would be set here: {"AWS_PROFILE": name} in the environment, or the provider's configuration.
         provider_spec(options.provider, {}, settings={"env": {"EXAMPLE_ACCOUNT": name}}, name=name, group="cloud")
@@ -50,7 +49,7 @@ async def main(options: argparse.Namespace) -> None:
     async with PluginPool(LIMITS) as pool:
         ends = await asyncio.gather(
             *(
-                create_and_destroy(pool, specs[number % len(specs)], options.type, config)
+                create_and_destroy(pool, specs[number % len(specs)], options.type, options.config)
                 for number in range(options.tasks)
             )
         )
@@ -64,7 +63,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("provider", metavar="PROVIDER")
     parser.add_argument("type", metavar="TYPE")
-    parser.add_argument("config", metavar="CONFIG", nargs="?", default="{}")
+    parser.add_argument("config", metavar="CONFIG", nargs="?", type=json.loads, default="{}")
     parser.add_argument("--configurations", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--tasks", type=int, default=40, metavar="N", help="default: 40")
     try:
