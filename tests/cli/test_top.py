@@ -188,6 +188,13 @@ def test_names_are_shown_and_not_followed() -> None:
     assert "e[2Jvil" in text
 
 
+def test_a_name_has_one_line() -> None:
+    answer = with_rates(PoolStats("p\nq", (PluginStats("k\n\tv", "ready", 7),)).to_dict(), None, 0)
+    lines = lines_of(80, 24, answer=answer)
+    assert lines[0].startswith("pool p q: ")
+    assert any(line.startswith("k v ") for line in lines)
+
+
 def test_a_plugin_that_is_new_and_one_that_was_replaced() -> None:
     before = {**pool().to_dict(), "plugins": [PluginStats("kv", "ready", 1, calls=50).to_dict()]}
     after = {**before, "plugins": [PluginStats("kv", "ready", pid, calls=20).to_dict() for pid in (1, 2)]}

@@ -76,7 +76,7 @@ def picture(answer: Mapping[str, Any], order: str, width: int, height: int | Non
 
 
 def _row(text: Any, row: Mapping[str, Any], columns: Sequence[_Column], width: int) -> Any:
-    line = text(_line(without_control(str(row["name"])), [column.text(row) for column in columns], columns, width))
+    line = text(_line(_one_line(row["name"]), [column.text(row) for column in columns], columns, width))
     if style := STYLE_BY_STATE.get(str(row["state"])):
         line.highlight_words([str(row["state"])], style=style)
     return line
@@ -121,8 +121,13 @@ def _summary(answer: Mapping[str, Any], width: int) -> list[str]:
         f"unknown {unknown}",
         f"starts {answer.get('start_slots_used', 0)}/{answer.get('start_slots_max', 0)}",
     ]
-    first = f"pool {answer['name']}: {len(plugins)} of {answer.get('plugins_max', 0)} plugins ({counts})"
-    return [without_control(first)[:width], "  ".join(facts)[:width]]
+    first = f"pool {_one_line(answer['name'])}: {len(plugins)} of {answer.get('plugins_max', 0)} plugins ({counts})"
+    return [first[:width], "  ".join(facts)[:width]]
+
+
+def _one_line(name: Any) -> str:
+    """A name as it is shown: ends of lines in it would shift the rows below."""
+    return " ".join(without_control(str(name)).split())
 
 
 def _p99(row: Mapping[str, Any]) -> float | None:
