@@ -39,6 +39,9 @@ SPEC = PluginSpec(COMMAND, KV_CONFIG)
 PUT, GET = PutRequest(key="colour", value=b"green"), GetRequest(key="colour")
 """
 
+LITTLE = "-p no:cacheprovider -p no:benchmark -p no:hypothesispytest --assert=plain"
+"""What the runs inside this one do without: rewriting asserts and loading Hypothesis takes most of their time."""
+
 LOOPS = "asyncio_default_fixture_loop_scope = function"
 
 IS_INSTALLED = bool(entry_points(group="pytest11", name="ferrule"))
@@ -48,7 +51,7 @@ LOADED = () if IS_INSTALLED else ("-p", "ferrule.pytest_plugin")
 
 def outcome(pytester: pytest.Pytester, tests: str, *options: str, ini: str = "") -> pytest.RunResult:
     """A run of tests inside this one."""
-    pytester.makeini(f"[pytest]\naddopts = -p no:cacheprovider -p no:benchmark\n{LOOPS}\n{ini}")
+    pytester.makeini(f"[pytest]\naddopts = {LITTLE}\n{LOOPS}\n{ini}")
     pytester.makepyfile(HEAD + tests)
     return pytester.runpytest_inprocess(*LOADED, "-W", "error", *options)
 
@@ -223,7 +226,7 @@ def test_settings_that_do_not_fit_are_refused(pytester: pytest.Pytester) -> None
 
 
 def test_the_example(pytester: pytest.Pytester) -> None:
-    pytester.makeini(f"[pytest]\naddopts = -p no:cacheprovider -p no:benchmark\n{LOOPS}")
+    pytester.makeini(f"[pytest]\naddopts = {LITTLE}\n{LOOPS}")
     example = ROOT / "examples" / "test_with_ferrule.py"
     run = pytester.runpytest_inprocess(*LOADED, "-W", "error", "--ferrule-leak-check=fail", str(example))
     run.assert_outcomes(passed=2)
