@@ -216,3 +216,27 @@ async def test_a_provider_is_over_a_lease_of_a_providers_spec() -> None:
     with pytest.raises(RPCPluginError):
         await Provider.over(pool.lease(spec)).start()
     assert isinstance(lease.client, RPCPluginClient)
+
+
+def _nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"password": value}
+    return value
+
+
+def _cyclic() -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    value["password"] = value
+    return value
+
+
+@pytest.mark.parametrize("setting", ["config", "provider_meta"])
+@pytest.mark.parametrize(
+    "values",
+    [{"password": (each for each in "s3cret")}, _nested(350), _nested(5000), _cyclic()],
+    ids=["generator", "350", "5000", "cycle"],
+)
+def test_values_that_cannot_be_copied_or_compared_are_refused_at_once(setting: str, values: Any) -> None:
+    with pytest.raises(ConfigError, match=f"setting {setting} is <hidden>"):
+        provider_spec(provider_path("time"), **{setting: values})

@@ -7,12 +7,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict, Unpack
 
+from ferrule import _validation as rules
 from ferrule._secrecy import forgetful
 from ferrule.config import ClientConfig
 from ferrule.errors import ConfigError
 from ferrule.pool import PluginSpec
 from ferrule.terraform.hosting.options import Options
 from ferrule.terraform.hosting.target import Target, client_config, config_for, name_of
+from ferrule.terraform.pool.canonical import canonical
 from ferrule.terraform.pool.configured import ConfiguredStart
 from ferrule.terraform.pool.methods import idempotent_paths
 
@@ -74,11 +76,10 @@ def provider_spec(
         ```
     """
     options = Options(
-        # The caller's may change later, and with it what the processes have in common.
-        config=copy.deepcopy(config),
+        config=_own("config", config),
         core=core,
         terraform_version=terraform_version,
-        provider_meta=copy.deepcopy(provider_meta),
+        provider_meta=_own("provider_meta", provider_meta),
         schema_cache=schema_cache,
         stop_timeout=stop_timeout,
     )
@@ -97,3 +98,20 @@ def provider_spec(
         idempotent=idempotent_paths(),
         **kept,
     )
+
+
+@forgetful
+def _own(name: str, values: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A copy of a setting. The caller's may change later, and with it what the processes have in common.
+
+    Raises:
+        ConfigError: The values cannot be copied, or are too deep to be compared.
+    """
+    try:
+        copied = copy.deepcopy(values)
+        canonical(copied)
+    except (RecursionError, TypeError, ValueError, copy.Error):
+        # Not chained: the cause may quote what must stay hidden.
+        message = f"setting {name} is <hidden>, expected values that can be copied, not in hundreds of levels"
+        raise ConfigError(message, None, rules.INVALID) from None
+    return copied
