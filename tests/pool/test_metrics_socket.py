@@ -131,6 +131,21 @@ async def test_the_oldest_of_too_many_conversations_ends() -> None:
             writer.close()
 
 
+async def test_the_oldest_of_a_crowd_end_too() -> None:
+    async with opened() as server:
+        crowd = [socket.socket(socket.AF_UNIX) for _ in range(3 * MAX_CONVERSATIONS)]
+        for client in crowd:
+            client.connect(server.path)
+        reader, writer = await asyncio.open_unix_connection(server.path)
+        writer.write(b"stats\n")
+        assert json.loads(await reader.readline()) == STATS.to_dict()
+        for client in crowd[: 2 * MAX_CONVERSATIONS]:
+            client.setblocking(False)
+            assert client.recv(1) == b""
+        for client in [*crowd, writer]:
+            client.close()
+
+
 async def test_the_answer_is_not_made_on_the_loops_thread() -> None:
     threads = []
 

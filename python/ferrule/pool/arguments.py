@@ -40,7 +40,7 @@ _SUBSCRIBER: Final = rules.instance(
 def _seconds() -> rules.Rule:
     def accept(value: Any) -> float:
         # What is left of a time may be 0 or less, and there may be no end.
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value <= math.inf:
             raise ValueError
         return float(max(min(value, rules.MAX_SECONDS), 0))
 

@@ -37,6 +37,9 @@ _NOT_OF_THE_PROCESS: Final = frozenset(
 _SURROUNDINGS: Final = ("logger", "sync_stdout", "sync_stderr")
 """Settings of which a process has one, though they are no part of its key."""
 
+_PROMISES: Final = ("exclusive", "group", "idempotent", "max_concurrent_calls")
+"""Of a spec: what its callers rely on, so that another spec's must not hold instead."""
+
 
 class _Numbers:
     """A number for each object, never given to another one: the `id` of an object that is gone may be.
@@ -159,6 +162,7 @@ def environment_of(spec: PluginSpec) -> dict[str, str]:
 def same_surroundings(first: PluginSpec, second: PluginSpec) -> str:
     """The settings in which two specs with one key differ, and must not; empty if there are none."""
     differing = [name for name in _SURROUNDINGS if getattr(_config(first), name) != getattr(_config(second), name)]
+    differing += [name for name in _PROMISES if getattr(first, name) != getattr(second, name)]
     return ", ".join(differing)
 
 

@@ -100,7 +100,7 @@ class MetricsSocket:
         assert task is not None
         if len(self._conversations) >= MAX_CONVERSATIONS:
             # Those who left without a word make place for those who come.
-            next(iter(self._conversations.values())).transport.abort()
+            self._conversations.pop(next(iter(self._conversations))).transport.abort()
         self._conversations[task] = writer
         try:
             # A line that is too long raises ValueError.
@@ -110,7 +110,7 @@ class MetricsSocket:
         except (ConnectionError, ValueError):
             pass
         finally:
-            del self._conversations[task]
+            self._conversations.pop(task, None)
             writer.close()
 
     async def _answer(self, request: bytes) -> bytes:

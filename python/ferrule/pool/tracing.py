@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["StartTrace", "Tracer"]
+__all__ = ["StartTrace", "Tracer", "tell"]
+
+_logger = logging.getLogger("ferrule.pool")
+
+
+def tell(trace: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    """Calls a method of a tracer; None if it raises, which is logged: no lease and no start is hurt by it."""
+    try:
+        return trace(*args, **keywords)
+    except Exception:
+        _logger.exception("a tracer of a pool failed")
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ferrule import ConfigError
 from ferrule.pool import PluginPool, PluginSpec
 from ferrule.pool.aio import resources
 from ferrule.pool.machine import Machine
@@ -69,3 +70,45 @@ def _run_and_close(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     loop.set_exception_handler(lambda *_: None)
     loop.run_until_complete(work())
     loop.close()
+
+
+@pytest.mark.parametrize(
+    "promise", [{"idempotent": {"/kv.KV/Put"}}, {"exclusive": True}, {"group": "account"}, {"max_concurrent_calls": 1}]
+)
+async def test_what_a_spec_promises_is_not_another_ones(
+    make_pool: Callable[..., PluginPool], spec: Callable[..., PluginSpec], launcher: FakeLauncher, promise: Any
+) -> None:
+    launcher.start_seconds = 0
+    async with make_pool() as pool:
+        async with pool.lease(spec()), pool.lease(spec()) as second:
+            assert second.calls == 2
+        with pytest.raises(ConfigError, match=f"share a process, and differ in {next(iter(promise))}"):
+            async with pool.lease(spec(**promise)):
+                pass
+
+
+class BrokenTracer:
+    """A tracer of which one method raises."""
+
+    def __init__(self, broken: str) -> None:
+        self.broken = broken
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def trace(*_: Any, **__: Any) -> object:
+            if name == self.broken:
+                raise ValueError("the exporter is gone")
+            return object()
+
+        return trace
+
+
+@pytest.mark.parametrize("broken", ["lease_asked", "lease_waits", "lease_granted", "lease_ended", "start_ended"])
+async def test_a_tracer_that_raises_hurts_no_lease(
+    make_pool: Callable[..., PluginPool], spec: Callable[..., PluginSpec], launcher: FakeLauncher, broken: str
+) -> None:
+    launcher.start_seconds = 0
+    async with make_pool() as pool:
+        pool.tracer = BrokenTracer(broken)  # type: ignore[assignment]
+        async with pool.lease(spec()) as lease:
+            assert lease.calls == 1
+        assert pool.stats().by_state() == {"ready": 1}

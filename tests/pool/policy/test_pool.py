@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from ferrule.pool import Limits
 from ferrule.pool.policy import Entry, Plugin, Revoke, Stop
+from ferrule.pool.policy.policy import MAX_UNUSED_ENTRIES
 from pool.policy.simulation import MISSING, Simulation
 from pool.policy.situations import commands, leased, opened, serving, spec, waiter
 
@@ -62,3 +65,16 @@ def stopped_when_idle(simulation: Simulation, entry: Entry) -> Plugin:
     plugin = serving(simulation, entry)
     simulation.advance(10)
     return plugin
+
+
+def test_groups_that_nobody_uses_are_forgotten_and_their_limits_are_not() -> None:
+    limits = Limits(start_slots=2, max_concurrent_calls_per_group=1)
+    policy = Simulation(limits, [spec("kv", group="account")]).policy
+    entry = next(iter(policy.entries.values()))
+    for number in range(2 * MAX_UNUSED_ENTRIES):
+        policy.entry(b"%d" % number, spec(group=f"account {number}"))
+    assert len(policy._groups) <= MAX_UNUSED_ENTRIES
+    assert "account" not in policy._groups
+    other = policy.entry(b"other", spec(group="account"))
+    policy.wait(entry, 0, inf, 0.0)
+    assert entry.group is other.group

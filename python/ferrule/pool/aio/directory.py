@@ -90,9 +90,9 @@ class Directory:
 
 
 def _check_same(first: PluginSpec, second: PluginSpec) -> None:
-    """Refuses a spec that would get the other one's process, with loggers or outputs that are not its own."""
+    """Refuses a spec that would get the other one's process, with loggers, outputs or promises that are not its own."""
     differing = same_surroundings(first, second)
     if differing:
         message = f"plugin specs {first.name!r} and {second.name!r} share a process, and differ in {differing}"
-        hint = "Give both the same, or use one spec: a process has one logger and one place for its output."
+        hint = "Give both the same, or use one spec: both would get one process, started for the first of them."
         raise ConfigError(message, hint, "pool.same-key")

@@ -45,7 +45,7 @@ from ferrule.pool.policy import (
     Warn,
 )
 from ferrule.pool.spec import PluginSpec
-from ferrule.pool.tracing import Tracer
+from ferrule.pool.tracing import Tracer, tell
 
 __all__ = ["Driver", "Place"]
 
@@ -171,7 +171,7 @@ class Driver:
         granted: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
         known = self._directory.look_up(spec, now)
         if span is not None and self.tracer is not None:
-            self.tracer.lease_waits(span, known.entry.key)
+            tell(self.tracer.lease_waits, span, known.entry.key)
         try:
             waiter = policy.wait(known.entry, priority, deadline, now, place, warm=warm)
         except PoolError as error:

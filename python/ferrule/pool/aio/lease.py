@@ -13,6 +13,7 @@ from ferrule.pool.arguments import checked_priority, checked_seconds, checked_sp
 from ferrule.pool.errors import PoolError
 from ferrule.pool.policy import Hold
 from ferrule.pool.spec import PluginSpec
+from ferrule.pool.tracing import tell
 
 if TYPE_CHECKING:
     from ferrule.pool.aio.process import PooledProcess
@@ -79,7 +80,7 @@ class Lease:
 
     async def _enter_traced(self, tracer: Tracer) -> Self:
         driver, spec = self._driver, self.spec
-        span = tracer.lease_asked(str(spec.name), self._priority)
+        span = tell(tracer.lease_asked, str(spec.name), self._priority)
         try:
             hold, asked_at = driver.lease_now(spec, self._place), driver.clock.now()
             if hold is None:
@@ -88,11 +89,11 @@ class Lease:
                 )
             self._begin(hold)
         except BaseException as error:
-            tracer.lease_ended(span, error)
+            tell(tracer.lease_ended, span, error)
             raise
         self._trace = tracer, span
         ready_at = hold.plugin.ready_at
-        tracer.lease_granted(span, hold.plugin.driver.pid, cold=ready_at is not None and ready_at >= asked_at)
+        tell(tracer.lease_granted, span, hold.plugin.driver.pid, cold=ready_at is not None and ready_at >= asked_at)
         return self
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
@@ -100,7 +101,7 @@ class Lease:
             self._driver.give_back(self._hold)
         if self._trace is not None:
             tracer, span = self._trace
-            tracer.lease_ended(span, error)
+            tell(tracer.lease_ended, span, error)
 
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute.
@@ -109,7 +110,7 @@ class Lease:
             self._driver.leaked(hold)
             if self._trace is not None:
                 tracer, span = self._trace
-                tracer.lease_ended(span, None)
+                tell(tracer.lease_ended, span, None)
 
     def __repr__(self) -> str:
         hold = self._hold

@@ -145,7 +145,7 @@ class PluginPool:
             PoolFull: Too many wait already.
             PluginUnavailable: The plugin does not start, or has crashed too often.
             PoolError: The pool is closed, or belongs to another event loop or process.
-            ConfigError: Another spec shares the process, and has another logger or other targets of output.
+            ConfigError: Another spec shares the process, and has another logger, other targets of output or promises.
 
         Raises:
             ConfigError: An argument does not fit.

@@ -13,7 +13,7 @@ from ferrule.pool.aio.interfaces import Home
 from ferrule.pool.aio.process import Launcher, PooledProcess
 from ferrule.pool.errors import PoolError
 from ferrule.pool.policy import Plugin
-from ferrule.pool.tracing import StartTrace
+from ferrule.pool.tracing import StartTrace, tell
 
 __all__ = ["Workers"]
 
@@ -154,9 +154,8 @@ class Workers:
             entry, client = plugin.entry, process.client
             seconds, slot_wait = now - started_at, max(0.0, started_at - plugin.queued_at)
             phases = {**client.timings, **more_phases}
-            home.tracer.start_ended(
-                StartTrace(str(entry.spec.name), entry.key, client.pid, seconds, slot_wait, phases, error)
-            )
+            start = StartTrace(str(entry.spec.name), entry.key, client.pid, seconds, slot_wait, phases, error)
+            tell(home.tracer.start_ended, start)
 
     async def _watch(self, plugin: Plugin, process: PooledProcess) -> None:
         try:

@@ -112,6 +112,8 @@ class Policy:
 
     def _forget_unused(self) -> None:
         self.entries = {key: entry for key, entry in self.entries.items() if not entry.is_unused}
+        groups = {entry.group for entry in self.entries.values()}
+        self._groups = {group.name: group for group in groups if group is not None}
         self._forget_at = max(2 * len(self.entries), MAX_UNUSED_ENTRIES)
 
     # Leases.
@@ -185,6 +187,8 @@ class Policy:
             raise refusals.closed()
         # It may have been forgotten, and made anew for another who wanted it.
         entry = self.entries.setdefault(entry.key, entry)
+        if entry.group is not None:
+            entry.group = self._groups.setdefault(entry.group.name, entry.group)
         if not entry.can_lease:
             if self._queue.waiting >= self.limits.max_waiting:
                 raise refusals.full(self._queue.waiting)

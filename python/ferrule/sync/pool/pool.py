@@ -122,7 +122,7 @@ class PluginPool:
             PoolFull: Too many wait already.
             PluginUnavailable: The plugin does not start, or has crashed too often.
             PoolError: The pool is closed or belongs to the parent of this process, or its own thread asks.
-            ConfigError: Another spec shares the process, and has another logger or other targets of output.
+            ConfigError: Another spec shares the process, and has another logger, other targets of output or promises.
         """
         frame = sys._getframe(1)
         return Lease(self._opened, spec, priority, timeout, (frame.f_code, frame.f_lineno))
