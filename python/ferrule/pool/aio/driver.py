@@ -15,6 +15,7 @@ from typing import Any
 from ferrule.pool.aio.accounts import Accounts
 from ferrule.pool.aio.alarm import Alarm
 from ferrule.pool.aio.closing import Closing
+from ferrule.pool.aio.commands import Commands
 from ferrule.pool.aio.directory import Directory
 from ferrule.pool.aio.owner import Owner
 from ferrule.pool.aio.process import Launcher
@@ -27,23 +28,7 @@ from ferrule.pool.errors import PoolError
 from ferrule.pool.events import PoolEvent
 from ferrule.pool.limits import Limits
 from ferrule.pool.machine import ProcessMeter
-from ferrule.pool.policy import (
-    Abandon,
-    Command,
-    Configure,
-    Entry,
-    Grant,
-    Hold,
-    Plugin,
-    Policy,
-    Refuse,
-    Revoke,
-    Start,
-    Stop,
-    Tell,
-    Waiter,
-    Warn,
-)
+from ferrule.pool.policy import Entry, Hold, Plugin, Policy, Waiter
 from ferrule.pool.spec import PluginSpec
 from ferrule.pool.tracing import Tracer, tell
 
@@ -86,13 +71,13 @@ class Driver:
         self.resources = Resources(limits, clock.now, meter)
         self._source = source
         self._workers = Workers(self, launcher)
+        self._commands = Commands(self._workers, self.subscribers, self.accounts, clock.now)
         self._policy: Policy | None = None
         self._directory = Directory(self._entry, self._replaced, self.accounts)
         self._known = self._directory.known
         self._now = clock.now
         self._alarm = Alarm(clock, self._tick)
         self._closing = Closing(clock, self._workers, self._end_plugins, self._leave)
-        self._is_carrying_out = False
 
     @property
     def policy(self) -> Policy:
@@ -302,46 +287,8 @@ class Driver:
     def carry_out(self) -> None:
         """Does what the policy asks for, and has it called when it is due."""
         policy = self._policy
-        if self._is_carrying_out or policy is None:
-            return
-        self._is_carrying_out = True
-        try:
-            while policy.commands:
-                self._carry_out_one(policy.commands.popleft())
-        finally:
-            self._is_carrying_out = False
-        self._set_alarm(policy)
-
-    def _carry_out_one(self, command: Command) -> None:
-        match command:
-            case Grant(waiter, hold):
-                self._grant(waiter, hold)
-            case Refuse(waiter, error):
-                if not waiter.driver.done():
-                    waiter.driver.set_exception(error)
-            case Start(plugin):
-                self._workers.start(plugin)
-            case Configure(plugin):
-                self._workers.configure(plugin)
-            case Abandon(plugin):
-                self._workers.abandon(plugin)
-            case Stop(plugin, reason):
-                self._workers.stop(plugin, reason)
-            case Revoke(plugin):
-                plugin.driver.end_calls(revoked=True)
-            case Tell(event):
-                self.subscribers.tell(event)
-            case Warn(text):
-                _logger.warning("%s", text)
-
-    def _grant(self, waiter: Waiter, hold: Hold) -> None:
-        now = self._now()
-        if waiter.driver is None or waiter.driver.done():
-            # Somebody who was cancelled, and has not run since.
-            self.policy_now.decline(hold, now)
-        else:
-            self.accounts.granted(waiter, hold, now)
-            waiter.driver.set_result(hold)
+        if policy is not None and self._commands.carry_out(policy):
+            self._set_alarm(policy)
 
     # Time, and what other pools give back.
 

@@ -11,6 +11,7 @@ from typing import Any
 from ferrule import _core
 from ferrule.channel.core_call import CoreCall, EndedCall
 from ferrule.channel.status import CODES, DEADLINE_EXCEEDED, OK, UNAVAILABLE
+from ferrule.pool.calls.forwarded import Forwarded
 from ferrule.pool.calls.held import HeldCall
 from ferrule.pool.calls.interfaces import CallsOfPlugin
 from ferrule.pool.calls.loss import Loss
@@ -31,7 +32,7 @@ def _nothing() -> None:
     """The receiver of a call whose caller knows of its end."""
 
 
-class PooledCall:
+class PooledCall(Forwarded):
     """A call to one plugin after another, until one of them has answered it or may have seen it.
 
     The object has the members of the core's call. While the call waits for its plugin, a `HeldCall` is in the place of
@@ -49,8 +50,6 @@ class PooledCall:
 
     # Defaults of what few calls need: setting them would cost every call.
     _code: int | None = None
-    _core: Any = None
-    """The core's call, or what is in its place."""
     _loss: Loss | None = None
     _had_begun = False
     _was_held = _was_sent = False
@@ -100,28 +99,9 @@ class PooledCall:
         core: CoreCall = self._core
         return core.details if self._loss is None else self._loss.message
 
-    @property
-    def debug_error_string(self) -> str:
-        core: CoreCall = self._core
-        return core.debug_error_string
-
-    @property
-    def initial_metadata(self) -> list[tuple[str, str | bytes]]:
-        core: CoreCall = self._core
-        return core.initial_metadata
-
-    @property
-    def trailing_metadata(self) -> list[tuple[str, str | bytes]]:
-        core: CoreCall = self._core
-        return core.trailing_metadata
-
     def holds(self, event: int) -> bool:
         # Asking may find that the call is lost, and move it.
         return self._core.holds(event) and (self._code is not None or self._core.code is None or self.code is not None)
-
-    def message(self) -> bytes | None:
-        core: CoreCall = self._core
-        return core.message()
 
     def take(self) -> list[bytes]:
         core: CoreCall = self._core
