@@ -142,7 +142,8 @@ async def test_the_oldest_of_a_crowd_end_too() -> None:
         for client in crowd[: 2 * MAX_CONVERSATIONS]:
             client.setblocking(False)
             assert client.recv(1) == b""
-        for client in [*crowd, writer]:
+        writer.close()
+        for client in crowd:
             client.close()
 
 
