@@ -55,11 +55,11 @@ def instrument(
         meter_provider: Default the global one.
         tracer_provider: Default the global one.
     """
+    source = Source(pool)
     provider = meter_provider or metrics.get_meter_provider()
     instruments = _instruments_by_provider.get(provider)
     if instruments is None:
         instruments = _instruments_by_provider[provider] = _Instruments(provider.get_meter(SCOPE))
-    source = Source(pool)
     instruments.sources.append(source)
     tracer = None
     if hasattr(pool, "tracer"):

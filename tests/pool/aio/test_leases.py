@@ -265,9 +265,12 @@ async def test_20_crash_loop_opens_the_breaker_and_a_probe_closes_it(
             with pytest.raises(PluginUnavailable, match="last words"):
                 await at_once(pool, kv, clock, 10)
         assert kinds.count("breaker_opened") == 1
-        with pytest.raises(PluginUnavailable, match="next try is in"):
+        with pytest.raises(PluginUnavailable, match="next try is in") as caught:
             async with pool.lease(kv):
                 pass
+        # The frames would be those of the pool and the client alone.
+        assert isinstance(caught.value.__cause__, LaunchError)
+        assert caught.value.__cause__.__traceback__ is None
         await clock.advance(30)
         assert await at_once(pool, kv, clock, 1) == launcher.last.pid
         assert len(launcher.clients) == 6

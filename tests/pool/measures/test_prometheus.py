@@ -13,6 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from ferrule.errors import ConfigError
 from ferrule.pool.measures.catalogue import CATALOGUE
 from ferrule.pool.prometheus import PoolCollector
 from pool.measures.watched_pool import MIB, WatchedPool
@@ -139,6 +140,13 @@ def test_the_counters_of_a_new_pool_with_the_name_of_another_begin_at_0() -> Non
 def test_a_second_collector_in_one_registry_is_refused() -> None:
     with pytest.raises(ValueError, match="Duplicated"):
         registry_of(WatchedPool()).register(PoolCollector(WatchedPool("other")))
+
+
+def test_what_is_no_pool_is_refused_before_a_scrape() -> None:
+    collects: list[Any] = [PoolCollector, PoolCollector().add]
+    for collect in collects:
+        with pytest.raises(ConfigError, match="the pool is of type str, expected a PluginPool"):
+            collect("main")
 
 
 def test_without_a_limit_of_memory_there_is_none() -> None:

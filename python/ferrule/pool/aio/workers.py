@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from ferrule.errors import RPCPluginError
 from ferrule.pool.aio.cleanup import to_the_end
 from ferrule.pool.aio.interfaces import Home
 from ferrule.pool.aio.process import Launcher, PooledProcess
@@ -99,6 +100,9 @@ class Workers:
             # The loop is gone, and nothing can be awaited.
             raise
         except BaseException as error:  # noqa: BLE001 - those who wait are told.
+            if isinstance(error, RPCPluginError):
+                # It is the cause of what callers get, and its frames tell nothing: all are of the pool and the client.
+                error.__traceback__ = None
             await self._failed(plugin, process, error)
             return
         now = home.clock.now()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from ferrule import _validation as rules
+from ferrule.errors import ConfigError
 from ferrule.pool.measures.counters import Measures, MeasuresByName
 from ferrule.pool.measures.histogram import Histogram
 from ferrule.pool.measures.stats import PluginStats, PoolStats
@@ -76,9 +78,15 @@ class Source:
 
     What is counted of plugins moves from those that live to those that have ended while another thread reads; none of
     the counters falls by that, for a counter that falls means to a reader that the program was started anew.
+
+    Raises:
+        ConfigError: It is no pool.
     """
 
     def __init__(self, pool: MeasuredPool) -> None:
+        if not hasattr(type(pool), "stats"):
+            message = f"the pool is of type {type(pool).__name__}, expected a PluginPool"
+            raise ConfigError(message, "Pass the pool itself.", rules.INVALID)
         self.pool = pool
         self._highest: dict[tuple[str, ...], float] = {}
 
