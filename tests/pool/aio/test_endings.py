@@ -14,7 +14,7 @@ import pytest
 
 from ferrule.errors import ConfigError
 from ferrule.pool import Limits, PluginPool, PluginSpec, PoolError
-from pool.aio.fakes import FakeClock, FakeLauncher, turns
+from pool.aio.fakes import FakeClock, FakeLauncher, FakeMeter, turns
 from pool.aio.holder import Holder
 
 Pools = Callable[..., PluginPool]
@@ -324,3 +324,22 @@ async def test_close_of_a_pool_that_was_never_open() -> None:
     assert time.monotonic() - started < 1
     with pytest.raises(PoolError, match="not open"):
         pool.resize(Limits())
+
+
+@pytest.mark.filterwarnings("default::ResourceWarning")
+async def test_a_pool_that_nobody_has_any_more_ends_after_its_leases(
+    launcher: FakeLauncher, clock: FakeClock, meter: FakeMeter, spec: Specs
+) -> None:
+    launcher.start_seconds = 0
+    pool = PluginPool(_clock=clock, _launcher=launcher, _meter=meter)
+    await pool.__aenter__()
+    async with pool.lease(spec("idle")):
+        pass
+    async with pool.lease(spec()) as lease:
+        with pytest.warns(ResourceWarning, match="the pool 'pool' was never closed"):
+            del pool
+        await turns()
+        assert {client.spec.name for client in launcher.alive} == {"kv"}
+        assert lease.calls == 1
+    await turns()
+    assert (launcher.alive, clock.timers) == (set(), 0)

@@ -52,14 +52,23 @@ class Closing:
         if self.is_done:
             return
         self._end_plugins(force)
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._finish(timeout), name="ferrule pool close")
+        task = self._begun(timeout)
         try:
-            await asyncio.shield(self._task)
+            await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not self._task.done():
+            if not task.done():
                 self._end_plugins(True)
             raise
+
+    def begin(self, timeout: float) -> None:
+        """Has it end while nobody waits for it."""
+        self._end_plugins(False)
+        self._begun(timeout)
+
+    def _begun(self, timeout: float) -> asyncio.Task[None]:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._finish(timeout), name="ferrule pool close")
+        return self._task
 
     async def _finish(self, timeout: float) -> None:
         timer = self._clock.call_at(self._clock.now() + timeout, self._force)

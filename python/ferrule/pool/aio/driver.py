@@ -270,6 +270,17 @@ class Driver:
             raise self.owner.refusal()
         await self._closing.run(timeout, force=force)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has closed the pool, and its loop is there."""
+        loop = self.owner.loop
+        return loop is not None and not loop.is_closed() and self._policy is not None and not self._policy.is_closing
+
+    def close_forgotten(self) -> None:
+        """Closes a pool that nobody has any more: after the leases that are held."""
+        if self.is_open:
+            self._closing.begin(self.limits.drain_timeout)
+
     def _end_plugins(self, force: bool) -> None:
         self.policy_now.close(self._now(), force=force)
         self.carry_out()

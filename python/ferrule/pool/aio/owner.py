@@ -53,7 +53,7 @@ class Owner:
         """Why the pool cannot be used here."""
         if self.is_forked:
             message = f"the pool belongs to process {self._process_id}, of which this one is a fork"
-            return PoolError(message, "Open a pool after the fork; the plugins are the parent's.", "pool.forked")
+            return PoolError(message, "Fork before a plugin is started: the plugins are the parent's.", "pool.forked")
         if self._is_closed:
             return PoolError("the pool is closed", None, "pool.closed")
         if self._process_id is None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import sys
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, Self, TypeVar
 
@@ -125,12 +126,21 @@ class PluginPool:
         # Most programs do without.
         from ferrule.pool.metrics_socket import open_socket
 
-        listening = await open_socket(self._metrics_socket, lambda: self.stats().to_dict())
+        name, driver = self.name, self._driver
+        listening = await open_socket(self._metrics_socket, lambda: pool_stats(name, driver).to_dict())
         if listening is not None:
             self._driver.at_close = listening.close
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+    def __del__(self) -> None:
+        # A refused argument leaves an object without a driver.
+        driver: Driver | None = getattr(self, "_driver", None)
+        if driver is not None and driver.is_open:
+            message = f"the pool {self.name!r} was never closed: it is closed now, with its plugins"
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
+            driver.run_soon(driver.close_forgotten)
 
     def lease(self, spec: PluginSpec, *, priority: int = 0, timeout: float | None = None) -> Lease:
         """A lease of the spec's plugin, for `async with`.

@@ -141,7 +141,7 @@ class Backstage:
         """
         if self.belongs_to_parent:
             message = f"the pool belongs to process {self._process_id}, of which this one is a fork"
-            raise PoolError(message, "Open a pool after the fork; the plugins are the parent's.", "pool.forked")
+            raise PoolError(message, "Fork before a plugin is started: the plugins are the parent's.", "pool.forked")
         if self._closing is not None:
             raise PoolError("the pool is closed", None, "pool.closed")
 
