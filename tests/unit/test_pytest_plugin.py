@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,25 @@ def test_a_provider(ferrule_provider):
     provider = ferrule_provider("PROVIDER", {})
     assert provider.resource("time_static").plan({}).action == "create"
 """.replace("PROVIDER", go_peer("terraform-provider-time"))
+
+
+FORGETFUL = """
+forgotten = []
+
+def test_a_lease_is_forgotten(ferrule_pool):
+    forgotten.append(ferrule_pool.lease(SPEC).__enter__())
+
+async def test_another_is(ferrule_async_pool):
+    forgotten.append(await ferrule_async_pool.lease(SPEC).__aenter__())
+"""
+
+
+def test_no_fixture_waits_for_a_lease_that_a_test_has_forgotten(pytester: pytest.Pytester) -> None:
+    began = time.monotonic()
+    run = outcome(pytester, FORGETFUL, "--ferrule-leak-check=fail", ini="asyncio_mode = auto")
+    run.assert_outcomes(passed=2)
+    # A pool's own end waits for 30 s.
+    assert time.monotonic() - began < 25
 
 
 def test_fixtures_that_block(pytester: pytest.Pytester) -> None:

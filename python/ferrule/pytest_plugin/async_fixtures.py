@@ -67,7 +67,11 @@ async def ferrule_async_pool() -> AsyncIterator[PluginPool]:
 
     async with PluginPool(name="pytest") as pool:
         with owner(pool):
-            yield pool
+            try:
+                yield pool
+            finally:
+                # Nobody waits for leases that tests have forgotten.
+                await pool.close(force=True)
 
 
 _FIXTURES: Final = (ferrule_async_client, ferrule_async_provider, ferrule_async_pool)

@@ -90,4 +90,8 @@ def ferrule_pool() -> Iterator[PluginPool]:
     from ferrule.sync import PluginPool
 
     with PluginPool(name="pytest") as pool, owner(pool):
-        yield pool
+        try:
+            yield pool
+        finally:
+            # Nobody waits for leases that tests have forgotten.
+            pool.close(force=True)
