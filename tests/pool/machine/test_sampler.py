@@ -59,7 +59,7 @@ def test_with_a_limit_each_is_measured_every_ten_seconds() -> None:
     for pid in range(40):
         sampler.add(pid, "kv", owner=f"plugin {pid}")
     assert meter.read == {"exact": 40}
-    assert sampler.next_time() == 110
+    assert sampler.next_time() == 100.4
     measured: Counter[str] = Counter()
     while (time := sampler.next_time()) is not None and time < 110 + 30:
         meter.time = time
@@ -75,6 +75,11 @@ def test_a_tick_before_its_time_does_nothing() -> None:
     meter = Meter()
     sampler = Sampler(meter, meter.now, limit=100 * MIB)
     sampler.add(1, "kv")
+    meter.time += 0.5
+    assert sampler.tick() == []
+    # Once soon after its start, then every ten seconds.
+    meter.time += 0.5
+    assert [sample.pid for sample in sampler.tick()] == [1]
     meter.time += 9
     assert sampler.tick() == []
     meter.time += 1

@@ -24,6 +24,9 @@ from ferrule.pool.policy import Plugin
 __all__ = ["Resources"]
 
 
+FIRST_GROWTH: Final = 1.25
+"""By how much a process is taken to grow in its first calls, as long as no other of its program tells."""
+
 LATEST_SHARE: Final = 0.2
 """Weight of the latest sample in what processes of one program have grown to."""
 
@@ -83,8 +86,8 @@ class Resources:
     def started(self, plugin: Plugin, pid: int | None) -> int | None:
         """Measures a process that has just started; the bytes that count for it, None where it cannot be measured.
 
-        Most of a process's growth is in its first calls: until it is measured again, it counts as what others of its
-        program have grown to.
+        Most of a process's growth is in its first calls: until it is measured again, about a second later, it counts as
+        what others of its program have grown to.
         """
         if pid is None:
             return None
@@ -96,10 +99,12 @@ class Resources:
             return None
         self.memory.learn(plugin.entry.program, sample.memory)
         private = sample.memory.private
-        if plugin.entry.spec.max_memory_bytes is not None:
+        limit = self.limits.max_memory_bytes
+        if limit is None or plugin.entry.spec.max_memory_bytes is not None:
             # The start itself is judged by it.
             return private
-        return max(private, int(self._grown.get(plugin.entry.program, 0)))
+        grown = self._grown.get(plugin.entry.program, FIRST_GROWTH * private)
+        return max(private, min(int(grown), limit))
 
     def ended(self, plugin: Plugin) -> CpuTime:
         """Forgets a process that is about to end; its seconds of CPU."""

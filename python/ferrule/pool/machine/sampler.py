@@ -23,7 +23,7 @@ CLOSE_TO_LIMIT: Final = 0.8
 """Share of the limit of memory from which on processes are measured exactly, and more often."""
 
 CLOSE_SAMPLE_SECONDS: Final = 1.0
-"""Seconds between two samples of one process then: most of its growth is in its first calls."""
+"""Seconds between two samples of one process then, and after its start: most of its growth is in its first calls."""
 
 
 class Sample:
@@ -79,7 +79,7 @@ class Sampler:
             self._next_time = now + SAMPLE_SECONDS
         sample = self._samples[pid] = Sample(pid, program, owner, now)
         self._measure(sample, exactly=self.limit is not None)
-        if self._is_close():
+        if self.limit is not None:
             self._next_time = min(self._next_time, now + self._pause(CLOSE_SAMPLE_SECONDS))
         return sample
 
