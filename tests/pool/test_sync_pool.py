@@ -343,6 +343,22 @@ def test_events_come_on_the_pools_thread_which_cannot_wait_for_itself() -> None:
     assert "own thread" in str(refused[0])
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_no_function_of_the_user_ends_the_pools_thread(error: type[BaseException]) -> None:
+    def leave(_: object) -> None:
+        raise error
+
+    async def leave_too(_: object) -> None:
+        raise error
+
+    with PluginPool() as pool:
+        pool.subscribe(leave)
+        with pytest.raises(PluginUnavailable), pool.lease(kv(on_start=leave_too), timeout=LIMIT):
+            pass
+        with pool.lease(kv(), timeout=LIMIT) as lease:
+            assert lease.pid
+
+
 def test_a_close_by_another_thread_ends_waits_and_is_waited_for_by_all() -> None:
     spec = kv(max_concurrent_calls=1)
     outcomes: list[BaseException] = []

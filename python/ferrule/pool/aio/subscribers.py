@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from ferrule.pool.aio.exits import EXITS, leave_loop
 from ferrule.pool.events import PoolEvent
 
 __all__ = ["Subscribers"]
@@ -29,9 +30,11 @@ class Subscribers:
         return end
 
     def tell(self, event: PoolEvent) -> None:
-        """Calls all of them; what they raise is logged."""
+        """Calls all of them. What they raise is logged; an exit of the program leaves the loop at its next turn."""
         for function in list(self._functions):
             try:
                 function(event)
             except Exception:
                 _logger.exception("a subscriber of a pool failed with %r", event)
+            except EXITS as error:
+                leave_loop(error)

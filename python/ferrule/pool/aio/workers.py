@@ -10,6 +10,7 @@ from typing import Any
 
 from ferrule.errors import RPCPluginError
 from ferrule.pool.aio.cleanup import to_the_end
+from ferrule.pool.aio.exits import EXITS, leave_loop
 from ferrule.pool.aio.interfaces import Home
 from ferrule.pool.aio.process import Launcher, PooledProcess
 from ferrule.pool.errors import PoolError
@@ -123,10 +124,10 @@ class Workers:
             await on_start(process.client)
         except GeneratorExit:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - those who wait are told.
             await self._failed(plugin, process, error)
-            if isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
+            if isinstance(error, EXITS):
+                leave_loop(error)
             return
         now = home.clock.now()
         home.accounts.of(plugin.entry.spec).start_phases["configure"].add(now - before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -13,6 +14,8 @@ from ferrule.pool import PoolError
 __all__ = ["LoopThread", "outcome"]
 
 Result = TypeVar("Result")
+
+_logger = logging.getLogger("ferrule.pool")
 
 _WAIT_SLICE: Final = 0.5
 """Seconds. A signal that arrives just before a wait begins does not end the wait: its handler runs after the slice."""
@@ -107,4 +110,11 @@ def _run(started: Future[asyncio.AbstractEventLoop]) -> None:
         loop = runner.get_loop()
         asyncio.set_event_loop(loop)
         loop.call_soon(started.set_result, loop)
-        loop.run_forever()
+        while True:
+            try:
+                loop.run_forever()
+            except (KeyboardInterrupt, SystemExit) as error:
+                # No signal comes to this thread: a subscriber or an `on_start` raised it. Others wait for the thread.
+                _logger.error("a function that the pool called raised %r; the pool's thread goes on", error)
+            else:
+                return
