@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 from ferrule.pool import PluginPool, PluginSpec, PoolStats
 from pool.aio.fakes import FakeClock
 from pool.aio.holder import Holder
+from waiting import LIMIT
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def quick_switches() -> Iterator[None]:
 async def test_any_thread_may_ask(
     make_pool: Callable[..., PluginPool], spec: Callable[..., PluginSpec], clock: FakeClock
 ) -> None:
-    over = threading.Event()
+    over, asked = threading.Event(), threading.Event()
     found: list[PoolStats] = []
     failures: list[Exception] = []
 
@@ -36,6 +38,7 @@ async def test_any_thread_may_ask(
                 found.append(pool.stats())
             except Exception as error:  # noqa: BLE001
                 failures.append(error)
+            asked.set()
 
     async with make_pool(max_plugins=10, start_slots=10) as pool:
         thread = threading.Thread(target=ask)
@@ -43,6 +46,10 @@ async def test_any_thread_may_ask(
         for number in range(10):
             holders = [Holder(pool, spec(f"{number} {each}")) for each in range(10)]
             await clock.advance(5)
+            for _ in range(2):
+                # The second answer was begun while all of them lived.
+                asked.clear()
+                assert await asyncio.to_thread(asked.wait, LIMIT)
             for holder in holders:
                 await holder.end()
         over.set()

@@ -190,8 +190,8 @@ class Driver:
         if not self.is_here():
             self.run_soon(lambda: self.give_back(hold))
             return
-        policy, now = self.policy_now, self._now()
-        if hold.ended:
+        policy, now = self._policy, self._now()
+        if policy is None or hold.ended:
             return
         policy.give_back(hold, now)
         hold.plugin.driver.lease_use.add(now - hold.since)

@@ -68,7 +68,9 @@ class Lease:
         hold = driver.lease_now(self.spec, self._place)
         if hold is None:
             hold = await driver.lease_later(self.spec, self._priority, self._timeout, self._place, warm=self._warm)
-        self._begin(hold)
+            self._begin(hold)
+        else:
+            self._hold = hold
         return self
 
     def _begin(self, hold: Hold) -> None:

@@ -210,8 +210,13 @@ class PooledCall(Forwarded):
     # What follows.
 
     def _take_event(self) -> None:
-        if self._code is None and (number := self._core.code) is not None and self._take_end(number) is None:
-            return
+        if self._code is None:
+            number = self._core.code
+            if number == OK:
+                # The way of most calls.
+                self._end(OK)
+            elif number is not None and self._take_end(number) is None:
+                return
         if self._code is None:
             self._receiver()
         else:
