@@ -187,7 +187,8 @@ class Driver:
 
     def give_back(self, hold: Hold) -> None:
         """Ends a lease; on any thread."""
-        if not self.is_here():
+        loop = self.owner.loop
+        if loop is None or _get_running_loop() is not loop:
             self.run_soon(lambda: self.give_back(hold))
             return
         policy, now = self._policy, self._now()

@@ -131,7 +131,10 @@ class Lease:
 
     def stub(self, kind: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """The stub of a class, made once per plugin."""
-        stub: Stub = self._process.stub(kind)
+        hold = self._hold
+        # The way of most calls, without the properties.
+        process = self._process if hold is None or hold.ended else hold.plugin.driver
+        stub: Stub = process.stub(kind)
         return stub
 
     @property
