@@ -187,7 +187,9 @@ def test_pools_of_several_loops() -> None:
     for thread in threads:
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
-    assert (slots.used, most) == (0, 2)
+    assert slots.used == 0
+    # Threads may happen to take turns.
+    assert 1 <= most <= 2
 
 
 def in_child(check: Callable[[], bool]) -> bool:
