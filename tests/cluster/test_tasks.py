@@ -123,6 +123,8 @@ async def test_what_cannot_be_pickled(nodes: str, journal: Path) -> None:
 async def test_what_cannot_be_told(nodes: str, journal: Path, idempotent: bool) -> None:
     one = spec(1, journal)
     async with RayPool(resource=nodes) as pool:
+        # A node that joins later may take the key over.
+        await until(lambda: len(pool.stats()["nodes"]) == 3, 120.0)
         before = await pool.run(one, where, timeout=120)
         with pytest.raises(PoolError, match="NoTextError"):
             await pool.run(one, fail_without_a_text, idempotent=idempotent)
