@@ -5,8 +5,9 @@ Names are loaded when they are first used, so that `import ferrule` costs next t
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from ferrule._late_names import late_name
 
 if TYPE_CHECKING:
     from ferrule import families
@@ -83,19 +84,13 @@ _HOME_OF_OTHERS = {
     "__version__": "ferrule._core",
     "build_info": "ferrule._core",
     "cleanup_clients": "ferrule.client",
+    "families": "ferrule.families",
     "serve": "ferrule.server",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "families":
-        # The one name that is a module.
-        return importlib.import_module("ferrule.families")
-    value = getattr(importlib.import_module(_HOME_OF_OTHERS.get(name, "ferrule.errors")), name)
-    globals()[name] = value
-    return value
+    return late_name(__name__, name, _HOME_OF_OTHERS.get(name, "ferrule.errors") if name in __all__ else None)
 
 
 def __dir__() -> list[str]:

@@ -23,12 +23,12 @@ async def main(number: int, program: str) -> None:
         sys.stdout.flush()
         end = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         for spec in itertools.cycle(specs):
-            if end.done():
-                break
             async with pool.lease(spec) as lease:
                 await lease.stub(KVStub).Echo(kv_pb2.EchoRequest(payload=b"x"))
-                # Leaves the processor to the terminal, and has a lease to show.
-                await asyncio.sleep(0.01)
+                # The terminal has the processor meanwhile, and a lease to show.
+                done, _ = await asyncio.wait([end], timeout=0.01)
+            if done:
+                break
 
 
 asyncio.run(main(int(sys.argv[1]), sys.argv[2]))

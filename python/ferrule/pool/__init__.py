@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, Final
+
+from ferrule._late_names import late_name
 
 if TYPE_CHECKING:
     from ferrule.pool.aio.lease import Lease
@@ -61,11 +62,7 @@ _MODULE_BY_NAME: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_MODULE_BY_NAME.get(name, 'errors')}")
-    value = globals()[name] = getattr(module, name)
-    return value
+    return late_name(__name__, name, f"{__name__}.{_MODULE_BY_NAME.get(name, 'errors')}" if name in __all__ else None)
 
 
 def __dir__() -> list[str]:

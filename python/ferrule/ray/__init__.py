@@ -11,9 +11,10 @@ What routes the work, `ferrule.ray.router`, knows no Ray. Names are loaded when 
 
 from __future__ import annotations
 
-import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
+
+from ferrule._late_names import late_name
 
 if TYPE_CHECKING:
     from ferrule.ray.binaries import BinaryStore
@@ -32,13 +33,10 @@ _MODULE_BY_NAME: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Not at the import of this package: the router below it needs no Ray.
     if name in {"Outcome", "RayPool"} and find_spec("ray") is None:
         raise ImportError('ferrule.ray needs the package ray: pip install "ferrule[ray]"')
-    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULE_BY_NAME[name]}"), name)
-    return value
+    return late_name(__name__, name, f"{__name__}.{_MODULE_BY_NAME[name]}" if name in __all__ else None)
 
 
 def __dir__() -> list[str]:

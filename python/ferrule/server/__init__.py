@@ -5,8 +5,9 @@ Names are loaded on first use, because the small plugin of `ferrule.testing` nee
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from ferrule._late_names import late_name
 
 if TYPE_CHECKING:
     from ferrule.broker import GRPCBroker
@@ -28,11 +29,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+    return late_name(__name__, name, _HOMES.get(name))
 
 
 def __dir__() -> list[str]:

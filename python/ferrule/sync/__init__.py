@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, Final
 
+from ferrule._late_names import late_name
 from ferrule.sync.broker import BrokerListener, BrokerServer, GRPCBroker
 from ferrule.sync.managed import cleanup_clients
 from ferrule.sync.plugin_client import RPCPluginClient
@@ -23,10 +23,7 @@ _MODULE_BY_NAME: Final = {"PluginPool": "ferrule.sync.pool.pool", "Provider": "f
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_BY_NAME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_MODULE_BY_NAME[name]), name)
-    return value
+    return late_name(__name__, name, _MODULE_BY_NAME.get(name))
 
 
 def __dir__() -> list[str]:

@@ -12,9 +12,10 @@ event loop. Names are loaded when they are first used.
 
 from __future__ import annotations
 
-import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
+
+from ferrule._late_names import late_name
 
 if find_spec("msgpack") is None:
     raise ImportError('ferrule.terraform needs the package msgpack: pip install "ferrule[terraform]"')
@@ -93,20 +94,14 @@ _HOME_OF_OTHERS: Final = {
     "ResourceState": "state",
     "Severity": "diagnostics",
     "StateFile": "tfstate",
+    "cty": "cty",
     "find_provider": "finding",
     "provider_spec": "pool.spec",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "cty":
-        # The one name that is a module.
-        return importlib.import_module(f"{__name__}.cty")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF_OTHERS.get(name, 'errors')}"), name)
-    globals()[name] = value
-    return value
+    return late_name(__name__, name, f"{__name__}.{_HOME_OF_OTHERS.get(name, 'errors')}" if name in __all__ else None)
 
 
 def __dir__() -> list[str]:

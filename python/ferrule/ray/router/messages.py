@@ -79,12 +79,8 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
-class Admit:
-    """Waits at most `wait` seconds for a lease, and holds it for the `Go` that follows.
-
-    Function and arguments are part of it: what cannot be loaded on the node is found out before anything begins. Leases
-    of a higher priority come first.
-    """
+class _Work:
+    """A function that is to run with a lease, waited for at most `wait` seconds; a higher priority comes first."""
 
     epoch: int
     task: int
@@ -94,6 +90,14 @@ class Admit:
     priority: int
     function: Callable[..., Any]
     args: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Admit(_Work):
+    """Waits for the lease, and holds it for the `Go` that follows.
+
+    Function and arguments are part of it: what cannot be loaded on the node is found out before anything begins.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +109,8 @@ class Go:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Waits at most `wait` seconds for a lease, and runs the function with it."""
-
-    epoch: int
-    task: int
-    key: bytes
-    spec: Any
-    wait: float
-    priority: int
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
+class Run(_Work):
+    """Waits for the lease, and runs the function with it."""
 
 
 @dataclass(frozen=True, slots=True)

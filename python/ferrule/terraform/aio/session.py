@@ -14,10 +14,10 @@ from ferrule.terraform.aio.schema_fetching import fetched
 from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.errors import LifecycleError
 from ferrule.terraform.hosting.configuration import Configuration
+from ferrule.terraform.hosting.context import new_context
 from ferrule.terraform.hosting.options import Options
-from ferrule.terraform.hosting.schema_source import SCHEMA_METHOD, check_schema
+from ferrule.terraform.hosting.schema_source import SCHEMA_METHOD
 from ferrule.terraform.hosting.target import Target, config_for, load_messages, protocol_of
-from ferrule.terraform.hosting.warnings import WarningLog
 from ferrule.terraform.operations import provider as operations
 from ferrule.terraform.operations.call import Operation
 from ferrule.terraform.operations.context import Context
@@ -200,19 +200,7 @@ class Session:
         return client
 
     async def _loaded_context(self) -> Context:
-        driver, options = self.driver, self.options
-        schema = await self._schema(driver)
-        log = WarningLog(self.address)
-        check_schema(schema, options.core, log)
-        return Context(
-            driver.protocol,
-            schema,
-            core=options.core,
-            terraform_version=options.terraform_version,
-            provider_meta=options.provider_meta,
-            source=self.address,
-            warn=log,
-        )
+        return new_context(await self._schema(self.driver), self.options, self.address)
 
     async def _schema(self, driver: Driver) -> ProviderSchema:
         program = self._program if self.options.schema_cache else None

@@ -13,10 +13,10 @@ from ferrule.client import RPCPluginClient
 from ferrule.terraform.aio.driver import Driver
 from ferrule.terraform.aio.schema_fetching import fetched
 from ferrule.terraform.errors import LifecycleError
+from ferrule.terraform.hosting.context import new_context
 from ferrule.terraform.hosting.options import Options
-from ferrule.terraform.hosting.schema_source import SCHEMA_METHOD, check_schema
+from ferrule.terraform.hosting.schema_source import SCHEMA_METHOD
 from ferrule.terraform.hosting.target import load_messages, protocol_of
-from ferrule.terraform.hosting.warnings import WarningLog
 from ferrule.terraform.operations import provider as operations
 from ferrule.terraform.operations.context import Context
 from ferrule.terraform.pool.canonical import canonical
@@ -93,21 +93,8 @@ class ConfiguredStart:
             raise LifecycleError("the lease's plugin was not prepared", code="terraform.not-started")
         with self._lock:
             if self._context is None or self._context.schema is not schema:
-                self._context = self._new_context(schema)
+                self._context = new_context(schema, self.options, self.address)
             return self._context
-
-    def _new_context(self, schema: ProviderSchema) -> Context:
-        options, log = self.options, WarningLog(self.address)
-        check_schema(schema, options.core, log)
-        return Context(
-            schema.protocol,
-            schema,
-            core=options.core,
-            terraform_version=options.terraform_version,
-            provider_meta=options.provider_meta,
-            source=self.address,
-            warn=log,
-        )
 
     def _driver(self, client: RPCPluginClient) -> Driver:
         return Driver(client, protocol_of(client.protocol_version, client.is_started), self.options.stop_timeout)

@@ -1,8 +1,8 @@
 """Schemas of providers: the model, decoded type by type out of a provider's answer, and its text in JSON."""
 
-import importlib
 from typing import TYPE_CHECKING, Any, Final
 
+from ferrule._late_names import late_name
 from ferrule.terraform.schema.model import (
     Attribute,
     Block,
@@ -57,6 +57,4 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return late_name(__name__, name, f"{__name__}.{_HOMES[name]}" if name in _HOMES else None)

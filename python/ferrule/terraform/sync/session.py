@@ -12,10 +12,10 @@ from ferrule.sync.plugin_client import RPCPluginClient
 from ferrule.terraform.diagnostics import Diagnostic
 from ferrule.terraform.errors import LifecycleError, UnsupportedError
 from ferrule.terraform.hosting.configuration import Configuration
+from ferrule.terraform.hosting.context import new_context
 from ferrule.terraform.hosting.options import Options
-from ferrule.terraform.hosting.schema_source import IDENTITY_METHOD, SCHEMA_METHOD, check_schema
+from ferrule.terraform.hosting.schema_source import IDENTITY_METHOD, SCHEMA_METHOD
 from ferrule.terraform.hosting.target import Target, config_for, protocol_of
-from ferrule.terraform.hosting.warnings import WarningLog
 from ferrule.terraform.operations import provider as operations
 from ferrule.terraform.operations.call import Operation
 from ferrule.terraform.operations.context import Context
@@ -187,19 +187,7 @@ class Session:
         return client
 
     def _loaded_context(self) -> Context:
-        driver, options = self.driver, self.options
-        schema = self._schema(driver)
-        log = WarningLog(self.address)
-        check_schema(schema, options.core, log)
-        return Context(
-            driver.protocol,
-            schema,
-            core=options.core,
-            terraform_version=options.terraform_version,
-            provider_meta=options.provider_meta,
-            source=self.address,
-            warn=log,
-        )
+        return new_context(self._schema(self.driver), self.options, self.address)
 
     def _schema(self, driver: Driver) -> ProviderSchema:
         program = self._program if self.options.schema_cache else None
