@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ferrule._late_names import late_name
-
 if TYPE_CHECKING:
     from ferrule import families
     from ferrule._core import __version__, build_info
@@ -90,6 +88,9 @@ _HOME_OF_OTHERS = {
 
 
 def __getattr__(name: str) -> Any:
+    # The import of the package loads nothing else of it.
+    from ferrule._late_names import late_name
+
     return late_name(__name__, name, _HOME_OF_OTHERS.get(name, "ferrule.errors") if name in __all__ else None)
 
 

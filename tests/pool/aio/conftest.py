@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -11,6 +13,7 @@ import pytest_asyncio
 
 from ferrule.pool import Limits, PluginPool, PluginSpec
 from pool.aio.fakes import FakeClock, FakeLauncher, FakeMeter
+from pool.aio.setting import Leased, Setting
 
 
 @pytest.fixture
@@ -57,3 +60,22 @@ def spec() -> Callable[..., PluginSpec]:
         return PluginSpec(["/bin/true", name], name=name, **settings)
 
     return make
+
+
+@pytest.fixture
+def leased(
+    make_pool: Callable[..., PluginPool], spec: Callable[..., PluginSpec], clock: FakeClock, launcher: FakeLauncher
+) -> Leased:
+    @contextlib.asynccontextmanager
+    async def enter(limits: dict[str, Any] | None = None, **settings: Any) -> AsyncIterator[Setting]:
+        async with make_pool(**(limits or {})) as pool:
+            lease = pool.lease(spec(**settings))
+            entering = asyncio.create_task(lease.__aenter__())
+            await clock.advance(1)
+            await entering
+            try:
+                yield Setting(pool, lease, launcher, clock)
+            finally:
+                await lease.__aexit__(None, None, None)
+
+    return enter

@@ -1,4 +1,4 @@
-"""Somebody who holds a lease."""
+"""Leases for tests: held by somebody, or taken for a moment."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from ferrule.pool import Lease, PluginPool, PluginSpec
+from pool.aio.fakes import FakeClock
 
-__all__ = ["Holder"]
+__all__ = ["Holder", "at_once", "pool_lease"]
 
 
 class Holder:
@@ -33,3 +34,20 @@ class Holder:
         """Gives the lease back."""
         self.release.set()
         await self.task
+
+
+async def pool_lease(pool: PluginPool, kv: PluginSpec, clock: FakeClock) -> None:
+    holder = Holder(pool, kv)
+    await clock.advance(1)
+    await holder.end()
+
+
+async def at_once(pool: PluginPool, kv: PluginSpec, clock: FakeClock, seconds: float) -> int:
+    """The pid of a lease that is taken within some time."""
+    holder = Holder(pool, kv)
+    await clock.advance(seconds)
+    if holder.task.done():
+        await holder.task
+    await holder.end()
+    assert holder.pid is not None
+    return holder.pid
