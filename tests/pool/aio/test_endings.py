@@ -305,12 +305,15 @@ async def test_program_that_is_replaced_on_disk(
         await new.end()
 
 
+@pytest.mark.parametrize("is_resized", [False, True])
 async def test_memory_over_the_limit_of_a_spec_has_it_replaced(
-    make_pool: Pools, spec: Specs, clock: FakeClock, launcher: FakeLauncher, meter: Any
+    make_pool: Pools, spec: Specs, clock: FakeClock, launcher: FakeLauncher, meter: Any, is_resized: bool
 ) -> None:
     async with make_pool() as pool:
         kv = spec(max_memory_bytes=100 * 2**20, max_idle=1_000)
         await (await held(pool, kv)).end()
+        if is_resized:
+            pool.resize(Limits(max_plugins=10))
         meter.by_pid[launcher.last.pid] = 200 * 2**20
         await clock.advance(60)
         assert len(launcher.clients) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -91,9 +90,8 @@ class Resources:
         """
         if pid is None:
             return None
-        if plugin.entry.spec.max_memory_bytes is not None and self.sampler.limit is None:
-            # No limit of the pool, but processes whose size is to be known.
-            self.sampler.limit = math.inf  # type: ignore[assignment]
+        if plugin.entry.spec.max_memory_bytes is not None:
+            self.sampler.has_own_limits = True
         sample = self._samples[plugin] = self.sampler.add(pid, plugin.entry.program, plugin)
         if sample.memory is None:
             return None

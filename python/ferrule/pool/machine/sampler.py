@@ -57,16 +57,21 @@ class Sampler:
 
     Without a limit of memory, and without anybody who asks for statistics, nothing is measured: of an idle pool that
     would be the largest part of its cost. With a limit, a few processes at a time are, so that all have their turn
-    every 10 s and no turn of the event loop takes long; close to the limit exactly, and every second.
+    every 10 s and no turn of the event loop takes long; close to the pool's limit exactly, and every second.
 
     Args:
         meter: Measures one process.
         now: The time in seconds.
-        limit: The limit of private memory in bytes; default none.
+        limit: The pool's limit of private memory in bytes; default none.
+
+    Attributes:
+        limit (int | None): As given.
+        has_own_limits (bool): Whether some process has a limit of its own.
     """
 
     def __init__(self, meter: ProcessMeter, now: Callable[[], float], limit: int | None = None) -> None:
         self.limit = limit
+        self.has_own_limits = False
         self._meter = meter
         self._now = now
         self._samples: dict[int, Sample] = {}
@@ -78,8 +83,8 @@ class Sampler:
         if not self._samples:
             self._next_time = now + SAMPLE_SECONDS
         sample = self._samples[pid] = Sample(pid, program, owner, now)
-        self._measure(sample, exactly=self.limit is not None)
-        if self.limit is not None:
+        self._measure(sample, exactly=self._has_limit)
+        if self._has_limit:
             self._next_time = min(self._next_time, now + self._pause(CLOSE_SAMPLE_SECONDS))
         return sample
 
@@ -94,12 +99,12 @@ class Sampler:
 
     def next_time(self) -> float | None:
         """When `tick` is due; None for never."""
-        return self._next_time if self._samples and self.limit is not None else None
+        return self._next_time if self._samples and self._has_limit else None
 
     def tick(self) -> list[Sample]:
         """Measures the processes whose turn it is; those that were measured, without those that have ended."""
         now = self._now()
-        if self.limit is None or now < self._next_time:
+        if not self._has_limit or now < self._next_time:
             return []
         batch = list(itertools.islice(self._samples.values(), BATCH))
         exactly = self._is_close()
@@ -129,6 +134,10 @@ class Sampler:
             if sample.memory is not None:
                 shared[sample.program] = max(sample.memory.shared, shared.get(sample.program, 0))
         return self.private + sum(shared.values())
+
+    @property
+    def _has_limit(self) -> bool:
+        return self.limit is not None or self.has_own_limits
 
     def _is_close(self) -> bool:
         return self.limit is not None and self.private > CLOSE_TO_LIMIT * self.limit
