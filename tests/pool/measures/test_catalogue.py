@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 
@@ -16,6 +17,8 @@ from ferrule.pool.measures import (
     START_PHASES,
 )
 from ferrule.pool.measures.catalogue import CATALOGUE
+from ferrule.pool.policy import State
+from ferrule.pool.policy.breaker import BreakerState
 from peers import ROOT
 
 PAGE = (ROOT / "docs" / "observing.md").read_text()
@@ -56,6 +59,11 @@ def test_the_page_has_each_metric() -> None:
 def test_the_page_has_the_values_of_each_label(label: str, values: tuple[str, ...]) -> None:
     (cell,) = re.findall(rf"^\| {re.escape(label)} \| (.*) \|$", PAGE, re.M)
     assert sorted(re.findall(r"`(\w+)`", cell)) == sorted(values)
+
+
+def test_states_are_those_of_the_policy() -> None:
+    assert {*PLUGIN_STATES, "gone"} == set(State), "nobody sees one that is gone"
+    assert set(BREAKER_STATES) == set(get_args(BreakerState))
 
 
 def test_the_page_has_the_bounds_of_buckets() -> None:

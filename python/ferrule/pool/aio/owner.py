@@ -27,7 +27,7 @@ class Owner:
         self._process_id: int | None = None
         self._is_closed = False
 
-    def open(self) -> asyncio.AbstractEventLoop:
+    def open(self) -> None:
         """Binds the pool to the running loop.
 
         Raises:
@@ -38,7 +38,6 @@ class Owner:
         self.loop = asyncio.get_running_loop()
         self._process_id = os.getpid()
         _owners.add(self)
-        return self.loop
 
     def close(self) -> None:
         """Has later uses fail."""

@@ -81,9 +81,7 @@ class PluginPool:
         limits = Limits() if limits is None else arguments.checked_limits(limits)
         self.name = arguments.checked_name(name)
         self._metrics_socket = arguments.checked_socket(metrics_socket)
-        self._driver = Driver(
-            limits, _clock or LoopClock(), _launcher, _random or random.Random(), _meter or SystemMeter()
-        )
+        self._driver = Driver(limits, _clock or LoopClock(), _launcher, _random, _meter or SystemMeter())
 
     @property
     def limits(self) -> Limits:

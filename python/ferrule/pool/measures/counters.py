@@ -122,13 +122,11 @@ class PluginMeasures:
 
     Attributes:
         calls (int): Calls begun.
-        calls_in_flight (int): Calls that have not ended.
         call_seconds (Histogram): Durations of calls that have ended, whatever their status.
     """
 
-    __slots__ = ("call_seconds", "calls", "calls_in_flight")
+    __slots__ = ("call_seconds", "calls")
 
     def __init__(self) -> None:
         self.calls = 0
-        self.calls_in_flight = 0
         self.call_seconds = Histogram()

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from ferrule.errors import ConfigError, LaunchError, SecurityError
 from ferrule.pool.limits import Limits
 
-__all__ = ["STEADY_SECONDS", "Breaker", "BreakerState", "is_final"]
+__all__ = ["STEADY_SECONDS", "Breaker", "BreakerState"]
 
 BreakerState = Literal["closed", "backing_off", "open", "half_open"]
 
@@ -22,7 +22,7 @@ MAX_FAILURES: Final = 100_000
 """Failures that are remembered, however many the limits allow."""
 
 
-def is_final(error: BaseException | None) -> bool:
+def _is_final(error: Exception) -> bool:
     """Whether a start that failed so will fail again until somebody mends the program or the settings."""
     if isinstance(error, LaunchError):
         # "launch.failed" is the system's want of descriptors or memory, which passes.
@@ -67,7 +67,7 @@ class Breaker:
             failures.popleft()
         self._streak = 0 if lived >= STEADY_SECONDS else self._streak + 1
         was_refusing = self.refuses(now)
-        if self.is_open or is_final(error) or len(failures) >= limits.failures:
+        if self.is_open or _is_final(error) or len(failures) >= limits.failures:
             self.is_open = True
             self.until = now + limits.retry_after
             return not was_refusing

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import inf
-from typing import Final, Protocol
+from typing import Protocol
 
 from ferrule.pool.policy.context import Context
 from ferrule.pool.policy.model import Entry, Plugin
 
-__all__ = ["Budget", "Occupancy", "OwnBudget"]
-
-UNKNOWN_PROGRAM_BYTES: Final = 150 * 2**20
-"""What a process counts for until one of its program was measured."""
+__all__ = ["Budget", "Occupancy"]
 
 
 class Budget(Protocol):
@@ -30,24 +27,6 @@ class Budget(Protocol):
 
     def estimate(self, program: str, /) -> int:
         """Bytes that a process of a program, which this pool has not measured, is taken to need."""
-
-
-class OwnBudget:
-    """The budget of a pool that shares its memory with no other."""
-
-    others = 0
-
-    def __init__(self) -> None:
-        self._own = 0
-
-    def use(self, number: int, /) -> None:
-        self._own = number
-
-    def fits(self, number: int, limit: int, /) -> bool:
-        return self._own + number <= limit
-
-    def estimate(self, program: str, /) -> int:
-        return UNKNOWN_PROGRAM_BYTES
 
 
 class Occupancy:

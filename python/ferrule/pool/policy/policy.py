@@ -16,7 +16,7 @@ from ferrule.pool.policy.endings import Endings
 from ferrule.pool.policy.failures import Failures
 from ferrule.pool.policy.lifecycle import Lifecycle
 from ferrule.pool.policy.model import Entry, Group, Hold, Plugin, State, Waiter
-from ferrule.pool.policy.occupancy import Budget, Occupancy, OwnBudget
+from ferrule.pool.policy.occupancy import Budget, Occupancy
 from ferrule.pool.policy.queue import Queue
 from ferrule.pool.policy.recycling import Recycling
 from ferrule.pool.policy.starts import Slots, Starts
@@ -42,23 +42,21 @@ class Policy:
     Args:
         limits: The pool's limits, with numbers where the defaults are the machine's.
         slots: The start slots.
-        budget: The memory; default the pool's own.
-        source: The source of jitter; default a new one.
+        budget: The memory.
+        source: The source of jitter; None for a new one.
 
     Attributes:
         commands: What the driver is to do.
         entries: The entries by key. Those that nobody uses may be forgotten.
     """
 
-    def __init__(
-        self, limits: Limits, slots: Slots, budget: Budget | None = None, source: random.Random | None = None
-    ) -> None:
+    def __init__(self, limits: Limits, slots: Slots, budget: Budget, source: random.Random | None) -> None:
         context = self._context = Context(limits, source or random.Random())
         self.commands: deque[Command] = context.commands
         self.entries: dict[bytes, Entry] = {}
         self._groups: dict[str, Group] = {}
         self._forget_at = MAX_UNUSED_ENTRIES
-        occupancy = self._occupancy = Occupancy(context, budget or OwnBudget())
+        occupancy = self._occupancy = Occupancy(context, budget)
         endings = self._endings = Endings(context, occupancy)
         queue = self._queue = Queue(context, occupancy)
         starts = self._starts = Starts(context, occupancy, endings, slots)

@@ -10,7 +10,7 @@ from ferrule.pool.policy.context import Context
 from ferrule.pool.policy.model import Entry, Hold, Plugin, State, Waiter
 from ferrule.pool.policy.occupancy import Occupancy
 
-__all__ = ["STEP_SECONDS", "Queue"]
+__all__ = ["STEP_SECONDS", "Queue", "rank"]
 
 STEP_SECONDS: Final = 5.0
 """Waiting as long is worth one step of priority."""

@@ -6,7 +6,7 @@ from ferrule.errors import ConfigError, PluginExitedError, RPCPluginError
 from ferrule.pool.errors import LeaseTimeout, PluginUnavailable, PoolError, PoolFull
 from ferrule.pool.policy.model import Entry, State, Waiter
 
-__all__ = ["closed", "full", "timeout", "too_large", "unavailable"]
+__all__ = ["closed", "crashed", "full", "timeout", "too_large", "unavailable"]
 
 
 def closed() -> PoolError:

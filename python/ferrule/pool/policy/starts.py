@@ -58,11 +58,6 @@ class Starts:
         self._configuring = 0
         self._numbers = itertools.count(1)
 
-    @property
-    def queued(self) -> int:
-        """Starts that wait."""
-        return len(self._wanted) + len(self._renewals)
-
     # What is wanted.
 
     def want(self, entry: Entry, now: float) -> None:
