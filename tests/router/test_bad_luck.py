@@ -12,7 +12,7 @@ import pytest
 from ferrule.pool import LeaseTimeout, OutcomeUnknown, PluginUnavailable, PoolError
 from ferrule.ray import NodeLost, NoNodes
 from ferrule.ray.router import Answer, Listener, Message, Node, Router, Task
-from ferrule.ray.router.messages import Go, Stop
+from ferrule.ray.router.messages import Admit, Go, Stop
 from router.memory_transport import MemoryLease, MemoryTransport
 from router.scenario import scenario
 from router.virtual_time import VirtualClock, run
@@ -306,5 +306,24 @@ def test_an_end_with_a_node_that_cannot_be_stopped() -> None:
         one.transport.submit = submit_badly  # type: ignore[method-assign]
         await one.router.close()
         assert one.left == []
+
+    run(main())
+
+
+def test_a_write_whose_plugin_is_starting_when_its_node_is_killed_begins_on_another() -> None:
+    async def main() -> None:
+        async with scenario("n1", "n2") as one:
+            for node in one.transport.by_name.values():
+                node.start_seconds = 3.0
+            began = now()
+            asking = asyncio.ensure_future(one.ask("key"))
+            await asyncio.sleep(1.0)
+            (home,) = [node for node, message in one.transport.messages if isinstance(message, Admit)]
+            one.transport.kill(home)
+            assert (await asking).error is None
+            # Nothing can go on at the lost node, so there is no fence to wait for.
+            assert now() - began < 6.0
+            assert [doing.node for doing in one.transport.journal.doings] == [*{"n1", "n2"} - {home}]
+            assert one.router.stats()["moved"] == 1
 
     run(main())

@@ -10,9 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ferrule.pool import LeaseRevoked
 from ferrule.ray.in_flight import in_flight
 from ferrule.ray.router import FENCE_AFTER, Beat, Fence
-from ferrule.ray.router.messages import Admit, Admitted, Cancel, Finished, Go, Join, Joined, Refused, Repeated, Run
+from ferrule.ray.router.messages import (
+    Admit,
+    Admitted,
+    Cancel,
+    Failed,
+    Finished,
+    Go,
+    Join,
+    Joined,
+    Refused,
+    Repeated,
+    Run,
+    Stop,
+)
 from ferrule.ray.router.rendezvous import load_bound, order_of
 from router.memory_transport import MemoryTransport
 from router.scenario import work
@@ -102,6 +116,52 @@ def test_an_agent_gives_a_lease_back_whose_go_does_not_come() -> None:
             node.fence.renew(Beat(1, node.clock.now()))
         assert node.agent.figures() == {"admitted": 0, "running": 0}
         assert await node.agent.handle(Go(1, 1)) == Refused("no longer admitted")
+        await transport.close()
+
+    run(main())
+
+
+def test_a_go_that_comes_when_the_time_is_over_begins_nothing() -> None:
+    async def main() -> None:
+        transport = MemoryTransport(random.Random(1))
+        agent = transport.add("n1").agent
+        await agent.handle(Join(1, agent._clock.now()))
+        assert await agent.handle(admit(1)) == Admitted()
+        agent._fence.end()
+        # The end of all work comes before the function would have its turn.
+        answer, _ = await asyncio.gather(agent.handle(Go(1, 1)), agent.obey_fence())
+        assert answer == Refused("fenced")
+        assert transport.journal.doings == []
+        await transport.close()
+
+    run(main())
+
+
+def test_work_whose_lease_comes_when_the_time_is_over_begins_nothing() -> None:
+    async def main() -> None:
+        transport = MemoryTransport(random.Random(1))
+        node = transport.add("n1")
+        # Nobody ends the work: it has to look itself.
+        node.watching.cancel()
+        await node.agent.handle(Join(1, node.clock.now()))
+        node.start_seconds = FENCE_AFTER + 1
+        assert await node.agent.handle(Run(1, 1, b"key", "key", 30.0, 0, work, (1, 1.0))) == Refused("fenced")
+        assert transport.journal.doings == []
+        await transport.close()
+
+    run(main())
+
+
+def test_what_is_ended_right_after_its_go_counts_as_begun() -> None:
+    async def main() -> None:
+        transport = MemoryTransport(random.Random(1))
+        node = transport.add("n1")
+        await node.agent.handle(Join(1, node.clock.now()))
+        assert await node.agent.handle(admit(1)) == Admitted()
+        answer, _ = await asyncio.gather(node.agent.handle(Go(1, 1)), node.agent.handle(Stop(1, force=True)))
+        assert isinstance(answer, Failed)
+        assert isinstance(answer.error, LeaseRevoked)
+        assert await node.agent.handle(Go(1, 1)) == Repeated()
         await transport.close()
 
     run(main())
