@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -201,9 +201,6 @@ class MemoryTransport:
         self._listener = listener
         for node in self.by_name.values():
             listener.joined(node.node)
-
-    def nodes(self) -> Iterable[Node]:
-        return [node.node for node in self.by_name.values()]
 
     async def submit(self, node: Node, message: Message) -> Answer:
         self.messages.append((node.name, message))

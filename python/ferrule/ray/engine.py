@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -77,10 +76,6 @@ class RayTransport:
         if self._starting:
             await asyncio.wait(self._starting.values(), timeout=OPEN_WAIT)
         self._looking = asyncio.get_running_loop().create_task(self._keep_looking())
-
-    def nodes(self) -> Iterable[Node]:
-        """The nodes with an actor."""
-        return list(self._actors)
 
     async def heartbeat(self, node: Node, beat: Beat) -> Pulse:
         """The actor's pulse."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from ferrule.ray.router.messages import Answer, Beat, Message, Node, Pulse
@@ -33,9 +32,6 @@ class Transport(Protocol):
 
     async def open(self, listener: Listener) -> None:
         """Begins to tell the listener of nodes, with those that are there before it returns."""
-
-    def nodes(self) -> Iterable[Node]:
-        """The nodes of the moment."""
 
     async def submit(self, node: Node, message: Message) -> Answer:
         """The node's answer to a message, however long it takes.
