@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def test_a_configuration_has_one_form_and_shares_it_with_no_other(one: dict[str,
 def test_values_of_all_kinds_differ() -> None:
     typed = [cty.Typed(["a"], cty.List(cty.STRING)), cty.Typed(["a"], cty.Set(cty.STRING)), ["a"], {"a"}, {"a": None}]
     values = [*typed, "1", 1, 1.0, True, b"1", None, UNKNOWN, cty.Unknown(prefix="1"), "UNKNOWN", 2**70, "\ud800"]
-    values += [object(), object()]
+    # The nearest float of both is 0.1.
+    values += [object(), object(), 0.1, Decimal("0.1"), Decimal("0.10000000000000000001")]
     assert len({canonical(each) for each in values}) == len(values)
     assert canonical(("a", 1)) == canonical(["a", 1])
 

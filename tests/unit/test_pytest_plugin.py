@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -212,6 +213,27 @@ def test_what_is_left_behind_is_told(pytester: pytest.Pytester, monkeypatch: pyt
     options = ("-k", "thread or that", "-W", "default::pytest.PytestWarning")
     run = outcome(pytester, LEAKS, *options, ini="ferrule_leak_check = warn")
     run.assert_outcomes(passed=2, warnings=1, deselected=4)
+
+
+DROPPED = """
+import gc
+
+@pytest.mark.filterwarnings("ignore")
+def test_drops_a_client_that_nothing_but_itself_holds():
+    from ferrule.sync import RPCPluginClient
+    # Not before the check.
+    gc.disable()
+    client = RPCPluginClient(COMMAND, KV_CONFIG)
+    client.start()
+    client.itself = client
+"""
+
+
+def test_what_nobody_holds_is_collected_and_not_left_behind(pytester: pytest.Pytester) -> None:
+    try:
+        outcome(pytester, DROPPED, "--ferrule-leak-check=fail").assert_outcomes(passed=1)
+    finally:
+        gc.enable()
 
 
 def test_a_directory_that_another_process_removes_is_no_failure(

@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     scope = _word(config, "ferrule_scope", SCOPES)
     wanted = _word(config, "ferrule_async_plugin", ASYNC_PLUGINS)
     names = ASYNC_PLUGINS[1:] if wanted == "auto" else (wanted,)
-    # Loaded late, as all below: most runs have no use for them.
+    # The modules below are loaded late: pytest loads this one wherever Ferrule is installed.
     from ferrule.pytest_plugin.async_fixtures import absent_fixtures, async_fixtures
 
     present = next(filter(config.pluginmanager.hasplugin, names), None)
@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Keeps what plugins log during a test with one of the fixtures."""
-    if not any(name.startswith("ferrule_") for name in getattr(item, "fixturenames", ())):
+    if not _has_fixtures(item):
         return (yield)
     from ferrule.pytest_plugin.log import kept_lines
 
@@ -69,11 +69,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Adds what plugins have logged to the report of a test that fails."""
     report = yield
-    if report.failed and any(name.startswith("ferrule_") for name in getattr(item, "fixturenames", ())):
+    if report.failed and _has_fixtures(item):
         from ferrule.pytest_plugin.log import add_section
 
         add_section(item, report)
     return report
+
+
+def _has_fixtures(item: pytest.Item) -> bool:
+    """Whether a test asks for one of Ferrule's fixtures."""
+    return any(name.startswith("ferrule_") for name in getattr(item, "fixturenames", ()))
 
 
 def _word(config: pytest.Config, name: str, words: tuple[str, ...]) -> str:
