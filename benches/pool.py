@@ -46,7 +46,7 @@ class MeasureError(Exception):
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Compare what keeps many plugins in one process.")
-    parser.add_argument("--quick", action="store_true", help="few plugins, 2 repetitions: half a minute")
+    parser.add_argument("--quick", action="store_true", help="few plugins, 2 repetitions")
     parser.add_argument("--repetitions", type=int, help="interleaved rounds (default: 5)")
     parser.add_argument("--measures", nargs="+", choices=FULL, default=list(FULL), help="default: all")
     parser.add_argument("--plugin", type=Path, help="the Go KV plugin (default: built from tests/go_plugin)")
