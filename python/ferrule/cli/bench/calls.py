@@ -4,10 +4,12 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import grpc.aio
 
-from ferrule.cli.bench.sampling import REPETITIONS, in_parallel, median, percentile, turns
+from ferrule.cli.bench.memory import pids_of
+from ferrule.cli.bench.sampling import REPETITIONS, in_parallel, percentile, turns
 from ferrule.cli.bench.work import Work
 from ferrule.cli.failures import CallError
 from ferrule.pool import PluginPool, PluginSpec
@@ -61,7 +63,7 @@ async def measure_calls(
     """Calls through each channel, over the first so many plugins of its fleet, which run."""
     cases = list(itertools.product(counts, in_flight, fleets))
     slices: dict[tuple[int, int, str], list[_Slice]] = {case: [] for case in cases}
-    pids = {name: [await _pid(pool, spec) for spec in fleet] for name, fleet in fleets.items()}
+    pids = {name: await pids_of(pool, fleet) for name, fleet in fleets.items()}
     async for case in turns(cases, 2 * seconds * len(cases)):
         count, at_once, name = case
         measured = await _slice(pool, fleets[name][:count], at_once, work, seconds / REPETITIONS, pids[name][:count])
@@ -116,8 +118,3 @@ async def _slice(
 def _plugin_cpu(pids: Sequence[int]) -> float | None:
     times = [SystemMeter().cpu(pid) for pid in pids]
     return None if None in times else sum(sum(each) for each in times if each is not None)
-
-
-async def _pid(pool: PluginPool, spec: PluginSpec) -> int:
-    async with pool.lease(spec) as lease:
-        return lease.pid

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
-from ferrule.cli.bench.sampling import REPETITIONS, median, turns
+from ferrule.cli.bench.sampling import REPETITIONS, turns
 from ferrule.cli.bench.work import Work
 from ferrule.pool import Lease, PluginPool, PluginSpec
 

@@ -1,14 +1,14 @@
 """Memory of one plugin among a number of its kind."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from ferrule.cli.bench.sampling import median
 from ferrule.pool import PluginPool, PluginSpec
 from ferrule.pool.machine import Memory, SystemMeter
 
-__all__ = ["MemoryFigures", "grow", "warm"]
+__all__ = ["MemoryFigures", "grow", "pids_of", "warm"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ async def grow(pool: PluginPool, specs: Sequence[PluginSpec], counts: Sequence[i
         began = time.perf_counter()
         await warm(pool, specs[started:count])
         seconds, started = time.perf_counter() - began, count
-        pids = [await _pid(pool, spec) for spec in specs[:count]]
-        rows.append(_row(count, seconds, [memory for memory in map(meter.exact, pids) if memory is not None]))
+        measured = [meter.exact(pid) for pid in await pids_of(pool, specs[:count])]
+        rows.append(_row(count, seconds, [memory for memory in measured if memory is not None]))
     return rows
 
 
@@ -58,6 +58,10 @@ def _row(count: int, seconds: float, memory: list[Memory]) -> MemoryFigures:
     )
 
 
-async def _pid(pool: PluginPool, spec: PluginSpec) -> int:
-    async with pool.lease(spec) as lease:
-        return lease.pid
+async def pids_of(pool: PluginPool, specs: Iterable[PluginSpec]) -> list[int]:
+    """The processes of plugins that run."""
+    pids = []
+    for spec in specs:
+        async with pool.lease(spec) as lease:
+            pids.append(lease.pid)
+    return pids

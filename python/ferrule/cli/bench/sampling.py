@@ -2,11 +2,10 @@
 
 import asyncio
 import math
-import statistics
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from typing import Final, TypeVar
 
-__all__ = ["REPETITIONS", "in_parallel", "median", "percentile", "turns"]
+__all__ = ["REPETITIONS", "in_parallel", "percentile", "turns"]
 
 REPETITIONS: Final = 3
 
@@ -40,10 +39,6 @@ async def in_parallel(*work: Awaitable[Result]) -> list[Result]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def median(figures: Sequence[float]) -> float:
-    return statistics.median(figures)
 
 
 def percentile(figures: Sequence[float], share: float) -> float:

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
-from ferrule.cli.bench.sampling import in_parallel, median, percentile, turns
+from ferrule.cli.bench.sampling import in_parallel, percentile, turns
 from ferrule.client import RPCPluginClient
 from ferrule.pool.machine import usable_cpus
 
