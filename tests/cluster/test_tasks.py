@@ -24,7 +24,7 @@ from cluster.plugin_work import fail, fail_without_a_text, leave, raise_lock, re
 from ferrule.errors import ConfigError, SecurityError
 from ferrule.pool import Limits, OutcomeUnknown, PluginSpec, PoolError
 from ferrule.ray import BinaryStore, NoNodes, RayPool
-from ferrule.ray.binaries import Programs
+from ferrule.ray.binaries import ship
 from peers import ROOT, go_kv, kv_config, provider
 from waiting import until
 
@@ -79,7 +79,7 @@ async def test_a_program_that_differs_is_refused(nodes: str, tmp_path: Path) -> 
     shutil.copy(go_kv()[0], program)
     one = PluginSpec([program], kv_config())
     async with RayPool(resource=nodes) as pool:
-        pool._shipped_by_spec[one] = Programs().ship(one), math.inf
+        pool._shipped_by_spec[one] = ship(one), math.inf
         program.write_bytes(b"another")
         with pytest.raises(SecurityError) as refused:
             await pool.run(one, where, timeout=60)

@@ -14,7 +14,7 @@ import pytest
 from ferrule.errors import ConfigError
 from ferrule.pool import PluginSpec
 from ferrule.ray.arguments import unpicklable
-from ferrule.ray.binaries import Program, Programs, ShippedSpec
+from ferrule.ray.binaries import Program, ShippedSpec, ship
 from ferrule.ray.router.messages import Admit
 from router.memory_transport import MemoryLease
 from router.scenario import scenario
@@ -79,4 +79,4 @@ def test_a_plugin_with_a_runner_is_refused() -> None:
             """Starts nothing."""
 
     with pytest.raises(ConfigError, match="has a runner"):
-        Programs().ship(PluginSpec(["kv"], {"runner": Runner()}))
+        ship(PluginSpec(["kv"], {"runner": Runner()}))

@@ -18,7 +18,7 @@ import pytest
 from ferrule.errors import LaunchError, SecurityError
 from ferrule.pool import PluginSpec
 from ferrule.ray import BinaryStore
-from ferrule.ray.binaries import MissingProgram, Program, Programs, chunks_of, prepare
+from ferrule.ray.binaries import MissingProgram, Program, chunks_of, prepare, ship
 
 CONTENT = b"#!/bin/sh\nexit 0\n"
 
@@ -79,7 +79,7 @@ async def test_a_file_that_was_changed_is_not_found(program: Program, tmp_path: 
 
 async def test_a_spec_on_a_node(program: Program, tmp_path: Path) -> None:
     spec = PluginSpec([program.path, "an", "argument"], name="example")
-    shipped = Programs().ship(spec)
+    shipped = ship(spec)
     assert shipped.program == program
     assert b"".join(chunks_of(program)) == CONTENT
     assert (await prepare(shipped, None)).command == spec.command
@@ -94,7 +94,7 @@ async def test_a_spec_on_a_node(program: Program, tmp_path: Path) -> None:
 
 
 async def test_a_node_with_another_program(program: Program, tmp_path: Path) -> None:
-    shipped = Programs().ship(PluginSpec([program.path]))
+    shipped = ship(PluginSpec([program.path]))
     Path(program.path).write_bytes(b"#!/bin/sh\nexit 1\n")
     with pytest.raises(SecurityError, match="expected " + program.sha256):
         await prepare(shipped, None)
@@ -105,15 +105,15 @@ async def test_a_node_with_another_program(program: Program, tmp_path: Path) -> 
 
 def test_a_program_that_the_driver_has_not(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="missing"):
-        Programs().ship(PluginSpec([str(tmp_path / "missing")]))
+        ship(PluginSpec([str(tmp_path / "missing")]))
 
 
 def test_a_program_that_is_replaced_has_another_key(program: Program) -> None:
-    programs, spec = Programs(), PluginSpec([program.path])
-    before = programs.ship(spec)
-    assert programs.ship(spec) == before
+    spec = PluginSpec([program.path])
+    before = ship(spec)
+    assert ship(spec) == before
     Path(program.path).write_bytes(b"#!/bin/sh\nexit 1\n")
-    assert programs.ship(spec).key != before.key
+    assert ship(spec).key != before.key
 
 
 @pytest.mark.parametrize("mode", [None, 0o400], ids=["gone", "not executable"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ferrule.pool import PluginSpec
-from ferrule.ray.binaries import Programs
+from ferrule.ray.binaries import ship
 
 
 def _closure(account: int) -> Callable[[Any], Awaitable[int]]:
@@ -44,14 +44,12 @@ class _Slotted:
     ids=["closure", "object", "method", "slots"],
 )  # fmt: skip
 def test_a_spec_never_has_the_key_of_another_account(on_start: Callable[[int], Any]) -> None:
-    programs = Programs()
     # Each function is gone when a later one is made, maybe at its address.
-    keys = [programs.ship(PluginSpec(["/bin/true"], on_start=on_start(account))).key for account in range(20)]
+    keys = [ship(PluginSpec(["/bin/true"], on_start=on_start(account))).key for account in range(20)]
     assert len(set(keys)) == 20
 
 
 def test_specs_with_one_function_have_one_key() -> None:
-    programs = Programs()
     configure, other = _closure(1), _Configure(2)
     for on_start in (configure, other, other.start):
-        assert len({programs.ship(PluginSpec(["/bin/true"], on_start=on_start)).key for _ in range(3)}) == 1
+        assert len({ship(PluginSpec(["/bin/true"], on_start=on_start)).key for _ in range(3)}) == 1

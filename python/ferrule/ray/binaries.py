@@ -7,16 +7,17 @@ import contextlib
 import dataclasses
 import os
 import secrets
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import BinaryIO
 
 from ferrule._executable import find_program, search_path
 from ferrule.errors import ConfigError, LaunchError, SecurityError
 from ferrule.pool.key import key_of
 from ferrule.pool.spec import PluginSpec
 
-__all__ = ["CHUNK_BYTES", "BinaryStore", "MissingProgram", "Program", "Programs", "ShippedSpec", "chunks_of", "prepare"]
+__all__ = ["CHUNK_BYTES", "BinaryStore", "MissingProgram", "Program", "ShippedSpec", "chunks_of", "prepare", "ship"]
 
 CHUNK_BYTES = 64 * 2**20
 """Bytes of a program that are in memory at once, on either side."""
@@ -133,7 +134,7 @@ class BinaryStore:
             with partial.open("xb") as file:
                 for chunk in chunks:
                     data = await chunk
-                    await asyncio.to_thread(_append, file, digest, data)
+                    await asyncio.to_thread(_append, file, digest.update, data)
                 await asyncio.to_thread(_flush, file)
             _check(digest.hexdigest(), program, path)
             partial.chmod(0o500)
@@ -152,14 +153,14 @@ def _put_in_place(partial: Path, path: Path, program: Program) -> None:
             partial.rename(path)
 
 
-def _append(file: object, digest: object, data: bytes) -> None:
-    file.write(data)  # type: ignore[attr-defined]
-    digest.update(data)  # type: ignore[attr-defined]
+def _append(file: BinaryIO, update: Callable[[bytes], None], data: bytes) -> None:
+    file.write(data)
+    update(data)
 
 
-def _flush(file: object) -> None:
-    file.flush()  # type: ignore[attr-defined]
-    os.fsync(file.fileno())  # type: ignore[attr-defined]
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _check(found: str, program: Program, path: Path) -> None:
@@ -186,27 +187,24 @@ def chunks_of(program: Program) -> Iterator[bytes]:
             yield chunk
 
 
-class Programs:
-    """The driver's programs."""
+def ship(spec: PluginSpec) -> ShippedSpec:
+    """A spec with the hash of its program, as the driver has it.
 
-    def ship(self, spec: PluginSpec) -> ShippedSpec:
-        """A spec with the hash of its program.
-
-        Raises:
-            LaunchError: The driver has no such program.
-            ConfigError: A runner starts the plugin.
-        """
-        config = spec.config
-        if config.runner is not None:  # type: ignore[union-attr]
-            hint = "Start the program itself on the nodes, or use a PluginPool on one machine."
-            raise ConfigError(f"plugin {spec.name!r} has a runner, which cannot go to nodes", hint, "ray.runner")
-        path = find_program(os.fspath(spec.command[0]), config.cwd, search_path(config.env))  # type: ignore[union-attr]
-        try:
-            found = _HASHES.of(Path(path))
-        except OSError as error:
-            message = f"the checksum of the plugin {path} cannot be computed: {error.strerror}"
-            raise LaunchError(message, "The driver must have the program, and may read it.", "launch.refused") from None
-        return ShippedSpec(spec, Program(path, found), key_of(spec) + bytes.fromhex(found))
+    Raises:
+        LaunchError: The driver has no such program.
+        ConfigError: A runner starts the plugin.
+    """
+    config = spec.config
+    if config.runner is not None:  # type: ignore[union-attr]
+        hint = "Start the program itself on the nodes, or use a PluginPool on one machine."
+        raise ConfigError(f"plugin {spec.name!r} has a runner, which cannot go to nodes", hint, "ray.runner")
+    path = find_program(os.fspath(spec.command[0]), config.cwd, search_path(config.env))  # type: ignore[union-attr]
+    try:
+        found = _HASHES.of(Path(path))
+    except OSError as error:
+        message = f"the checksum of the plugin {path} cannot be computed: {error.strerror}"
+        raise LaunchError(message, "The driver must have the program, and may read it.", "launch.refused") from None
+    return ShippedSpec(spec, Program(path, found), key_of(spec) + bytes.fromhex(found))
 
 
 async def prepare(shipped: ShippedSpec, store: BinaryStore | None) -> PluginSpec:

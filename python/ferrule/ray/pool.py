@@ -13,7 +13,7 @@ from ferrule.errors import ConfigError, LaunchError
 from ferrule.pool import Limits, PluginSpec
 from ferrule.pool.key import same_surroundings
 from ferrule.ray import arguments
-from ferrule.ray.binaries import BinaryStore, Programs, ShippedSpec
+from ferrule.ray.binaries import BinaryStore, ShippedSpec, ship
 from ferrule.ray.engine import RayTransport
 from ferrule.ray.in_flight import in_flight
 from ferrule.ray.router.router import IN_FLIGHT_PER_NODE, MAX_WAITING, Router
@@ -86,7 +86,6 @@ class RayPool:
         resource = check("resource", resource, arguments.RESOURCE)
         store = binaries if isinstance(binaries, BinaryStore) else None
         self._wait = (limits_per_node or Limits()).acquire_timeout
-        self._programs = Programs()
         self._shipped_by_spec: WeakKeyDictionary[PluginSpec, tuple[ShippedSpec, float]] = WeakKeyDictionary()
         self._spec_by_key: WeakValueDictionary[bytes, PluginSpec] = WeakValueDictionary()
         self._router = Router(
@@ -236,7 +235,7 @@ class RayPool:
                 # Others need not look at the same time.
                 self._shipped_by_spec[spec] = known, now + CHECK_SECONDS
             try:
-                known = await asyncio.to_thread(self._programs.ship, spec)
+                known = await asyncio.to_thread(ship, spec)
             except LaunchError:
                 if known is None:
                     raise

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from ferrule.errors import LaunchError
 from ferrule.pool.clock import Clock
-from ferrule.pool.errors import LeaseRevoked, PluginUnavailable, PoolError
+from ferrule.pool.errors import PluginUnavailable, PoolError
+from ferrule.ray.router import outcomes
 from ferrule.ray.router.fence import SHUTDOWN_LADDER, Fence
 from ferrule.ray.router.messages import (
     Admit,
@@ -245,8 +246,7 @@ class Agent:
             if isinstance(message, Run) and self._fence.is_up(message.epoch):
                 # The node's end, and not the router's word for this task: it may go on elsewhere.
                 return Repeated()
-            hint = "Find out what it has done before you try again."
-            return Failed(LeaseRevoked("the task was ended while it ran", hint, "pool.revoked"))
+            return Failed(outcomes.revoked())
         except Exception as error:  # noqa: BLE001 - the caller is told.
             return Failed(error)
         except BaseException as error:  # noqa: BLE001 - SystemExit and its like would end the loop, and all work on it.

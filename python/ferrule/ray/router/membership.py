@@ -155,7 +155,7 @@ class Membership:
             pulse = await within(self._clock, SILENT_AFTER, self._transport.heartbeat(member.node, beat))
         except TimeoutError:
             return
-        except Exception as error:  # noqa: BLE001 - as above.
+        except Exception as error:  # noqa: BLE001 - whatever the transport raises, the node has not answered.
             self.lose(member, str(error))
             return
         self._note(member, pulse)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ferrule.pool.errors import LeaseTimeout, OutcomeUnknown, PoolError, PoolFull
+from ferrule.pool.errors import LeaseRevoked, LeaseTimeout, OutcomeUnknown, PoolError, PoolFull
 from ferrule.ray.errors import NodeLost, NoNodes
 from ferrule.ray.router.member import Job
 
-__all__ = ["closed", "deadline_passed", "node_lost", "not_in_time", "pool_full", "repeated"]
+__all__ = ["closed", "deadline_passed", "node_lost", "not_in_time", "pool_full", "repeated", "revoked"]
 
 _LOOK_FIRST = "Find out what it has done before you try again."
 
@@ -18,9 +18,9 @@ def not_in_time(job: Job, waited: float, troubles: Mapping[str, str]) -> PoolErr
     if job.held_by == "nodes":
         hint = "Check that the cluster has nodes that are alive, with the resource that the pool asks for."
         text = f"the cluster had no node for the task within {waited:.1f} s"
-        for name, reason in troubles.items():
+        if troubles:
+            name, reason = next(iter(troubles.items()))
             text += f"; node {name} takes no work: {reason}"
-            break
         return NoNodes(text, hint, "ray.no-nodes")
     hint = "Raise the timeout, or in_flight_per_node if the nodes can do more."
     error = LeaseTimeout(f"the task waited {waited:.1f} s for {job.held_by}", hint, "pool.timeout")
@@ -43,6 +43,11 @@ def repeated(name: str) -> NodeLost:
     error = NodeLost(f"the answer of node {name} was lost after the task had begun", _LOOK_FIRST, "ray.node-lost")
     error.node = name
     return error
+
+
+def revoked() -> LeaseRevoked:
+    """The error of a task that its node has ended."""
+    return LeaseRevoked("the task was ended while it ran", _LOOK_FIRST, "pool.revoked")
 
 
 def deadline_passed(job: Job, *, begun: bool) -> PoolError:

@@ -57,7 +57,7 @@ class _DeadlinePassed(Exception):  # noqa: N818 - an event of the router's own.
     """The caller's deadline has passed during an attempt."""
 
 
-class _NotAdmitted(Exception):  # noqa: N818 - as above.
+class _NotAdmitted(Exception):  # noqa: N818 - an event of the router's own.
     """The node has not answered in the time that the task may wait."""
 
 
@@ -245,18 +245,19 @@ class Router:
         kind = Run if task.idempotent else Admit
         priority = PRIORITY_OF_LOST if attempt.job.attempt_was_lost else 0
         first = kind(epoch, number, task.key, task.spec, wait, priority, task.function, task.args)
-        late = self._clock.call_at(self._clock.now() + wait + ADMISSION_GRACE, partial(self._not_admitted, attempt))
-        if task.idempotent:
-            # What has begun may take its time.
-            late.cancel()
         try:
-            answer = await self._send(attempt, first, may_begin=task.idempotent)
-            late.cancel()
+            if task.idempotent:
+                return await self._send(attempt, first, may_begin=True)
+            late = self._clock.call_at(self._clock.now() + wait + ADMISSION_GRACE, partial(self._not_admitted, attempt))
+            try:
+                answer = await self._send(attempt, first, may_begin=False)
+            finally:
+                # What has begun may take its time.
+                late.cancel()
             if isinstance(answer, Admitted):
                 answer = await self._send(attempt, Go(epoch, number), may_begin=True)
             return answer
         finally:
-            late.cancel()
             if not attempt.is_abandoned:
                 attempt.member.finish(attempt)
 
