@@ -11,7 +11,7 @@ from grpc import aio
 
 from ferrule.pool import LeaseRevoked, OutcomeUnknown, PluginDied, PoolError
 from pool.aio.fakes import turns
-from pool.aio.setting import Leased
+from pool.aio.setting import METHOD, Leased
 
 
 async def test_calls_through_one_lease_are_bounded(leased: Leased) -> None:
@@ -121,6 +121,29 @@ async def test_channel_is_not_the_callers_to_close(leased: Leased) -> None:
         at.sent().answer(b"done")
         assert await call == b"done"
         assert at.lease.channel.get_state() is grpc.ChannelConnectivity.READY
+
+
+async def test_call_that_moves_waits_for_its_turn_too(leased: Leased) -> None:
+    async with leased(max_concurrent_calls=2) as at:
+        at.plugin.die()
+        await turns()
+        other = at.pool.lease(at.lease.spec)
+        entering = asyncio.create_task(other.__aenter__())
+        await at.replaced()
+        await entering
+        core = at.plugin.core
+        method: Any = other.channel.unary_unary(METHOD)
+        calls = [method(b"1"), method(b"2")]
+        moved = at.unary(b"3")
+        await turns()
+        assert [call.request for call in core.calls] == [b"1", b"2"]
+        core.calls[0].answer(b"one")
+        await turns()
+        assert [call.request for call in core.calls] == [b"1", b"2", b"3"]
+        core.calls[1].answer(b"two")
+        core.calls[2].answer(b"three")
+        assert [await calls[0], await calls[1], await moved] == [b"one", b"two", b"three"]
+        await other.__aexit__(None, None, None)
 
 
 async def test_calls_that_move_count_as_leases(leased: Leased) -> None:

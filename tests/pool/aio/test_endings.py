@@ -125,6 +125,20 @@ async def test_second_close_hurries_the_first(make_pool: Pools, spec: Specs) -> 
         await holder.end()
 
 
+async def test_close_that_is_cancelled_waits_for_no_lease(
+    make_pool: Pools, spec: Specs, launcher: FakeLauncher
+) -> None:
+    async with make_pool() as pool:
+        holder = await held(pool, spec())
+        closing = asyncio.create_task(pool.close(timeout=1_000))
+        await turns()
+        assert len(launcher.alive) == 1
+        closing.cancel()
+        await turns()
+        assert launcher.alive == set()
+        await holder.end()
+
+
 @pytest.mark.parametrize("close", [None, "timeout", "task"])
 async def test_loop_that_ends_takes_the_plugins_with_it(
     launcher: FakeLauncher, clock: FakeClock, spec: Specs, close: str | None

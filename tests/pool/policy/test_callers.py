@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ferrule.pool import LeaseTimeout, Limits, PoolFull
+from ferrule.pool.policy import Hold
 from pool.policy.simulation import ENDED, MIB, Simulation
 from pool.policy.situations import leased, opened, refusal, serving, spec, waiter
 
@@ -73,6 +74,17 @@ def test_a_timeout_says_what_held_the_caller(held_by: str, prepare: Callable[[Si
     assert error.held_by == held_by
     assert error.waited == pytest.approx(3)
     assert f"held by {held_by} for 3 s" in error.message
+
+
+@pytest.mark.parametrize("per_group", [2, {"account": 2}, None])
+def test_a_groups_limit_follows_the_pools(per_group: int | dict[str, int] | None) -> None:
+    simulation = opened(*(spec(name, group="account") for name in "ab"), max_concurrent_calls_per_group=1)
+    first, second = simulation.entries
+    serving(simulation, first)
+    leased(simulation, second)
+    waits = waiter(simulation, first)
+    simulation.resize(Limits(start_slots=2, max_concurrent_calls_per_group=per_group))
+    assert isinstance(simulation.answers[waits][0], Hold)
 
 
 def test_a_timeout_during_the_start_says_that_slots_held_it_for_longer() -> None:

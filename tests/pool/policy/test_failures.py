@@ -77,6 +77,34 @@ def test_a_probe_that_fails_opens_the_breaker_again() -> None:
         simulation.advance(30)
 
 
+def test_a_probe_that_fails_opens_the_breaker_though_other_failures_are_long_ago() -> None:
+    simulation = opened(spec(), failures=5, failure_window=10.0, retry_after=30.0)
+    entry = simulation.entries[0]
+    for seconds in (1, 1, 1, 1, 31):
+        waiter(simulation, entry)
+        simulation.start_ends(simulation.starting[0], ENDED)
+        simulation.advance(seconds)
+    waiter(simulation, entry)
+    simulation.start_ends(simulation.starting[0], ENDED)
+    simulation.advance(29.9)
+    assert isinstance(simulation.lease(entry), PluginUnavailable)
+    simulation.advance(0.2)
+    waiter(simulation, entry)
+    assert len(told(simulation, "breaker_opened")) == 2
+
+
+def test_the_pause_between_starts_grows_up_to_a_limit() -> None:
+    simulation = opened(spec(), failures=100, retry_after=1.0)
+    breaker = simulation.entries[0].breaker
+    pauses = []
+    for _ in range(6):
+        waiter(simulation, simulation.entries[0])
+        simulation.start_ends(simulation.starting[0], ENDED)
+        pauses.append(breaker.until - simulation.now)
+        simulation.advance(1)
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1, 1])
+
+
 def test_a_plugin_that_crashes_on_every_call_opens_the_breaker() -> None:
     simulation = opened(spec(), failures=5)
     for _ in range(5):

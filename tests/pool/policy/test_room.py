@@ -51,6 +51,18 @@ def test_above_the_limit_of_memory_idle_plugins_end_and_then_the_largest_is_drai
     assert commands(simulation, Revoke) == []
 
 
+def test_no_more_is_stopped_than_makes_room() -> None:
+    simulation = opened(*map(spec, "abc"), max_memory_bytes=250 * MIB)
+    a, b, c = simulation.entries
+    first, _ = serving(simulation, a), serving(simulation, b)
+    waiter(simulation, c)
+    # What one that ends has grown to is free with it.
+    simulation.measure(first, 200 * MIB)
+    assert commands(simulation, Stop) == [Stop(first, "pressure")]
+    simulation.stop_ends(first)
+    assert [plugin.entry for plugin in simulation.starting] == [c]
+
+
 def test_a_replacement_without_room_does_not_hold_up_those_who_wait() -> None:
     simulation = opened(spec("a", max_calls=1), spec("b"), max_plugins=2)
     a, b = simulation.entries
@@ -135,6 +147,25 @@ def test_a_plugin_that_serves_again_is_as_old_as_it_was() -> None:
     simulation.resize(Limits(max_plugins=2, start_slots=2))
     simulation.advance(10)
     assert [plugin.entry for plugin in simulation.starting] == [a]
+
+
+def test_a_plugin_that_serves_again_is_replaced_if_it_was_to_be() -> None:
+    simulation = opened(spec("a", max_calls=2), spec("b"), max_plugins=1)
+    a, b = simulation.entries
+    first = leased(simulation, a)
+    simulation.advance(6)
+    leased(simulation, a)
+    other = waiter(simulation, b)
+    simulation.give_back(first)
+    simulation.advance(7)
+    assert (first.plugin.state, first.plugin.reason) == (State.DRAINING, "pressure")
+    simulation.withdraw(other)
+    assert first.plugin.state is State.LEASED
+    simulation.resize(Limits(max_plugins=2, start_slots=2))
+    simulation.advance(1)
+    assert [plugin.entry for plugin in simulation.starting] == [a]
+    simulation.start_ends(simulation.starting[0])
+    assert (first.plugin.state, first.plugin.reason) == (State.DRAINING, "calls")
 
 
 def test_nobody_makes_room_for_what_would_not_fit_anyway() -> None:
