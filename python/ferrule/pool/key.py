@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from ferrule._executable import find_program, search_path
 from ferrule.config import ClientConfig
-from ferrule.errors import LaunchError
+from ferrule.errors import ConfigError, LaunchError
 from ferrule.pool.spec import PluginSpec
 
-__all__ = ["KeyMaker", "environment_of", "key_of", "program_path", "same_surroundings"]
+__all__ = ["KeyMaker", "check_same_surroundings", "environment_of", "key_of", "program_path"]
 
 GO_MEMORY_LIMIT: Final = "GOMEMLIMIT"
 
@@ -159,11 +159,23 @@ def environment_of(spec: PluginSpec) -> dict[str, str]:
     return environment
 
 
-def same_surroundings(first: PluginSpec, second: PluginSpec) -> str:
-    """The settings in which two specs with one key differ, and must not; empty if there are none."""
+def check_same_surroundings(first: PluginSpec, second: PluginSpec) -> None:
+    """Refuses a spec that would get the other one's process, with loggers, outputs or promises that are not its own.
+
+    Args:
+        first: The spec that the process is started for.
+        second: Another one with its key.
+
+    Raises:
+        ConfigError: They differ in what must be the same.
+    """
     differing = [name for name in _SURROUNDINGS if getattr(_config(first), name) != getattr(_config(second), name)]
     differing += [name for name in _PROMISES if getattr(first, name) != getattr(second, name)]
-    return ", ".join(differing)
+    if differing:
+        named = ", ".join(differing)
+        message = f"plugin specs {first.name!r} and {second.name!r} share a process, and differ in {named}"
+        hint = "Give both the same, or use one spec: both would get one process, started for the first of them."
+        raise ConfigError(message, hint, "pool.same-key")
 
 
 def _start(on_start: Any) -> Any:

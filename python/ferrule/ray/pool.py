@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from ferrule._validation import check
 from ferrule.errors import ConfigError, LaunchError
 from ferrule.pool import Limits, PluginSpec
-from ferrule.pool.key import same_surroundings
+from ferrule.pool.key import check_same_surroundings
 from ferrule.ray import arguments
 from ferrule.ray.binaries import BinaryStore, ShippedSpec, ship
 from ferrule.ray.engine import RayTransport
@@ -240,14 +240,6 @@ class RayPool:
                 if known is None:
                     raise
                 # Only the driver's file is gone: nodes may have theirs.
-            self._check_same(self._spec_by_key.setdefault(known.key, spec), spec)
+            check_same_surroundings(self._spec_by_key.setdefault(known.key, spec), spec)
             self._shipped_by_spec[spec] = known, now + CHECK_SECONDS
         return known
-
-    @staticmethod
-    def _check_same(first: PluginSpec, second: PluginSpec) -> None:
-        """Refuses a spec that would get the other one's process, with loggers or outputs that are not its own."""
-        if differing := same_surroundings(first, second):
-            message = f"plugin specs {first.name!r} and {second.name!r} share a process, and differ in {differing}"
-            hint = "Give both the same, or use one spec: a process has one logger and one place for its output."
-            raise ConfigError(message, hint, "pool.same-key")

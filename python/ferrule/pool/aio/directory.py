@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ferrule.errors import ConfigError
 from ferrule.pool.aio.accounts import Accounts
-from ferrule.pool.key import KeyMaker, same_surroundings
+from ferrule.pool.key import KeyMaker, check_same_surroundings
 from ferrule.pool.measures import Histogram
 from ferrule.pool.policy import Entry
 from ferrule.pool.spec import PluginSpec
@@ -78,7 +77,7 @@ class Directory:
             return known
         entry = self._make_entry(self._keys.key(spec, identity), spec)
         if entry.spec is not spec:
-            _check_same(entry.spec, spec)
+            check_same_surroundings(entry.spec, spec)
         if len(self.known) >= MAX_SPECS:
             self.known.clear()
         waits = self._accounts.of(spec).lease_wait["warm"]
@@ -87,12 +86,3 @@ class Directory:
         if before is not None and before.entry is not entry:
             self._replaced(before.entry)
         return known
-
-
-def _check_same(first: PluginSpec, second: PluginSpec) -> None:
-    """Refuses a spec that would get the other one's process, with loggers, outputs or promises that are not its own."""
-    differing = same_surroundings(first, second)
-    if differing:
-        message = f"plugin specs {first.name!r} and {second.name!r} share a process, and differ in {differing}"
-        hint = "Give both the same, or use one spec: both would get one process, started for the first of them."
-        raise ConfigError(message, hint, "pool.same-key")
