@@ -150,6 +150,34 @@ async def test_request_that_kills_each_plugin_is_given_up(leased: Leased) -> Non
             await call
 
 
+async def test_only_repeats_of_a_call_that_had_begun_are_few(leased: Leased) -> None:
+    async with leased(idempotent={METHOD}) as at:
+        call = at.unary(b"read")
+        for _ in range(3):
+            at.plugin.die()
+            await at.clock.advance(10)
+        at.sent().begin()
+        at.plugin.die()
+        await at.clock.advance(10)
+        at.sent().answer(b"done")
+        assert await call == b"done"
+
+
+async def test_call_that_had_begun_stays_so_while_it_is_made_again(leased: Leased) -> None:
+    async with leased(idempotent={METHOD}) as at:
+        call = at.unary(b"read", timeout=30)
+        at.sent().begin()
+        at.plugin.die()
+        await turns()
+        assert call.begun
+        await at.replaced()
+        at.plugin.expire(at.sent())
+        with pytest.raises(aio.AioRpcError) as caught:
+            await call
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert caught.value.begun  # type: ignore[attr-defined]
+
+
 async def test_idempotent_stream_is_not_made_again_once_it_has_answered(leased: Leased) -> None:
     async with leased(idempotent={METHOD}) as at:
         call = at.responses(b"list")

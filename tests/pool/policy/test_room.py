@@ -47,6 +47,8 @@ def test_above_the_limit_of_memory_idle_plugins_end_and_then_the_largest_is_drai
     simulation.measure(holds[1].plugin, 235 * MIB)
     assert commands(simulation, Stop) == [Stop(holds[0].plugin, "pressure")]
     assert holds[1].plugin.state is State.DRAINING
+    # One at a time.
+    simulation.measure(holds[2].plugin, 30 * MIB)
     assert holds[2].plugin.state is State.LEASED
     assert commands(simulation, Revoke) == []
 
