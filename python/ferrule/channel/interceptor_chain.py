@@ -37,17 +37,15 @@ class Chain:
         self._last_call: Any = None
         self._has_started = False
         self._closed_with: AioRpcError | None = None
-        self._begun = False
-        """Whether a call that the chain has made, and that has ended, had begun."""
-        self._running: list[CoreCall] = []
+        self._had_begun = False
+        """Whether one of the calls that were forgotten had begun."""
+        self._calls: list[CoreCall] = []
         """The core's calls, not those of the interceptors: a stream that an interceptor drops is cancelled."""
 
     @property
     def begun(self) -> bool:
         """Whether one of the calls that the chain has made had begun: an interceptor may have made several."""
-        self._begun |= any(call.begun for call in self._running)
-        self._running = [call for call in self._running if call.code is None]
-        return self._begun
+        return self._had_begun or any(call.begun for call in self._calls)
 
     async def run(self, details: Any, request: Any) -> Any:
         """Returns the call that the outermost interceptor returned, or a `FailureOutcome` if one raised."""
@@ -70,10 +68,16 @@ class Chain:
     async def _proceed(self, position: int, details: Any, request: Any) -> Any:
         if position == len(self._steps):
             call = await self._invoke(details, request)
-            _ = self.begun
-            self._running.append(call._core)
+            self._forget_ended()
+            self._calls.append(call._core)
         else:
             result = await self._steps[position](partial(self._proceed, position + 1), details, request)
             call = self._as_call(result, self._last_call)
         self._last_call = call
         return call
+
+    def _forget_ended(self) -> None:
+        """Forgets calls that have ended: an interceptor may try again for hours."""
+        ended = [call for call in self._calls if call.code is not None]
+        self._had_begun |= any(call.begun for call in ended)
+        self._calls = [call for call in self._calls if call not in ended]
