@@ -18,8 +18,9 @@ import pytest
 from ferrule.cli import main
 from ferrule.cli.top.picture import picture
 from ferrule.cli.top.rates import sorted_rows, with_rates
+from ferrule.pool.arguments import SOCKET_VARIABLE
 from ferrule.pool.measures import DurationStats, NameStats, PendingLeases, PluginStats, PoolStats
-from ferrule.pool.metrics_socket import PATH_VARIABLE, MetricsSocket
+from ferrule.pool.metrics_socket import MetricsSocket
 from ferrule.sync import PluginPool
 from peers import ROOT
 
@@ -97,7 +98,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.delenv(PATH_VARIABLE, raising=False)
+    monkeypatch.delenv(SOCKET_VARIABLE, raising=False)
     return tmp_path
 
 
@@ -271,7 +272,7 @@ def test_one_of_several_pools_has_to_be_named(
     err = capsys.readouterr().err
     assert "there are 2 pools; say which one:" in err
     assert f"  --socket {first.path}    process {os.getpid()}\n  --socket {second.path}" in err
-    monkeypatch.setenv(PATH_VARIABLE, second.path)
+    monkeypatch.setenv(SOCKET_VARIABLE, second.path)
     assert top("--once") == 0
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from ferrule.errors import ConfigError
+from ferrule.pool.arguments import SOCKET_VARIABLE
 from ferrule.pool.measures import PluginStats, PoolStats
-from ferrule.pool.metrics_socket import MAX_CONVERSATIONS, PATH_VARIABLE, MetricsSocket, sockets
+from ferrule.pool.metrics_socket import MAX_CONVERSATIONS, MetricsSocket, sockets
 
 STATS = PoolStats("pool", (PluginStats("kv", "ready", 42),), plugins_max=500)
 
@@ -26,7 +27,7 @@ STATS = PoolStats("pool", (PluginStats("kv", "ready", 42),), plugins_max=500)
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A runtime directory of this test's."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.delenv(PATH_VARIABLE, raising=False)
+    monkeypatch.delenv(SOCKET_VARIABLE, raising=False)
     return tmp_path
 
 
@@ -74,7 +75,7 @@ async def test_two_pools_have_two() -> None:
 
 
 async def test_a_path_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PATH_VARIABLE, str(tmp_path / "s"))
+    monkeypatch.setenv(SOCKET_VARIABLE, str(tmp_path / "s"))
     async with opened() as server:
         assert server.path == str(tmp_path / "s")
         assert await asked(server, b"stats\n") == [STATS.to_dict()]

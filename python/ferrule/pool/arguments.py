@@ -14,6 +14,7 @@ from ferrule.pool.limits import Limits
 from ferrule.pool.spec import PluginSpec
 
 __all__ = [
+    "SOCKET_VARIABLE",
     "checked_force",
     "checked_function",
     "checked_limits",
@@ -25,6 +26,9 @@ __all__ = [
     "checked_specs",
     "checked_subscriber",
 ]
+
+SOCKET_VARIABLE: Final = "FERRULE_POOL_SOCKET"
+"""Names the path of a metrics socket, for programs that do not ask for one."""
 
 _PRIORITY: Final = rules.whole_number(-(2**31), 2**31 - 1)
 

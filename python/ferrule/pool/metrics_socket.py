@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ferrule.errors import ConfigError
+from ferrule.pool.arguments import SOCKET_VARIABLE
 
-__all__ = ["PATH_VARIABLE", "STATS_REQUEST", "MetricsSocket", "open_socket", "sockets"]
+__all__ = ["STATS_REQUEST", "MetricsSocket", "open_socket", "sockets"]
 
 _logger = logging.getLogger("ferrule.pool")
-
-PATH_VARIABLE: Final = "FERRULE_POOL_SOCKET"
 
 STATS_REQUEST: Final = b"stats\n"
 
@@ -53,7 +52,7 @@ class MetricsSocket:
 
     def __init__(self, stats: Callable[[], dict[str, Any]], path: str | None = None) -> None:
         self._stats = stats
-        self._given = path or os.environ.get(PATH_VARIABLE)
+        self._given = path or os.environ.get(SOCKET_VARIABLE)
         self._server: asyncio.Server | None = None
         self._conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._process_id = os.getpid()
@@ -79,7 +78,7 @@ class MetricsSocket:
             listener.close()
             raise ConfigError(
                 f"the pool cannot listen on {self.path}: {error.strerror or error}",
-                hint=f"Set {PATH_VARIABLE} to another path, in a directory of this user's.",
+                hint=f"Set {SOCKET_VARIABLE} to another path, in a directory of this user's.",
             ) from error
 
     async def close(self) -> None:
@@ -120,16 +119,14 @@ class MetricsSocket:
 
 
 async def open_socket(setting: bool | str, stats: Callable[[], dict[str, Any]]) -> MetricsSocket | None:
-    """The socket that a pool's setting asks for, or `FERRULE_POOL_SOCKET`; None if neither does.
+    """The socket that a pool's setting asks for, else `FERRULE_POOL_SOCKET`.
 
-    A socket that the variable alone asks for, and that cannot be, is worth a warning: the program did not ask for it,
-    and a second pool of the process cannot have the same path.
+    None with a warning if the variable alone asks for one that cannot be: the program did not ask for it, and a second
+    pool of the process cannot have the same path.
 
     Raises:
         ConfigError: The socket that the setting asks for cannot be listened on.
     """
-    if not setting and not os.environ.get(PATH_VARIABLE):
-        return None
     listening = MetricsSocket(stats, setting if isinstance(setting, str) and setting else None)
     try:
         await listening.open()
@@ -185,7 +182,7 @@ def _own_directory() -> Path:
     return directory
 
 
-_HINT: Final = f"Set {PATH_VARIABLE} to a path in a directory of this user's."
+_HINT: Final = f"Set {SOCKET_VARIABLE} to a path in a directory of this user's."
 
 
 def _remove_left_over(path: str) -> None:

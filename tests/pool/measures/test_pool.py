@@ -19,8 +19,9 @@ from prometheus_client import CollectorRegistry
 from ferrule import sync
 from ferrule.errors import ConfigError
 from ferrule.pool import Limits, OutcomeUnknown, PluginPool, PluginSpec
+from ferrule.pool.arguments import SOCKET_VARIABLE
 from ferrule.pool.measures.reading import MeasuredPool
-from ferrule.pool.metrics_socket import PATH_VARIABLE, sockets
+from ferrule.pool.metrics_socket import sockets
 from ferrule.pool.otel import instrument
 from ferrule.pool.prometheus import PoolCollector
 from ferrule.testing import KV_CONFIG, KVStub, kv_pb2
@@ -143,7 +144,7 @@ async def test_a_start_that_fails_is_traced() -> None:
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.delenv(PATH_VARIABLE, raising=False)
+    monkeypatch.delenv(SOCKET_VARIABLE, raising=False)
     return tmp_path
 
 
@@ -183,7 +184,7 @@ async def test_a_pool_listens_while_it_is_open() -> None:
 async def test_a_path_of_the_environment_is_the_first_pools(
     runtime: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv(PATH_VARIABLE, str(runtime / "s"))
+    monkeypatch.setenv(SOCKET_VARIABLE, str(runtime / "s"))
     async with PluginPool(name="first"), PluginPool(name="second"):
         assert (await asked(str(runtime / "s")))["name"] == "first"
         assert "no metrics socket: the pool cannot listen on" in caplog.text

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from ferrule.errors import ConfigError, ProtocolError, TransportError
-from ferrule.pool.metrics_socket import PATH_VARIABLE, STATS_REQUEST, sockets
+from ferrule.pool.arguments import SOCKET_VARIABLE
+from ferrule.pool.metrics_socket import STATS_REQUEST, sockets
 
 __all__ = ["PoolGoneError", "Source", "socket_path"]
 
@@ -97,7 +98,7 @@ def socket_path(options: argparse.Namespace) -> str:
     Raises:
         ConfigError: There is none, or more than one.
     """
-    given = options.socket or (os.environ.get(PATH_VARIABLE) if options.pid is None else None)
+    given = options.socket or (os.environ.get(SOCKET_VARIABLE) if options.pid is None else None)
     if given:
         return str(given)
     found = [(pid, path) for pid, path in sockets(options.pid) if _listens(path)]
@@ -109,7 +110,7 @@ def socket_path(options: argparse.Namespace) -> str:
     of = "no pool of this user" if options.pid is None else f"no pool of process {options.pid}"
     raise ConfigError(
         f"{of} has a metrics socket",
-        hint=f"PluginPool(metrics_socket=True) opens one; so does {PATH_VARIABLE}=PATH in the pool's environment.",
+        hint=f"PluginPool(metrics_socket=True) opens one; so does {SOCKET_VARIABLE}=PATH in the pool's environment.",
     )
 
 

@@ -31,9 +31,6 @@ CLOSE_SECONDS: Final = 30.0
 WARM_AT_ONCE: Final = 16
 """Specs that `warm` waits for at once: the start slots do the rest, and the queue stays short."""
 
-SOCKET_VARIABLE: Final = "FERRULE_POOL_SOCKET"
-"""Names the path of a metrics socket."""
-
 LOWEST_PRIORITY: Final = -(2**31)
 
 Result = TypeVar("Result")
@@ -112,7 +109,7 @@ class PluginPool:
 
     async def __aenter__(self) -> Self:
         self._driver.open()
-        if self._metrics_socket or os.environ.get(SOCKET_VARIABLE):
+        if self._metrics_socket or os.environ.get(arguments.SOCKET_VARIABLE):
             try:
                 await self._listen()
             except BaseException:
