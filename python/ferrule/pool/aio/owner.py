@@ -8,6 +8,7 @@ import weakref
 from asyncio import _get_running_loop
 
 from ferrule.pool.errors import PoolError
+from ferrule.pool.policy.refusals import closed
 
 __all__ = ["Owner"]
 
@@ -54,7 +55,7 @@ class Owner:
             message = f"the pool belongs to process {self._process_id}, of which this one is a fork"
             return PoolError(message, "Fork before a plugin is started: the plugins are the parent's.", "pool.forked")
         if self._is_closed:
-            return PoolError("the pool is closed", None, "pool.closed")
+            return closed()
         if self._process_id is None:
             return PoolError("the pool is not open", "Use `async with pool`.", "pool.not-open")
         hint = "Open a pool in each event loop, or use ferrule.sync.PluginPool from several threads."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from ferrule.pool.machine.capacity import (
-    DEFAULT_MAX_PLUGINS,
-    Room,
     check_max_plugins,
     default_max_plugins,
     raise_descriptors,
@@ -18,7 +16,6 @@ from ferrule.pool.machine.sampler import Sample, Sampler
 from ferrule.pool.machine.start_slots import SlotShare, StartSlots
 
 __all__ = [
-    "DEFAULT_MAX_PLUGINS",
     "UNKNOWN_PROGRAM_BYTES",
     "CpuTime",
     "Machine",
@@ -26,7 +23,6 @@ __all__ = [
     "MemoryBudget",
     "MemoryShare",
     "ProcessMeter",
-    "Room",
     "Sample",
     "Sampler",
     "SlotShare",

@@ -66,8 +66,9 @@ def default_max_plugins(root: str = "/") -> int:
     Raises:
         ConfigError: There is no room for a single plugin.
     """
-    number = min(DEFAULT_MAX_PLUGINS, room(root).plugins)
-    check_max_plugins(max(number, 1), root)
+    found = room(root)
+    number = min(DEFAULT_MAX_PLUGINS, found.plugins)
+    _check(max(number, 1), found)
     return number
 
 
@@ -77,7 +78,10 @@ def check_max_plugins(max_plugins: int, root: str = "/") -> None:
     Raises:
         ConfigError: The machine has no room; the message names the limit, its value, and what it allows.
     """
-    found = room(root)
+    _check(max_plugins, room(root))
+
+
+def _check(max_plugins: int, found: Room) -> None:
     if max_plugins > found.plugins:
         message = (
             f"setting max_plugins is {max_plugins}, and {found.limit} is {found.value}: {found.need} for n plugins, "

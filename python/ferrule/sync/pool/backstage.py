@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from concurrent.futures import Future
 from types import CodeType
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from ferrule.pool import Lease as LoopLease
-from ferrule.pool import OutcomeUnknown, PluginSpec, PoolError
+from ferrule.pool import OutcomeUnknown, PluginSpec
 from ferrule.pool import PluginPool as LoopPool
 from ferrule.pool.policy import Plugin
+from ferrule.pool.policy.refusals import closed
 from ferrule.sync.pool.channel import LeasedChannel
 from ferrule.sync.pool.counts import CallCounts
 from ferrule.sync.pool.kept import KeptLease, KeptLeases
@@ -33,17 +33,17 @@ class Backstage:
     def __init__(self, pool: LoopPool) -> None:
         self.pool: Final = pool
         self.thread: Final = LoopThread()
-        self._process_id = os.getpid()
         self._counts = CallCounts()
         self._kept = KeptLeases(self.thread, self._counts.settle)
         self._channels: WeakKeyDictionary[PooledClient, LeasedChannel] = WeakKeyDictionary()
         self._closing: Future[None] | None = None
+        self._owner = pool._driver.owner
         self.thread.run(pool.__aenter__)
 
     @property
     def belongs_to_parent(self) -> bool:
         """Whether the pool is that of the process of which this one is a fork."""
-        return self._process_id != os.getpid()
+        return self._owner.is_forked
 
     @property
     def retry_unsent(self) -> bool:
@@ -140,10 +140,9 @@ class Backstage:
             PoolError: It is closed, or belongs to the parent of this process.
         """
         if self.belongs_to_parent:
-            message = f"the pool belongs to process {self._process_id}, of which this one is a fork"
-            raise PoolError(message, "Fork before a plugin is started: the plugins are the parent's.", "pool.forked")
+            raise self._owner.refusal()
         if self._closing is not None:
-            raise PoolError("the pool is closed", None, "pool.closed")
+            raise closed()
 
     def settle(self) -> None:
         """Gives all leases back that nobody uses, and counts the calls so far; on the loop's thread."""
