@@ -174,4 +174,6 @@ def test_calls_beyond_the_plugins_number_wait() -> None:
         assert isinstance(caught.value, grpc.Call)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         stream.cancel()
+        with pytest.raises(ValueError, match="metadata"):
+            stub.Echo.future(EchoRequest(payload=b"x"), metadata=[("a",)])
         assert stub.Echo(EchoRequest(payload=b"y"), timeout=LIMIT).payload == b"y"
