@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -40,12 +40,12 @@ class PooledCall(Forwarded):
 
     Args:
         calls: The calls of the plugin that the caller has a lease of.
-        receiver: Called at each event that was asked for, and at the end.
-        mailbox: Where the core's events arrive.
-        head: Method, request, whether there is one response, metadata.
-        options: Whether to wait for a connection, and the compression.
-        timeout: Seconds that the call may take; None for no limit.
-        since: When it was made.
+
+    The other arguments are those of the core's `Channel.call`.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: Metadata are malformed.
     """
 
     # Defaults of what few calls need: setting them would cost every call.
@@ -66,20 +66,43 @@ class PooledCall(Forwarded):
     def __init__(
         self,
         calls: CallsOfPlugin,
-        receiver: Callable[[], object],
         mailbox: _core.Mailbox | None,
-        head: tuple[str | bytes, bytes | None, bool, Any],
-        options: tuple[bool, int | None],
+        receiver: Callable[[], object],
+        method: str | bytes,
+        request: bytes | None,
+        single_response: bool,
+        metadata: Iterable[tuple[str | bytes, str | bytes]] | None,
         timeout: float | None,
-        since: float,
+        wait_for_ready: bool,
+        compression: int | None,
     ) -> None:
+        if metadata is not None:
+            # It may have to be sent again.
+            metadata = list(metadata)
         self._calls = calls
         self._receiver = receiver
-        self._mailbox = mailbox
-        self._head = head
-        self._options = options
+        self._method = method
         self._timeout = timeout
-        self._since = since
+        self._since = calls.now()
+        self._request: Any = mailbox, request, single_response, metadata, wait_for_ready, compression
+        if len(calls.live) >= calls.limit:
+            calls.keep_back(self)
+            return
+        # As `send_to` does: the way of most calls goes through few functions, since each is cold when it is called.
+        self._core = calls.core.call(
+            mailbox,
+            self._take_event,
+            method,
+            request,
+            single_response,
+            metadata,
+            timeout,
+            wait_for_ready,
+            compression,
+        )
+        self._was_sent = True
+        calls.live.add(self)
+        calls.own.calls += 1
 
     # The members of the core's call.
 
@@ -157,7 +180,9 @@ class PooledCall(Forwarded):
             ValueError: Metadata are malformed.
         """
         self._calls = calls
-        self._core = calls.core.call(self._mailbox, self._take_event, *self._head, timeout, *self._options)
+        mailbox, request, single_response, metadata, wait_for_ready, compression = self._request
+        head = mailbox, self._take_event, self._method, request, single_response, metadata
+        self._core = calls.core.call(*head, timeout, wait_for_ready, compression)
         self._was_sent = True
         calls.live.add(self)
         calls.own.calls += 1
@@ -212,15 +237,18 @@ class PooledCall(Forwarded):
     def _take_event(self) -> None:
         if self._code is None:
             number = self._core.code
-            if number == OK:
-                # The way of most calls.
-                self._end(OK)
-            elif number is not None and self._take_end(number) is None:
+            if number is None:
+                self._receiver()
                 return
-        if self._code is None:
-            self._receiver()
-        else:
-            self._tell_end()
+            if number == OK and not self._was_held:
+                # The way of most calls.
+                self._code = OK
+                self._request = None
+                self._calls.ended(self, self._method, "OK", self._since)
+            elif self._take_end(number) is None:
+                return
+        receiver, self._receiver = self._receiver, _nothing
+        receiver()
 
     def _tell_end(self) -> None:
         """Tells the caller of the end, once: the two hold each other until then."""
@@ -309,11 +337,10 @@ class PooledCall(Forwarded):
 
     def _end(self, number: int) -> None:
         self._code = number
-        calls, method = self._calls, self._head[0]
         # The request may be large, and the caller may keep the call.
-        self._head = (method, None, True, None)
-        calls.count(self, method, _STATUS.get(number, "UNKNOWN"), self._since)
-        calls.left(self)
+        self._request = None
+        calls = self._calls
+        calls.ended(self, self._method, _STATUS.get(number, "UNKNOWN"), self._since)
         if self._was_held:
             calls.forget(self)
             self._disarm()
@@ -323,7 +350,7 @@ class PooledCall(Forwarded):
 
     @property
     def _path(self) -> str:
-        method = self._head[0]
+        method = self._method
         return method.decode(errors="replace") if isinstance(method, bytes) else method
 
     def _return_lease(self) -> None:
@@ -339,4 +366,4 @@ class PooledCall(Forwarded):
     def _time_left(self) -> float | None:
         if self._timeout is None:
             return None
-        return max(0.0, self._since + self._timeout - self._calls.clock.now())
+        return max(0.0, self._since + self._timeout - self._calls.now())

@@ -26,8 +26,13 @@ class CallsOfPlugin(Protocol):
     clock: Clock
     replacements: Replacements
     live: set[Any]
+    limit: float
+    now: Callable[[], float]
     is_over: bool
     is_revoked: bool
+
+    def keep_back(self, call: Any) -> None:
+        """Takes a new call for which there is no room, or no plugin any more."""
 
     def send(self, call: Any) -> None:
         """Sends a call that comes from another plugin, now or when there is room for it."""
@@ -38,8 +43,8 @@ class CallsOfPlugin(Protocol):
     def forget(self, call: Any) -> None:
         """Takes a call out of those that are held back."""
 
-    def count(self, call: Any, method: str | bytes, status: str, since: float) -> None:
-        """Counts a call that has ended for its caller."""
+    def ended(self, call: Any, method: str | bytes, status: str, since: float) -> None:
+        """Counts a call that has ended for its caller; the next one may be sent."""
 
 
 class Replacements(Protocol):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from functools import partial
+from math import inf
 
 from ferrule import _core
 from ferrule.client import RPCPluginClient
@@ -28,7 +29,10 @@ class PluginCalls:
         replacements: The pool.
 
     Attributes:
+        call: Makes a call, as the core's channel does.
         live: Calls that were sent and have not ended.
+        limit: Calls from which on the next one is kept back; 0 once no more are to be sent.
+        now: The time.
         own: What is counted of the plugin.
         measures: What is counted of all plugins with the name.
         is_over: Whether no more calls are to be sent to the plugin.
@@ -56,49 +60,27 @@ class PluginCalls:
         self.connect = core.connect
         self.watch_state = core.watch_state
         self.stats = core.stats
-        self._now = clock.now
-        self._limit = spec.max_concurrent_calls
+        self.now = clock.now
+        self.limit: float = inf if spec.max_concurrent_calls is None else spec.max_concurrent_calls
+        self.call = partial(PooledCall, self)
         self._held: deque[PooledCall] = deque()
         self.measures = measures
         self._measures_by_method: dict[str | bytes, CallMeasures] = {}
 
-    def call(
-        self,
-        mailbox: _core.Mailbox | None,
-        receiver: Callable[[], object],
-        method: str | bytes,
-        request: bytes | None,
-        single_response: bool,
-        metadata: Iterable[tuple[str | bytes, str | bytes]] | None,
-        timeout: float | None,
-        wait_for_ready: bool,
-        compression: int | None,
-    ) -> PooledCall:
-        """Makes a call, as the core's channel does."""
-        if metadata is not None:
-            # It may have to be sent again.
-            metadata = list(metadata)
-        head = (method, request, single_response, metadata)
-        call = PooledCall(self, receiver, mailbox, head, (wait_for_ready, compression), timeout, self._now())
+    def keep_back(self, call: PooledCall) -> None:
+        """Takes a new call for which there is no room, or no plugin any more."""
         if self.is_over:
             call.move()
-        elif self._is_full:
+        else:
             call.hold()
             self._held.append(call)
-        else:
-            call.send_to(self, timeout)
-        return call
-
-    @property
-    def _is_full(self) -> bool:
-        return self._limit is not None and len(self.live) >= self._limit
 
     def send(self, call: PooledCall) -> None:
         """Sends a call that comes from another plugin, now or when there is room for it."""
-        if self._is_full:
-            self._held.append(call)
-        else:
+        if self.is_over or len(self.live) < self.limit:
             call.send_late(self)
+        else:
+            self._held.append(call)
 
     def close(self, _details: str, _code: int = 0) -> None:
         """Does nothing: the core's channel belongs to the client."""
@@ -115,24 +97,29 @@ class PluginCalls:
             self._send_held()
 
     def _send_held(self) -> None:
-        while self._held and not self.is_over and not self._is_full:
+        while self._held and len(self.live) < self.limit:
             self._held.popleft().send_late(self)
 
-    def count(self, call: PooledCall, method: str | bytes, status: str, since: float) -> None:
-        """Counts a call that has ended for its caller."""
-        seconds = self._now() - since
+    def ended(self, call: PooledCall, method: str | bytes, status: str, since: float) -> None:
+        """Counts a call that has ended for its caller; the next one may be sent."""
+        seconds = self.now() - since
         measures = self._measures_by_method.get(method)
         if measures is None:
             name = method.decode(errors="replace") if isinstance(method, bytes) else method
             measures = self._measures_by_method[method] = self.measures.calls[name]
-        measures.seconds[status].add(seconds)
-        self.own.call_seconds.add(seconds)
+        own = self.own.call_seconds
+        own.counts[measures.seconds[status].add(seconds)] += 1
+        own.sum += seconds
         if status == "UNAVAILABLE" and call.is_unknown:
             measures.unknown += 1
+        self.live.discard(call)
+        if self._held:
+            self._send_held()
 
     def end(self) -> None:
         """The plugin has ended: calls that were held back move, those under way are ended by the core."""
         self.is_over = True
+        self.limit = 0
         held, self._held = self._held, deque()
         for call in held:
             call.move()

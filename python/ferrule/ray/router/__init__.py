@@ -4,7 +4,7 @@ Nothing here knows Ray. A further engine implements `Transport`, and hands what 
 """
 
 from ferrule.ray.router.agent import Agent, watch
-from ferrule.ray.router.fence import FENCE_AFTER, SHUTDOWN_LADDER, Fence
+from ferrule.ray.router.fence import FENCE_AFTER, Fence
 from ferrule.ray.router.messages import Answer, Beat, Message, Node, Pulse
 from ferrule.ray.router.router import Router
 from ferrule.ray.router.task import Task
@@ -12,7 +12,6 @@ from ferrule.ray.router.transport import Disconnected, Listener, Transport
 
 __all__ = [
     "FENCE_AFTER",
-    "SHUTDOWN_LADDER",
     "Agent",
     "Answer",
     "Beat",

@@ -29,7 +29,7 @@ def not_in_time(job: Job, waited: float, troubles: Mapping[str, str]) -> PoolErr
 
 
 def node_lost(name: str, reason: str, losses: int) -> NodeLost:
-    """The error of a task that had begun on a lost node, after it had on others."""
+    """The error of a task that had begun on a lost node; `losses`: nodes that were lost under it so far."""
     text = f"node {name} was lost after the task had begun: {reason}"
     if losses > 1:
         text += f"; {losses} nodes were lost under the task, which is not repeated again"

@@ -33,11 +33,6 @@ class Placement:
         self._aside: OrderedDict[Job, None] = OrderedDict()
         self._timer: Timer | None = None
 
-    @property
-    def waiting_aside(self) -> int:
-        """Jobs that wait for no member yet."""
-        return sum(job.is_waiting for job in self._aside)
-
     def place(self, job: Job) -> None:
         """Has the job wait where it belongs."""
         member = self._member_for(job)

@@ -21,7 +21,8 @@ const EXIT_AFTER_STDOUT_GRACE: Duration = Duration::from_secs(1);
 /// The message of go-plugin's servers, and of those modelled on them, to a host without their cookie.
 const UNKNOWN_HOST: &str = "This binary is a plugin";
 const UNKNOWN_HOST_HINT: &str = "The plugin knows its host by another magic cookie. ferrule.families has those of known \
-    programs (ferrule inspect --family NAME); else set magic_cookie_key and magic_cookie_value to what the plugin expects.";
+    programs (--family NAME on the command line); else set magic_cookie_key and magic_cookie_value to what the plugin \
+    expects (--cookie KEY=VALUE).";
 
 /// For a first line such as `#!/usr/bin/env python3` with CRLF: the system finds env, and env finds no `python3\r`.
 const WINDOWS_LINES_HINT: &str = "The program, or one that it starts, has the line ends of Windows (CRLF): convert them, by \
