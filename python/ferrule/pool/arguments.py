@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from ferrule import _validation as rules
@@ -15,6 +15,7 @@ from ferrule.pool.spec import PluginSpec
 
 __all__ = [
     "SOCKET_VARIABLE",
+    "checked_awaitable",
     "checked_force",
     "checked_function",
     "checked_limits",
@@ -121,6 +122,15 @@ def checked_function(value: Any) -> Callable[..., Any]:
     """What is called with a lease."""
     function: Callable[..., Any] = rules.check("function", value, _FUNCTION)
     return function
+
+
+def checked_awaitable(value: Any) -> Awaitable[Any]:
+    """What a function that is called with a lease returned."""
+    if inspect.isawaitable(value):
+        return value
+    hint = "Define it with async def; ferrule.sync.PluginPool takes one that is not async."
+    message = f"the function was called with the lease, and returned an object of type {type(value).__name__}"
+    raise ConfigError(f"{message}, expected one that can be awaited", hint, rules.INVALID)
 
 
 def checked_subscriber(value: Any) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ferrule.errors import LaunchError
+from ferrule.errors import ConfigError, LaunchError
 from ferrule.pool import PluginPool, PluginSpec, PluginUnavailable, PoolError
 from pool.aio.fakes import FakeClock, FakeLauncher
 from pool.aio.holder import Holder, pool_lease
@@ -170,6 +170,17 @@ async def test_run_gives_the_lease_to_a_function(make_pool: Pools, spec: Specs, 
         task = asyncio.create_task(pool.run(spec(), work, 7, priority=3, timeout=5))
         await clock.advance(1)
         assert await task == (1, 7)
+
+
+async def test_run_refuses_a_function_whose_result_cannot_be_awaited(
+    make_pool: Pools, spec: Specs, clock: FakeClock
+) -> None:
+    async with make_pool() as pool:
+        task = asyncio.create_task(pool.run(spec(), lambda lease: lease.calls))
+        await clock.advance(1)
+        with pytest.raises(ConfigError, match="returned an object of type int, expected one that can be awaited"):
+            await task
+        assert not pool.stats().leases
 
 
 async def test_warm_starts_all_and_tells_of_each_failure(

@@ -174,6 +174,9 @@ class PluginPool:
             args: What it is given after the lease.
             priority: As of `lease`.
             timeout: As of `lease`: the time of the function does not count.
+
+        Raises:
+            ConfigError: An argument does not fit, or the function returned something that cannot be awaited.
         """
         # No coroutine function: the place of the lease is where it is called, not the event loop.
         arguments.checked_function(function)
@@ -251,4 +254,5 @@ class PluginPool:
 
 async def _run(lease: Lease, function: Callable[..., Awaitable[Result]], args: tuple[Any, ...]) -> Result:
     async with lease:
-        return await function(lease, *args)
+        result: Result = await arguments.checked_awaitable(function(lease, *args))
+        return result
