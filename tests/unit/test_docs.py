@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import os
 import pkgutil
 import re
 import subprocess
@@ -76,17 +77,18 @@ def test_blocks_are_python(block: str) -> None:
     ast.parse(as_program(block))
 
 
-TUTORIAL = (ROOT / "docs" / "terraform.md").read_text().partition("\n## Tutorial\n")[2].partition("\n## ")[0]
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
+FIRST_PAGE = (ROOT / "docs" / "index.md").read_text()
 COMPLETE = [
     block
     for block in blocks()
     if imports(block.values[0])
     and "plugin.py" not in block.values[0]
     and "ferrule.ray" not in block.values[0]
-    and block.values[0] not in TUTORIAL
+    and block.values[0] not in TUTORIAL + FIRST_PAGE
 ]
-"""Blocks that import what they use. Not the quick start, which needs a stub, the broker's host, Ray's page, and the
-tutorial on Terraform providers, whose blocks are one program: they have tests of their own."""
+"""Blocks that import what they use. Not the README's quick start, which needs a stub, the programs of the first page,
+the broker's host, Ray's page, and the tutorial, whose blocks are one program: they have tests of their own."""
 
 
 @pytest.mark.go
@@ -122,6 +124,32 @@ async def test_blocks_with_a_server_run(block: str, server: str) -> None:
     assert (await namespace["main"]())["response"]
 
 
+TABS = FIRST_PAGE.partition("<!-- tabs -->")[2].partition("<!-- /tabs -->")[0]
+COMMANDS, PRINTED_BY_COMMANDS = re.findall(r"^```console\n(.*?)^(\{.*?)^```$", TABS, re.MULTILINE | re.DOTALL)[0]
+
+
+@pytest.mark.parametrize("program", re.findall(r"^```python\n(.*?)^```$", TABS, re.MULTILINE | re.DOTALL))
+def test_programs_of_the_first_page(program: str) -> None:
+    result = run([sys.executable, "-W", "error", "-c", program])
+    assert (result.returncode, result.stdout, result.stderr) == (0, "green\n", "")
+
+
+def test_commands_of_the_first_page(tmp_path: Path) -> None:
+    names = {"ferrule": "-m ferrule", "python": ""}
+    for name, arguments in names.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    script = "set -e\n" + COMMANDS.replace("$ ", "")
+    result = run(["/bin/sh", "-c", script], env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("plugin\n")
+    assert result.stdout.endswith(PRINTED_BY_COMMANDS)
+
+
+def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT, **options)
+
+
 async def test_programs_of_the_page_on_the_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin, host, *_ = [block.values[0] for block in blocks() if block.id and block.id.startswith("broker.md:")]
     (tmp_path / "plugin.py").write_text(plugin)
@@ -137,7 +165,6 @@ async def test_programs_of_the_page_on_the_broker(tmp_path: Path, monkeypatch: p
     [("quickstart", "colour is green"), ("native_channel", "3 numbers over a blocking channel")],
 )
 def test_examples_run(example: str, expected: str) -> None:
-    command = [sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py")]
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT)
+    result = run([sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py")])
     assert (result.returncode, result.stderr) == (0, "")
     assert expected in result.stdout

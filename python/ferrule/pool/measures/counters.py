@@ -71,9 +71,9 @@ class Measures:
     Example:
         >>> measures = Measures()
         >>> measures.starts["none"] += 1
-        >>> measures.lease_wait["warm"].add(0.000_002)
+        >>> bucket = measures.lease_wait["warm"].add(0.000_002)
         >>> measures.exits["idle", "shutdown"] += 1
-        >>> measures.calls["/kv.KV/Get"].seconds["OK"].add(0.000_2)
+        >>> bucket = measures.calls["/kv.KV/Get"].seconds["OK"].add(0.000_2)
         >>> measures.calls["/kv.KV/Get"].unknown
         0
     """

@@ -31,8 +31,8 @@ class Histogram:
 
     Example:
         >>> waits = Histogram((0.1, 1.0))
-        >>> for seconds in (0.05, 0.1, 0.4, 7.0):
-        ...     waits.add(seconds)
+        >>> [waits.add(seconds) for seconds in (0.05, 0.1, 0.4, 7.0)]
+        [0, 0, 1, 2]
         >>> waits.counts, waits.count, waits.percentile(50)
         ([2, 1, 1], 4, 0.1)
     """

@@ -57,10 +57,12 @@ def provider_spec(
     applies, for example, are not, and their ApplyError has the outcome "unknown".
 
     Args:
-        source, version, core, terraform_version, provider_meta, schema_cache, stop_timeout, settings: As of
-            `Provider.launch`. The program is looked for now, which takes seconds for a large one that is locked.
+        source: As of `Provider.launch`. The program is looked for now, which takes seconds for a large one that is
+            locked.
         config: The provider's configuration, `{}` for one that needs nothing. Each process is given it before its first
             lease. Default None: no process is configured, and leases are good for schema, validation and functions.
+        version: As of `Provider.launch`, as are `core`, `terraform_version`, `provider_meta`, `schema_cache`,
+            `stop_timeout` and `settings`.
         kept: `name`, by default the last part of the address, `max_calls`, `max_age`, `max_idle`, `max_memory_bytes`,
             `max_concurrent_calls`, `memory_soft_limit`, `group` and `exclusive`, as of `PluginSpec`.
 

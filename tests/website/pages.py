@@ -1,0 +1,10 @@
+"""The pages of the site as `make site` has built it."""
+
+from __future__ import annotations
+
+from peers import ROOT
+
+SITE = ROOT / "build" / "site"
+
+PAGES = sorted(path.relative_to(SITE).as_posix().removesuffix("index.html") for path in SITE.rglob("index.html"))
+"""The address of each page within the site."""
