@@ -25,7 +25,7 @@ FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_service
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests sdist-test floors lowest newest \
-	ray msrv audit site site-test format wheel install-wheel wheel-test bench soak acceptance fuzz proto lock clean
+	ray msrv audit site site-test format wheel install-wheel wheel-test bench bench-results soak acceptance fuzz proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -161,18 +161,15 @@ wheel-test: dist  ## Quick start on the wheel, in a clean environment without Ru
 dist:
 	$(MAKE) --no-print-directory wheel
 
-bench: wheel go-peers  ## Compare with other hosts; results are printed
+# BENCH_OPTIONS: of benches/suite.py, as `--only channel`.
+bench: wheel go-peers  ## Compare with other hosts and channels, about 25 minutes: benches/RESULTS.md and what it is made of
 	$(PYTHON) -m venv build/bench-env
 	build/bench-env/bin/pip install --quiet --requirement benches/requirements.txt
 	build/bench-env/bin/pip install --quiet --no-deps --force-reinstall dist/*.whl
-	build/bench-env/bin/python benches/lifecycle.py $(BENCH_OPTIONS)
-	build/bench-env/bin/python benches/channel.py $(CHANNEL_BENCH_OPTIONS)
-	build/bench-env/bin/python benches/import_time.py
-	build/bench-env/bin/python benches/cty.py --go $(GO_PEERS)/cty $(CTY_BENCH_OPTIONS)
-	build/bench-env/bin/python benches/schema.py
-	build/bench-env/bin/python benches/servicers.py
-	build/bench-env/bin/python benches/pool.py $(POOL_BENCH_OPTIONS)
-	build/bench-env/bin/python -m pytest --benchmark-only --override-ini addopts= --override-ini filterwarnings= -p no:cacheprovider benches/bench_parsers.py
+	build/bench-env/bin/python benches/suite.py --programs $(GO_PEERS) $(BENCH_OPTIONS)
+
+bench-results: env  ## Render benches/RESULTS.md again, without measuring
+	$(BIN)/python benches/suite.py --render
 
 soak: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of kills, 1,000,000 calls: minutes, not part of the tests
 	FERRULE_CYCLES=1000 FERRULE_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_leaks.py --timeout 1800

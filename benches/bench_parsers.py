@@ -1,6 +1,6 @@
-"""Micro-benchmarks of the two parsers on every plugin's path, each beside a rival in plain Python.
+"""The two parsers on every plugin's path, each beside a rival in plain Python.
 
-Run as `pytest benches/bench_parsers.py`. Both sides of a pair get the same input and must give the same answer, so a
+`formats.py` beside it runs them. Both sides of a pair get the same input and must give the same answer, so a
 parser that became fast by leaving something out fails here.
 """
 
@@ -95,22 +95,24 @@ def decode(make_decoder: Callable[[int], Decoder], pieces: list[bytes]) -> list[
     return [message for piece in pieces for message in decoder.feed(piece)]
 
 
-@pytest.mark.parametrize("parse", [core_handshake, python_handshake], ids=["core", "python"])
+@pytest.mark.parametrize("parse", [core_handshake, python_handshake], ids=["ferrule", "pure Python"])
 @pytest.mark.parametrize(
     ("line", "certificate"), [(LINE_PLAIN, None), (LINE_MTLS, CERTIFICATE_DER)], ids=["plain", "mtls"]
 )
 def test_handshake_line(
     benchmark: BenchmarkFixture, parse: Callable[[bytes], Handshake], line: bytes, certificate: bytes | None
 ) -> None:
-    benchmark.group = f"handshake line, {'mtls' if certificate else 'plain'}"
+    benchmark.group = f"handshake line {'with a certificate' if certificate else 'without a certificate'}"
+    benchmark.extra_info["side"] = "ferrule" if parse is core_handshake else "pure Python"
     parsed = benchmark(parse, line)
     assert parsed == (1, 1, "unix", "/tmp/plugin3345363170", "grpc", certificate)
 
 
-@pytest.mark.parametrize("make_decoder", [_core.FrameDecoder, PythonDecoder], ids=["core", "python"])
+@pytest.mark.parametrize("make_decoder", [_core.FrameDecoder, PythonDecoder], ids=["ferrule", "pure Python"])
 @pytest.mark.parametrize("messages", [[bytes(64)] * 1024, [bytes(1024 * 1024)]], ids=["1024x64B", "1x1MiB"])
 def test_frame_decoder(
     benchmark: BenchmarkFixture, make_decoder: Callable[[int], Decoder], messages: list[bytes]
 ) -> None:
-    benchmark.group = f"frame decoder, {len(messages)} messages of {len(messages[0])} bytes"
+    benchmark.group = f"gRPC framing, {'1,024 messages of 64 B' if len(messages) > 1 else '1 message of 1 MiB'}"
+    benchmark.extra_info["side"] = "pure Python" if make_decoder is PythonDecoder else "ferrule"
     assert benchmark(decode, make_decoder, chunks(messages)) == messages

@@ -14,22 +14,15 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import channel_plot
-import channel_report
-import machine
 from channel_clients.point import Order, Point, Sample
-from channel_report import CLIENTS, Client, Measured, Results
+from channel_report import BENCH, CLIENTS, MEMORY, MEMORY_CASE, PLAINTEXT, TRANSPORTS, Client, Transport, measures
+from reporting.command import parser_of, run_bench
+from reporting.run import Run
 
 BENCHES = Path(__file__).resolve().parent
-RESULTS = BENCHES / "RESULTS.md"
-PLOT = BENCHES / "channel.svg"
-GO_SOURCES = machine.ROOT / "tests" / "go_plugin"
-GO_PROGRAMS = machine.ROOT / "build" / "go"
-
-PACKAGES = ("ferrule", "grpcio", "grpclib", "h2")
 
 KIB, MIB = 2**10, 2**20
 
@@ -39,11 +32,13 @@ _STREAM = Point("stream", 16)
 _SYNC = [Point("unary", 16, in_flight, sync=True) for in_flight in (1, 16)]
 _SYNC += [Point("unary", size, sync=True) for size in (KIB, MIB)]
 
-FULL = (*_UNARY, *_LARGE, _STREAM, *_SYNC, Point("stream", 16, sync=True))
-QUICK = (*_UNARY[:3], _LARGE[0], _STREAM, _SYNC[0])
+POINTS = (*_UNARY, *_LARGE, _STREAM, *_SYNC, Point("stream", 16, sync=True))
+
+# What targets are about, and one of each kind.
+QUICK_POINTS = (_UNARY[0], _UNARY[1], _LARGE[0], _STREAM, _SYNC[0])
 
 # The curve only matters while a connection opens; what follows is there to show that it works, and stays the same.
-P521_POINTS = {*_UNARY[:3], _LARGE[0], _STREAM}
+P521_POINTS = {_UNARY[0], _LARGE[0]}
 # grpcio cannot connect to such a server at all: the TLS inside it has no signature scheme for the curve.
 P521_CLIENTS = {"ferrule", "grpclib"}
 
@@ -54,6 +49,20 @@ MEMORY_SECONDS = 2.0
 
 # Beyond the time that was asked for: a client that needs this long to start, connect and drain has hung.
 GRACE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A client that loads a server of one transport with one point."""
+
+    transport: Transport
+    point: Point
+    client: str
+
+    @property
+    def case(self) -> str:
+        """The point in words, by which its figures are found."""
+        return f"{self.point}, blocking" if self.point.sync else str(self.point)
 
 
 @dataclass(frozen=True)
@@ -133,31 +142,6 @@ def converse(process: subprocess.Popen[bytes], line: str) -> bytes:
     return process.stdout.readline()
 
 
-def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Compare gRPC channels on one Go server.")
-    parser.add_argument("--quick", action="store_true", help="fewer points, 3 short repetitions: under two minutes")
-    parser.add_argument("--repetitions", type=int, help="interleaved rounds over all clients (default: 5)")
-    parser.add_argument("--seconds", type=float, help="measured time per point and repetition (default: 1)")
-    parser.add_argument("--clients", nargs="+", choices=CLIENTS, default=list(CLIENTS), help="default: all")
-    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="loop of asyncio clients")
-    parser.add_argument("--server", type=Path, help="the Go echo server (default: built from tests/go_plugin)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios as SVG into FILE")
-    parser.add_argument("--append-results", action="store_true", help="append to RESULTS.md and redraw channel.svg")
-    arguments = parser.parse_args(argv)
-    arguments.points = QUICK if arguments.quick else FULL
-    arguments.repetitions = arguments.repetitions or (3 if arguments.quick else 5)
-    arguments.seconds = arguments.seconds or (0.4 if arguments.quick else 1.0)
-    return arguments
-
-
-def build_server() -> Path:
-    """Build the echo server; Go's own cache makes a repeated build cheap."""
-    subprocess.run(["make", "-C", str(GO_SOURCES), f"OUT={GO_PROGRAMS}", "echo"], check=True, stdout=sys.stderr)
-    return GO_PROGRAMS / "echo"
-
-
 @contextmanager
 def serve(program: Path, directory: Path, curve: str | None) -> Iterator[Server]:
     """Run an echo server in plaintext, or under TLS with a certificate on a curve."""
@@ -172,18 +156,16 @@ def serve(program: Path, directory: Path, curve: str | None) -> Iterator[Server]
         yield Server(ready["targets"][0], ready.get("certificate"))
 
 
-def plan(arguments: argparse.Namespace) -> list[Measured]:
+def plan(points: Sequence[Point], clients: Sequence[str]) -> Iterator[Turn]:
     """Everything that is to be measured, in the order in which it takes turns."""
-    wanted = []
-    for transport in channel_report.TRANSPORTS:
-        for point in arguments.points:
+    for transport in TRANSPORTS:
+        for point in points:
             for name, client in CLIENTS.items():
-                fits = client.sync == point.sync
+                fits = client.sync == point.sync and name in clients
                 if transport.curve == "p521":
                     fits = fits and point in P521_POINTS and name in P521_CLIENTS
-                if fits and name in arguments.clients:
-                    wanted.append(Measured(transport, point, name))
-    return wanted
+                if fits:
+                    yield Turn(transport, point, name)
 
 
 def order_for(point: Point, server: Server, seconds: float) -> Order:
@@ -191,104 +173,66 @@ def order_for(point: Point, server: Server, seconds: float) -> Order:
     return Order(point, server.target, server.certificate, warm_up_s=seconds / 3, measure_s=seconds)
 
 
-def measure(
-    arguments: argparse.Namespace, servers: Mapping[str | None, Server], directory: Path, results: Results
+def measure_calls(
+    arguments: argparse.Namespace, servers: Mapping[str | None, Server], directory: Path, run: Run
 ) -> None:
     """Run all repetitions; what fails once is not asked for again."""
-    wanted = plan(arguments)
     for repetition in range(arguments.repetitions):
         processes = {name: ClientProcess(CLIENTS[name], arguments.loop, directory) for name in arguments.clients}
         try:
-            for each in wanted:
-                if each in results.errors:
+            for turn in plan(QUICK_POINTS if arguments.quick else POINTS, arguments.clients):
+                group, case, client = turn.transport.title, turn.case, turn.client
+                if run.failed(group, case, client):
                     continue
-                print(f"repetition {repetition + 1} of {arguments.repetitions}: {each}", file=sys.stderr)
-                order = order_for(each.point, servers[each.transport.curve], arguments.seconds)
+                turn_of = f"repetition {repetition + 1} of {arguments.repetitions}"
+                print(f"{turn_of}: {group}, {case}: {client}", file=sys.stderr)
+                order = order_for(turn.point, servers[turn.transport.curve], arguments.seconds)
                 try:
-                    results.add(each, processes[each.client].measure(order))
+                    run.add(group, case, client, measures(processes[client].measure(order)))
                 except ClientError as failure:
-                    results.fail(each, str(failure))
+                    run.fail(group, case, client, str(failure))
         finally:
             for process in processes.values():
                 process.stop()
 
 
-def measure_memory(arguments: argparse.Namespace, server: Server, directory: Path, results: Results) -> None:
+def measure_memory(arguments: argparse.Namespace, server: Server, directory: Path, run: Run) -> None:
     """Load each client with many large calls at once, each time in a fresh process."""
-    order = order_for(MEMORY_POINT, server, MEMORY_SECONDS)
-    for repetition in range(1 if arguments.quick else arguments.repetitions):
+    order = order_for(MEMORY_POINT, server, 0.1 if arguments.quick else MEMORY_SECONDS)
+    for repetition in range(arguments.repetitions):
         for name in MEMORY_CLIENTS:
-            if name not in arguments.clients or name in results.memory_errors:
+            if name not in arguments.clients or run.failed(MEMORY, MEMORY_CASE, name):
                 continue
-            print(f"memory, repetition {repetition + 1}: {name}", file=sys.stderr)
+            print(f"memory, repetition {repetition + 1} of {arguments.repetitions}: {name}", file=sys.stderr)
             process = ClientProcess(CLIENTS[name], arguments.loop, directory)
             try:
-                peak = process.measure(order).peak_rss_mib
-                results.memory.setdefault(name, []).append(peak)
+                run.add(MEMORY, MEMORY_CASE, name, {"peak MiB": process.measure(order).peak_rss_mib})
             except ClientError as failure:
-                results.memory.pop(name, None)
-                results.memory_errors[name] = str(failure)
+                run.fail(MEMORY, MEMORY_CASE, name, str(failure))
             finally:
                 process.stop()
 
 
-def run(arguments: argparse.Namespace) -> Results:
+def measure(arguments: argparse.Namespace, run: Run) -> None:
     """Start the servers, measure, stop the servers."""
-    results = Results()
+    arguments.seconds = arguments.seconds or (0.05 if arguments.quick else 0.6)
+    run.settings = f"{arguments.repetitions} repetitions of {arguments.seconds:g} s per point, {arguments.loop}"
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        servers = {
-            transport.curve: stack.enter_context(serve(arguments.server, directory, transport.curve))
-            for transport in channel_report.TRANSPORTS
-        }
-        measure(arguments, servers, directory, results)
-        measure_memory(arguments, servers[None], directory, results)
-    return results
+        program = arguments.programs / "echo"
+        servers = {each.curve: stack.enter_context(serve(program, directory, each.curve)) for each in TRANSPORTS}
+        measure_calls(arguments, servers, directory, run)
+        measure_memory(arguments, servers[PLAINTEXT.curve], directory, run)
 
 
-def render(facts: Mapping[str, str], arguments: argparse.Namespace, results: Results) -> str:
-    """The result as a section of Markdown."""
-    described = [f"- {name}: {value}" for name, value in facts.items() if name not in ("date", "commit")]
-    described.append(f"- {arguments.repetitions} repetitions of {arguments.seconds:g} s per point, {arguments.loop}")
-    title = f"## Channel, {facts['date']}, commit {facts['commit']}"
-    return "\n\n".join([title, "\n".join(described), channel_report.sections(results)]) + "\n"
-
-
-def write_json(path: Path, facts: Mapping[str, str], results: Results) -> None:
-    """Write the facts and every single sample."""
-    series = [
-        asdict(measured) | {"samples": [asdict(sample) for sample in samples]}
-        for measured, samples in results.samples.items()
-    ]
-    errors = [asdict(measured) | {"error": error} for measured, error in results.errors.items()]
-    document = {"facts": facts, "series": series, "errors": errors, "peak_rss_mib": results.memory}
-    path.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def main(argv: Sequence[str]) -> None:
-    """Measure, print the tables, and keep them where asked."""
-    arguments = parse_arguments(argv)
-    if any(name.startswith("ferrule") for name in arguments.clients):
-        # Here and not above: rivals can be measured where Ferrule is not built.
-        from hosts.ferrule_host import require_release_build
-
-        require_release_build()
-    arguments.server = (arguments.server or build_server()).resolve()
-    packages = PACKAGES if arguments.loop == "asyncio" else (*PACKAGES, arguments.loop)
-    facts = machine.facts(arguments.server, packages)
-    results = run(arguments)
-    section = render(facts, arguments, results)
-    print(section)
-    if arguments.json:
-        write_json(arguments.json, facts, results)
-    for path in {arguments.plot, PLOT if arguments.append_results else None} - {None}:
-        path.write_text(channel_plot.draw(results, f"{facts['date']}, commit {facts['commit']}, {facts['CPU']}"))
-    if arguments.append_results:
-        with RESULTS.open("a") as file:
-            file.write(f"\n{section}")
-    if results.errors or results.memory_errors:
-        sys.exit("benchmark incomplete: the list of failures is in the output")
+def main() -> None:
+    """Read the command line, and measure."""
+    parser = parser_of(BENCH, __doc__)
+    parser.add_argument("--seconds", type=float, help="measured time per point and repetition (default: 0.6)")
+    parser.add_argument("--clients", nargs="+", choices=CLIENTS, default=list(CLIENTS), help="default: all")
+    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="loop of asyncio clients")
+    run_bench(BENCH, measure, parser)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

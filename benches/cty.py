@@ -6,24 +6,27 @@ paths in errors. The values here have none of that, so that both give the same b
 checked first.
 
 All sides take turns in one process, and the CPU time of a call is divided by the values in it (text, numbers and
-bools). With `--go PROGRAM` a program in Go with go-cty takes part, `build/go/cty` of `make go-peers`. Run it as `python
-benches/cty.py`."""
+bools). A program in Go with go-cty takes part. Run it as `python benches/cty.py`."""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import json
-import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgpack
 
 from ferrule.terraform import cty
 from ferrule.terraform.cty import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object, Set
+from reporting.command import parser_of, run_bench
+from reporting.declaration import Bench, Table
+from reporting.run import Run
 
 RULE = Object({"name": STRING, "from_port": NUMBER, "open": BOOL, "tags": Map(STRING)})
 RESOURCE = Object({"id": STRING, "size": NUMBER, "enabled": BOOL, "tags": Map(STRING), "zones": List(STRING)})
@@ -62,6 +65,33 @@ CASES: dict[str, tuple[Any, cty.Type]] = {
     "state of 2,000 resources": (large_state(), STATE),
     "dynamic, 1,000 objects": ({"any": [rule(each) for each in range(1000)]}, Object({"any": DYNAMIC})),
 }
+
+
+QUICK_CASES = ("one resource", "10,000 numbers")
+
+KINDS = ("encode", "decode", "to JSON", "from JSON", "convert")
+GROUP = "Values"
+
+BENCH = Bench(
+    name="cty",
+    title="Values of Terraform providers",
+    anchor="values-of-terraform-providers",
+    minutes=1,
+    repetitions=9,
+    tables=(
+        Table(
+            GROUP,
+            tuple(f"{kind} ns" for kind in KINDS),
+            ("encode ns", "decode ns"),
+            {"ferrule": "naive Python", "msgpack alone": "naive Python", "go-cty": "naive Python"},
+            case="values",
+        ),
+    ),
+    programs=("cty",),
+    packages=("ferrule", "msgpack"),
+)
+
+Sides = dict[str, dict[str, Callable[[], Any]]]
 
 
 def count(value: Any) -> int:
@@ -112,78 +142,75 @@ def naive_value(raw: Any, of: Any) -> Any:
     return {key: naive_value(each, inner[key]) for key, each in raw.items()}
 
 
-def sides(value: Any, of: cty.Type) -> dict[str, Callable[[], Any]]:
-    """The calls that take turns."""
+def sides(value: Any, of: cty.Type) -> Sides:
+    """The calls that take turns, by side and kind."""
     # Sets in cty's order, which the naive side does not know.
     value = cty.decode(cty.encode(value, of), of)
     data, notation = cty.encode(value, of), json.loads(of.json)
     text = cty.encode_json(value, of)
     return {
-        "encode": lambda: cty.encode(value, of),
-        "encode, naive": lambda: msgpack.packb(naive_packable(value, notation)),
-        "encode, msgpack alone": lambda: msgpack.packb(value),
-        "decode": lambda: cty.decode(data, of),
-        "decode, naive": lambda: naive_value(msgpack.unpackb(data, ext_hook=msgpack.ExtType), notation),
-        "decode, msgpack alone": lambda: msgpack.unpackb(data),
-        "to JSON": lambda: cty.encode_json(value, of),
-        "from JSON": lambda: cty.decode_json(text, of),
-        "convert": lambda: cty.convert(value, of),
+        "ferrule": {
+            "encode": lambda: cty.encode(value, of),
+            "decode": lambda: cty.decode(data, of),
+            "to JSON": lambda: cty.encode_json(value, of),
+            "from JSON": lambda: cty.decode_json(text, of),
+            "convert": lambda: cty.convert(value, of),
+        },
+        "naive Python": {
+            "encode": lambda: msgpack.packb(naive_packable(value, notation)),
+            "decode": lambda: naive_value(msgpack.unpackb(data, ext_hook=msgpack.ExtType), notation),
+        },
+        "msgpack alone": {
+            "encode": lambda: msgpack.packb(value),
+            "decode": lambda: msgpack.unpackb(data),
+        },
     }
 
 
-def check(calls: dict[str, Callable[[], Any]]) -> None:
-    assert calls["encode"]() == calls["encode, naive"]()
-    assert calls["decode"]() == calls["decode, naive"]() == calls["from JSON"]() == calls["convert"]()
+def check(calls: Sides) -> None:
+    ours, naive = calls["ferrule"], calls["naive Python"]
+    assert ours["encode"]() == naive["encode"]()
+    assert ours["decode"]() == naive["decode"]() == ours["from JSON"]() == ours["convert"]()
 
 
-def measure(calls: dict[str, Callable[[], Any]], repetitions: int, values: int) -> dict[str, float]:
-    """Nanoseconds of CPU time for each value: the median of the repetitions."""
+def nanoseconds(call: Callable[[], Any], values: int) -> float:
+    """CPU time for each value."""
     # Small cases are called often enough for the clock.
     times = max(1, 2000 // values)
-    spent: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(repetitions):
-        for name, call in calls.items():
-            gc.collect()
-            begin = time.process_time_ns()
-            for _ in range(times):
-                call()
-            spent[name].append((time.process_time_ns() - begin) / times / values)
-    return {name: statistics.median(each) for name, each in spent.items()}
+    gc.collect()
+    begin = time.process_time_ns()
+    for _ in range(times):
+        call()
+    return (time.process_time_ns() - begin) / times / values
 
 
-def go_times(program: str, repetitions: int) -> dict[str, dict[str, float]]:
-    """The figures of the program in Go for the same values: nanoseconds of CPU time for each."""
-    found: dict[str, dict[str, float]] = {}
-    for name, (value, of) in CASES.items():
-        asked = {"op": "measure", "type": of.json, "data": cty.encode(value, of).hex(), "repetitions": repetitions}
-        answer = json.loads(
-            subprocess.run([program], input=json.dumps(asked), capture_output=True, text=True, check=True).stdout
-        )
-        found[name] = {side: each / count(value) for side, each in answer.items()}
-    return found
+def go_nanoseconds(program: Path, value: Any, of: cty.Type, values: int) -> dict[str, float]:
+    """CPU time of the program in Go for each of the same values."""
+    asked = {"op": "measure", "type": of.json, "data": cty.encode(value, of).hex(), "repetitions": 1}
+    done = subprocess.run([program], input=json.dumps(asked), capture_output=True, text=True, check=True)
+    return {kind: each / values for kind, each in json.loads(done.stdout).items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--go", metavar="PROGRAM", help="build/go/cty, of `make go-peers`")
-    options = parser.parse_args()
-    in_go = go_times(options.go, options.repetitions) if options.go else {}
-    print("Nanoseconds of CPU time for each value; in parentheses the naive conversion, msgpack alone, and go-cty.\n")
-    print("| Values | bytes | encode | decode | to JSON | from JSON | convert |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    for name, (value, of) in CASES.items():
-        calls = sides(value, of)
+def turn(calls: Sides, values: int) -> Iterator[tuple[str, dict[str, float | None]]]:
+    """One repetition of a case: each side's nanoseconds by measure."""
+    for side, kinds in calls.items():
+        yield side, {f"{kind} ns": nanoseconds(kinds[kind], values) if kind in kinds else None for kind in KINDS}
+
+
+def measure(arguments: argparse.Namespace, run: Run) -> None:
+    """Run all repetitions, case by case: a repetition is short, and its sides take turns."""
+    run.settings = f"{arguments.repetitions} repetitions; nanoseconds of CPU for each text, number or bool"
+    for name in QUICK_CASES if arguments.quick else CASES:
+        print(name, file=sys.stderr)
+        value, of = CASES[name]
+        calls, values = sides(value, of), count(value)
         check(calls)
-        spent = measure(calls, options.repetitions, count(value))
-        cells = [f"{len(calls['encode']()):,}"]
-        for side in ("encode", "decode"):
-            rivals = [spent[f"{side}, naive"], spent[f"{side}, msgpack alone"]]
-            rivals += [in_go[name][side]] if in_go else []
-            cells.append(f"{spent[side]:.0f} ({', '.join(f'{each:.0f}' for each in rivals)})")
-        cells += [f"{spent[side]:.0f}" for side in ("to JSON", "from JSON", "convert")]
-        print(f"| {name} | {' | '.join(cells)} |")
+        for _ in range(arguments.repetitions):
+            for side, found in turn(calls, values):
+                run.add(GROUP, name, side, found)
+            in_go = go_nanoseconds(arguments.programs / "cty", value, of, values)
+            run.add(GROUP, name, "go-cty", {f"{kind} ns": in_go.get(kind) for kind in KINDS})
 
 
 if __name__ == "__main__":
-    main()
+    run_bench(BENCH, measure, parser_of(BENCH, __doc__))

@@ -6,11 +6,13 @@ all of them. Run it as `python benches/import_time.py`; README.md beside it says
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+
+from reporting.command import parser_of, run_bench
+from reporting.declaration import Bench, Table, Target
+from reporting.run import Figure, Run
 
 # The first is what the others are compared with.
 IMPORTS = (
@@ -35,56 +37,44 @@ print(perf_counter() - wall, process_time() - cpu)
 """
 
 
-def measure(imports: str, environment: dict[str, str]) -> tuple[float, float]:
+GROUP, CASE = "Imports", "fresh process"
+
+BENCH = Bench(
+    name="import_time",
+    title="Imports",
+    anchor="imports",
+    minutes=0.2,
+    repetitions=9,
+    tables=(Table(GROUP, ("wall ms", "CPU ms", "added ms"), side="imports"),),
+    targets=tuple(
+        Target(f"`{imports}`, ms added to `{IMPORTS[0]}`", Figure(GROUP, CASE, imports, "added ms"), LIMIT_MS)
+        for imports in IMPORTS[1:]
+    ),
+    packages=("ferrule", "grpcio", "protobuf"),
+)
+
+
+def import_ms(imports: str, environment: dict[str, str]) -> tuple[float, float]:
     """Milliseconds of wall time and of CPU time that a fresh process spends on these imports."""
     command = [sys.executable, "-c", PROGRAM.format(imports=imports)]
     wall, cpu = subprocess.run(command, check=True, capture_output=True, env=environment, text=True).stdout.split()
     return 1000 * float(wall), 1000 * float(cpu)
 
 
-def table(times: dict[str, list[tuple[float, float]]]) -> str:
-    """Medians as Markdown; what is added, as the median of the differences within each repetition."""
-    plain = times[IMPORTS[0]]
-    width = max(map(len, IMPORTS)) + 2
-    lines = [
-        f"| {'import':{width}} | wall ms | CPU ms | added ms (lowest-highest) |",
-        f"| {'-' * width} | ------: | -----: | ------------------------: |",
-    ]
-    for imports, rows in times.items():
-        wall, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
-        added = [row[0] - base[0] for row, base in zip(rows, plain, strict=True)]
-        shown = f"{statistics.median(added):.1f} ({min(added):.1f}-{max(added):.1f})" if rows is not plain else "-"
-        lines.append(f"| {f'`{imports}`':{width}} | {wall:7.1f} | {cpu:6.1f} | {shown:>25} |")
-    return "\n".join(lines)
-
-
-def verdicts(times: dict[str, list[tuple[float, float]]]) -> str:
-    """Which imports add no more than the limit."""
-    lines = []
-    for imports in IMPORTS[1:]:
-        differences = (row[0] - base[0] for row, base in zip(times[imports], times[IMPORTS[0]], strict=True))
-        added = statistics.median(differences)
-        verdict = "met" if added <= LIMIT_MS else "MISSED"
-        lines.append(f"- {verdict}: `{imports}` adds {added:.1f} ms to `{IMPORTS[0]}`, at most {LIMIT_MS:.0f}")
-    return "\n".join(lines)
-
-
-def main(argv: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description="Measure what importing Ferrule adds to importing grpcio.")
-    parser.add_argument("--repetitions", type=int, default=9, help="interleaved rounds over all imports (default: 9)")
-    arguments = parser.parse_args(argv)
-    times: dict[str, list[tuple[float, float]]] = {imports: [] for imports in IMPORTS}
+def measure(arguments: argparse.Namespace, run: Run) -> None:
+    """Run all repetitions, in each of which the imports take turns."""
+    run.settings = f"{arguments.repetitions} repetitions"
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         environment = os.environ | {"PYTHONPYCACHEPREFIX": directory, "PYTHONDONTWRITEBYTECODE": ""}
         for repetition in range(-WARM_UPS, arguments.repetitions):
-            for imports, rows in times.items():
-                row = measure(imports, environment)
-                if repetition >= 0:
-                    rows.append(row)
-    print(table(times))
-    print()
-    print(verdicts(times))
+            times = {imports: import_ms(imports, environment) for imports in IMPORTS}
+            if repetition < 0:
+                continue
+            print(f"repetition {repetition + 1} of {arguments.repetitions}", file=sys.stderr)
+            for imports, (wall, cpu) in times.items():
+                added = None if imports == IMPORTS[0] else wall - times[IMPORTS[0]][0]
+                run.add(GROUP, CASE, imports, {"wall ms": wall, "CPU ms": cpu, "added ms": added})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_bench(BENCH, measure, parser_of(BENCH, __doc__))

@@ -8,23 +8,22 @@ how to read the output.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 
-import machine
-import report
 from hosts.cycle import Cycle
+from reporting.charts import Panel, ratio_chart
+from reporting.command import parser_of, run_bench
+from reporting.declaration import Bench, Table, Target
+from reporting.run import Figure, Run
 
 BENCHES = Path(__file__).resolve().parent
-RESULTS = BENCHES / "RESULTS.md"
-GO_SOURCES = machine.ROOT / "tests" / "go_plugin"
-GO_PROGRAMS = machine.ROOT / "build" / "go"
 
-# Shown in this order. The first two are what the comparison is about: without them there is no result.
+# Shown in this order.
 HOSTS = {
     "go": "go_host",
     "ferrule": "ferrule_host",
@@ -32,7 +31,6 @@ HOSTS = {
     "python-plugin": "python_plugin_host",
     "spawn only": "spawn_only",
 }
-REQUIRED = ("go", "ferrule")
 
 # A host may print more than these.
 CYCLE_FIELDS = tuple(Cycle.__dataclass_fields__)
@@ -48,22 +46,62 @@ class HostError(Exception):
     """A host process ended without printing all its cycles."""
 
 
-def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Compare hosts over the life of one plugin.")
-    parser.add_argument("--cycles", type=int, default=30, help="lives per host and repetition (default: 30)")
-    parser.add_argument("--repetitions", type=int, default=5, help="interleaved rounds over all hosts (default: 5)")
-    parser.add_argument("--hosts", nargs="+", choices=HOSTS, default=list(HOSTS), help="hosts to run (default: all)")
-    parser.add_argument("--plugin", type=Path, help="the Go KV plugin (default: built from tests/go_plugin)")
-    parser.add_argument("--go-host", type=Path, help="the Go host (default: built from tests/go_plugin)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every cycle to FILE")
-    parser.add_argument("--append-results", action="store_true", help="append the tables to benches/RESULTS.md")
-    return parser.parse_args(argv)
+LIFE = "One plugin"
+VARIANTS = {"mutual TLS": True, "without TLS": False}
 
 
-def build_go_programs() -> None:
-    """Build the KV plugin and the Go host; Go's own cache makes a repeated build cheap."""
-    subprocess.run(["make", "-C", str(GO_SOURCES), f"OUT={GO_PROGRAMS}", "kv", "host"], check=True, stdout=sys.stderr)
+def start_and_first_call(cycle: Cycle) -> float | None:
+    """Time until the first answer: fair to hosts that connect in `start` and to those that do it in the first call."""
+    return None if cycle.first_call_ms is None else cycle.start_ms + cycle.first_call_ms
+
+
+MEASURES: dict[str, Callable[[Cycle], float | None]] = {
+    "start ms": lambda cycle: cycle.start_ms,
+    "first call ms": lambda cycle: cycle.first_call_ms,
+    "start + call ms": start_and_first_call,
+    "stop ms": lambda cycle: cycle.stop_ms,
+    "CPU ms": lambda cycle: cycle.cpu_ms,
+}
+RATIOS = ("start ms", "start + call ms", "stop ms", "CPU ms")
+
+
+def _of_host(host: str, measure: str) -> Figure:
+    return Figure(LIFE, "mutual TLS", host, measure)
+
+
+TARGETS = (
+    Target("start, mutual TLS", _of_host("ferrule", "start ms"), 0.58, _of_host("go", "start ms")),
+    Target("stop, mutual TLS", _of_host("ferrule", "stop ms"), 1.05, _of_host("go", "stop ms")),
+    Target("CPU of a life, mutual TLS", _of_host("ferrule", "CPU ms"), 2.5, _of_host("spawn only", "CPU ms")),
+)
+
+BENCH = Bench(
+    name="lifecycle",
+    title="The life of a plugin",
+    anchor="the-life-of-a-plugin",
+    minutes=2.5,
+    tables=(
+        Table(
+            LIFE,
+            tuple(MEASURES),
+            RATIOS,
+            rivals={host: "go" for host in HOSTS if host != "go"},
+            case="plugin",
+            side="host",
+        ),
+    ),
+    targets=TARGETS,
+    charts={
+        "lifecycle": ratio_chart(
+            "Hosts relative to go-plugin's own, in Go",
+            Panel("Start and first call", LIFE, "start + call ms"),
+            Panel("Stop", LIFE, "stop ms"),
+            Panel("CPU of the host for a whole life", LIFE, "CPU ms"),
+        )
+    },
+    programs=("kv", "host"),
+    packages=("ferrule", "grpcio", "protobuf", "pyvider-rpcplugin", "python-plugin", "grpclib"),
+)
 
 
 def host_environment(temporary_directory: str) -> dict[str, str]:
@@ -90,9 +128,10 @@ def run_host(host: str, mtls: bool, arguments: argparse.Namespace) -> list[Cycle
         HostError: The host reported an error, crashed, hung or printed too few cycles.
     """
     count = arguments.cycles + WARM_UP_CYCLES
-    command = [sys.executable, "-m", f"hosts.{HOSTS[host]}", "--plugin", str(arguments.plugin), "--cycles", str(count)]
+    plugin = str(arguments.programs / "kv")
+    command = [sys.executable, "-m", f"hosts.{HOSTS[host]}", "--plugin", plugin, "--cycles", str(count)]
     command += ["--mtls"] if mtls else []
-    command += ["--go-host", str(arguments.go_host)] if host == "go" else []
+    command += ["--go-host", str(arguments.programs / "host")] if host == "go" else []
     limit = SECONDS_PER_CYCLE_LIMIT * count
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         try:
@@ -116,70 +155,38 @@ def run_host(host: str, mtls: bool, arguments: argparse.Namespace) -> list[Cycle
     return cycles[WARM_UP_CYCLES:]
 
 
-def measure(arguments: argparse.Namespace) -> list[report.Series]:
+def medians(cycles: list[Cycle]) -> dict[str, float | None]:
+    """The median of each measure over the cycles of a repetition."""
+    found: dict[str, float | None] = {}
+    for measure, of_cycle in MEASURES.items():
+        values = [value for value in map(of_cycle, cycles) if value is not None]
+        found[measure] = statistics.median(values) if values else None
+    return found
+
+
+def measure(arguments: argparse.Namespace, run: Run) -> None:
     """Run all repetitions; a rival that fails once in a variant is not asked for it again."""
-    all_series = [report.Series(host, mtls) for mtls in (True, False) for host in HOSTS if host in arguments.hosts]
+    arguments.cycles = arguments.cycles or (2 if arguments.quick else 30)
+    run.settings = f"{arguments.repetitions} repetitions of {arguments.cycles} cycles"
     for repetition in range(arguments.repetitions):
-        for series in all_series:
-            if series.error is not None:
-                continue
-            label = f"{series.host}, {'mutual TLS' if series.mtls else 'without TLS'}"
-            print(f"repetition {repetition + 1} of {arguments.repetitions}: {label}", file=sys.stderr)
-            try:
-                series.repetitions.append(run_host(series.host, series.mtls, arguments))
-            except HostError as failure:
-                if series.host in REQUIRED:
-                    raise HostError(f"{label}: {failure}") from failure
-                series.error = str(failure)
-                series.repetitions.clear()
-    return all_series
+        for variant, mtls in VARIANTS.items():
+            for host in arguments.hosts:
+                if run.failed(LIFE, variant, host):
+                    continue
+                print(f"repetition {repetition + 1} of {arguments.repetitions}: {host}, {variant}", file=sys.stderr)
+                try:
+                    run.add(LIFE, variant, host, medians(run_host(host, mtls, arguments)))
+                except HostError as failure:
+                    run.fail(LIFE, variant, host, str(failure))
 
 
-def render(facts: dict[str, str], arguments: argparse.Namespace, all_series: list[report.Series]) -> str:
-    """The result as a section of Markdown."""
-    described = [f"- {name}: {value}" for name, value in facts.items() if name not in ("date", "commit")]
-    described.append(f"- {arguments.repetitions} repetitions of {arguments.cycles} cycles")
-    parts = [
-        f"## {facts['date']}, commit {facts['commit']}",
-        "\n".join(described),
-        report.table(all_series, mtls=True),
-        report.table(all_series, mtls=False),
-        report.reach(all_series),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def write_json(path: Path, facts: dict[str, str], all_series: list[report.Series]) -> None:
-    """Write the facts and every single cycle."""
-    document = {"facts": facts, "series": [asdict(series) for series in all_series]}
-    path.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def main(argv: Sequence[str]) -> None:
-    """Measure, print the tables, and keep them where asked."""
-    arguments = parse_arguments(argv)
-    if "ferrule" in arguments.hosts:
-        # Here and not above: rivals can be measured where Ferrule is not built.
-        from hosts.ferrule_host import require_release_build
-
-        require_release_build()
-    if arguments.plugin is None or arguments.go_host is None:
-        build_go_programs()
-    arguments.plugin = (arguments.plugin or GO_PROGRAMS / "kv").resolve()
-    arguments.go_host = (arguments.go_host or GO_PROGRAMS / "host").resolve()
-    facts = machine.facts(arguments.plugin)
-    try:
-        all_series = measure(arguments)
-    except HostError as failure:
-        sys.exit(f"benchmark stopped: {failure}")
-    section = render(facts, arguments, all_series)
-    print(section)
-    if arguments.json:
-        write_json(arguments.json, facts, all_series)
-    if arguments.append_results:
-        with RESULTS.open("a") as results:
-            results.write(f"\n{section}")
+def main() -> None:
+    """Read the command line, and measure."""
+    parser = parser_of(BENCH, __doc__)
+    parser.add_argument("--cycles", type=int, help="lives per host and repetition (default: 30)")
+    parser.add_argument("--hosts", nargs="+", choices=HOSTS, default=list(HOSTS), help="hosts to run (default: all)")
+    run_bench(BENCH, measure, parser)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("ferrule", "grpcio", "protobuf", "pyvider-rpcplugin", "python-plugin", "grpclib")
 GO_MODULES = {"github.com/hashicorp/go-plugin": "go-plugin", "google.golang.org/grpc": "grpc-go"}
 
 
@@ -21,10 +20,17 @@ def _output(*command: str) -> str:
 
 
 def commit() -> str:
-    """The commit that is checked out, with `-dirty` when files differ from it (the list of results excepted)."""
+    """The commit that is checked out, with `-dirty` when files differ from it (written ones excepted)."""
     revision = _output("git", "rev-parse", "--short=12", "HEAD") or "unknown"
-    changed = _output("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!benches/RESULTS.md")
+    written = ("benches/RESULTS.md", "benches/results", "benches/history", "docs/performance.md", "docs/observing.svg")
+    others = [f":!{path}" for path in (*written, "README.md")]
+    changed = _output("git", "status", "--porcelain", "--untracked-files=no", "--", ".", *others)
     return f"{revision}-dirty" if changed else revision
+
+
+def date() -> str:
+    """Now, to the minute."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def cpu_model() -> str:
@@ -67,20 +73,20 @@ def package_versions(names: Iterable[str]) -> dict[str, str]:
     return versions
 
 
-def facts(program: Path, packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+def facts(program: Path | None, packages: Iterable[str]) -> dict[str, str]:
     """Gather everything a reader needs to judge a result, in the order in which it is shown.
 
     Args:
-        program: The Go program that took part.
+        program: The Go program that took part; None without one.
         packages: The Python packages that took part.
     """
     return {
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": date(),
         "commit": commit(),
         "CPU": cpu_model(),
         "cores": str(usable_cores()),
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        **go_versions(program),
+        **(go_versions(program) if program is not None else {}),
         **package_versions(packages),
     }

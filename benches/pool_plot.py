@@ -1,18 +1,25 @@
 """A run of `pool.py` as a hand-made SVG: what calls, starts and memory do as plugins become more."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pool_report import KEEPERS, Results, shown
+from reporting.declaration import Bench
+from reporting.markdown import shown
+from reporting.run import Figure, Run
 from svg import line, page, text
 
-COLOURS = {"pool": "#c2410c", "stack": "#555555", "grpcio": "#2563eb", "locks": "#7c3aed"}
-MEMORY_COLOURS = {"rss_mib": "#999999", "pss_mib": "#2563eb", "private_mib": "#c2410c"}
-MEMORY_NAMES = {"rss_mib": "resident", "pss_mib": "proportional", "private_mib": "private"}
+COLOURS = {
+    "ferrule.pool": "#c2410c",
+    "AsyncExitStack": "#555555",
+    "dict and locks, grpcio": "#2563eb",
+    "dict and locks": "#7c3aed",
+}
+MEMORY_COLOURS = {"resident MiB": "#999999", "proportional MiB": "#2563eb", "private MiB": "#c2410c"}
 
-PANEL_WIDTH, PANEL_HEIGHT, TITLE_HEIGHT = 480, 290, 62
-LEFT, RIGHT, TOP, BOTTOM = 62, 150, 46, 48
+PANEL_WIDTH, PANEL_HEIGHT, TITLE_HEIGHT = 500, 290, 62
+LEFT, RIGHT, TOP, BOTTOM = 62, 160, 46, 48
 LABEL_HEIGHT = 15
 COLUMNS = 2
 
@@ -37,30 +44,35 @@ class Panel:
     curves: Sequence[Curve]
 
 
-def calls_panel(results: Results, in_flight: int) -> Panel:
+def curve(run: Run, group: str, side: str, measure: str, calls: str = "") -> Values:
+    """A measure over the number of plugins, which is part of the names of cases."""
+    points = {}
+    for case in run.figures.get(group, {}):
+        number = re.fullmatch(rf"{re.escape(calls)}(\d+) plugins?", case)
+        value = run.median(Figure(group, case, side, measure))
+        if number and value is not None:
+            points[float(number[1])] = value
+    return points
+
+
+def sides(run: Run, group: str) -> list[str]:
+    """Those that have figures in a group, in the order in which they took turns."""
+    return list(dict.fromkeys(side for _, side in run.rows(group)))
+
+
+def calls_panel(run: Run, calls: str) -> Panel:
     """CPU of the host per call over the number of plugins that calls go round."""
-    curves = []
-    for keeper in results.keepers("calls"):
-        points = {
-            float(size): value
-            for size in results.sizes("calls", "cpu_us")
-            if (value := results.median(keeper, "calls", f"cpu_us_{size}_{in_flight}")) is not None
-        }
-        curves.append(Curve(KEEPERS[keeper], COLOURS[keeper], points))
-    at_once = "one call at a time" if in_flight == 1 else f"{in_flight} calls at once"
-    return Panel(f"Calls round many plugins, {at_once}", "host's CPU per call, us", curves)
+    group = "Calls over many plugins"
+    curves = [Curve(side, COLOURS[side], curve(run, group, side, "CPU us", f"{calls}, ")) for side in sides(run, group)]
+    return Panel(f"Calls round many plugins, {calls}", "host's CPU per call, us", curves)
 
 
-def memory_panel(results: Results) -> Panel:
+def memory_panel(run: Run) -> Panel:
     """Memory of all plugins over their number."""
-    curves = []
-    for figure, colour in MEMORY_COLOURS.items():
-        points = {
-            float(size): value
-            for size in results.sizes("memory", figure)
-            if (value := results.median("pool", "memory", f"{figure}_{size}")) is not None
-        }
-        curves.append(Curve(MEMORY_NAMES[figure], colour, points))
+    curves = [
+        Curve(measure.removesuffix(" MiB"), colour, curve(run, "Memory of many plugins", "ferrule.pool", measure))
+        for measure, colour in MEMORY_COLOURS.items()
+    ]
     return Panel("Memory of all plugins", "MiB", curves)
 
 
@@ -93,10 +105,11 @@ def draw_curves(panel: Panel) -> Iterator[str]:
     """A panel with its axes."""
     yield text(LEFT, 16, panel.title, style='font-weight="bold"')
     yield text(LEFT, 33, panel.unit, style='fill="#555"')
-    sizes = sorted({size for curve in panel.curves for size in curve.points})
-    values = [value for curve in panel.curves for value in curve.points.values()]
-    if not values:
+    curves = [curve for curve in panel.curves if curve.points]
+    if not curves:
         return
+    sizes = sorted({size for curve in curves for size in curve.points})
+    values = [value for curve in curves for value in curve.points.values()]
     right, bottom = PANEL_WIDTH - RIGHT, PANEL_HEIGHT - BOTTOM
     levels = ticks(values)
 
@@ -112,7 +125,7 @@ def draw_curves(panel: Panel) -> Iterator[str]:
     for size in sizes:
         yield text(x(size), bottom + 16, f"{size:g}", "middle", 'fill="#555"')
     yield text((LEFT + right) / 2, bottom + 34, "plugins", "middle", 'fill="#555"')
-    for curve, label_y in zip(panel.curves, label_heights(panel.curves, y), strict=True):
+    for curve, label_y in zip(curves, label_heights(curves, y), strict=True):
         places = [(x(size), y(value)) for size, value in sorted(curve.points.items())]
         path = " ".join(f"{left:.1f},{top:.1f}" for left, top in places)
         yield f'<polyline points="{path}" fill="none" stroke="{curve.colour}" stroke-width="2"/>'
@@ -121,49 +134,44 @@ def draw_curves(panel: Panel) -> Iterator[str]:
 
 
 BARS = {
-    "lone_p50_ms": "one after the other, median",
-    "lone_p99_ms": "one after the other, p99",
-    "at_once_p50_ms": "all wanted at once, median",
-    "at_once_p99_ms": "all wanted at once, p99",
+    "lone p50 ms": "one after the other, median",
+    "lone p99 ms": "one after the other, p99",
+    "at once p50 ms": "all wanted at once, median",
+    "at once p99 ms": "all wanted at once, p99",
 }
 BAR_LEFT, BAR_HEIGHT, BAR_STEP = 190, 14, 18
 
 
-def draw_starts(results: Results) -> Iterator[str]:
+def draw_starts(run: Run) -> Iterator[str]:
     """Bars for what a start takes, once it has begun."""
     yield text(10, 16, "A start, from its begin until the plugin is ready", style='font-weight="bold"')
     yield text(10, 33, "ms", style='fill="#555"')
     found = {
-        (figure, keeper): value
-        for figure in BARS
-        for keeper in results.keepers("starts")
-        if (value := results.median(keeper, "starts", figure)) is not None
+        (measure, side): value
+        for measure in BARS
+        for case, side in run.rows("Starts")
+        if (value := run.median(Figure("Starts", case, side, measure))) is not None
     }
     longest = max(found.values(), default=1.0)
     top: float = TOP
-    for figure, label in BARS.items():
+    for measure, label in BARS.items():
         yield text(BAR_LEFT - 8, top + BAR_STEP, label, "end")
-        for keeper in results.keepers("starts"):
-            value = found.get((figure, keeper), 0.0)
-            width = max(1.0, value / longest * (PANEL_WIDTH - BAR_LEFT - 130))
-            yield f'<rect x="{BAR_LEFT}" y="{top}" width="{width:.1f}" height="{BAR_HEIGHT}" fill="{COLOURS[keeper]}"/>'
-            yield text(BAR_LEFT + width + 6, top + 11, f"{shown(value)}  {KEEPERS[keeper]}", style='fill="#555"')
+        for side in sides(run, "Starts"):
+            value = found.get((measure, side), 0.0)
+            width = max(1.0, value / longest * (PANEL_WIDTH - BAR_LEFT - 150))
+            yield f'<rect x="{BAR_LEFT}" y="{top}" width="{width:.1f}" height="{BAR_HEIGHT}" fill="{COLOURS[side]}"/>'
+            yield text(BAR_LEFT + width + 6, top + 11, f"{shown(value)}  {side}", style='fill="#555"')
             top += BAR_STEP
         top += BAR_STEP
 
 
-def draw(results: Results, subtitle: str) -> str:
-    """Draws all panels.
-
-    Args:
-        results: The run to draw.
-        subtitle: Date, commit and machine.
-    """
+def draw(_bench: Bench, run: Run) -> str:
+    """Draws all panels of a run."""
     panels = [
-        list(draw_curves(calls_panel(results, 1))),
-        list(draw_curves(calls_panel(results, 16))),
-        list(draw_starts(results)),
-        list(draw_curves(memory_panel(results))),
+        list(draw_curves(calls_panel(run, "1 call at a time"))),
+        list(draw_curves(calls_panel(run, "16 calls at once"))),
+        list(draw_starts(run)),
+        list(draw_curves(memory_panel(run))),
     ]
     parts: list[str] = []
     for number, drawn in enumerate(panels):
@@ -171,4 +179,5 @@ def draw(results: Results, subtitle: str) -> str:
         parts.append(f'<g transform="translate({column * PANEL_WIDTH} {TITLE_HEIGHT + row * PANEL_HEIGHT})">')
         parts += [*drawn, "</g>"]
     height = TITLE_HEIGHT + PANEL_HEIGHT * math.ceil(len(panels) / COLUMNS)
+    subtitle = f"{run.facts['date']}, commit {run.facts['commit']}, {run.facts['CPU']}"
     return page(PANEL_WIDTH * COLUMNS, height, "Many plugins in one process", subtitle, parts)

@@ -1,7 +1,7 @@
 """The first schema of a large provider, 1,500 resources with 60,000 attributes, beside the bare call for it.
 
 A plugin in a process of its own has the answer ready, so that the call takes no longer than 11 MB take. The sides take
-turns, each time in a new process. `PYTHONPATH=tests python benches/schema.py`; README.md beside it says how to read the
+turns, each time in a new process. Run it as `python benches/schema.py`; README.md beside it says how to read the
 output.
 """
 
@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,16 +26,45 @@ import grpc
 from ferrule.client import RPCPluginClient
 from ferrule.terraform.messages import Protocol
 from ferrule.terraform.schema import Answers, Found, SchemaCache, program_of
+from reporting.command import parser_of, run_bench
+from reporting.declaration import Bench, Table, Target
+from reporting.run import Figure, Run
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 PROTOCOL = Protocol.of(6)
 SIDES = ("bare call", "first schema", "full parse", "naive model", "cached schema")
-LIMITS = (
-    ("first schema / bare call", 1.5),
-    ("growth MB", 150),
-    ("one resource ms", 5),
-    ("cached schema ms", 30),
-    ("longest turn ms", 20),
+
+GROUP, CASE = "Schema", "1,500 resources, 60,000 attributes"
+FIRST, CACHED = "first schema", "cached schema"
+
+
+def _figure(side: str, measure: str) -> Figure:
+    return Figure(GROUP, CASE, side, measure)
+
+
+BENCH = Bench(
+    name="schema",
+    title="Schema of a large Terraform provider",
+    anchor="schema-of-a-large-terraform-provider",
+    minutes=1,
+    repetitions=7,
+    tables=(
+        Table(
+            GROUP,
+            ("wall ms", "CPU ms", "growth MB", "one resource ms", "longest turn ms"),
+            ("wall ms",),
+            {side: "bare call" for side in SIDES if side != "bare call"},
+        ),
+    ),
+    targets=(
+        Target("first schema of a provider, wall", _figure(FIRST, "wall ms"), 1.5, _figure("bare call", "wall ms")),
+        Target("first schema, growth in MB", _figure(FIRST, "growth MB"), 150),
+        Target("first schema, model of one resource, ms", _figure(FIRST, "one resource ms"), 5),
+        Target("first schema, longest turn of the loop, ms", _figure(FIRST, "longest turn ms"), 20),
+        Target("cached schema, ms", _figure(CACHED, "wall ms"), 30),
+        Target("cached schema, longest turn of the loop, ms", _figure(CACHED, "longest turn ms"), 20),
+    ),
+    packages=("ferrule", "protobuf"),
 )
 
 
@@ -132,7 +160,7 @@ async def schema_side(client: RPCPluginClient, folder: Path, name: str) -> dict[
     assert attributes
     cache.flush()
     return {
-        f"{name} ms": 1000 * (end - begin),
+        "wall ms": 1000 * (end - begin),
         "CPU ms": 1000 * cpu,
         "growth MB": growth,
         "one resource ms": 1000 * (end_one - begin_one),
@@ -155,7 +183,7 @@ async def bare_side(client: RPCPluginClient, name: str) -> dict[str, float]:
         growth, cpu = resident_mb() - before, time.process_time() - cpu
     assert result
     return {
-        f"{name} ms": 1000 * (end - begin),
+        "wall ms": 1000 * (end - begin),
         "CPU ms": 1000 * cpu,
         "growth MB": growth,
         "longest turn ms": 1000 * turns.longest,
@@ -178,70 +206,32 @@ def measured(name: str, answer: Path, folder: Path) -> dict[str, float]:
     return result
 
 
-def table(rows: dict[str, list[dict[str, float]]]) -> str:
-    """Medians as Markdown; ratios are medians of those within a repetition."""
-    lines = [
-        "| side | ms | ratio to the bare call (lowest-highest) | CPU ms | growth MB | longest turn ms |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, runs in rows.items():
-        pairs = zip(runs, rows["bare call"], strict=True)
-        ratios = [run[f"{name} ms"] / bare["bare call ms"] for run, bare in pairs]
-        shown = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-        took, cpu, growth, turn = (
-            statistics.median(run[key] for run in runs)
-            for key in (f"{name} ms", "CPU ms", "growth MB", "longest turn ms")
-        )
-        lines.append(f"| {name} | {took:.1f} | {shown} | {cpu:.1f} | {growth:.0f} | {turn:.1f} |")
-    return "\n".join(lines)
-
-
-def verdicts(rows: dict[str, list[dict[str, float]]]) -> str:
-    """What of the limits is met."""
-    first, cached, bare = rows["first schema"], rows["cached schema"], rows["bare call"]
-    found = {
-        "first schema / bare call": [
-            a["first schema ms"] / b["bare call ms"] for a, b in zip(first, bare, strict=True)
-        ],
-        "growth MB": [run["growth MB"] for run in first],
-        "one resource ms": [run["one resource ms"] for run in (*first, *cached)],
-        "cached schema ms": [run["cached schema ms"] for run in cached],
-        "longest turn ms": [run["longest turn ms"] for run in (*first, *cached)],
-    }
-    lines = []
-    for name, limit in LIMITS:
-        middle = statistics.median(found[name])
-        verdict = "met" if middle <= limit else "MISSED"
-        lines.append(
-            f"- {verdict}: {name} {middle:.2f} ({min(found[name]):.2f}-{max(found[name]):.2f}), at most {limit}"
-        )
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the first schema of a large provider.")
-    parser.add_argument("--repetitions", type=int, default=9, help="interleaved rounds (default: 9)")
-    parser.add_argument("--side", nargs=3, metavar=("NAME", "ANSWER", "FOLDER"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.side:
-        name, answer, folder = options.side
-        print(json.dumps(asyncio.run(run_side(name, answer, Path(folder)))))
-        return
+def measure(arguments: argparse.Namespace, run: Run) -> None:
+    """Run all repetitions, each side in a new process."""
     sys.path.insert(0, str(TESTS))
     from terraform.large_schema import large_schema
 
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
+    run.settings = f"{arguments.repetitions} repetitions"
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         os.environ |= {"PYTHONPYCACHEPREFIX": f"{directory}/bytecode", "PYTHONDONTWRITEBYTECODE": ""}
         answer = Path(directory, "answer")
-        answer.write_bytes(large_schema())
+        answer.write_bytes(large_schema(50, 2000) if arguments.quick else large_schema())
         # The first round writes the bytecode, which an installed package has.
-        for repetition in range(-1, options.repetitions):
-            for name, runs in rows.items():
-                run = measured(name, answer, Path(directory, f"cache-{repetition}"))
+        for repetition in range(0 if arguments.quick else -1, arguments.repetitions):
+            for side in SIDES:
+                print(f"repetition {repetition + 1} of {arguments.repetitions}: {side}", file=sys.stderr)
+                found = measured(side, answer, Path(directory, f"cache-{repetition}"))
                 if repetition >= 0:
-                    runs.append(run)
-    print(f"{table(rows)}\n\n{verdicts(rows)}")
+                    run.add(GROUP, CASE, side, found)
+
+
+def main() -> None:
+    """Read the command line, and measure one side in this process or all of them."""
+    if sys.argv[1:2] == ["--side"]:
+        name, answer, folder = sys.argv[2:]
+        print(json.dumps(asyncio.run(run_side(name, answer, Path(folder)))))
+    else:
+        run_bench(BENCH, measure, parser_of(BENCH, __doc__))
 
 
 if __name__ == "__main__":

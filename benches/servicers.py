@@ -7,12 +7,11 @@ back. Each server is a process of its own and counts its own CPU; the servers ta
 
 import argparse
 import asyncio
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,9 @@ import grpc.aio
 
 from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.channel import insecure_channel
+from reporting.command import parser_of, run_bench
+from reporting.declaration import Bench, Table
+from reporting.run import Run
 
 MESSAGES = 10
 """Messages of each stream."""
@@ -35,6 +37,18 @@ METHODS = {
     "threaded upload": "stream_unary",
     "threaded stream": "unary_stream",
 }
+
+
+GROUP = "CPU of the server per call"
+
+BENCH = Bench(
+    name="servicers",
+    title="Servicers of a plugin in Python",
+    anchor="servicers-of-a-plugin-in-python",
+    minutes=1.5,
+    tables=(Table(GROUP, ("CPU us",), ("CPU us",), {"ferrule": "grpc.aio"}, case="call", side="server"),),
+    packages=("ferrule", "grpcio", "protobuf"),
+)
 
 
 async def async_unary(request: bytes, _: Any) -> bytes:
@@ -99,7 +113,7 @@ async def call(channel: Any, name: str) -> None:
         assert await method(b"x" * 64) == b"x" * 64
 
 
-async def measure(target: str, calls: int) -> dict[str, float]:
+async def measure_calls(target: str, calls: int) -> dict[str, float]:
     """The CPU of the server per call of each method, in microseconds, with one call after the other."""
     found = {}
     async with insecure_channel(target) as channel:
@@ -114,7 +128,7 @@ async def measure(target: str, calls: int) -> dict[str, float]:
     return found
 
 
-def run(kind: str, calls: int) -> dict[str, float]:
+def run_server(kind: str, calls: int) -> dict[str, float]:
     """Starts a server, measures it, and ends it."""
     with tempfile.TemporaryDirectory() as directory:
         target = f"unix:{directory}/server"
@@ -123,37 +137,30 @@ def run(kind: str, calls: int) -> dict[str, float]:
             assert server.stdout is not None
             assert server.stdout.readline() == b"ready\n"
             try:
-                return asyncio.run(measure(target, calls))
+                return asyncio.run(measure_calls(target, calls))
             finally:
                 server.kill()
 
 
-def table(found: dict[str, list[dict[str, float]]]) -> str:
-    """Medians as Markdown, with the median, lowest and highest ratio within a repetition."""
-    lines = ["| call | grpc.aio CPU us | ferrule CPU us | ratio (lowest-highest) |", "| --- | ---: | ---: | ---: |"]
-    for name in METHODS:
-        plain, ours = ([row[name] for row in found[kind]] for kind in SERVERS)
-        ratios = [our / other for our, other in zip(ours, plain, strict=True)]
-        shown = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-        lines.append(f"| {name} | {statistics.median(plain):.0f} | {statistics.median(ours):.0f} | {shown} |")
-    return "\n".join(lines)
+def measure(arguments: argparse.Namespace, run: Run) -> None:
+    """Run all repetitions over both servers."""
+    calls = arguments.calls or (30 if arguments.quick else 1000)
+    run.settings = f"{arguments.repetitions} repetitions of {calls} calls of each method"
+    for repetition in range(arguments.repetitions):
+        for kind in SERVERS:
+            print(f"repetition {repetition + 1} of {arguments.repetitions}: {kind}", file=sys.stderr)
+            for name, cpu_us in run_server(kind, calls).items():
+                run.add(GROUP, name, kind, {"CPU us": cpu_us})
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description="Compare a plugin's servicers with the same ones on grpc.aio.")
-    parser.add_argument("--calls", type=int, default=1000, help="calls of each method and repetition (default: 1000)")
-    parser.add_argument("--repetitions", type=int, default=5, help="interleaved rounds (default: 5)")
-    parser.add_argument("--serve", nargs=2, metavar=("KIND", "TARGET"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args(argv)
-    if arguments.serve:
-        asyncio.run(serve(*arguments.serve))
-        return
-    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in SERVERS}
-    for _ in range(arguments.repetitions):
-        for kind, rows in found.items():
-            rows.append(run(kind, arguments.calls))
-    print(table(found))
+def main() -> None:
+    """Read the command line, and serve or measure."""
+    parser = parser_of(BENCH, __doc__)
+    parser.add_argument("--calls", type=int, help="calls of each method and repetition (default: 1000)")
+    if sys.argv[1:2] == ["--serve"]:
+        asyncio.run(serve(*sys.argv[2:]))
+    else:
+        run_bench(BENCH, measure, parser)
 
 
 if __name__ == "__main__":

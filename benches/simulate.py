@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import machine
-from report import align
+from reporting.markdown import align
 from simulation.outcome import Outcome
 from simulation.scenario import LEAN_MIB, LEAN_START_SECONDS, LIGHT_MIB, LIGHT_START_SECONDS, Scenario
 from simulation.simulator import Simulator
@@ -123,7 +123,7 @@ def main(argv: Sequence[str]) -> None:
         for (label, scenario), outcome in zip(wanted.items(), outcomes, strict=True)
     ]
     print(f"commit {machine.commit()}, seed {arguments.seed}, {arguments.seconds:g} s of which half are warm-up\n")
-    print("\n".join(align([["case", *COLUMNS], *lines])))
+    print(align([["case", *COLUMNS], *lines]))
 
 
 if __name__ == "__main__":

