@@ -40,6 +40,12 @@ __all__ = [
     "refused_by_system",
 ]
 
+PHASES = frozenset(
+    {"broker", "client", "config", "connect", "grpc", "handshake", "integrity", "launch", "listen"}
+    | {"pool", "ray", "reattach", "runner", "runtime", "server", "terraform", "tls"}
+)
+"""What the codes of Ferrule's own errors begin with."""
+
 SHOWN_TAIL_LINES = 10
 """Lines of the plugin's last output that the text of an error repeats; `stderr_tail` has them all."""
 
@@ -63,8 +69,8 @@ class RPCPluginError(Exception):
         stderr_tail (tuple[str, ...]): As given.
 
     Example:
-        >>> print(RPCPluginError("port 70000 does not exist", hint="Use 1 to 65535.", code="config.invalid"))
-        [RPCPluginError] port 70000 does not exist [Code: config.invalid] (Hint: Use 1 to 65535.)
+        >>> print(RPCPluginError("no port 0", hint="Use 1 to 9.", code="config.invalid"))
+        [RPCPluginError] no port 0 [Code: config.invalid] (Hint: Use 1 to 9.) (More: ferrule explain config.invalid)
     """
 
     def __init__(
@@ -85,10 +91,17 @@ class RPCPluginError(Exception):
         self.exit_status = exit_status
         self.stderr_tail = tuple(stderr_tail)
 
+    @property
+    def explained_by(self) -> str | None:
+        """The command that shows what the documentation says of the code; None for a code that is not Ferrule's."""
+        is_ours = self.code is not None and self.code.partition(".")[0] in PHASES
+        return f"ferrule explain {self.code}" if is_ours else None
+
     def __str__(self) -> str:
         code = f" [Code: {self.code}]" if self.code is not None else ""
         hint = f" (Hint: {self.hint})" if self.hint else ""
-        lines = [f"[{type(self).__name__}] {self.message}{code}{hint}"]
+        more = f" (More: {self.explained_by})" if self.explained_by else ""
+        lines = [f"[{type(self).__name__}] {self.message}{code}{hint}{more}"]
         if self.exit_status is not None:
             ending = _ending(self.exit_status)
             # The lookahead keeps "exit status 1" from being found in "exit status 127".

@@ -16,7 +16,6 @@ import ferrule
 from ferrule import _core, errors
 from ferrule.errors import HandshakeError, ProtocolError, RPCPluginError, SecurityError
 from ferrule.testing import certificate
-from peers import ROOT
 
 PUBLIC_NAMES = [
     "ClientConfig",
@@ -148,16 +147,6 @@ def test_every_kind_of_error_has_a_class_of_its_own_family() -> None:
         assert re.fullmatch(r"[a-z0-9]+\.[a-z0-9-]+", code)
         assert class_name in errors.CLASS_BY_NAME
     assert {class_name for _, class_name in kinds} == set(errors.CLASS_BY_NAME), "a class that no kind uses"
-
-
-def documented_errors() -> list[tuple[str, str]]:
-    page = (ROOT / "docs" / "errors.md").read_text()
-    return re.findall(r"^\| `([a-z0-9.-]+)` \| `(\w+)` \|", page, re.MULTILINE)
-
-
-def test_every_kind_of_error_has_a_row_in_the_documentation_and_no_row_is_stale() -> None:
-    expected = [(code, errors.CLASS_BY_NAME[name].__name__) for code, name in _core.error_kinds()]
-    assert sorted(documented_errors()) == sorted(expected)
 
 
 def test_error_of_the_core_is_an_error_of_the_package() -> None:

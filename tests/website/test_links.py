@@ -8,6 +8,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
+from ferrule.cli.explain import sections
 from website.pages import PAGES, SITE
 
 HERE = "http://here/"
@@ -57,6 +58,10 @@ def test_links_lead_somewhere(page: str) -> None:
         if not found or (target.fragment and unquote(target.fragment) not in names_of(path).anchors):
             dead.append(link)
     assert dead == []
+
+
+def test_each_code_of_an_error_is_an_anchor() -> None:
+    assert set(sections()) <= names_of("errors/").anchors
 
 
 @pytest.mark.parametrize("page", PAGES)

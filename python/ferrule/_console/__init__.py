@@ -83,12 +83,14 @@ def show_log(level: str) -> None:
 
 
 def failure_text(error: RPCPluginError, client: Any) -> str:
-    """The error's message and hint, and the plugin's last output, each on lines of its own."""
+    """The error's message and hint, where there is more, and the plugin's last output, each on lines of its own."""
     lines = [f"ferrule: {type(error).__name__}: {error.message}"]
     if error.exit_status is not None:
         lines.append(f"exit status: {error.exit_status}")
     if error.hint:
         lines.append(f"hint: {error.hint}")
+    if error.explained_by:
+        lines.append(f"more: {error.explained_by}")
     tail = error.stderr_tail or getattr(client, "stderr_tail", ())
     if tail:
         lines.append("last output of the plugin:")

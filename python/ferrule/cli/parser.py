@@ -20,6 +20,7 @@ PLUGIN_VERBS = {
     "bench": ("measure starts, leases, calls and memory of a plugin", "ferrule.cli.bench.options"),
     "call": ("call a method of a plugin, with JSON", "ferrule.cli.calling.options"),
     "completion": ("print what completes commands in a shell", "ferrule.cli.completion"),
+    "explain": ("show what an error's code means, and what to try", "ferrule.cli.explain"),
     "top": ("show the plugins of a pool, as they are now", "ferrule.cli.top.options"),
 }
 """Summary of each verb, and the module whose `declare` adds its options."""

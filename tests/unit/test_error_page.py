@@ -1,0 +1,98 @@
+"""docs/errors.md has a section for each code that an error can have, and none besides."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from ferrule import _core, errors
+from ferrule.cli import explain, main
+from ferrule.errors import PHASES, RPCPluginError
+from peers import ROOT
+
+SECTIONS = explain.sections()
+KIND = re.compile(r'^    /// (.+)\.\n    \w+ = "([^"]+)", \w+, "([^"]+)";$', re.MULTILINE)
+KINDS = KIND.findall((ROOT / "rust" / "core" / "src" / "error.rs").read_text())
+CLASS_BY_CODE = {code: errors.CLASS_BY_NAME[name].__name__ for code, name in _core.error_kinds()}
+
+
+def test_page_of_the_package_is_that_of_the_documentation() -> None:
+    assert explain.PAGE.read_text() == (ROOT / "docs" / "errors.md").read_text()
+
+
+@pytest.mark.parametrize(("meaning", "code", "hint"), KINDS, ids=[code for _, code, _ in KINDS])
+def test_section_says_what_the_core_says(meaning: str, code: str, hint: str) -> None:
+    text = " ".join(SECTIONS[code].split())
+    assert text.lower().startswith(f"`{CLASS_BY_CODE[code]}`: {meaning}. **try:** {hint}".lower())
+
+
+def literals(node: ast.AST) -> Iterator[str]:
+    """Texts of the form of a code in a part of a program."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            phase, dot, _ = part.value.partition(".")
+            if dot and phase in PHASES and re.fullmatch(r"[a-z]+\.[a-z0-9-]+", part.value):
+                yield part.value
+
+
+def classes_below(kind: type[RPCPluginError]) -> Iterator[str]:
+    yield kind.__name__
+    for each in kind.__subclasses__():
+        yield from classes_below(each)
+
+
+def codes_in_python() -> set[str]:
+    """The codes that are given to an error's constructor, or have a name of their own."""
+    import ferrule.pool.errors
+    import ferrule.ray.errors
+    import ferrule.terraform.errors  # noqa: F401 # For their subclasses.
+
+    constructors = {"__init__", *classes_below(RPCPluginError)}
+    found: set[str] = set()
+    for path in (ROOT / "python" / "ferrule").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                values = [*node.args[2:3], *(each.value for each in node.keywords if each.arg == "code")]
+                found.update(code for value in values if name in constructors for code in literals(value))
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if any("code" in ast.unparse(target).lower() for target in targets):
+                    found.update(literals(node.value))
+    return found
+
+
+def test_each_code_has_a_section_and_no_section_is_stale() -> None:
+    known = {code for _, code, _ in KINDS} | codes_in_python()
+    assert set(SECTIONS) == known
+
+
+def test_all_kinds_of_the_core_are_looked_at() -> None:
+    assert {code for _, code, _ in KINDS} == set(CLASS_BY_CODE)
+
+
+def test_error_names_the_command_for_its_code() -> None:
+    assert {code.partition(".")[0] for code in SECTIONS} == PHASES
+    assert str(RPCPluginError("what", code="pool.closed")).endswith(
+        " what [Code: pool.closed] (More: ferrule explain pool.closed)"
+    )
+    assert RPCPluginError("what", code="mine.own").explained_by is None
+    assert RPCPluginError("what").explained_by is None
+
+
+@pytest.mark.parametrize("code", ["handshake.exited", "pool.unknown", "terraform.lock-mismatch"])
+def test_explain(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", code]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{code}\n\n{SECTIONS[code]}\n"
+    assert "](" not in captured.out
+
+
+def test_explain_of_an_unknown_code_names_near_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "handshake.exit"]) == 1
+    assert "Did you mean handshake.exited" in capsys.readouterr().err
+    assert main(["explain", "?"]) == 1
+    assert "phase.rule" in capsys.readouterr().err
