@@ -9,6 +9,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr;
 
+/// The type of a limit's number, which glibc and musl do not agree on.
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
+
 /// The instructions for the child, and the place for its failure.
 pub(super) struct Plan {
     pub(super) program: *const libc::c_char,
@@ -22,7 +28,7 @@ pub(super) struct Plan {
     pub(super) stdout: RawFd,
     pub(super) stderr: RawFd,
     pub(super) parent: Option<libc::pid_t>,
-    pub(super) limits: [Option<(libc::__rlimit_resource_t, libc::rlim_t)>; 2],
+    pub(super) limits: [Option<(Resource, libc::rlim_t)>; 2],
     /// The child's stack if a process in between starts it, which ends at once, so that the host is not its parent.
     pub(super) orphan_stack: Option<*mut libc::c_void>,
     pub(super) failure: Option<(Step, i32)>,
@@ -176,7 +182,7 @@ unsafe fn keep_possible() -> bool {
 }
 
 /// Sets the soft and the hard limit, so that the program cannot raise it again. A lower limit of the host stays.
-unsafe fn restrict(resource: libc::__rlimit_resource_t, limit: libc::rlim_t) -> bool {
+unsafe fn restrict(resource: Resource, limit: libc::rlim_t) -> bool {
     // SAFETY: see `run_child`.
     unsafe {
         let mut own = MaybeUninit::<libc::rlimit>::zeroed().assume_init();
