@@ -100,6 +100,15 @@ class PluginInfo(ABC):
             content_bytes_received=content_received,
         )
 
+    def _repr_html_(self) -> str:
+        """A table of plugin, connection and numbers for a notebook."""
+        from ferrule._host.notebook import client_html
+
+        connection = None
+        if self._facts is not None:
+            connection = f"{self.target_endpoint}, {'TLS' if self._is_secure else 'plaintext'}"
+        return client_html(self._name, connection, self.protocol_version, self.stats())
+
     @property
     @abstractmethod
     def is_started(self) -> bool:

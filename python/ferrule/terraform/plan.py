@@ -128,6 +128,12 @@ class Plan:
         """The diff: a heading, and a line for each change."""
         return "\n".join(map(str, self.lines()))
 
+    def _repr_html_(self) -> str:
+        """The diff for a notebook, with the warnings; sensitive values are hidden as in the text."""
+        from ferrule.terraform.diff.notebook import lines_html
+
+        return lines_html(self.lines(), self.warnings)
+
     def to_json(self, *, sensitive: bool = False) -> str:
         """The plan as a JSON object on one line, for programs that check it. It cannot be applied.
 

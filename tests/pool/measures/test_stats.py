@@ -15,6 +15,7 @@ from ferrule.pool.measures import (
     PoolStats,
     names_of,
 )
+from html_parts import text_of
 
 
 def whole() -> PoolStats:
@@ -71,3 +72,21 @@ def test_stats_are_one_line() -> None:
 
 def test_durations_of_an_empty_histogram() -> None:
     assert DurationStats.of(Histogram()) == DurationStats(0, 0.0, None, None, None)
+
+
+def test_notebook_shows_a_row_for_each_plugin() -> None:
+    text = text_of(whole()._repr_html_())
+    assert repr(whole()).strip("<>") in text
+    assert text.count("leased") == 3
+    assert "3.0 MiB" in text
+
+
+def test_notebook_shows_names_as_text_and_no_more_rows_than_can_be_read() -> None:
+    stats = PoolStats("<script>", tuple(PluginStats("<script>", "ready", pid) for pid in range(60)))
+    html = stats._repr_html_()
+    assert "<script" not in html
+    assert text_of(html).endswith("... and 10 more")
+
+
+def test_notebook_of_an_empty_pool() -> None:
+    assert text_of(PoolStats("main")._repr_html_()) == repr(PoolStats("main")).strip("<>")

@@ -210,6 +210,12 @@ class PoolStats(_Row):
         """Calls since the opening that had begun when their plugin died."""
         return sum(each.calls_unknown for each in self.names)
 
+    def _repr_html_(self) -> str:
+        """What the repr says, and a table of the plugins, for a notebook."""
+        from ferrule.pool.measures.notebook import pool_html
+
+        return pool_html(repr(self).strip("<>"), [plugin.to_dict() for plugin in self.plugins])
+
     def __repr__(self) -> str:
         states = ", ".join(f"{count} {state}" for state, count in self.by_state().items()) or "none"
         return (

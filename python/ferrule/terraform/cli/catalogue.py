@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from ferrule.terraform.cli.outline import Node, nodes_of, nodes_of_identity, signature, walk
 from ferrule.terraform.errors import UnknownTypeError
 from ferrule.terraform.schema import ProviderSchema
 from ferrule.terraform.schema.model import Function, IdentitySchema, Schema
 from ferrule.terraform.schema.nearest import nearest
+from ferrule.terraform.schema.outline import Node, nodes_of, nodes_of_identity, signature, walk
 
 __all__ = ["KINDS", "PROVIDER", "Entry", "Kind", "Match", "entries", "find", "search"]
 

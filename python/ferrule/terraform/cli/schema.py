@@ -11,13 +11,13 @@ from ferrule._console import EXIT_FAILED, EXIT_OK, write
 from ferrule._console.terminal import Style, progress
 from ferrule.terraform.cli.catalogue import KINDS, PROVIDER, Match, find, search
 from ferrule.terraform.cli.launching import launched
-from ferrule.terraform.cli.outline import signature
 from ferrule.terraform.cli.output import json_text, lines_text
 from ferrule.terraform.cli.stubs import stubs
 from ferrule.terraform.cli.tree import match_lines, overview, search_lines
 from ferrule.terraform.finding.packages import PROGRAM_PREFIX
 from ferrule.terraform.schema import ProviderSchema
 from ferrule.terraform.schema.model import Function
+from ferrule.terraform.schema.outline import signature
 
 __all__ = ["schema"]
 

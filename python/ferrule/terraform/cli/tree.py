@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from ferrule._console.terminal import Style, indented
 from ferrule.terraform.cli.catalogue import KINDS, PROVIDER, Entry, Match, entries, find
-from ferrule.terraform.cli.outline import Node, signature
 from ferrule.terraform.schema import ProviderSchema
 from ferrule.terraform.schema.model import Function
+from ferrule.terraform.schema.outline import Node, signature
 
 __all__ = ["match_lines", "overview", "search_lines"]
 

@@ -126,6 +126,16 @@ class ProviderSchema:
         }
         return to_json(address, core, self.provider, schemas, self.functions, self.identities)
 
+    def _repr_html_(self) -> str:
+        """A tree for a notebook, of kinds, types and attributes; of kinds with many types, of their names."""
+        from ferrule.terraform.schema.notebook import provider_html
+
+        kinds = (
+            *(self.resources, self.data_sources, self.ephemeral_resources),
+            *(self.list_resources, self.actions, self.functions),
+        )
+        return provider_html(lambda: self.provider, kinds)
+
     def __repr__(self) -> str:
         counts = (self.resources, self.data_sources, self.functions)
         return f"<ProviderSchema: {', '.join(f'{len(each)} {each.kind}s' for each in counts)}>"
