@@ -6,6 +6,7 @@ and sources as code.
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -84,10 +85,18 @@ def page_of(path: Path, config: MkDocsConfig) -> File:
     name = path.relative_to(ROOT).as_posix()
     if path.suffix in {".md", ".svg"}:
         return File.generated(config, site_path(name), abs_src_path=str(path))
+    if path.suffix == ".ipynb":
+        return File.generated(config, site_path(name), content=text_of_notebook(path))
     language = LANGUAGE_BY_SUFFIX.get(path.suffix, "text")
     head = f"---\ntitle: {path.name}\nsearch:\n  exclude: true\n---\n\n# {name}"
     text = f"{head}\n\n~~~~{language}\n{path.read_text()}~~~~\n"
     return File.generated(config, site_path(name), content=text)
+
+
+def text_of_notebook(path: Path) -> str:
+    """The cells of a notebook as a page; what they show is seen where they run."""
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(path.read_text())["cells"]]
+    return "\n\n".join(text if kind == "markdown" else f"```python\n{text}\n```" for kind, text in cells) + "\n"
 
 
 def site_path(name: str) -> str:
