@@ -197,6 +197,12 @@ impl Error {
         Self { kind, message: message.into(), hint: None, evidence: Box::default() }
     }
 
+    /// Whether the error is about the peer's certificate: no other explanation may replace it.
+    #[must_use]
+    pub fn names_certificate(&self) -> bool {
+        matches!(self.kind, ErrorKind::CertificateMismatch | ErrorKind::CertificateExpired)
+    }
+
     /// Replaces the kind's general hint by a precise one.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -38,9 +38,26 @@ impl Broker {
 
     async fn open_channel(&self, route: Route, settings: ChannelSettings) -> Result<Channel, Error> {
         let secure = self.0.context.dialing.is_some();
-        let first = Mutex::new(Some(self.connect(&route).await?));
+        let first = match self.connect(&route).await {
+            Ok(connection) => Mutex::new(Some(connection)),
+            Err(error) => return Err(self.explained_by_exit(&route, error).await),
+        };
         let connector = BrokeredConnector { broker: self.clone(), route: Arc::new(route), first };
         Ok(Channel::new(Box::new(connector), ChannelSettings { secure, ..settings }))
+    }
+
+    /// The error of a dial that failed, or that of the peer's end: a crash breaks connections before it is noticed.
+    async fn explained_by_exit(&self, route: &Route, error: Error) -> Error {
+        let breaks = matches!(error.kind(), ErrorKind::ConnectFailed | ErrorKind::Http2Failed | ErrorKind::TlsFailed);
+        if !breaks {
+            return error;
+        }
+        let peer = &self.0.context.peer;
+        let reason = peer.exit_explanation(String::new()).await;
+        if !peer.has_ended() {
+            return error;
+        }
+        Error::new(ErrorKind::BrokerClosed, format!("no connection to {route}: {reason}"))
     }
 
     /// Where the peer listens for `id`.

@@ -128,7 +128,8 @@ impl Host {
     /// sends nothing.
     fn closed_early(&self, dialer: &Dialer, status: &Status) -> Error {
         let address = dialer.address();
-        if !dialer.is_secure() {
+        // A server that has said anything inside TLS has accepted the certificate.
+        if !dialer.is_secure() || self.0.traffic.content.received() > 0 {
             let message = format!("{address} closed the connection before it answered: {}", status.message);
             return Error::new(ErrorKind::Http2Failed, message);
         }
@@ -163,11 +164,12 @@ impl Host {
         match result {
             Some(Ok(connected)) => Ok(connected),
             // A crash breaks the connection a moment before it is noticed, and explains the failure better.
-            Some(Err(error)) if !names_certificate(&error) => {
+            Some(Err(error)) if !error.names_certificate() => {
                 const EXIT_AFTER_ERROR_GRACE: Duration = Duration::from_millis(50);
-                timeout(EXIT_AFTER_ERROR_GRACE, process.exited())
-                    .await
-                    .map_or(Err(error), |status| Err(ended_early(status)))
+                match timeout(EXIT_AFTER_ERROR_GRACE, process.exited()).await {
+                    Ok(status) => Err(ended_early(status)),
+                    Err(_) => Err(dialer.explained_by_session(error)),
+                }
             }
             Some(Err(error)) => Err(error),
             None => {
@@ -193,11 +195,6 @@ pub(super) fn explained_by_stop(error: Error, process: &Process) -> Error {
         _ => "Whoever sent that signal is expected to send SIGCONT, too; a debugger does.",
     };
     Error::new(error.kind(), message).with_hint(hint)
-}
-
-/// Whether an error is about the peer's certificate: no other explanation may replace it.
-fn names_certificate(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::CertificateMismatch | ErrorKind::CertificateExpired)
 }
 
 fn ended_early(status: ExitStatus) -> Error {

@@ -122,6 +122,14 @@ impl Dialer {
         self.session.as_ref().is_some_and(|session| session.is_over())
     }
 
+    /// The error of a broken stream, or that of its session, which breaks all its streams and alone says why.
+    #[must_use]
+    pub fn explained_by_session(&self, error: Error) -> Error {
+        let Some(reason) = self.session.as_ref().and_then(|session| session.end()) else { return error };
+        Error::new(ErrorKind::Http2Failed, format!("no connection to {}: {reason}", self.address))
+            .with_hint("Check that the plugin multiplexes as go-plugin does, or turn broker_multiplex off.")
+    }
+
     /// Whether connections are inside TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {

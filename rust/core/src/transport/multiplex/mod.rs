@@ -130,6 +130,12 @@ impl Multiplex {
         self.driver.abort();
     }
 
+    /// Why the session has ended, if it has.
+    #[must_use]
+    pub fn end(&self) -> Option<String> {
+        self.ended.borrow().clone()
+    }
+
     /// Waits for the session's end; returns the reason.
     pub async fn ended(&self) -> String {
         let mut ended = self.ended.clone();
