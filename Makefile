@@ -25,7 +25,7 @@ FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_service
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests sdist-test floors lowest newest \
-	ray msrv audit site site-test format wheel install-wheel wheel-test bench bench-results soak acceptance fuzz proto lock clean
+	ray msrv audit site site-test format wheel install-wheel wheel-test bench bench-results faults soak acceptance fuzz proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -170,6 +170,10 @@ bench: wheel go-peers  ## Compare with other hosts and channels, about 25 minute
 
 bench-results: env  ## Render benches/RESULTS.md again, without measuring
 	$(BIN)/python benches/suite.py --render
+
+faults: build  ## The whole table of faults, one after the other; writes docs/reliability.md: minutes, the tests have its short form
+	FERRULE_FAULTS=whole FERRULE_FAULTS_RESULTS=build/faults.json $(BIN)/python -m pytest tests/faults
+	PYTHONPATH=tests $(BIN)/python -m faults.page build/faults.json
 
 soak: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of kills, 1,000,000 calls: minutes, not part of the tests
 	FERRULE_CYCLES=1000 FERRULE_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_leaks.py --timeout 1800
