@@ -24,8 +24,8 @@ BESIDE_DOCS = ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "benches/README
 
 LANGUAGE_BY_SUFFIX = {".py": "python", ".json": "json", ".toml": "toml", ".rs": "rust", ".proto": "proto"}
 
-LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
-"""A link to a file, with its anchor."""
+LINK = re.compile(r"\[([^]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+"""A link to a file: its text, the file, and the anchor there."""
 
 ERROR_CODE = re.compile(r"[a-z0-9]+\.[a-z0-9-]+")
 
@@ -63,20 +63,29 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Points links to where the site has their files, and makes tabs of what stands between the marks of tabs."""
+    """Points links to where the site has their files, and makes tabs of what stands between the marks of tabs.
+
+    A folder has no page: of a link to one the text stays.
+    """
     place = repository_path(page.file.src_uri)
 
     def in_site(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(place), link[1]))
+        text, file, anchor = link.groups("")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(place), file))
+        if file.endswith("/"):
+            return text
+        if not (ROOT / target).is_file():
+            # Code that looks like a link; of a link to nothing MkDocs complains.
+            return link[0]
         there = posixpath.relpath(site_path(target), posixpath.dirname(page.file.src_uri) or ".")
-        return there + (link[2] or "")
+        return f"[{text}]({there}{anchor})"
 
     return TABS.sub(lambda found: as_tabs(found[1]), LINK.sub(in_site, markdown))
 
 
 def outside(page: Path) -> list[Path]:
     """The files outside docs/ to which a page links."""
-    targets = [(page.parent / link[1]).resolve() for link in LINK.finditer(page.read_text())]
+    targets = [(page.parent / link[2]).resolve() for link in LINK.finditer(page.read_text())]
     return [path for path in targets if path.is_file() and not path.is_relative_to(ROOT / "docs")]
 
 

@@ -64,6 +64,13 @@ def blocks() -> list[Any]:
     return found
 
 
+def test_each_page_has_a_place_on_the_site() -> None:
+    navigation = (ROOT / "site" / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    named = set(re.findall(r"(?:: |- )(\S+\.md)$", navigation, re.MULTILINE))
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert pages - named == set(), "pages that site/mkdocs.yml does not name under nav"
+
+
 def as_program(block: str) -> str:
     return f"async def main():\n{textwrap.indent(block, '    ')}    return locals()\n"
 

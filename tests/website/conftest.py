@@ -67,6 +67,9 @@ def browser() -> Iterator[Any]:
         # Chromium's own sandbox refuses root.
         *(["--no-sandbox"] if os.geteuid() == 0 else []),
         "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--disable-extensions",
+        "--disable-background-networking",
         "--hide-scrollbars",
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     ):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from peers import ROOT
-from website.pages import PAGES
+from website.pages import READ_PAGES
 
 SCREENSHOTS = ROOT / "build" / "site-screens"
 SHOWN = ["", "tutorial/", "errors/", "observing/", "architecture/", "reference/pool/"]
@@ -51,7 +51,7 @@ def phone(browser: Any) -> Any:
     return browser
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", READ_PAGES)
 def test_page_on_a_phone(page: str, phone: Any, address: str) -> None:
     phone.get(address + page)
     assert phone.execute_script(INVISIBLE_PICTURES) == []
