@@ -6,8 +6,22 @@ import platform
 import struct
 
 NUMBERS = {
-    "x86_64": {"close_range": 436, "getdents64": 217, "memfd_create": 319, "pidfd_open": 434, "waitid": 247},
-    "aarch64": {"close_range": 436, "getdents64": 61, "memfd_create": 279, "pidfd_open": 434, "waitid": 95},
+    "x86_64": {
+        "clone": 56,
+        "close_range": 436,
+        "getdents64": 217,
+        "memfd_create": 319,
+        "pidfd_open": 434,
+        "waitid": 247,
+    },
+    "aarch64": {
+        "clone": 220,
+        "close_range": 436,
+        "getdents64": 61,
+        "memfd_create": 279,
+        "pidfd_open": 434,
+        "waitid": 95,
+    },
 }
 """Of the machines that are known here."""
 

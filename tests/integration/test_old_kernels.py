@@ -6,6 +6,7 @@ import errno
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,12 @@ def test_life_where_there_are_no_process_descriptors(tmp_path: Path) -> None:
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     refused = f'refuse("waitid", {errno.EINVAL}, 3)\nrefuse("pidfd_open")\n'
     assert output_of(refused + LIFE, LD_PRELOAD=str(library)) == (LIVED, "")
+
+
+def test_life_where_a_process_cannot_be_started_with_its_descriptor() -> None:
+    shared_until_it_executes = 0x100 | 0x4000
+    flags = 0x1000 | shared_until_it_executes | signal.SIGCHLD
+    assert output_of(f'refuse("clone", {errno.EINVAL}, {flags})\n' + LIFE) == (LIVED, "")
 
 
 def test_without_a_watcher_plugins_start_and_the_log_says_so_once() -> None:

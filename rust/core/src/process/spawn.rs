@@ -29,7 +29,13 @@ type Stack = Vec<MaybeUninit<u128>>;
 /// Starts a child. A child that then failed was started all the same, and has to be reaped.
 pub(super) fn start(launch: &Launch<'_>, streams: &Streams<'_>) -> Result<Started, SpawnError> {
     with_plan(launch, streams, |plan| {
-        let (pid, pidfd) = clone(run_child, plan, libc::CLONE_PIDFD | libc::SIGCHLD)?;
+        let (pid, pidfd) = match clone(run_child, plan, libc::CLONE_PIDFD | libc::SIGCHLD) {
+            // An emulator of another machine, such as QEMU's, refuses the flag.
+            Err(SpawnError::Resources(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                clone(run_child, plan, libc::SIGCHLD)?
+            }
+            cloned => cloned?,
+        };
         Ok(Started { pid, pidfd, failure: plan.failure.map(explain) })
     })
 }
