@@ -1,4 +1,4 @@
-"""Runs all benches, one after the other, and renders RESULTS.md.
+"""Runs all benches, one after the other, and renders RESULTS.md and the figures of the documentation.
 
 Each bench is a process of its own and writes its figures when it ends, so that a bench that fails and a run that is
 interrupted lose nothing of the others. A full run puts the page of the run before it into `history/`.
@@ -18,7 +18,8 @@ from pathlib import Path
 import machine
 from reporting.command import build_go_programs, require_release_build
 from reporting.declaration import Bench
-from reporting.results_page import State, render, rendered
+from reporting.quotes import Filler
+from reporting.results_page import State, load_runs, rendered
 
 BENCHES = Path(__file__).resolve().parent
 QUICK_ROOT = machine.ROOT / "build" / "bench"
@@ -168,9 +169,27 @@ def keep_history(root: Path) -> None:
     (history / name).write_text(text + "\n")
 
 
+def texts(root: Path) -> dict[Path, str]:
+    """All that is written out of the figures in `root/results`."""
+    from documentation import DOCUMENTS, QUOTES
+
+    benches = load_benches()
+    written = {root / path: text for path, text in rendered(root, benches).items()}
+    if root == BENCHES:
+        filler = Filler(benches, load_runs(benches, root / "results"), QUOTES)
+        written |= {path: filler.fill(path.read_text()) for path in DOCUMENTS}
+    return written
+
+
+def render(root: Path) -> None:
+    """Writes the page, the charts, and the figures of the documentation."""
+    for path, text in texts(root).items():
+        path.write_text(text)
+
+
 def check(root: Path) -> str | None:
     """What says something else than the figures; None when there is nothing."""
-    stale = [path for path, text in rendered(root, load_benches()).items() if not _has(root / path, text)]
+    stale = [str(path) for path, text in texts(root).items() if not _has(path, text)]
     return f"not as it was measured: {', '.join(stale)}; run `make bench-results`" if stale else None
 
 
@@ -197,7 +216,7 @@ def main() -> None:
     if arguments.check:
         sys.exit(check(root))
     if arguments.render:
-        render(root, load_benches())
+        render(root)
         return
     require_release_build()
     for folder in (results, LOGS):
@@ -208,7 +227,7 @@ def main() -> None:
     if root == BENCHES and not arguments.only:
         keep_history(root)
     state.save(results / "state.json")
-    render(root, load_benches())
+    render(root)
     print(f"rendered: {root / 'RESULTS.md'}; what the benches printed: {LOGS}")
     if state.failed or state.left_out:
         sys.exit(f"incomplete: {', '.join([*state.failed, *state.left_out])}")

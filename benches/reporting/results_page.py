@@ -15,10 +15,11 @@ TARGET_CHART = "targets"
 
 INTRODUCTION = """# Results
 
-Written by `make bench` out of the figures in [results/](results/). [README.md](README.md) explains how they come about
-and how to read them. Figures are medians over the repetitions. A ratio is the median of the ratios to the rival within
-each repetition, in brackets the lowest and the highest of these; a bracket that straddles a target decides nothing. A
-dash is a figure that does not exist. Older results are in [history/](history/): compare ratios, for machines differ."""
+Written by `make bench` out of the figures in `results/`. [README.md](README.md) explains how they come about and how to
+read them, and [docs/performance.md](../docs/performance.md) what follows from them. Figures are medians over the
+repetitions. A ratio is the median of the ratios to the rival within each repetition, in brackets the lowest and the
+highest of these; a bracket that straddles a target decides nothing. A dash is a figure that does not exist. Older
+results are in `history/`: compare ratios, for machines differ."""
 
 
 @dataclass
@@ -108,9 +109,3 @@ def rendered(root: Path, benches: Sequence[Bench]) -> dict[str, str]:
     for bench, run in measured:
         written |= {f"results/{stem}.svg": draw(bench, run) for stem, draw in bench.charts.items()}
     return written
-
-
-def render(root: Path, benches: Sequence[Bench]) -> None:
-    """Writes the page and the charts."""
-    for path, text in rendered(root, benches).items():
-        (root / path).write_text(text)

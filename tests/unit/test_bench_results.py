@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ with pytest.MonkeyPatch.context() as path:
     from reporting.charts import Panel, ratio_chart, ticks
     from reporting.declaration import Bench, Table, Target, more_is_better, stem
     from reporting.markdown import loss_table, shown, table_section, target_table
+    from reporting.quotes import NOT_MEASURED, Filler, Quote, as_percent, as_times, names_in
     from reporting.results_page import State, render_page
     from reporting.run import Figure, Ratio, Run
 
@@ -45,7 +47,8 @@ BENCH = Bench(
 
 def measured() -> Run:
     """Three repetitions, of which the second was slow for both sides."""
-    run = Run("calls", "3 repetitions", {"date": "2026-11-28 22:00 UTC", "commit": "abc", "CPU": "one"}, 5.0)
+    facts = {"date": "2026-11-28 22:00 UTC", "commit": "abc", "CPU": "one", "cores": "2", "Python": "CPython 3.11.7"}
+    run = Run("calls", "3 repetitions", facts, 5.0)
     for ours, theirs in ((10.0, 30.0), (40.0, 80.0), (12.0, 30.0)):
         run.add("Calls", "small", "ferrule", {"CPU us": ours, "calls per s": 120 / ours})
         run.add("Calls", "small", "rival", {"CPU us": theirs, "calls per s": 120 / theirs})
@@ -136,6 +139,36 @@ def test_a_chart_has_all_labels_and_figures() -> None:
         assert words in picture
 
 
+def test_documents_are_filled_out_of_the_figures() -> None:
+    filler = Filler([BENCH], {"calls": measured()}, {"CPU": Quote("calls", OURS, THEIRS), "time": Quote("calls", OURS)})
+    text = "A <!--= CPU -->1 %<!--/--> and <!--= time --><!--/--> us.\n\n<!--= targets calls -->\n<!--/-->\n"
+    filled = filler.fill(text)
+    assert filled.startswith("A <!--= CPU -->40 %<!--/--> and <!--= time -->12.0<!--/--> us.")
+    assert "| small calls" in filled
+    assert filler.fill(filled) == filled
+    assert names_in(filled) == names_in(text) == ["CPU", "time", "targets calls"]
+    assert "<!--= run -->2026-11-28 22:00 UTC, commit abc" in filler.fill("<!--= run --><!--/-->")
+    with pytest.raises(KeyError):
+        filler.fill("<!--= CPI --><!--/-->")
+
+
+def test_what_was_not_measured_says_so() -> None:
+    filler = Filler([BENCH], {}, {"CPU": Quote("calls", OURS, THEIRS)})
+    assert filler.fill("<!--= CPU -->40 %<!--/-->") == f"<!--= CPU -->{NOT_MEASURED}<!--/-->"
+
+
+def test_how_ratios_are_written() -> None:
+    assert [as_percent(ratio) for ratio in (0.034, 0.41, 1.2)] == ["3.4 %", "41 %", "120 %"]
+    assert [as_times(ratio) for ratio in (2.53, 19.6)] == ["2.5 times", "20 times"]
+
+
+def test_performance_has_no_figure_typed_by_hand() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+    by_hand = re.sub(r"<!--= .*?<!--/-->", "", page, flags=re.DOTALL)
+    assert re.findall(r"\d[\d.]* (?:%|ms|us|times|MB|KiB)\b", by_hand) == []
+    assert not re.search(r"^<!--= (?!targets|behind)", page, re.MULTILINE), "renderers take such a line for a block"
+
+
 def step(name: str, program: str) -> suite.Step:
     return suite.Step(name, [sys.executable, "-c", program], 1.0)
 
@@ -190,3 +223,11 @@ def test_what_is_committed_is_what_was_measured() -> None:
     command = [sys.executable, str(BENCHES / "suite.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_quote_is_quoted() -> None:
+    code = "from documentation import DOCUMENTS, QUOTES; print(*DOCUMENTS); print('|'.join(QUOTES))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHES, capture_output=True, text=True, check=True)
+    documents, quotes = done.stdout.splitlines()
+    quoted = {name for document in documents.split() for name in names_in(Path(document).read_text())}
+    assert set(quotes.split("|")) == {name for name in quoted if not re.match(r"(targets|behind|run)\b", name)}
