@@ -17,6 +17,7 @@ CHARACTER_WIDTH = 6.6
 
 AXIS_WIDTH, ROW_HEIGHT, HEAD_HEIGHT, FOOT_HEIGHT, TITLE_HEIGHT, MARGIN = 380, 22, 42, 40, 80, 16
 STEPS = (1, 2, 5)
+MARK_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,11 @@ def _draw_row(row: Row, axis: Axis, columns: Mapping[str, float], y: float) -> I
     yield text(axis.left - 14, y + 4, row.label, "end")
     if row.limit is not None:
         yield line(axis.x(row.limit), y - 8, axis.x(row.limit), y + 8, TARGET_COLOUR, 3)
-    for mark in row.marks:
-        yield line(axis.x(mark.ratio.low), y, axis.x(mark.ratio.high), y, mark.colour, 2)
-        yield f'<circle cx="{axis.x(mark.ratio.value):.1f}" cy="{y:.1f}" r="4.5" fill="{mark.colour}">'
+    for number, mark in enumerate(row.marks):
+        # Beside each other, where both sides vary within the same bounds.
+        at = y + MARK_STEP * (number - (len(row.marks) - 1) / 2)
+        yield line(axis.x(mark.ratio.low), at, axis.x(mark.ratio.high), at, mark.colour, 2)
+        yield f'<circle cx="{axis.x(mark.ratio.value):.1f}" cy="{at:.1f}" r="4" fill="{mark.colour}">'
         yield f"<title>{escape(mark.side)}: {mark.ratio}</title></circle>"
         yield text(columns[mark.side], y + 4, f"{mark.ratio.value:.2f}", "end", f'fill="{mark.colour}"')
 

@@ -1,8 +1,8 @@
 """Figures in the documentation: what stands between two marks is written out of the newest results.
 
 `<!--= NAME -->41 %<!--/-->` is a figure of `documentation.QUOTES`, `<!--= run -->` date, commit and machine of the
-newest one, `<!--= targets BENCH ... -->` a table of targets, and `<!--= behind -->` the table of all work at which
-Ferrule is behind its rival.
+newest one, `<!--= picture -->` the chart of all targets, `<!--= targets BENCH ... -->` a table of targets, and
+`<!--= behind -->` the table of all work at which Ferrule is behind its rival.
 """
 
 import re
@@ -14,6 +14,7 @@ from reporting.markdown import loss_table, shown, target_table
 from reporting.run import Figure, Run
 
 MARK = re.compile(r"(<!--= (?P<name>[^>]*?) -->)(?P<text>.*?)(<!--/-->)", re.DOTALL)
+PICTURE = "![Ferrule beside its rivals: targets, and what was reached](../benches/results/targets.svg)"
 NOT_MEASURED = "(not measured)"
 
 
@@ -83,6 +84,8 @@ class Filler:
         pairs = [(bench, self.runs.get(bench.name)) for bench in self.benches]
         if name == "run":
             return newest_run(self.runs)
+        if name == "picture":
+            return f"\n\n{PICTURE}\n\n" if self.runs else "\n"
         if name == "behind":
             return f"\n\n{loss_table(pairs)}\n\n"
         kind, _, wanted = name.partition(" ")

@@ -147,6 +147,7 @@ def test_documents_are_filled_out_of_the_figures() -> None:
     assert "| small calls" in filled
     assert filler.fill(filled) == filled
     assert names_in(filled) == names_in(text) == ["CPU", "time", "targets calls"]
+    assert "(../benches/results/targets.svg)" in filler.fill("<!--= picture -->\n<!--/-->")
     assert "<!--= run -->2026-11-28 22:00 UTC, commit abc" in filler.fill("<!--= run --><!--/-->")
     with pytest.raises(KeyError):
         filler.fill("<!--= CPI --><!--/-->")
@@ -166,7 +167,9 @@ def test_performance_has_no_figure_typed_by_hand() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
     by_hand = re.sub(r"<!--= .*?<!--/-->", "", page, flags=re.DOTALL)
     assert re.findall(r"\d[\d.]* (?:%|ms|us|times|MB|KiB)\b", by_hand) == []
-    assert not re.search(r"^<!--= (?!targets|behind)", page, re.MULTILINE), "renderers take such a line for a block"
+    assert not re.search(r"^<!--= (?!targets|behind|picture)", page, re.MULTILINE), (
+        "renderers take such a line for a block"
+    )
 
 
 def step(name: str, program: str) -> suite.Step:
@@ -230,4 +233,4 @@ def test_every_quote_is_quoted() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=BENCHES, capture_output=True, text=True, check=True)
     documents, quotes = done.stdout.splitlines()
     quoted = {name for document in documents.split() for name in names_in(Path(document).read_text())}
-    assert set(quotes.split("|")) == {name for name in quoted if not re.match(r"(targets|behind|run)\b", name)}
+    assert set(quotes.split("|")) == {name for name in quoted if not re.match(r"(targets|behind|picture|run)\b", name)}
