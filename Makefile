@@ -22,6 +22,10 @@ FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_service
 	tests/integration/test_sync_broker.py tests/integration/test_minimal_provider.py tests/terraform/test_messages.py \
 	tests/terraform/test_schema.py
 
+# What depends on who reads the sockets of channels; see set_reader in the stub of the core.
+READER_TESTS := tests/conformance tests/stress tests/integration/test_leaks.py tests/integration/test_host_forks.py \
+	tests/integration/test_close_during_calls.py tests/integration/test_crash.py tests/unit/channel_aio tests/unit/channel_sync
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests sdist-test floors lowest newest \
@@ -183,6 +187,10 @@ soak: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of
 	FERRULE_STORM_SECONDS=60 $(BIN)/python -m pytest -s tests/pool/test_storm.py --timeout 1800
 	FERRULE_CALLS=1000000 $(BIN)/python -m pytest -s tests/stress/test_soak.py --timeout 1800
 	FERRULE_LONE_CALLS=50000 $(BIN)/python -m pytest -s tests/stress/test_lone_calls.py --timeout 1800
+	for reader in caller io_thread random; do \
+		FERRULE_READER=$$reader FERRULE_CALLS=200000 FERRULE_LONE_CALLS=10000 FERRULE_CYCLES=100 $(BIN)/python -m pytest \
+			$(READER_TESTS) --timeout 1800 || exit 1; \
+	done
 	FERRULE_FLOOD_SECONDS=5 $(BIN)/python -m pytest tests/stress/test_hostile_server.py --timeout 1800
 	FERRULE_REPETITIONS=15 $(BIN)/python -m pytest -s tests/stress/test_memory.py --timeout 1800
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -39,6 +40,11 @@ def descriptors() -> dict[int, str]:
         except FileNotFoundError:
             continue
     return found
+
+
+def pytest_configure() -> None:
+    """Has channels read by whom FERRULE_READER names: `caller`, `io_thread`, or `random` for either."""
+    _core.set_reader(os.environ.get("FERRULE_READER", "automatic"))
 
 
 def pytest_collection_finish() -> None:

@@ -44,9 +44,12 @@ def mailbox() -> Mailbox:
 
 def _open(loop: asyncio.AbstractEventLoop) -> Mailbox:
     """A mailbox for a loop that has none. No other thread opens one for the loop, which runs on this thread."""
-    made = Mailbox()
+    made = Mailbox(reads_sockets=True)
+    sockets = made.sockets_fileno()
     try:
         loop.add_reader(made.fileno(), made.drain)
+        if sockets is not None:
+            loop.add_reader(sockets, made.read_sockets)
     except NotImplementedError:
         raise RuntimeError(f"{type(loop).__name__} cannot watch descriptors; use asyncio.SelectorEventLoop") from None
     except OSError as error:

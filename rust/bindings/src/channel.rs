@@ -12,6 +12,7 @@ use ferrule_core::grpc::target::{Target, TargetConnector};
 use ferrule_core::grpc::{Code, Framed, Status, frame, frame_in_place};
 use ferrule_core::settings::TlsFiles;
 use ferrule_core::tls::{ALPN_H2, Trust, client_config};
+use ferrule_core::transport::read_interest::mode;
 use ferrule_core::transport::{Tls, Traffic};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -169,8 +170,9 @@ impl Channel {
                 Ok(())
             }
             // Many calls at once are sent together, by the I/O thread.
-            None if self.core.admit() && is_small(&request) => {
-                io_thread::start_here(CoreChannel::clone(&self.core).run(call.clone(), request))
+            None if mode::takes(self.core.admit()) && is_small(&request) => {
+                let sockets = receiver.as_ref().and_then(|(mailbox, _)| mailbox.get().sockets());
+                io_thread::start_here(CoreChannel::clone(&self.core).run(call.clone(), request), sockets)
             }
             None => io_thread::spawn(CoreChannel::clone(&self.core).run(call.clone(), request)),
         };

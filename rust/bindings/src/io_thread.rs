@@ -8,15 +8,15 @@ use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ferrule_core::grpc::driver::drive_here;
-use ferrule_core::transport::MAX_LOOKUPS;
+use ferrule_core::grpc::driver::{begin_here, drive_here};
+use ferrule_core::transport::{MAX_LOOKUPS, SocketSet};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle};
 
 use crate::errors::refused_by_system;
-use crate::work_queue::{CallerStartedTask, WorkQueue};
+use crate::work_queue::{CallerStartedTask, WorkQueue, collect_woken};
 
 /// Threads for work that blocks: looking up names, and two more, which are always left for decompressing large
 /// messages.
@@ -35,11 +35,25 @@ pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> PyResult
     with_thread(|thread| thread.queue.push(Box::pin(work)))
 }
 
-/// Runs `work` on the caller's thread until it has to wait, and then on the I/O thread, which is spared a wake-up.
-pub(crate) fn start_here(work: impl Future<Output = ()> + Send + 'static) -> PyResult<()> {
+/// Runs `work` on the caller's thread until it has to wait, and then on the I/O thread, which is spared a wake-up, or on
+/// the thread that waits for `sockets`.
+pub(crate) fn start_here(
+    work: impl Future<Output = ()> + Send + 'static,
+    sockets: Option<&Arc<SocketSet>>,
+) -> PyResult<()> {
     with_thread(|thread| (thread.queue.clone(), thread.runtime.clone())).map(|(queue, runtime)| {
         let task = CallerStartedTask::new(Box::pin(work), queue);
-        drive_here(&runtime, || task.advance());
+        begin_here(&runtime, sockets, || task.advance());
+    })
+}
+
+/// Reads the sockets that this thread waits for, and runs what was started by [`start_here`] and can go on.
+pub(crate) fn read_here(sockets: &SocketSet) -> PyResult<()> {
+    with_thread(|thread| thread.runtime.clone()).map(|runtime| {
+        let mut woken = collect_woken(|| drive_here(&runtime, || sockets.drive_readable()));
+        while !woken.is_empty() {
+            woken = collect_woken(|| drive_here(&runtime, || woken.iter().for_each(CallerStartedTask::advance)));
+        }
     })
 }
 

@@ -18,6 +18,7 @@ mod metadata;
 mod panic_hook;
 mod panics;
 mod plugin_facts;
+mod reading;
 mod reattach;
 mod runner;
 mod server;
@@ -68,6 +69,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.py().import("atexit")?.call_method1("register", (stop_other_threads,))?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(panics::provoke_panic, module)?)?;
+    module.add_function(wrap_pyfunction!(reading::set_reader, module)?)?;
     module.add_function(wrap_pyfunction!(errors::error_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(frames::encode_frame, module)?)?;
     module.add_function(wrap_pyfunction!(channel::authority_of, module)?)?;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrule_core::error::{Error, ErrorKind};
 use ferrule_core::grpc::call::Watcher;
+use ferrule_core::transport::SocketSet;
 use ferrule_core::wake::Wake;
 use pyo3::prelude::*;
 use pyo3::{IntoPyObjectExt, intern};
@@ -46,6 +47,12 @@ struct LetterQueue {
 }
 
 impl LetterQueue {
+    /// Whoever holds the bell empties the queue before long: letters need not ring meanwhile.
+    fn hold_bell(&self) -> HeldBell<'_> {
+        self.idle.store(false, Ordering::SeqCst);
+        HeldBell(self)
+    }
+
     fn post(&self, letter: Letter) {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
         // ORDERING: sequentially consistent together with `drain`, which sets the flag before it empties the queue. So
@@ -56,11 +63,22 @@ impl LetterQueue {
     }
 }
 
+/// Rings once more when it is let go of by a panic, so that no letter is forgotten.
+struct HeldBell<'a>(&'a LetterQueue);
+
+impl Drop for HeldBell<'_> {
+    fn drop(&mut self) {
+        self.0.bell.ring();
+    }
+}
+
 /// Delivers results to one event loop. Made once per loop. All methods are called on the loop's thread.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Mailbox {
     queue: Arc<LetterQueue>,
     receivers: Mutex<Receivers>,
+    /// Sockets that the loop reads.
+    sockets: Option<Arc<SocketSet>>,
 }
 
 #[derive(Default)]
@@ -71,10 +89,14 @@ struct Receivers {
 
 #[pymethods]
 impl Mailbox {
+    /// `reads_sockets` says that the loop watches the second descriptor, too.
     #[new]
-    fn new() -> PyResult<Self> {
+    #[pyo3(signature = (reads_sockets = false))]
+    fn new(reads_sockets: bool) -> PyResult<Self> {
         let queue = LetterQueue { letters: Mutex::default(), idle: AtomicBool::new(true), bell: Bell::new()? };
-        Ok(Self { queue: Arc::new(queue), receivers: Mutex::default() })
+        let sockets = if reads_sockets { SocketSet::new() } else { Ok(None) };
+        let sockets = sockets.map_err(|error| refused_by_system("epoll", &error))?;
+        Ok(Self { queue: Arc::new(queue), receivers: Mutex::default(), sockets })
     }
 
     /// The descriptor that becomes readable when there are letters to drain.
@@ -82,30 +104,25 @@ impl Mailbox {
         self.queue.bell.fileno()
     }
 
+    /// The descriptor that becomes readable when there are sockets to read.
+    fn sockets_fileno(&self) -> Option<i32> {
+        self.sockets.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Reads sockets, then delivers what came of it.
+    fn read_sockets(&self, py: Python<'_>) -> PyResult<()> {
+        // In a forked child the sockets are the parent's.
+        let Some(sockets) = self.sockets.as_ref().filter(|_| !io_thread::is_forked()) else { return Ok(()) };
+        let held = self.queue.hold_bell();
+        let result = io_thread::read_here(sockets);
+        std::mem::forget(held);
+        self.deliver_all(py).and(result)
+    }
+
     /// Resolves futures and calls listeners for everything that has arrived.
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
         self.queue.bell.silence();
-        // ORDERING: see `LetterQueue::post`; the other order loses a wake-up.
-        self.queue.idle.store(true, Ordering::SeqCst);
-        let mut letters = {
-            let mut waiting = self.queue.letters.lock().unwrap_or_else(PoisonError::into_inner);
-            if waiting.len() <= LETTERS_PER_DRAIN {
-                std::mem::take(&mut *waiting)
-            } else {
-                waiting.drain(..LETTERS_PER_DRAIN).collect()
-            }
-        };
-        if letters.len() == LETTERS_PER_DRAIN && self.queue.idle.swap(false, Ordering::SeqCst) {
-            self.queue.bell.ring();
-        }
-        // An exception of one receiver must not lose the others' letters: the last one is reported to the loop.
-        let mut result = Ok(());
-        for letter in letters.drain(..) {
-            if let Err(error) = self.deliver(py, letter) {
-                result = Err(error);
-            }
-        }
-        result
+        self.deliver_all(py)
     }
 
     /// Forgets a listener. Letters that are still under way to it are dropped.
@@ -130,6 +147,35 @@ impl Mailbox {
 }
 
 impl Mailbox {
+    /// The sockets that the loop reads, if it does so.
+    pub(crate) fn sockets(&self) -> Option<&Arc<SocketSet>> {
+        self.sockets.as_ref()
+    }
+
+    fn deliver_all(&self, py: Python<'_>) -> PyResult<()> {
+        // ORDERING: see `LetterQueue::post`; the other order loses a wake-up.
+        self.queue.idle.store(true, Ordering::SeqCst);
+        let mut letters = {
+            let mut waiting = self.queue.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.len() <= LETTERS_PER_DRAIN {
+                std::mem::take(&mut *waiting)
+            } else {
+                waiting.drain(..LETTERS_PER_DRAIN).collect()
+            }
+        };
+        if letters.len() == LETTERS_PER_DRAIN && self.queue.idle.swap(false, Ordering::SeqCst) {
+            self.queue.bell.ring();
+        }
+        // An exception of one receiver must not lose the others' letters: the last one is reported to the loop.
+        let mut result = Ok(());
+        for letter in letters.drain(..) {
+            if let Err(error) = self.deliver(py, letter) {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
     /// Runs an operation on the I/O thread, and resolves `future` with its result.
     pub(crate) fn run<T: for<'py> IntoPyObject<'py> + Send + 'static>(
         &self,

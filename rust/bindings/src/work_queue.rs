@@ -1,5 +1,6 @@
 //! Work that waits for the I/O thread.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -91,11 +92,57 @@ impl CallerStartedTask {
     }
 }
 
+thread_local! {
+    /// Tasks that were woken during [`collect_woken`]; `None` outside of it.
+    static WOKEN: RefCell<Option<Vec<Arc<CallerStartedTask>>>> = const { RefCell::new(None) };
+}
+
+/// Runs `work`, and returns the tasks that it woke, which the I/O thread does not hear of.
+pub(crate) fn collect_woken(work: impl FnOnce()) -> Vec<Arc<CallerStartedTask>> {
+    let collecting = Collecting::begin();
+    work();
+    let woken = WOKEN.take().unwrap_or_default();
+    drop(collecting);
+    woken
+}
+
+/// Collects woken tasks up to the end of its scope. Those that are left then, by a panic, are the I/O thread's.
+struct Collecting;
+
+impl Collecting {
+    fn begin() -> Self {
+        WOKEN.set(Some(Vec::new()));
+        Self
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        WOKEN.take().into_iter().flatten().for_each(CallerStartedTask::queue);
+    }
+}
+
+impl CallerStartedTask {
+    fn queue(self: Arc<Self>) {
+        let queue = self.queue.clone();
+        queue.add(|pending| pending.woken.push(self));
+    }
+}
+
 impl Wake for CallerStartedTask {
     fn wake(self: Arc<Self>) {
-        if !self.is_woken.swap(true, Ordering::SeqCst) {
-            let queue = self.queue.clone();
-            queue.add(|pending| pending.woken.push(self));
+        if self.is_woken.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let elsewhere = WOKEN.with_borrow_mut(|woken| match woken {
+            Some(woken) => {
+                woken.push(self);
+                None
+            }
+            None => Some(self),
+        });
+        if let Some(task) = elsewhere {
+            task.queue();
         }
     }
 }

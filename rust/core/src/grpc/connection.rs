@@ -88,6 +88,7 @@ impl Connection {
     /// Speaks the HTTP/2 preface on a fresh stream. `explain` puts the connection's later end into words.
     pub async fn open(stream: Stream, explain: Explain) -> Result<Self, h2::Error> {
         let raw_paths = Arc::new(RawPaths::default());
+        let read_interest = stream.read_interest();
         let (stream, phase, received) = FrameWatch::new(RawPathStream::new(stream, raw_paths.clone()));
         let (requests, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW_BYTES)
@@ -105,7 +106,7 @@ impl Connection {
         let pings = Mutex::new(connection.ping_pong());
         let (ending, ended) = watch::channel(None);
         let (failure, failed) = watch::channel(None);
-        let driver = Driver::new(connection);
+        let driver = Driver::new(connection, read_interest);
         tokio::spawn(async move {
             let reason = tokio::select! {
                 result = driver.run() => reason_of(result),

@@ -164,7 +164,8 @@ impl Dialer {
                 socket => break socket?,
             }
         };
-        Ok(Stream::new(Counted::new(socket, self.traffic.wire.clone())))
+        let interest = socket.read_interest();
+        Ok(Stream::new(Counted::new(socket, self.traffic.wire.clone())).with_interest(interest))
     }
 
     fn refused(&self, cause: &io::Error) -> Error {
@@ -190,8 +191,9 @@ impl Dialer {
     }
 
     async fn shake_hands(&self, wire: Stream) -> Result<Stream, Error> {
+        let interest = wire.read_interest();
         let Some(tls) = &self.tls else {
-            return Ok(Stream::new(Counted::new(wire, self.traffic.content.clone())));
+            return Ok(Stream::new(Counted::new(wire, self.traffic.content.clone())).with_interest(interest));
         };
         let connector = TlsConnector::from(tls.config.clone());
         let stream = connector
@@ -204,7 +206,7 @@ impl Dialer {
             return Err(Error::new(ErrorKind::Http2Failed, message));
         }
         let watched = TlsWatch::new(stream, self.address.to_string(), self.last_error.clone());
-        Ok(Stream::new(Counted::new(watched, self.traffic.content.clone())))
+        Ok(Stream::new(Counted::new(watched, self.traffic.content.clone())).with_interest(interest))
     }
 }
 
@@ -217,7 +219,7 @@ async fn connect(address: &Address, peers: Peers, reads_ahead: bool) -> io::Resu
             if peers == Peers::OwnUser {
                 refuse_stranger(&socket)?;
             }
-            Ok(Stream::new(Socket::new(socket.into_std()?, reads_ahead)?))
+            Ok(Socket::new(socket.into_std()?, reads_ahead)?.into_stream())
         }
         #[cfg(not(unix))]
         Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
@@ -253,7 +255,7 @@ async fn connect_tcp(address: SocketAddr, reads_ahead: bool) -> io::Result<Strea
     // Small calls must not wait for each other's acknowledgement.
     socket.set_nodelay(true)?;
     #[cfg(unix)]
-    return Ok(Stream::new(Socket::new(socket.into_std()?, reads_ahead)?));
+    return Ok(Socket::new(socket.into_std()?, reads_ahead)?.into_stream());
     #[cfg(not(unix))]
     Ok(Stream::new(socket))
 }

@@ -12,8 +12,14 @@ pub(crate) mod lookup;
 pub mod multiplex;
 mod permissions;
 mod private_directory;
+pub mod read_interest;
 #[cfg(unix)]
 mod socket;
+#[cfg(target_os = "linux")]
+mod socket_set;
+#[cfg(not(target_os = "linux"))]
+#[path = "socket_set_portable.rs"]
+mod socket_set;
 mod stream;
 pub mod tls_terminator;
 mod write_through;
@@ -23,5 +29,7 @@ pub use dialer::{Dialer, Tls};
 pub use inbound::{InboundStream, Proven};
 pub use lookup::MAX_LOOKUPS;
 pub use private_directory::PrivateDirectory;
+pub use read_interest::ReadInterest;
+pub use socket_set::SocketSet;
 pub use stream::Stream;
 pub(crate) use write_through::write_through;

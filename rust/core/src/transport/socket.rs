@@ -11,11 +11,16 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+use super::read_interest::ReadInterest;
+use super::socket_set::SocketSet;
+use super::stream::Stream;
 
 /// Bytes asked for at a time while much arrives.
 const BULK_READ_BYTES: usize = 64 * 1024;
@@ -37,7 +42,7 @@ const WITHOUT_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 const WITHOUT_SIGNAL: SendFlags = SendFlags::empty();
 
 /// The methods of the standard library's sockets that [`Socket`] uses.
-pub(super) trait Connected: AsRawFd + AsFd + Send + Unpin + 'static {
+pub(super) trait Connected: AsRawFd + AsFd + Send + Sync + Unpin + 'static {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
     fn finish(&self) -> io::Result<()>;
 
@@ -101,7 +106,12 @@ impl Ahead {
 
 /// A connected socket.
 pub(super) struct Socket<S: Connected> {
-    readable: AsyncFd<S>,
+    connected: Arc<S>,
+    interest: Arc<ReadInterest>,
+    /// Registered with the runtime while the I/O thread has the interest.
+    readable: Option<AsyncFd<Arc<S>>>,
+    /// The set that has the socket while another thread has the interest.
+    set: Option<Arc<SocketSet>>,
     /// Registered only while a write waits.
     writable: Option<AsyncFd<DupFd>>,
     /// Whether to read more than is asked for while much arrives. rustls asks for 4 KiB at a time: 260 system calls for a
@@ -116,13 +126,78 @@ pub(super) struct Socket<S: Connected> {
 impl<S: Connected> Socket<S> {
     /// Takes over a socket that does not block.
     pub(super) fn new(socket: S, reads_ahead: bool) -> io::Result<Self> {
-        let readable = watch(socket, Interest::READABLE)?;
-        Ok(Self { readable, writable: None, reads_ahead, ahead: Ahead::default(), is_bulk: false, turn: 0 })
+        let connected = Arc::new(socket);
+        Ok(Self {
+            interest: ReadInterest::new(),
+            readable: Some(watch(connected.clone(), Interest::READABLE)?),
+            set: None,
+            connected,
+            writable: None,
+            reads_ahead,
+            ahead: Ahead::default(),
+            is_bulk: false,
+            turn: 0,
+        })
     }
 
-    fn receive(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// The stream of the socket's bytes, which tells who waits for them.
+    pub(super) fn into_stream(self) -> Stream {
+        let interest = self.interest.clone();
+        Stream::new(self).with_interest(Some(interest))
+    }
+
+    fn receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.interest.holder() {
+            Some(set) if self.join(&set) => self.receive_reported(buffer),
+            _ => self.receive_on_io_thread(context, buffer),
+        }
+    }
+
+    /// Moves the socket into a set; whether the system had room for it.
+    fn join(&mut self, set: &Arc<SocketSet>) -> bool {
+        if self.set.as_ref().is_some_and(|current| Arc::ptr_eq(current, set)) {
+            return true;
+        }
+        self.leave_set();
+        if self.interest.enter(set, self.connected.as_fd()).is_err() {
+            return false;
+        }
+        (self.readable, self.set) = (None, Some(set.clone()));
+        true
+    }
+
+    /// Reads what the set has reported. There is no waker to keep: whoever watches the set has the connection driven.
+    fn receive_reported(&mut self, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        while self.interest.is_readable() {
+            match self.connected.receive(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.interest.exhausted(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                result => {
+                    if is_short(&result, buffer) {
+                        self.interest.exhausted();
+                    }
+                    return Poll::Ready(result);
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    fn leave_set(&mut self) {
+        if let Some(set) = self.set.take() {
+            self.interest.leave(&set, self.connected.as_fd());
+        }
+    }
+
+    fn receive_on_io_thread(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.leave_set();
+        let readable = match &mut self.readable {
+            Some(readable) => readable,
+            // The registration reports what has arrived already.
+            none => none.insert(watch(self.connected.clone(), Interest::READABLE)?),
+        };
         loop {
-            let mut guard = ready!(self.readable.poll_read_ready(context))?;
+            let mut guard = ready!(readable.poll_read_ready(context))?;
             let result = match guard.get_inner().receive(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     guard.clear_ready();
@@ -131,8 +206,8 @@ impl<S: Connected> Socket<S> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result,
             };
-            if result.as_ref().is_ok_and(|count| (1..buffer.len()).contains(count)) {
-                // There was no more; later bytes give a new edge.
+            if is_short(&result, buffer) {
+                // Later bytes give a new edge.
                 guard.clear_ready();
             }
             return Poll::Ready(result);
@@ -159,10 +234,10 @@ impl<S: Connected> Socket<S> {
                 let mut guard = ready!(writable.poll_write_ready(context))?;
                 guard.clear_ready();
             }
-            match self.readable.get_ref().send(slices) {
+            match self.connected.send(slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.writable.is_none() {
-                        let name = DupFd(self.readable.get_ref().as_fd().try_clone_to_owned()?);
+                        let name = DupFd(self.connected.as_fd().try_clone_to_owned()?);
                         self.writable = Some(watch(name, Interest::WRITABLE)?);
                     }
                 }
@@ -173,6 +248,17 @@ impl<S: Connected> Socket<S> {
                 }
             }
         }
+    }
+}
+
+/// Whether a read shows that the socket has no more.
+fn is_short(result: &io::Result<usize>, buffer: &[u8]) -> bool {
+    result.as_ref().is_ok_and(|count| (1..buffer.len()).contains(count))
+}
+
+impl<S: Connected> Drop for Socket<S> {
+    fn drop(&mut self) {
+        self.leave_set();
     }
 }
 
@@ -235,6 +321,6 @@ impl<S: Connected> AsyncWrite for Socket<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.readable.get_ref().finish())
+        Poll::Ready(self.connected.finish())
     }
 }

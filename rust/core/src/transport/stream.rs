@@ -2,12 +2,14 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::last_error::LastError;
+use super::read_interest::ReadInterest;
 use super::write_through;
 use crate::tls;
 
@@ -15,11 +17,26 @@ trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 /// A connected stream. It costs one indirect call per read or write, which is small beside their system calls.
-pub struct Stream(Box<dyn ByteStream>);
+pub struct Stream {
+    bytes: Box<dyn ByteStream>,
+    /// Who waits for the socket below; `None` if that cannot change.
+    read_interest: Option<Arc<ReadInterest>>,
+}
 
 impl Stream {
     pub(super) fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
-        Self(Box::new(stream))
+        Self { bytes: Box::new(stream), read_interest: None }
+    }
+
+    /// A stream whose bytes all come through a socket with this interest.
+    pub(super) fn with_interest(self, read_interest: Option<Arc<ReadInterest>>) -> Self {
+        Self { read_interest, ..self }
+    }
+
+    /// Who waits for the socket below, if that can change.
+    #[must_use]
+    pub fn read_interest(&self) -> Option<Arc<ReadInterest>> {
+        self.read_interest.clone()
     }
 }
 
@@ -29,11 +46,11 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        Pin::new(&mut self.bytes).poll_read(context, buffer)
     }
 }
 
-write_through!(Stream, 0);
+write_through!(Stream, bytes);
 
 /// Bytes of a closing peer that may wait for their reader.
 const MAX_EARLY_BYTES: usize = 1 << 20;
