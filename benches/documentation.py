@@ -26,6 +26,10 @@ def _life(variant: str, measure: str, rival: str, show: Callable[[float], str] =
     return _beside("lifecycle", "One plugin", variant, "ferrule", rival, measure, show)
 
 
+def _frames(loop: str, measure: str, work: str = "ping-pong, 64 B") -> Quote:
+    return _beside("connection", f"Beside streams of {loop}", work, "ferrule", "streams", measure)
+
+
 def _pool(group: str, case: str, measure: str) -> Quote:
     return Quote("pool", Figure(group, case, "ferrule.pool", measure))
 
@@ -57,6 +61,12 @@ QUOTES = {
     "1 MiB over TLS, rate": _calls(LARGE, "calls per s", TLS.title),
     "lone call over TLS, CPU": _calls(LONE, "CPU us", TLS.title),
     "large calls, memory": _beside("channel", MEMORY, MEMORY_CASE, "ferrule", "grpc.aio", "peak MiB"),
+    "frame, CPU": _frames("asyncio", "CPU us"),
+    "frame, time": _frames("asyncio", "wall us"),
+    "frame on uvloop, CPU": _frames("uvloop", "CPU us"),
+    "frame over TLS, CPU": _frames("asyncio", "CPU us", "ping-pong, 64 B, mutual TLS"),
+    "pipelined frame, CPU": _frames("asyncio", "CPU us", "pipelined, 64 B"),
+    "large frame, CPU": _frames("asyncio", "CPU us", "ping-pong, 1 MiB"),
     "start with TLS, Go": _life(MTLS, "start ms", "go"),
     "stop with TLS, Go": _life(MTLS, "stop ms", "go"),
     "CPU of a life with TLS, Go": _life(MTLS, "CPU ms", "go"),

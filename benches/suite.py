@@ -28,7 +28,7 @@ QUICK_ROOT = machine.ROOT / "build" / "bench"
 LOGS = QUICK_ROOT / "logs"
 """What the benches print, also while they run."""
 
-NAMES = ("lifecycle", "channel", "formats", "pool", "servicers", "schema", "cty", "import_time")
+NAMES = ("lifecycle", "channel", "connection", "formats", "pool", "servicers", "schema", "cty", "import_time")
 """The modules with a bench, in the order of the page."""
 
 PICTURE, PICTURE_MINUTES = machine.ROOT / "docs" / "observing.svg", 1.2

@@ -18,6 +18,7 @@ BENCHES = ROOT / "benches"
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "lifecycle": ("kv", "host"),
     "channel": ("echo",),
+    "connection": (),
     "formats": (),
     "pool": ("kv",),
     "servicers": (),
