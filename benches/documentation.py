@@ -38,6 +38,10 @@ def _schema(side: str, measure: str) -> Quote:
     return Quote("schema", Figure("Schema", "1,500 resources, 60,000 attributes", side, measure))
 
 
+def _values(rival: str, measure: str) -> Quote:
+    return _beside("cty", "Values", "state of 2,000 resources", "ferrule", rival, measure)
+
+
 def _format(group: str, case: str, rival: str) -> Quote:
     return _beside("formats", group, case, "ferrule", rival, "median us")
 
@@ -88,8 +92,10 @@ QUOTES = {
     "naive model, ms": _schema("naive model", "wall ms"),
     "first schema, MB": _schema("first schema", "growth MB"),
     "naive model, MB": _schema("naive model", "growth MB"),
-    "values, encode": _beside("cty", "Values", "state of 2,000 resources", "ferrule", "naive Python", "encode ns"),
-    "values, decode": _beside("cty", "Values", "state of 2,000 resources", "ferrule", "naive Python", "decode ns"),
+    "values, encode": _values("naive Python", "encode ns"),
+    "values, decode": _values("naive Python", "decode ns"),
+    "values in Go, encode": _values("go-cty", "encode ns"),
+    "values in Go, decode": _values("go-cty", "decode ns"),
     "handshake line": _format("Parsers", "handshake line without a certificate", "pure Python"),
     "handshake line with certificate": _format("Parsers", "handshake line with a certificate", "pure Python"),
     "framing": _format("Parsers", "gRPC framing, 1,024 messages of 64 B", "pure Python"),
