@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import os
 import platform
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,16 +29,45 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    """Where the site is served, with a slash in the end."""
-    handler = functools.partial(QuietHandler, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+class WithoutIndex(QuietHandler):
+    """Serves an index of nothing: to read the real one on each page is as much work as the rest of the page."""
+
+    def do_GET(self) -> None:
+        """Answers with a file."""
+        if not self.path.endswith("/search_index.json"):
+            super().do_GET()
+            return
+        index = json.dumps(json.loads((SITE / "search" / "search_index.json").read_text()) | {"docs": []}).encode()
+        self.send_response(http.HTTPStatus.OK)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(index)))
+        self.end_headers()
+        self.wfile.write(index)
+
+
+@contextmanager
+def served(handler: type[QuietHandler]) -> Iterator[str]:
+    """Where a server is that answers so, with a slash in the end."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(SITE))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Where the site is, whose search finds nothing."""
+    with served(WithoutIndex) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def whole_site() -> Iterator[str]:
+    """Where the site is with its search."""
+    with served(QuietHandler) as address:
+        yield address
 
 
 def programs() -> tuple[str, str]:

@@ -45,6 +45,11 @@ def resize(browser: Any, size: tuple[int, int], scheme: str) -> None:
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
+def complaints(browser: Any) -> list[str]:
+    """The errors on the browser's console."""
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
 @pytest.fixture
 def phone(browser: Any) -> Any:
     resize(browser, PHONE, "light")
@@ -56,14 +61,15 @@ def test_page_on_a_phone(page: str, phone: Any, address: str) -> None:
     phone.get(address + page)
     assert phone.execute_script(INVISIBLE_PICTURES) == []
     assert phone.execute_script("return [document.documentElement.scrollWidth, innerWidth]") == [PHONE[0]] * 2
-    assert [entry for entry in phone.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert complaints(phone) == []
 
 
-def test_search_finds_a_class(browser: Any, address: str) -> None:
+def test_search_finds_a_class(browser: Any, whole_site: str) -> None:
     resize(browser, DESKTOP, "light")
-    browser.get(address)
+    browser.get(whole_site)
     found = browser.execute_async_script(SEARCH, "OutcomeUnknown")
     assert any("/errors/" in link or "/pool/" in link for link in found)
+    assert complaints(browser) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
