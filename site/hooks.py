@@ -6,6 +6,7 @@ and sources as code.
 
 from __future__ import annotations
 
+import functools
 import json
 import posixpath
 import re
@@ -65,7 +66,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Points links to where the site has their files, and makes tabs of what stands between the marks of tabs.
 
-    A folder has no page: of a link to one the text stays.
+    A folder has no page: of a link to one the text stays. Where the text is the name of a page's file, the title of the
+    page stands for it.
     """
     place = repository_path(page.file.src_uri)
 
@@ -78,9 +80,16 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             # Code that looks like a link; of a link to nothing MkDocs complains.
             return link[0]
         there = posixpath.relpath(site_path(target), posixpath.dirname(page.file.src_uri) or ".")
-        return f"[{text}]({there}{anchor})"
+        return f"[{title_of(target) if text.endswith('.md') else text}]({there}{anchor})"
 
     return TABS.sub(lambda found: as_tabs(found[1]), LINK.sub(in_site, markdown))
+
+
+@functools.cache
+def title_of(name: str) -> str:
+    """The title of a page of the repository: its first heading."""
+    found = re.search(r"^# (.+)$", (ROOT / name).read_text(), re.MULTILINE)
+    return found[1] if found else posixpath.basename(name)
 
 
 def outside(page: Path) -> list[Path]:
