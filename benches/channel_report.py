@@ -97,7 +97,7 @@ BENCH = Bench(
     name="channel",
     title="Calls over a channel",
     anchor="calls-over-a-channel",
-    minutes=7,
+    minutes=8,
     tables=(
         *(Table(each.title, tuple(MEASURES), RATIOS, RIVALS, case="call", side="client") for each in TRANSPORTS),
         Table(MEMORY, ("peak MiB",), ("peak MiB",), RIVALS, side="client"),

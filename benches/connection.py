@@ -286,7 +286,7 @@ BENCH = Bench(
     name="connection",
     title="Connections",
     anchor="connections",
-    minutes=2,
+    minutes=1.5,
     repetitions=7,
     tables=tuple(Table(group, MEASURES, MEASURES, {"ferrule": "streams"}, case="work") for group in GROUPS.values()),
     targets=(

@@ -76,7 +76,7 @@ BENCH = Bench(
     name="cty",
     title="Values of Terraform providers",
     anchor="values-of-terraform-providers",
-    minutes=1,
+    minutes=1.2,
     repetitions=9,
     tables=(
         Table(

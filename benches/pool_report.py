@@ -35,7 +35,7 @@ BENCH = Bench(
     name="pool",
     title="Many plugins in one process",
     anchor="many-plugins-in-one-process",
-    minutes=5,
+    minutes=4,
     tables=(
         Table(GROUPS["lease"], ("CPU us", "lets others run"), side="kept by"),
         Table(
