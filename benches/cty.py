@@ -24,6 +24,7 @@ import msgpack
 
 from ferrule.terraform import cty
 from ferrule.terraform.cty import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object, Set
+from reporting.charts import Panel, ratio_chart
 from reporting.command import parser_of, run_bench
 from reporting.declaration import Bench, Table
 from reporting.run import Run
@@ -87,6 +88,13 @@ BENCH = Bench(
             case="values",
         ),
     ),
+    charts={
+        "cty": ratio_chart(
+            "Values relative to a naive conversion in Python around msgpack",
+            Panel("CPU of encoding", GROUP, "encode ns"),
+            Panel("CPU of decoding", GROUP, "decode ns"),
+        )
+    },
     programs=("cty",),
     packages=("ferrule", "msgpack"),
 )

@@ -21,6 +21,7 @@ import grpc.aio
 
 from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.channel import insecure_channel
+from reporting.charts import Panel, ratio_chart
 from reporting.command import parser_of, run_bench
 from reporting.declaration import Bench, Table
 from reporting.run import Run
@@ -47,6 +48,7 @@ BENCH = Bench(
     anchor="servicers-of-a-plugin-in-python",
     minutes=1.5,
     tables=(Table(GROUP, ("CPU us",), ("CPU us",), {"ferrule": "grpc.aio"}, case="call", side="server"),),
+    charts={"servicers": ratio_chart("Servicers relative to those of a stock server", Panel("CPU", GROUP, "CPU us"))},
     packages=("ferrule", "grpcio", "protobuf"),
 )
 
