@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import random
 import re
 import subprocess
 import sys
@@ -125,6 +126,21 @@ def test_decoder_hands_out_what_is_complete_and_keeps_the_rest() -> None:
         decoder.finish()
     assert decoder.feed(b"\0\0\0\0") == [b""]
     decoder.finish()
+
+
+@pytest.mark.parametrize("size", [100_000, 2**17 - 1, 2**17, 2**20, 5_000_000])
+def test_large_message_is_joined_out_of_its_pieces_which_are_let_go_of(size: int) -> None:
+    message = random.Random(size).randbytes(size)
+    wire = _core.encode_frame(message)
+    pieces = [wire[start : start + 16_384] for start in range(0, len(wire), 16_384)]
+    before = sys.getrefcount(pieces[0])
+    decoder = _core.FrameDecoder()
+    messages = [message for piece in pieces for message in decoder.feed(piece)]
+    assert [type(each) for each in messages] == [bytes]
+    assert messages == [message]
+    decoder.finish()
+    after = sys.getrefcount(pieces[0])
+    assert after == before
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 //! gRPC's framing for Python.
 
+use bytes::Bytes;
 use ferrule_core::grpc::{Message, frame_decoder};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
+use pyo3_bytes::PyBytes as BufferedBytes;
 
 use crate::errors::to_py_err;
 
@@ -52,17 +55,28 @@ impl FrameDecoder {
     }
 }
 
+/// Bytes of a message from which on the interpreter joins its pieces. PyO3 fills new bytes with zeros before they are
+/// written, which costs a large message almost as much as the copy.
+const JOINED_MESSAGE_BYTES: usize = 128 * 1024;
+
 /// A message as Python has it, copied once out of its pieces.
 pub(crate) fn to_bytes<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyBytes>> {
-    if let [piece] = message.pieces() {
-        return Ok(PyBytes::new(py, piece));
+    match message.pieces() {
+        [piece] => Ok(PyBytes::new(py, piece)),
+        pieces if message.len() >= JOINED_MESSAGE_BYTES => join(py, pieces),
+        pieces => PyBytes::new_with(py, message.len(), |mut target| {
+            for piece in pieces {
+                let (head, tail) = target.split_at_mut(piece.len());
+                head.copy_from_slice(piece);
+                target = tail;
+            }
+            Ok(())
+        }),
     }
-    PyBytes::new_with(py, message.len(), |mut target| {
-        for piece in message.pieces() {
-            let (head, tail) = target.split_at_mut(piece.len());
-            head.copy_from_slice(piece);
-            target = tail;
-        }
-        Ok(())
-    })
+}
+
+/// Pieces in one object. From 1 MiB on the interpreter lets other threads run meanwhile.
+fn join<'py>(py: Python<'py>, pieces: &[Bytes]) -> PyResult<Bound<'py, PyBytes>> {
+    let pieces = PyList::new(py, pieces.iter().cloned().map(BufferedBytes::new))?;
+    Ok(PyBytes::new(py, b"").call_method1(intern!(py, "join"), (pieces,))?.cast_into()?)
 }
