@@ -32,7 +32,7 @@ class Operation:
         >>> with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as server:
         ...     server.bind(f"{directory}/socket")
         ...     server.listen()
-        ...     stream = Stream("unix", f"{directory}/socket", None, Mailbox(), print)
+        ...     stream = Stream("unix", f"{directory}/socket", None, None)
         ...     Operation(stream.connect).result(timeout=10)
         ...     stream.close()
     """

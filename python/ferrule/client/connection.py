@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from ferrule._core import FrameDecoder, encode_frame, is_forked
+from ferrule._core import FrameDecoder, Stream, encode_frame, is_forked
 from ferrule.client.stream_transport import RustTransport, open_streams
 from ferrule.client.types import ReceiveFuncType, SendFuncType
 from ferrule.config import MAX_INT32
@@ -17,6 +17,7 @@ from ferrule.tls import TLSConfig
 __all__ = ["ClientConnection", "ReceiveFuncType", "SendFuncType"]
 
 _DEFAULT_RECEIVE_BYTES = 16384
+_FRAME_PREFIX_BYTES = 5
 # One read while framing, in bytes: many small frames per wake-up, few wake-ups per large one.
 _FRAME_READ_BYTES = 256 * 1024
 
@@ -84,13 +85,16 @@ class ClientConnection:
         self._frames: deque[bytes] = deque()
         self._decoder = FrameDecoder(max_frame_bytes)
         self._transport: RustTransport | None = None
+        # The streams of the core that bytes are sent to and taken from without a detour; None where one is wanted.
+        self._output: Stream | None = None
+        self._input: Stream | None = None
         self._closed = False
 
     @classmethod
     async def open(
         cls, address: str, tls: TLSConfig | Mapping[str, Any] | None = None, *, max_frame_bytes: int = MAX_INT32
     ) -> Self:
-        """Connects to an address; the I/O thread moves the bytes.
+        """Connects to an address; the loop's own thread moves the bytes.
 
         Args:
             address: `unix:PATH`, a path with a slash, or `HOST:PORT`.
@@ -112,8 +116,20 @@ class ClientConnection:
             del tls
         reader, writer, transport = await open_streams(address, config)
         connection = cls(reader, writer, address, max_frame_bytes=max_frame_bytes)
-        connection._transport = transport
+        connection._use(transport)
         return connection
+
+    def _use(self, transport: RustTransport) -> None:
+        self._transport = transport
+        cls = type(self)
+        if cls.send_data is ClientConnection.send_data and cls._is_counting_as_usual():
+            self._output = transport.stream
+        if cls.receive_data is ClientConnection.receive_data and cls._is_counting_as_usual():
+            self._input = transport.stream
+
+    @classmethod
+    def _is_counting_as_usual(cls) -> bool:
+        return cls.update_metrics is ClientConnection.update_metrics
 
     async def __aenter__(self) -> Self:
         return self
@@ -155,6 +171,7 @@ class ClientConnection:
     @send_func.setter
     def send_func(self, function: SendFuncType | None) -> None:
         self._send_func = function
+        self._output = None
 
     @property
     def receive_func(self) -> ReceiveFuncType:
@@ -164,6 +181,7 @@ class ClientConnection:
     @receive_func.setter
     def receive_func(self, function: ReceiveFuncType | None) -> None:
         self._receive_func = function
+        self._input = None
 
     def update_metrics(self, bytes_sent: int = 0, bytes_received: int = 0) -> None:
         """Adds to the counters.
@@ -184,8 +202,14 @@ class ClientConnection:
         Raises:
             ConnectionError: The connection is closed or broke.
         """
-        self._check_open("send")
-        await self.send_func(data)
+        if self._output is None or type(data) is not bytes:
+            self._check_open("send")
+            await self.send_func(data)
+            return
+        sent = self._output.send(data)
+        if not sent:
+            await self._wait_to_send(sent)
+        self.bytes_sent += len(data)
 
     async def receive_data(self, size: int | None = None) -> bytes:
         """Receives the bytes that have arrived, waiting for the first.
@@ -199,8 +223,13 @@ class ClientConnection:
         Raises:
             ConnectionError: The connection is closed or broke.
         """
-        self._check_open("receive")
-        return await self.receive_func(_DEFAULT_RECEIVE_BYTES if size is None else size)
+        if size is None:
+            size = _DEFAULT_RECEIVE_BYTES
+        if self._input is None or (data := self._input.take(size)) is None:
+            self._check_open("receive")
+            return await self.receive_func(size)
+        self.bytes_received += len(data)
+        return data
 
     async def send_frame(self, message: bytes) -> None:
         """Sends one message behind the prefix of gRPC over HTTP/2: 1 byte for compression, 4 for the length.
@@ -212,7 +241,13 @@ class ClientConnection:
             ConnectionError: The connection is closed or broke.
             ProtocolError: The message is larger than `max_frame_bytes`; nothing was sent.
         """
-        await self.send_data(encode_frame(message, self.max_frame_bytes))
+        if self._output is None:
+            await self.send_data(encode_frame(message, self.max_frame_bytes))
+            return
+        sent = self._output.send_frame(message, self.max_frame_bytes)
+        if not sent:
+            await self._wait_to_send(sent)
+        self.bytes_sent += len(message) + _FRAME_PREFIX_BYTES
 
     async def receive_frame(self) -> bytes | None:
         """Receives one message.
@@ -225,6 +260,18 @@ class ClientConnection:
             ProtocolError: The prefix is invalid, the message is larger than `max_frame_bytes`, or the peer closed its
                 side inside a message.
         """
+        if self._input is None:
+            return await self._decode_frame()
+        message = self._input.take_frame(self.max_frame_bytes)
+        if message is None:
+            message = await self._wait_for_frame(self._input)
+        if message is False:
+            return None
+        self.bytes_received += len(message) + _FRAME_PREFIX_BYTES
+        return message
+
+    async def _decode_frame(self) -> bytes | None:
+        """One message out of the bytes of `receive_data`."""
         # The messages of one read are returned without suspending; then comes the error that stood behind them, if any,
         # and only then the next read, which may last: the peer may wait for an answer.
         if not self._frames:
@@ -237,6 +284,30 @@ class ClientConnection:
             self._frames.extend(self._decoder.feed(data))
         return self._frames.popleft()
 
+    async def _wait_for_frame(self, stream: Stream) -> bytes | Literal[False]:
+        """One message that has not come yet; False at the end."""
+        self._check_open("receive")
+        assert self._transport is not None
+        while True:
+            arrival = stream.arrival_of_frame(self.max_frame_bytes)
+            if not self._transport.is_watching:
+                self._transport.watch()
+            await arrival
+            message = stream.take_frame(self.max_frame_bytes)
+            if message is not None:
+                return message
+            if self.is_closed:
+                return False
+
+    async def _wait_to_send(self, sent: bool | None) -> None:
+        """Waits until more may be sent, after bytes that were not all taken by the kernel; None: refused."""
+        assert self._transport is not None
+        if sent is None:
+            self._check_open("send")
+            self._transport.refuse_to_write()
+        if self._transport.flush_later():
+            await self.writer.drain()
+
     async def close(self) -> None:
         """Closes the connection after sending all unsent bytes; does nothing if it is closed. Never raises.
 
@@ -246,6 +317,7 @@ class ClientConnection:
         if self._closed or (self._transport is not None and is_forked()):
             return
         self._closed = True
+        self._input = self._output = None
         try:
             if not self.writer.is_closing():
                 self.writer.close()

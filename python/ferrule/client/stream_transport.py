@@ -1,6 +1,6 @@
-"""An asyncio transport whose bytes are moved by the I/O thread: Unix or TCP, with TLS that knows P-521.
+"""An asyncio transport whose bytes the core moves on the loop's own thread: Unix or TCP, with TLS that knows P-521.
 
-asyncio's own StreamReader and StreamWriter work on top of the transport unchanged.
+asyncio's own StreamWriter works on top of the transport unchanged; reading goes past asyncio's protocol.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from ferrule import _core
-from ferrule._mailbox import mailbox, outcome
+from ferrule._mailbox import outcome
+from ferrule.client.stream_reader import StreamReader
 from ferrule.errors import ConfigError, TransportError
 from ferrule.tls import TLSConfig, tls_settings
 
@@ -53,10 +54,10 @@ async def _open(
     place: _Place, tls: TLSConfig | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, RustTransport]:
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(loop=loop)
+    transport = RustTransport(place.network, place.location, place.peer_name, tls)
+    reader = StreamReader(transport.stream, transport.watch, loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    transport = RustTransport(place.network, place.location, place.peer_name, tls, protocol)
-    await transport.connect()
+    await transport.connect(protocol)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop), transport
 
 
@@ -86,54 +87,84 @@ def _location(ip: str, port: int, _flow: int = 0, zone: int = 0) -> str:
 
 
 class RustTransport(asyncio.Transport):
-    """One connection. Its methods are asyncio's; see `asyncio.Transport`."""
+    """One connection. Its methods are asyncio's; see `asyncio.Transport`.
 
-    def __init__(
-        self, network: str, location: str, peer_name: Any, tls: TLSConfig | None, protocol: asyncio.BaseProtocol
-    ) -> None:
+    The protocol hears of the end and of the flow of what is sent, not of what is received: that stays in the core's
+    stream until somebody takes it.
+    """
+
+    def __init__(self, network: str, location: str, peer_name: Any, tls: TLSConfig | None) -> None:
         super().__init__({"peername": peer_name})
-        passed = None if tls is None else tls_settings(tls)
         self._loop = asyncio.get_running_loop()
-        self._protocol: Any = protocol
-        self._stream = _core.Stream(network, location, passed, mailbox(), self._receive)
-        self._unsent = 0
+        self._protocol: Any = None
+        self.stream = _core.Stream(network, location, None if tls is None else tls_settings(tls), self._loop)
+        self._descriptor = -1
         self._limits = (_HIGH_WATER // 4, _HIGH_WATER)
+        # What the loop watches, and what it has to leave alone.
+        self.is_watching = False
+        self._is_flushing = False
+        self._is_paused = False
         self._writing_paused = False
-        self._reading = True
         self._input_ended = False
         self._output_ended = False
         self._closing = False
         self._lost = False
 
-    async def connect(self) -> None:
-        """Connects the socket and shakes hands with TLS."""
+    async def connect(self, protocol: asyncio.BaseProtocol) -> None:
+        """Connects the socket and shakes hands with TLS, on the I/O thread; from then on the loop has the socket."""
         try:
-            await outcome(self._stream.connect)
+            await outcome(self.stream.connect)
         except BaseException:
-            self._stream.close()
+            self.stream.close()
             raise
-        self._protocol.connection_made(self)
+        self._protocol = protocol
+        self._descriptor = self.stream.fileno()
+        protocol.connection_made(self)
+        self.watch()
 
     @property
     def traffic(self) -> tuple[int, int, int, int]:
         """Bytes on the socket and inside TLS: sent, received, content sent, content received."""
-        return self._stream.traffic
+        return self.stream.traffic
+
+    def watch(self) -> None:
+        """Has the loop read, unless there is nothing to come or reading is paused."""
+        if not (self.is_watching or self._is_paused or self._input_ended or self._closing):
+            self.is_watching = True
+            self._loop.add_reader(self._descriptor, self.stream.readable, self._changed)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        sent = self.stream.send(data if isinstance(data, bytes) else bytes(data))
+        if sent is None:
+            self.refuse_to_write()
+        if not sent:
+            self.flush_later()
+
+    def refuse_to_write(self) -> NoReturn:
+        """Raises the error for a write of which nothing was taken."""
+        failure = self.stream.failure
+        if failure is not None:
+            self._changed()
+            raise ConnectionResetError(failure)
         if self._closing:
             raise ConnectionResetError("write to a closed connection")
-        if self._output_ended:
-            raise RuntimeError("write after write_eof()")
-        if data:
-            self._unsent = self._stream.write(bytes(data))
-            self._check_high_water()
+        raise RuntimeError("write after write_eof()")
+
+    def flush_later(self) -> bool:
+        """Has the loop send what the kernel has not taken; returns whether the sender is to wait."""
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.add_writer(self._descriptor, self._flush)
+            self.stream.expect_flush(True, self._limits[1])
+        self._check_high_water()
+        return self._writing_paused
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         self.write(b"".join(list_of_data))
 
     def write_eof(self) -> None:
         self._output_ended = True
-        self._stream.finish()
+        self.stream.finish()
 
     def can_write_eof(self) -> bool:
         return True
@@ -143,11 +174,16 @@ class RustTransport(asyncio.Transport):
 
     def close(self) -> None:
         """Sends the unsent bytes, then closes."""
-        if not self._closing:
-            self._closing = True
-            self._stream.finish()
-            if self._unsent == 0:
-                self._lose(None)
+        if self._closing:
+            return
+        self._closing = True
+        self.stream.stop()
+        if self.stream.unsent == 0:
+            self._lose(None)
+        elif not self._input_ended:
+            # A peer that writes before it reads must be able to come to our last bytes.
+            self.is_watching = True
+            self._loop.add_reader(self._descriptor, self._discard)
 
     def abort(self) -> None:
         self._closing = True
@@ -155,22 +191,31 @@ class RustTransport(asyncio.Transport):
 
     def abandon(self) -> None:
         """Ends the connection of an owner that is gone: the protocol is not told, and the loop may be closed."""
+        if self._lost or _core.is_forked():
+            return
         self._lost = self._closing = True
-        self._stream.close()
+        running = asyncio._get_running_loop()
+        if self._loop.is_closed() or self._loop is running or not self._loop.is_running():
+            self._let_go()
+        else:
+            # The garbage collector may run on any thread.
+            self._loop.call_soon_threadsafe(self._let_go)
 
     def is_reading(self) -> bool:
-        return self._reading and not self._closing
+        return not self._is_paused and not self._closing
 
     def pause_reading(self) -> None:
-        self._reading = False
-        self._stream.pause(True)
+        self._is_paused = True
+        self.stream.pause(True)
+        self._stop_watching()
 
     def resume_reading(self) -> None:
-        self._reading = True
-        self._stream.pause(False)
+        self._is_paused = False
+        self.stream.pause(False)
+        self.watch()
 
     def get_write_buffer_size(self) -> int:
-        return self._unsent
+        return self.stream.unsent
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         return self._limits
@@ -178,6 +223,7 @@ class RustTransport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         high = high if high is not None else _HIGH_WATER if low is None else 4 * low
         self._limits = (high // 4 if low is None else low, high)
+        self.stream.expect_flush(self._is_flushing, high)
         self._check_high_water()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -188,31 +234,64 @@ class RustTransport(asyncio.Transport):
         return protocol
 
     def _check_high_water(self) -> None:
-        if self._unsent > self._limits[1] and not self._writing_paused:
+        if not self._writing_paused and self.stream.unsent > self._limits[1]:
             self._writing_paused = True
             self._protocol.pause_writing()
 
-    def _receive(self) -> None:
-        """Takes over the bytes and the state that the I/O thread has. Called on the loop's thread."""
-        chunks, self._unsent, end_of_input, ended, reason = self._stream.take()
-        if self._lost:
+    def _flush(self) -> None:
+        """Sends what the kernel takes now. The loop calls it."""
+        unsent = self.stream.flush()
+        if self.stream.failure is not None:
+            self._changed()
             return
-        if chunks and not self._closing:
-            self._protocol.data_received(b"".join(chunks) if len(chunks) > 1 else chunks[0])
-        if self._writing_paused and self._unsent <= self._limits[0]:
+        if unsent == 0:
+            self._is_flushing = False
+            self._loop.remove_writer(self._descriptor)
+        if self._writing_paused and unsent <= self._limits[0]:
             self._writing_paused = False
             self._protocol.resume_writing()
-        if end_of_input and not self._input_ended:
-            self._input_ended = True
-            if not self._protocol.eof_received():
-                self.close()
-        if ended:
-            self._lose(None if reason is None else ConnectionResetError(reason))
-        elif self._closing and self._unsent == 0:
+        if self._closing and unsent == 0:
             self._lose(None)
 
+    def _discard(self) -> None:
+        """Reads what nobody wants any more. The loop calls it."""
+        self.stream.discard()
+        if self.stream.failure is not None or self.stream.input_ended:
+            self._changed()
+
+    def _changed(self) -> None:
+        """Reading is to stop: something broke, the peer has said its last, or more is unread than is asked for."""
+        failure = self.stream.failure
+        if failure is not None:
+            self._lose(ConnectionResetError(failure))
+            return
+        self._stop_watching()
+        if self.stream.input_ended and not self._input_ended:
+            self._input_ended = True
+            if not self._closing and not self._protocol.eof_received():
+                self.close()
+
+    def _stop_watching(self) -> None:
+        if self.is_watching:
+            self.is_watching = False
+            self._loop.remove_reader(self._descriptor)
+
     def _lose(self, error: Exception | None) -> None:
-        if not self._lost:
-            self._lost = self._closing = True
-            self._stream.close()
-            self._loop.call_soon(self._protocol.connection_lost, error)
+        if self._lost:
+            return
+        self._lost = self._closing = True
+        self._let_go(keep_unread=error is not None)
+        self._loop.call_soon(self._protocol.connection_lost, error)
+
+    def _let_go(self, keep_unread: bool = False) -> None:
+        """Gives the socket back, to the loop first: its number may soon be another's."""
+        # A loop that is closed may refuse.
+        with contextlib.suppress(RuntimeError):
+            self._stop_watching()
+            if self._is_flushing:
+                self._is_flushing = False
+                self._loop.remove_writer(self._descriptor)
+        if keep_unread:
+            self.stream.hang_up()
+        else:
+            self.stream.close()

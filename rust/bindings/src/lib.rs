@@ -1,5 +1,6 @@
 //! The extension module `ferrule._core`: the only place with `PyO3`. No logic lives here, only conversion.
 
+mod arrival;
 mod broker;
 mod call;
 mod channel;
@@ -24,6 +25,7 @@ mod runner;
 mod server;
 mod settings;
 mod stream;
+mod stream_state;
 mod work_queue;
 
 use pyo3::prelude::*;
@@ -60,6 +62,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plugin_facts::StopReport>()?;
     module.add_class::<frames::FrameDecoder>()?;
     module.add_class::<stream::Stream>()?;
+    module.add_class::<arrival::Arrival>()?;
     let after_fork = PyDict::new(module.py());
     after_fork.set_item("after_in_child", wrap_pyfunction!(io_thread::after_fork, module)?)?;
     module.py().import("os")?.call_method("register_at_fork", (), Some(&after_fork))?;

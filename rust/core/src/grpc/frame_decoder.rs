@@ -5,13 +5,45 @@ use bytes::Bytes;
 
 use super::compression::Encoding;
 use super::deframer::{COPIED_PIECE_BYTES, DeframeError, Deframer, Message};
-use super::framing::frame;
+use super::framing::{PREFIX_BYTES, frame};
 use crate::error::{Error, ErrorKind, excerpt};
 
 /// Puts the prefix of an uncompressed message before it.
 pub fn encode(message: &[u8], limit: usize) -> Result<Bytes, Error> {
     let limit = limit.min(u32::MAX as usize);
     frame(message, Encoding::Identity, limit).map_err(|_| too_large(message.len(), limit, "sent"))
+}
+
+/// The length of the message whose prefix is at the beginning of `unread`, or `None` until all of the prefix is there.
+/// Refuses a prefix that is invalid, or promises more than `limit` bytes.
+pub fn message_length(unread: &[u8], limit: usize) -> Result<Option<usize>, Error> {
+    let Some(prefix) = unread.first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
+    let [flag, length @ ..] = prefix;
+    let length = u32::from_be_bytes(*length) as usize;
+    if *flag != 0 {
+        return Err(error_of(DeframeError::Flag(*prefix), limit));
+    }
+    if length > limit {
+        return Err(too_large(length, limit, "received"));
+    }
+    Ok(Some(length))
+}
+
+/// The prefix of a message of `length` bytes that is not compressed.
+pub fn prefix(length: usize, limit: usize) -> Result<[u8; PREFIX_BYTES], Error> {
+    let limit = limit.min(u32::MAX as usize);
+    if length > limit {
+        return Err(too_large(length, limit, "sent"));
+    }
+    let [.., first, second, third, fourth] = (length as u64).to_be_bytes();
+    Ok([0, first, second, third, fourth])
+}
+
+/// The error for a stream that ended inside a frame, of which `arrived` bytes were received.
+#[must_use]
+pub fn truncated(arrived: usize) -> Error {
+    let message = format!("the stream ended inside a frame: {arrived} bytes of it arrived");
+    Error::new(ErrorKind::FrameTruncated, message)
 }
 
 fn too_large(size: usize, limit: usize, direction: &str) -> Error {
@@ -64,9 +96,7 @@ impl FrameDecoder {
         if self.deframer.is_between_messages() {
             return Ok(());
         }
-        let message =
-            format!("the stream ended inside a frame: {} bytes of it arrived", self.deframer.incomplete_bytes());
-        Err(Error::new(ErrorKind::FrameTruncated, message))
+        Err(truncated(self.deframer.incomplete_bytes()))
     }
 }
 

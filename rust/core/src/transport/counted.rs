@@ -29,6 +29,14 @@ impl Counters {
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
+
+    pub(super) fn add_sent(&self, count: usize) {
+        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_received(&self, count: usize) {
+        self.received.fetch_add(count as u64, Ordering::Relaxed);
+    }
 }
 
 /// The two places of counting: the socket, and the content that TLS carries. Equal without TLS.
@@ -53,8 +61,9 @@ impl<S> Counted<S> {
         Self { inner, counters }
     }
 
-    fn note_sent(&self, count: usize) {
-        self.counters.sent.fetch_add(count as u64, Ordering::Relaxed);
+    /// The stream itself, counted no longer.
+    pub(super) fn into_inner(self) -> S {
+        self.inner
     }
 }
 
@@ -67,7 +76,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         let count = buffer.filled().len() - before;
-        self.counters.received.fetch_add(count as u64, Ordering::Relaxed);
+        self.counters.add_received(count);
         Poll::Ready(Ok(()))
     }
 }
@@ -75,7 +84,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.inner).poll_write(context, bytes))?;
-        self.note_sent(count);
+        self.counters.add_sent(count);
         Poll::Ready(Ok(count))
     }
 
@@ -85,7 +94,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.inner).poll_write_vectored(context, slices))?;
-        self.note_sent(count);
+        self.counters.add_sent(count);
         Poll::Ready(Ok(count))
     }
 

@@ -6,16 +6,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::last_error::LastError;
 use super::multiplex::Multiplex;
+#[cfg(unix)]
+use super::nonblocking::NonblockingStream;
 use super::permissions::open_to_owner;
 #[cfg(unix)]
 use super::socket::Socket;
@@ -153,19 +157,58 @@ impl Dialer {
         if let Some(session) = &self.session {
             return session.open_unannounced().await;
         }
+        let stream = self.connect_socket().await?.into_stream(self.tls.is_some())?;
+        let interest = stream.read_interest();
+        Ok(Stream::new(Counted::new(stream, self.traffic.wire.clone())).with_interest(interest))
+    }
+
+    async fn connect_socket(&self) -> io::Result<Connection> {
         let mut pause = Duration::from_millis(1);
-        let socket = loop {
-            match connect(&self.address, self.peers, self.tls.is_some()).await {
+        loop {
+            match connect(&self.address, self.peers).await {
                 // The queue of a busy listener is full: the one error of a Unix socket that means "not yet".
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(50));
                 }
-                socket => break socket?,
+                socket => return socket,
+            }
+        }
+    }
+
+    /// One attempt at a stream that its owner reads and writes without the runtime: socket, then TLS.
+    #[cfg(unix)]
+    pub async fn dial_nonblocking(&self) -> Result<NonblockingStream, Error> {
+        let lost = |error: io::Error| self.refused(&error);
+        let (socket, session) = match self.connect_socket().await.map_err(lost)? {
+            Connection::Unix(socket) => {
+                let (socket, session) = self.secure(socket).await?;
+                (socket.into_std().map_err(lost)?.into(), session)
+            }
+            Connection::Tcp(socket) => {
+                let (socket, session) = self.secure(socket).await?;
+                (socket.into_std().map_err(lost)?.into(), session)
             }
         };
-        let interest = socket.read_interest();
-        Ok(Stream::new(Counted::new(socket, self.traffic.wire.clone())).with_interest(interest))
+        Ok(NonblockingStream::new(socket, session, self.traffic.clone()))
+    }
+
+    /// The TLS over a socket, if there is to be any, after the handshake.
+    async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        socket: S,
+    ) -> Result<(S, Option<ClientConnection>), Error> {
+        let Some(tls) = &self.tls else { return Ok((socket, None)) };
+        let counted = Counted::new(socket, self.traffic.wire.clone());
+        let (counted, session) = self.handshake(tls, counted).await?.into_inner();
+        Ok((counted.into_inner(), Some(session)))
+    }
+
+    async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&self, tls: &Tls, wire: S) -> Result<TlsStream<S>, Error> {
+        TlsConnector::from(tls.config.clone())
+            .connect(tls.server_name.clone(), wire)
+            .await
+            .map_err(|error| self.explain(ErrorKind::TlsFailed, "TLS handshake failed with", &error))
     }
 
     fn refused(&self, cause: &io::Error) -> Error {
@@ -195,11 +238,7 @@ impl Dialer {
         let Some(tls) = &self.tls else {
             return Ok(Stream::new(Counted::new(wire, self.traffic.content.clone())).with_interest(interest));
         };
-        let connector = TlsConnector::from(tls.config.clone());
-        let stream = connector
-            .connect(tls.server_name.clone(), wire)
-            .await
-            .map_err(|error| self.explain(ErrorKind::TlsFailed, "TLS handshake failed with", &error))?;
+        let stream = self.handshake(tls, wire).await?;
         let wanted = tls.config.alpn_protocols.iter().any(|protocol| protocol == ALPN_H2);
         if wanted && stream.get_ref().1.alpn_protocol() != Some(ALPN_H2) {
             let message = format!("{} did not agree to speak HTTP/2 (no ALPN protocol \"h2\")", self.address);
@@ -210,8 +249,31 @@ impl Dialer {
     }
 }
 
+/// A connected socket.
+enum Connection {
+    #[cfg(unix)]
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Connection {
+    #[cfg(unix)]
+    fn into_stream(self, reads_ahead: bool) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Unix(socket) => Socket::new(socket.into_std()?, reads_ahead)?.into_stream(),
+            Self::Tcp(socket) => Socket::new(socket.into_std()?, reads_ahead)?.into_stream(),
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn into_stream(self, _reads_ahead: bool) -> io::Result<Stream> {
+        let Self::Tcp(socket) = self;
+        Ok(Stream::new(socket))
+    }
+}
+
 /// One attempt at a bare socket.
-async fn connect(address: &Address, peers: Peers, reads_ahead: bool) -> io::Result<Stream> {
+async fn connect(address: &Address, peers: Peers) -> io::Result<Connection> {
     match address {
         #[cfg(unix)]
         Address::Unix(path) => {
@@ -219,12 +281,12 @@ async fn connect(address: &Address, peers: Peers, reads_ahead: bool) -> io::Resu
             if peers == Peers::OwnUser {
                 refuse_stranger(&socket)?;
             }
-            Ok(Socket::new(socket.into_std()?, reads_ahead)?.into_stream())
+            Ok(Connection::Unix(socket))
         }
         #[cfg(not(unix))]
         Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
-        Address::Tcp(address) => connect_tcp(*address, reads_ahead).await,
-        Address::Name(name, port) => connect_any(&lookup::sockets(name, *port).await?, reads_ahead).await,
+        Address::Tcp(address) => connect_tcp(*address).await,
+        Address::Name(name, port) => connect_any(&lookup::sockets(name, *port).await?).await,
     }
 }
 
@@ -250,22 +312,19 @@ fn refuse_stranger(socket: &UnixStream) -> io::Result<()> {
     if listener == own || listener == 0 { Ok(()) } else { Err(io::Error::other(Stranger(listener, own))) }
 }
 
-async fn connect_tcp(address: SocketAddr, reads_ahead: bool) -> io::Result<Stream> {
+async fn connect_tcp(address: SocketAddr) -> io::Result<Connection> {
     let socket = TcpStream::connect(address).await?;
     // Small calls must not wait for each other's acknowledgement.
     socket.set_nodelay(true)?;
-    #[cfg(unix)]
-    return Ok(Socket::new(socket.into_std()?, reads_ahead)?.into_stream());
-    #[cfg(not(unix))]
-    Ok(Stream::new(socket))
+    Ok(Connection::Tcp(socket))
 }
 
 /// Tries each address in turn. While others are left, a silent one has little time. A refusal is the error that counts,
 /// since it alone may mean "not yet".
-async fn connect_any(addresses: &[SocketAddr], reads_ahead: bool) -> io::Result<Stream> {
+async fn connect_any(addresses: &[SocketAddr]) -> io::Result<Connection> {
     let mut failure: io::Error = io::ErrorKind::AddrNotAvailable.into();
     for (number, address) in addresses.iter().enumerate() {
-        let attempt = connect_tcp(*address, reads_ahead);
+        let attempt = connect_tcp(*address);
         let outcome = if number + 1 == addresses.len() {
             attempt.await
         } else {

@@ -3,13 +3,14 @@
 pub mod bridge;
 mod counted;
 mod dialer;
-pub mod duplex;
 mod inbound;
 mod last_error;
 pub mod listener;
 pub(crate) mod lobby;
 pub(crate) mod lookup;
 pub mod multiplex;
+#[cfg(unix)]
+pub mod nonblocking;
 mod permissions;
 mod private_directory;
 pub mod read_interest;

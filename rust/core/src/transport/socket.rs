@@ -37,9 +37,9 @@ const TURN_BYTES: usize = 512 * 1024;
 /// action. The standard library's vectored writes do not ask for that; where the flag is missing, its sockets have an option
 /// set instead.
 #[cfg(not(target_vendor = "apple"))]
-const WITHOUT_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+pub(super) const WITHOUT_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
-const WITHOUT_SIGNAL: SendFlags = SendFlags::empty();
+pub(super) const WITHOUT_SIGNAL: SendFlags = SendFlags::empty();
 
 /// The methods of the standard library's sockets that [`Socket`] uses.
 pub(super) trait Connected: AsRawFd + AsFd + Send + Sync + Unpin + 'static {
