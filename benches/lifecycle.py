@@ -38,7 +38,7 @@ CYCLE_FIELDS = tuple(Cycle.__dataclass_fields__)
 # The first lives of a host process pay for imports, page faults and a cold file cache.
 WARM_UP_CYCLES = 3
 
-# A cycle takes at most about 0.1 s; a host that needs this long has hung.
+# A cycle takes at most about 0.1 s for each plugin; a host that needs this long has hung.
 SECONDS_PER_CYCLE_LIMIT = 5.0
 
 
@@ -48,6 +48,13 @@ class HostError(Exception):
 
 LIFE = "One plugin"
 VARIANTS = {"mutual TLS": True, "without TLS": False}
+
+AT_ONCE = 32
+TOGETHER = f"{AT_ONCE} plugins at once"
+# A cycle takes about a second, and tells of the rivals in Python nothing that their CPU time does not tell.
+HOSTS_TOGETHER = ("go", "ferrule", "spawn only")
+CYCLES_TOGETHER_SHARE = 10
+WARM_UP_CYCLES_TOGETHER = 1
 
 
 def start_and_first_call(cycle: Cycle) -> float | None:
@@ -73,13 +80,19 @@ TARGETS = (
     Target("start, mutual TLS", _of_host("ferrule", "start ms"), 0.58, _of_host("go", "start ms")),
     Target("stop, mutual TLS", _of_host("ferrule", "stop ms"), 1.05, _of_host("go", "stop ms")),
     Target("CPU of a life, mutual TLS", _of_host("ferrule", "CPU ms"), 2.5, _of_host("spawn only", "CPU ms")),
+    Target(
+        f"{AT_ONCE} starts and first calls at once, mutual TLS",
+        Figure(TOGETHER, "mutual TLS", "ferrule", "start + call ms"),
+        0.8,
+        Figure(TOGETHER, "mutual TLS", "go", "start + call ms"),
+    ),
 )
 
 BENCH = Bench(
     name="lifecycle",
     title="The life of a plugin",
     anchor="the-life-of-a-plugin",
-    minutes=2.5,
+    minutes=3.5,
     tables=(
         Table(
             LIFE,
@@ -88,6 +101,15 @@ BENCH = Bench(
             rivals={host: "go" for host in HOSTS if host != "go"},
             case="plugin",
             side="host",
+        ),
+        Table(
+            TOGETHER,
+            tuple(MEASURES),
+            RATIOS,
+            rivals={host: "go" for host in HOSTS_TOGETHER if host != "go"},
+            case="plugins",
+            side="host",
+            about="Wall times end with the last plugin; CPU is the host's for all of them.",
         ),
     ),
     targets=TARGETS,
@@ -121,18 +143,21 @@ def parse_output(output: str) -> tuple[list[Cycle], str | None]:
     return cycles, None
 
 
-def run_host(host: str, mtls: bool, arguments: argparse.Namespace) -> list[Cycle]:
+def run_host(host: str, mtls: bool, arguments: argparse.Namespace, at_once: int = 1) -> list[Cycle]:
     """Run one host process and return its cycles, the warm-up left out.
 
     Raises:
         HostError: The host reported an error, crashed, hung or printed too few cycles.
     """
-    count = arguments.cycles + WARM_UP_CYCLES
+    measured, warm_up = arguments.cycles, WARM_UP_CYCLES
+    if at_once > 1:
+        measured, warm_up = -(-measured // CYCLES_TOGETHER_SHARE), WARM_UP_CYCLES_TOGETHER
+    count = measured + warm_up
     plugin = str(arguments.programs / "kv")
     command = [sys.executable, "-m", f"hosts.{HOSTS[host]}", "--plugin", plugin, "--cycles", str(count)]
-    command += ["--mtls"] if mtls else []
+    command += ["--at-once", str(at_once), *(["--mtls"] if mtls else [])]
     command += ["--go-host", str(arguments.programs / "host")] if host == "go" else []
-    limit = SECONDS_PER_CYCLE_LIMIT * count
+    limit = SECONDS_PER_CYCLE_LIMIT * count * at_once
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         try:
             result = subprocess.run(
@@ -152,7 +177,7 @@ def run_host(host: str, mtls: bool, arguments: argparse.Namespace) -> list[Cycle
     if error is not None:
         last_line = (result.stderr.strip().splitlines() or ["nothing"])[-1]
         raise HostError(f"{error}; last on standard error: {last_line}".replace(directory, "$TMPDIR"))
-    return cycles[WARM_UP_CYCLES:]
+    return cycles[warm_up:]
 
 
 def medians(cycles: list[Cycle]) -> dict[str, float | None]:
@@ -169,15 +194,24 @@ def measure(arguments: argparse.Namespace, run: Run) -> None:
     arguments.cycles = arguments.cycles or (2 if arguments.quick else 30)
     run.settings = f"{arguments.repetitions} repetitions of {arguments.cycles} cycles"
     for repetition in range(arguments.repetitions):
+        print(f"repetition {repetition + 1} of {arguments.repetitions}", file=sys.stderr)
         for variant, mtls in VARIANTS.items():
             for host in arguments.hosts:
-                if run.failed(LIFE, variant, host):
-                    continue
-                print(f"repetition {repetition + 1} of {arguments.repetitions}: {host}, {variant}", file=sys.stderr)
-                try:
-                    run.add(LIFE, variant, host, medians(run_host(host, mtls, arguments)))
-                except HostError as failure:
-                    run.fail(LIFE, variant, host, str(failure))
+                measure_host(host, LIFE, variant, mtls, arguments, run)
+        for host in [host for host in HOSTS_TOGETHER if host in arguments.hosts]:
+            measure_host(host, TOGETHER, "mutual TLS", True, arguments, run)
+
+
+def measure_host(host: str, table: str, variant: str, mtls: bool, arguments: argparse.Namespace, run: Run) -> None:
+    """Run one host in one variant, unless it failed there before."""
+    if run.failed(table, variant, host):
+        return
+    print(f"  {host}, {table}, {variant}", file=sys.stderr)
+    try:
+        at_once = AT_ONCE if table == TOGETHER else 1
+        run.add(table, variant, host, medians(run_host(host, mtls, arguments, at_once)))
+    except HostError as failure:
+        run.fail(table, variant, host, str(failure))
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ def main() -> None:
     arguments = cycle.parse_arguments(rest)
     # No warm-up of its own: all hosts are asked for the same number of lives, and the first ones are dropped alike.
     flags = ["-plugin", arguments.plugin, "-n", str(arguments.cycles), "-warmup", "0"]
+    flags += ["-at-once", str(arguments.at_once)]
     os.execv(own.go_host, [own.go_host, *flags, *(["-mtls"] if arguments.mtls else [])])
 
 

@@ -31,19 +31,24 @@ def client_certificate() -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def spawn_once(plugin: str, environment: dict[str, str]) -> cycle.Cycle:
-    """Spawn the plugin, wait for its handshake line and kill it; only the start and the CPU time are measured."""
+def spawn(plugin: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Spawn the plugin, with its standard output to be read."""
+    return subprocess.Popen([plugin], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+
+
+def spawn_once(plugin: str, environment: dict[str, str], at_once: int) -> cycle.Cycle:
+    """Spawn plugins, wait for their handshake lines and kill them; only the start and the CPU time are measured."""
     cpu_before = cycle.process_cpu_ms()
     begin = time.perf_counter()
-    with subprocess.Popen(
-        [plugin], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
-    ) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        started = time.perf_counter()
-        process.kill()
-    if not line.startswith(b"1|"):
-        raise RuntimeError(f"{plugin} printed {line!r}, expected a handshake line; is it the KV plugin?")
+    processes = [spawn(plugin, environment) for _ in range(at_once)]
+    lines = [process.stdout.readline() for process in processes if process.stdout is not None]
+    started = time.perf_counter()
+    for process in processes:
+        with process:
+            process.kill()
+    for line in lines:
+        if not line.startswith(b"1|"):
+            raise RuntimeError(f"{plugin} printed {line!r}, expected a handshake line; is it the KV plugin?")
     return cycle.Cycle((started - begin) * 1e3, None, None, cycle.process_cpu_ms() - cpu_before)
 
 
@@ -57,7 +62,7 @@ def main() -> None:
     if arguments.mtls:
         environment["PLUGIN_CLIENT_CERT"] = client_certificate()
     for _ in range(arguments.cycles):
-        spawn_once(arguments.plugin, environment).print()
+        spawn_once(arguments.plugin, environment, arguments.at_once).print()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,7 +25,8 @@ type launch struct {
 	mtls  bool
 }
 
-// measurement is one start, first call and stop; CPU is this process's own, user and system, over the whole cycle.
+// measurement is one start, first call and stop, of all plugins of the cycle; CPU is this process's own, user and system,
+// over the whole cycle.
 type measurement struct {
 	Cycle       int     `json:"cycle"`
 	StartMS     float64 `json:"start_ms"`
@@ -32,24 +35,40 @@ type measurement struct {
 	CPUMS       float64 `json:"cpu_ms"`
 }
 
-func cycle(chosen launch) (measurement, error) {
+func cycle(chosen launch, atOnce int) (measurement, error) {
 	cpu, err := cpuTime()
 	if err != nil {
 		return measurement{}, err
 	}
 	begin := time.Now()
-	client := newClient(chosen)
-	defer client.Kill()
-	kv, err := dispense(client)
+	clients := make([]*plugin.Client, atOnce)
+	for number := range clients {
+		clients[number] = newClient(chosen)
+		defer clients[number].Kill()
+	}
+	kvs := make([]kvpb.KVClient, atOnce)
+	err = together(atOnce, func(number int) (err error) {
+		kvs[number], err = dispense(clients[number])
+		return err
+	})
 	if err != nil {
 		return measurement{}, err
 	}
 	started := time.Now()
-	if _, err := kv.Echo(context.Background(), &kvpb.EchoRequest{Payload: make([]byte, echoBytes)}); err != nil {
-		return measurement{}, fmt.Errorf("first call: %w", err)
+	err = together(atOnce, func(number int) error {
+		if _, err := kvs[number].Echo(context.Background(), &kvpb.EchoRequest{Payload: make([]byte, echoBytes)}); err != nil {
+			return fmt.Errorf("first call: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return measurement{}, err
 	}
 	called := time.Now()
-	client.Kill()
+	_ = together(atOnce, func(number int) error {
+		clients[number].Kill()
+		return nil
+	})
 	stopped := time.Now()
 	cpuAfter, err := cpuTime()
 	if err != nil {
@@ -61,6 +80,20 @@ func cycle(chosen launch) (measurement, error) {
 		StopMS:      milliseconds(stopped.Sub(called)),
 		CPUMS:       milliseconds(cpuAfter - cpu),
 	}, nil
+}
+
+// together takes one step of all plugins at the same time; one alone on the caller's goroutine.
+func together(count int, step func(number int) error) error {
+	if count == 1 {
+		return step(0)
+	}
+	failures := make([]error, count)
+	var steps sync.WaitGroup
+	for number := range count {
+		steps.Go(func() { failures[number] = step(number) })
+	}
+	steps.Wait()
+	return errors.Join(failures...)
 }
 
 func newClient(chosen launch) *plugin.Client {
