@@ -69,12 +69,12 @@ def check_fields(config: Any, prefix: str = "", described_by: str | None = None)
         described_by: The documented object that describes the fields; default its class, of the package itself.
     """
     cls: Any = type(config)
-    defaults = _normal_defaults(cls)
-    for name, rule in _rules_of(cls).items():
+    for name, rule, default in _plan_of(cls):
         given = getattr(config, name)
         # Most settings are left alone, and a host of hundreds of plugins comes here for each.
-        if name not in defaults or given is not defaults[name]:
-            object.__setattr__(config, name, check(prefix + name, given, rule, _help(cls, described_by)))
+        if given is not default:
+            kept = check(prefix + name, given, rule, _help(cls, described_by))
+            object.__setattr__(config, name, kept)
 
 
 def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str = "") -> ConfigClass:
@@ -87,9 +87,8 @@ def from_mapping(cls: type[ConfigClass], values: Mapping[str, Any], prefix: str 
     if unknown := [key for key in values if key not in rules]:
         named = ", ".join(f"{shown(f'{prefix}{key}')} ({_instead(cls, str(key), prefix)})" for key in unknown)
         raise ConfigError(f"unknown setting{'s' if len(unknown) > 1 else ''} {named}", _help(cls), INVALID)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        name = field.name
-        if field.default is dataclasses.MISSING and name not in values:
+    for name in _required_of(cls):  # type: ignore[arg-type]
+        if name not in values:
             raise ConfigError(
                 f"setting {prefix}{name} is missing, expected {rules[name].expected}", _help(cls), INVALID
             )
@@ -127,8 +126,10 @@ def flag() -> Rule:
 def text(expected: str, forbidden: str = "\0", secret: bool = False, empty: bool = False) -> Rule:
     """Text with none of the forbidden characters, and not empty unless `empty`."""
 
+    none_of = frozenset(forbidden)
+
     def accept(value: Any) -> str:
-        _require(isinstance(value, str) and (empty or value != "") and not set(value) & set(forbidden))
+        _require(isinstance(value, str) and (empty or value != "") and none_of.isdisjoint(value))
         return str(value)
 
     return Rule(expected, accept, secret)
@@ -284,11 +285,23 @@ def _rules_of(cls: Any) -> dict[str, Rule]:
 
 
 @functools.cache
-def _normal_defaults(cls: Any) -> dict[str, Any]:
-    """The defaults of a configuration's fields that are their own normal form, by name."""
+def _required_of(cls: Any) -> tuple[str, ...]:
+    """The fields of a configuration that have no default, by name."""
+    return tuple(field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING)
+
+
+_UNCHECKED = object()
+"""Stands for the default of a field whose every value is to be checked."""
+
+
+@functools.cache
+def _plan_of(cls: Any) -> tuple[tuple[str, Rule, Any], ...]:
+    """Name and rule of each field of a configuration, and its default if that is its own normal form."""
     rules = _rules_of(cls)
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
-    return {name: default for name, default in defaults.items() if _is_normal(default, rules[name])}
+    return tuple(
+        (name, rule, defaults[name] if _is_normal(defaults[name], rule) else _UNCHECKED) for name, rule in rules.items()
+    )
 
 
 def _is_normal(value: Any, rule: Rule) -> bool:

@@ -41,6 +41,8 @@ def _is_output(value: Any) -> bool:
 
 PORT = rules.whole_number(1, 65535)
 DIRECTORY = rules.path("the path of a directory")
+PROGRAM = rules.path("the name or path of a program")
+ARGUMENT = rules.path("an argument: text or a path, without NUL", empty=True)
 GROUP = rules.text("the name or number of a group")
 SIZE = rules.optional(rules.whole_number(1, MAX_INT32))
 SECONDS = rules.seconds()
@@ -282,10 +284,8 @@ def check_command(command: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
     if not isinstance(command, Sequence) or isinstance(command, bytes | bytearray) or not command:
         given = f"{rules.shown(command)} ({type(command).__name__})"
         raise ConfigError(f"the command is {given}, expected a list with at least the program", hint, rules.INVALID)
-    program = rules.path("the name or path of a program")
-    argument = rules.path("an argument: text or a path, without NUL", empty=True)
     return tuple(
-        rules.check(f"command[{index}]", element, argument if index else program, hint)
+        rules.check(f"command[{index}]", element, ARGUMENT if index else PROGRAM, hint)
         for index, element in enumerate(command)
     )
 

@@ -69,7 +69,9 @@ def plugin_logger(program: str, logger: logging.Logger | str | None = None) -> l
         return logger
     if logger is not None:
         return logging.getLogger(logger)
-    name = re.sub(r"\.exe$", "", program.rstrip("/").rpartition("/")[2], flags=re.IGNORECASE)
+    name = program.rstrip("/").rpartition("/")[2]
+    if name[-4:].lower() == ".exe":
+        name = name[:-4]
     # A dot would make the logger a grandchild: "random_v3.6" would sit below "random_v3".
     return logging.getLogger(f"ferrule.plugin.{name.replace('.', '_') or 'unnamed'}")
 

@@ -11,7 +11,7 @@ from ferrule._core import Facts, Host
 from ferrule.channel import Channel
 from ferrule.channel.options import channel_settings
 from ferrule.channel.status import CLIENT_CLOSED
-from ferrule.config import ClientConfig
+from ferrule.config import ClientConfig, KeepalivePolicy
 
 if TYPE_CHECKING:
     from ferrule.channel.sync import SyncChannel
@@ -44,7 +44,17 @@ def open_sync_channel(host: Host, config: ClientConfig, secure: bool) -> SyncCha
 
 def native_settings(config: ClientConfig) -> dict[str, Any]:
     """The settings of a core channel, to the plugin itself or to a service of its broker."""
-    return channel_settings(_options(config), None)
+    if config.grpc_options:
+        return channel_settings(_options(config), None)
+    return _usual_settings(config.max_receive_bytes, config.max_send_bytes, config.keepalive)
+
+
+@functools.lru_cache
+def _usual_settings(
+    max_receive_bytes: int | None, max_send_bytes: int | None, keepalive: KeepalivePolicy | None
+) -> dict[str, Any]:
+    """The settings of a channel without options of the caller's: a host of many plugins has few of them."""
+    return channel_settings(_own_options(max_receive_bytes, max_send_bytes, keepalive), None)
 
 
 @functools.cache
@@ -54,19 +64,26 @@ def _keep_grpc_running() -> None:
 
 
 def _options(config: ClientConfig) -> list[tuple[str, Any]]:
+    # The caller's options come last, and win.
+    own = _own_options(config.max_receive_bytes, config.max_send_bytes, config.keepalive)
+    return [*own, *config.grpc_options]
+
+
+def _own_options(
+    max_receive_bytes: int | None, max_send_bytes: int | None, keepalive: KeepalivePolicy | None
+) -> list[tuple[str, Any]]:
     unlimited = -1
     options: list[tuple[str, Any]] = [
-        ("grpc.max_receive_message_length", config.max_receive_bytes or unlimited),
-        ("grpc.max_send_message_length", config.max_send_bytes or unlimited),
+        ("grpc.max_receive_message_length", max_receive_bytes or unlimited),
+        ("grpc.max_send_message_length", max_send_bytes or unlimited),
         # The name in go-plugin's certificates; the default would be the percent-encoded path of the local socket.
         ("grpc.default_authority", "localhost"),
         *_RECONNECT_MS,
     ]
-    if config.keepalive is not None:
+    if keepalive is not None:
         options += [
-            ("grpc.keepalive_time_ms", round(config.keepalive.time * 1000)),
-            ("grpc.keepalive_timeout_ms", round(config.keepalive.timeout * 1000)),
+            ("grpc.keepalive_time_ms", round(keepalive.time * 1000)),
+            ("grpc.keepalive_timeout_ms", round(keepalive.timeout * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),
         ]
-    # The caller's options come last, and win.
-    return [*options, *config.grpc_options]
+    return options

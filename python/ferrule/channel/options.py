@@ -115,8 +115,8 @@ class _Given:
     def ignored(self) -> dict[str, str]:
         return {
             name: f"channel option {name!r} has no effect: {ignored.reason}"
-            for name, ignored in IGNORED.items()
-            if name in self.values and not ignored.harmless(self.values[name])
+            for name, value in self.values.items()
+            if (ignored := IGNORED.get(name)) is not None and not ignored.harmless(value)
         }
 
 

@@ -28,6 +28,7 @@ from ferrule._host.managed import manage, release
 from ferrule._host.plugin_info import PluginInfo
 from ferrule._mailbox import mailbox, outcome
 from ferrule._secrecy import forgetful
+from ferrule.channel import Channel
 from ferrule.client.output import LoopOutputForwarder
 from ferrule.client.session import Session
 from ferrule.config import ClientConfig
@@ -36,7 +37,6 @@ from ferrule.reattach import ReattachConfig
 
 if TYPE_CHECKING:
     from ferrule.broker import GRPCBroker
-    from ferrule.channel import Channel
     from ferrule.channel.sync import SyncChannel
 
 __all__ = ["RPCPluginClient"]
@@ -196,6 +196,10 @@ class RPCPluginClient(PluginInfo):
             return
         closing = session.closing
         if closing is None:
+            if self._waits_for_nothing(session):
+                # A task would cost the loop three turns, about as much as all the rest of the close.
+                await self._close(session)
+                return
             closing = asyncio.get_running_loop().create_task(self._close(session), name="ferrule close")
             # An eager one may be over.
             if not closing.done():
@@ -311,6 +315,12 @@ class RPCPluginClient(PluginInfo):
             # Those who waited for the end of an earlier attempt have been told of that one.
             self._exited = None
             return host, await session.start(host)
+
+    def _waits_for_nothing(self, session: Session) -> bool:
+        """Whether `_close` would not suspend, so that nobody could cancel it: the usual case after a stop."""
+        if self._broker is not None or self._sync_channel is not None:
+            return False
+        return (self.grpc_channel is None or isinstance(self.grpc_channel, Channel)) and session.is_over()
 
     async def _close(self, session: Session) -> None:
         session.give_up()

@@ -111,6 +111,13 @@ class Session:
             raise
         return facts
 
+    def is_over(self) -> bool:
+        """Whether the core has given everything back, and all output is forwarded: `close` would wait for nothing."""
+        host = self._host
+        if host is None or self._checking is not None or self._runner is not None:
+            return False
+        return host.close_at_once() and not self._output.forward_batch()
+
     async def close(self) -> None:
         """Gives back the latest attempt's host and runner; kills the plugin if it still runs."""
         if self._checking is not None:
