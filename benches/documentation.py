@@ -77,6 +77,7 @@ QUOTES = {
     "CPU of a life with TLS, python-plugin": _life(MTLS, "CPU ms", "python-plugin"),
     "CPU of a life, Go": _life(PLAIN, "CPU ms", "go"),
     "CPU of a life, pyvider": _life(PLAIN, "CPU ms", "pyvider-rpcplugin"),
+    "32 starts, Go": _beside("lifecycle", "32 plugins at once", MTLS, "ferrule", "go", "start + call ms"),
     "stop, ms": Quote("lifecycle", Figure("One plugin", PLAIN, "ferrule", "stop ms")),
     "stop of pyvider, ms": Quote("lifecycle", Figure("One plugin", PLAIN, "pyvider-rpcplugin", "stop ms")),
     "stop of python-plugin, ms": Quote("lifecycle", Figure("One plugin", PLAIN, "python-plugin", "stop ms")),

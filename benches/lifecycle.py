@@ -119,6 +119,8 @@ BENCH = Bench(
             Panel("Start and first call", LIFE, "start + call ms"),
             Panel("Stop", LIFE, "stop ms"),
             Panel("CPU of the host for a whole life", LIFE, "CPU ms"),
+            Panel("Start and first call of all", TOGETHER, "start + call ms"),
+            Panel("CPU of the host for all their lives", TOGETHER, "CPU ms"),
         )
     },
     programs=("kv", "host"),
