@@ -112,6 +112,10 @@ class RPCPluginClient(PluginInfo):
         # In a forked child the plugin belongs to the parent.
         if belongs_to_parent(self._process_id):
             return
+        if exc_info[0] is GeneratorExit and self._session is not None:
+            # As in `start`: of a body that nobody runs any more.
+            self._session.abandon()
+            return
         try:
             await self.shutdown_plugin()
         finally:
@@ -160,6 +164,10 @@ class RPCPluginClient(PluginInfo):
                 raise closed_while_starting()
             self.grpc_channel = open_channel(host, self._facts, self.config, self._is_secure)
             self._channel_record.start(self.grpc_channel)
+        except GeneratorExit:
+            # The loop was closed, and nothing can be awaited any more.
+            session.abandon()
+            raise
         except BaseException:
             # Another start() may have opened a session since.
             if session is self._session:
