@@ -22,6 +22,7 @@ class EndedCall:
     """Stands in for a call of the core that was never made, or whose user is told of another end than the core's."""
 
     debug_error_string = ""
+    answered = False
 
     def __init__(self, code: int, details: str, *, begun: bool = False) -> None:
         self.code = code
@@ -43,6 +44,7 @@ class EndedCall:
         ended = cls.in_place_of(core, CANCELLED if core.code is None else core.code, core.details)
         ended.trailing_metadata = list(core.trailing_metadata)
         ended.debug_error_string = core.debug_error_string
+        ended.answered = core.answered
         return ended
 
     def holds(self, _event: int) -> bool:

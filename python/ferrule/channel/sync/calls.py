@@ -157,6 +157,11 @@ class BaseCall(Failure):
         """
         return self._core.begun
 
+    @property
+    def answered(self) -> bool:
+        """Whether the status is the peer's own word; this side's is that of a lost connection, for example."""
+        return self._core.answered
+
     def code(self) -> grpc.StatusCode:
         self._settle(None)
         number = self._core.code

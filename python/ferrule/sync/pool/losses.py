@@ -37,7 +37,7 @@ def loss_of(channel: LeasedPlugin, method: str, error: Exception) -> Loss | None
     if isinstance(error, ValueError):
         if begun or client.is_started:
             return None
-    elif not isinstance(error, grpc.Call) or not _is_loss(channel, error, begun):
+    elif not isinstance(error, grpc.Call) or not _is_loss(channel, error):
         return None
     else:
         details = str(error.details())
@@ -54,15 +54,12 @@ def loss_of(channel: LeasedPlugin, method: str, error: Exception) -> Loss | None
     )
 
 
-def _is_loss(channel: LeasedPlugin, error: Any, begun: bool) -> bool:
+def _is_loss(channel: LeasedPlugin, error: Any) -> bool:
     code = error.code()
     if code is grpc.StatusCode.CANCELLED:
         # The client has closed its channel below the call.
         return not channel.client.is_started
-    # A plugin that lives has said UNAVAILABLE by itself.
-    return code is grpc.StatusCode.UNAVAILABLE and (
-        not begun or has_ended(channel.plugin) or channel.wait_exited(EXIT_SECONDS)
-    )
+    return code is grpc.StatusCode.UNAVAILABLE and not getattr(error, "answered", False)
 
 
 def _is_revoked(channel: LeasedPlugin) -> bool:
