@@ -8,6 +8,8 @@ from typing import Any
 
 CONNECTIONS = ("plain", "TLS", "plain, multiplexed", "TLS, multiplexed")
 WORKS = "works"
+APART = ("loop closed", "second loop", "interpreter exits", "host killed", "host terminated")
+"""What ends a host program, or its loop."""
 LIMIT = 10.0
 """Seconds in which a row is over, with the end of its plugin, where it says nothing else: far more than any needs."""
 
@@ -38,16 +40,26 @@ class Row:
     argument: int = 0
     times: int = 0
     """How often the plugin's fault happens; 0: always."""
+    is_first_only: bool = False
+    """Whether the fault is that of the first process alone, of those that a pool starts."""
+    is_idempotent: bool = False
+    """Whether a pool may make the call again."""
     tcp: bool = False
     limit: float = LIMIT
     left: str = ""
-    """What may be left behind; empty: nothing."""
+    """The beginning of what may be left behind, or said on standard error; empty: nothing."""
 
     @property
     def name(self) -> str:
         """Unique among all rows."""
         parts = [self.area, self.step, self.fault, self.connection, "TCP" if self.tcp else "", self.face, self.job]
-        return ", ".join(part for part in parts if part) + (f", {self.argument}" if self.argument else "")
+        parts += ["idempotent" if self.is_idempotent else "", f"{self.argument}" if self.argument else ""]
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the row needs a process of its own."""
+        return self.area == "machine" or self.fault in APART
 
     @property
     def is_secure(self) -> bool:

@@ -8,18 +8,28 @@ import struct
 NUMBERS = {
     "x86_64": {
         "clone": 56,
+        "clone3": 435,
         "close_range": 436,
+        "eventfd2": 290,
+        "execveat": 322,
         "getdents64": 217,
         "memfd_create": 319,
         "pidfd_open": 434,
+        "pidfd_send_signal": 424,
+        "statx": 332,
         "waitid": 247,
     },
     "aarch64": {
         "clone": 220,
+        "clone3": 435,
         "close_range": 436,
+        "eventfd2": 19,
+        "execveat": 281,
         "getdents64": 61,
         "memfd_create": 279,
         "pidfd_open": 434,
+        "pidfd_send_signal": 424,
+        "statx": 291,
         "waitid": 95,
     },
 }

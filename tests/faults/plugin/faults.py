@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 VARIABLE = "FERRULE_FAULT"
+AT_STEP = "the plugin is at the step"
+"""What the plugin says on standard error before its fault."""
 GARBAGE_BYTES = 4096
 EXIT_STATUS = 3
 
@@ -57,6 +59,8 @@ class Plan:
     times: int = 0
     """How often at most; 0: always."""
     tcp: bool = False
+    first: str = ""
+    """A file that the first process makes, which alone has the fault; empty: each has."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Plan:
@@ -75,7 +79,13 @@ class Faults:
         plan = self.plan
         if step != plan.step or (faults and plan.fault not in faults) or (plan.times and self._done >= plan.times):
             return False
+        if plan.first:
+            try:
+                os.close(os.open(plan.first, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return False
         self._done += 1
+        os.write(2, f"{AT_STEP} {step}\n".encode())
         return True
 
     def send(self, step: str, data: bytes, layer: Layer) -> None:
