@@ -40,8 +40,6 @@ descriptor, thread, task or error that the event loop could only log, and no mem
 - **Then**: the outcome of the same thing a second time, on the same client.
 - **Plugin's end**: the step of the stop that ended the plugin (`exited`: it had ended before). Empty: the start failed,
   and its plugin was killed.
-- **Left**: one descriptor, of the mailbox, where a loop is closed with the stop of a forgotten client under way, until
-  the next loop is used. Nothing else, anywhere.
 - **Limit**: seconds in which all is over, the plugin's end included. Timeouts in these rows are short: `start_timeout`
   3 s, `connect_timeout` 0.8 s, `shutdown_timeout` and `kill_timeout` 0.3 s where a plugin does not answer.
 - **Took**: the slowest of the rows of a line, in seconds, on a machine that did other work as well.

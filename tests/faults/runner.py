@@ -68,8 +68,8 @@ def settings_of(row: Row) -> dict[str, Any]:
 async def _at_moment(row: Row) -> Result:
     arrival = moments.Arrival()
     held = [RPCPluginClient(command(), {**settings_of(row), "logger": moments.logger(arrival)})]
-    task = await moments.reach(held[0], arrival, row.step, row.job)
-    result = Result(await moments.HERE[row.fault](held, task))
+    # Without a name of its own here: the task holds the client, too.
+    result = Result(await moments.HERE[row.fault](held, await moments.reach(held[0], arrival, row.step, row.job)))
     for client in held:
         await client.close()
     return result

@@ -130,8 +130,9 @@ class RPCPluginClient(PluginInfo):
             and self._host is not None
             and not belongs_to_parent(self._process_id)
         ):
-            warn_of_unclosed(self)
+            # First: where warnings are errors, nothing comes after one.
             session.abandon()
+            warn_of_unclosed(self)
 
     async def start(self) -> None:
         """Launches the plugin and returns when calls work. Does nothing if it is started.
