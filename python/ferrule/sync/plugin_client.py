@@ -124,9 +124,10 @@ class RPCPluginClient(PluginInfo):
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
         session: Session | None = getattr(self, "_session", None)
         if session is not None and session.is_open and not session.given_up and not belongs_to_parent(self._process_id):
-            warn_of_unclosed(self)
+            # First: where warnings are errors, nothing comes after one.
             if session.attempt is not None:
                 self._output.abandon(session.attempt.host)
+            warn_of_unclosed(self)
 
     def start(self) -> None:
         """Launches the plugin and returns when calls work. Does nothing if it is started.
