@@ -1,6 +1,7 @@
 //! The extension module `ferrule._core`: the only place with `PyO3`. No logic lives here, only conversion.
 
 mod arrival;
+mod bell;
 mod broker;
 mod call;
 mod channel;

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,7 @@ use ferrule_core::wake::Wake;
 use pyo3::prelude::*;
 use pyo3::{IntoPyObjectExt, intern};
 
+use crate::bell::Bell;
 use crate::errors::{refused_by_system, to_exception};
 use crate::{io_thread, panic_hook};
 
@@ -304,59 +305,5 @@ impl<'py> IntoPyObject<'py> for Nothing {
 
     fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Self::Error> {
         Ok(py.None().into_bound(py))
-    }
-}
-
-/// Wakes the loop through a descriptor: an eventfd, or a pipe where there is none.
-struct Bell {
-    reader: OwnedFd,
-    #[cfg(not(target_os = "linux"))]
-    writer: OwnedFd,
-}
-
-#[cfg(target_os = "linux")]
-impl Bell {
-    fn new() -> PyResult<Self> {
-        use rustix::event::{EventfdFlags, eventfd};
-        let reader = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|error| refused_by_system("eventfd", &error.into()))?;
-        Ok(Self { reader })
-    }
-
-    fn ring(&self) {
-        // Can fail only if it is ringing 2^64 times already.
-        let _ = rustix::io::write(&self.reader, &1_u64.to_ne_bytes());
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-impl Bell {
-    fn new() -> PyResult<Self> {
-        Self::from_pipe().map_err(|error| refused_by_system("pipe", &error.into()))
-    }
-
-    fn from_pipe() -> rustix::io::Result<Self> {
-        let (reader, writer) = rustix::pipe::pipe()?;
-        for end in [&reader, &writer] {
-            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
-            rustix::io::ioctl_fionbio(end, true)?;
-        }
-        Ok(Self { reader, writer })
-    }
-
-    fn ring(&self) {
-        // A full pipe rings already.
-        let _ = rustix::io::write(&self.writer, &[1]);
-    }
-}
-
-impl Bell {
-    fn silence(&self) {
-        let mut buffer = [0; 64];
-        let _ = rustix::io::read(&self.reader, &mut buffer);
-    }
-
-    fn fileno(&self) -> i32 {
-        self.reader.as_raw_fd()
     }
 }

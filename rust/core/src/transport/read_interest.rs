@@ -78,9 +78,13 @@ impl ReadInterest {
             self.give_back();
             return false;
         };
+        self.note_lone_call_at(caller, Instant::now())
+    }
+
+    fn note_lone_call_at(&self, caller: &Arc<SocketSet>, now: Instant) -> bool {
         self.is_used.store(true, Ordering::Relaxed);
         let mut state = self.state();
-        if state.is_next_of(caller, Instant::now()) {
+        if state.is_next_of(caller, now) {
             state.lone_calls = state.lone_calls.saturating_add(1);
         } else {
             (state.lone_calls, state.holder) = (1, None);
@@ -220,3 +224,7 @@ pub mod mode {
         (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 63 == 0
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[path = "read_interest_tests.rs"]
+mod tests;
