@@ -12,11 +12,10 @@ from typing import Protocol
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from ferrule import _core
-from ferrule.testing.certificate import generate
+from ferrule import Certificate, _core
 
 # A real one: the core makes sure that it is a certificate, the rival does not.
-CERTIFICATE_DER = generate().certificate_der
+CERTIFICATE_DER = Certificate.generate().certificate_der
 CERTIFICATE_FIELD = base64.b64encode(CERTIFICATE_DER).rstrip(b"=")
 LINE_PLAIN = b"1|1|unix|/tmp/plugin3345363170|grpc|\n"
 LINE_MTLS = b"1|1|unix|/tmp/plugin3345363170|grpc|" + CERTIFICATE_FIELD + b"\n"

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ferrule import _core
+from ferrule import Certificate
 from ferrule.client import ClientConnection
 from reporting.charts import Panel, ratio_chart
 from reporting.command import parser_of, run_bench
@@ -259,7 +259,8 @@ def make_certificates(directory: Path) -> Certificates:
     """Two self-signed certificates, each with its key."""
     paths = Certificates(directory / "server.pem", directory / "client.pem")
     for path in paths:
-        path.write_text("".join(_core.one_time_identity()))
+        made = Certificate.generate()
+        path.write_text(made.certificate_pem + made.private_key_pem)
     return paths
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ferrule import families
     from ferrule._core import __version__, build_info
     from ferrule.broker import GRPCBroker
+    from ferrule.certificate import Certificate
     from ferrule.client import ClientConnection, RPCPluginClient, cleanup_clients
     from ferrule.config import ClientConfig, KeepalivePolicy, RetryPolicy, SecureConfig, TLSConfig
     from ferrule.errors import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ferrule.server import HclogHandler, RPCPluginServer, ServerConfig, serve
 
 __all__ = [
+    "Certificate",
     "ClientConfig",
     "ClientConnection",
     "ConfigError",
@@ -64,6 +66,7 @@ __all__ = [
 ]
 
 _HOME_OF_OTHERS = {
+    "Certificate": "ferrule.certificate",
     "ClientConfig": "ferrule.config",
     "ClientConnection": "ferrule.client",
     "GRPCBroker": "ferrule.broker",

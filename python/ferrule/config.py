@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ferrule import _validation as rules
 from ferrule._secrecy import forgetful, forgetful_init
+from ferrule.certificate import CURVE
 from ferrule.errors import ConfigError
 from ferrule.integrity import SecureConfig
 from ferrule.logs import OutputTarget
@@ -24,13 +25,6 @@ MAX_INT32 = 2**31 - 1
 
 MAX_INT63 = 2**63 - 1
 """The highest limit of a process's resource: the system takes anything above for infinity."""
-
-CURVE_SPELLINGS = {
-    f"{prefix}{bits}{suffix}": f"P-{bits}"
-    for prefix, suffix in (("p-", ""), ("secp", "r1"))
-    for bits in (256, 384, 521)
-}
-"""Further names of the curves, in lower case: those of NIST and of SEC 2."""
 
 
 def _is_output(value: Any) -> bool:
@@ -196,7 +190,7 @@ class ClientConfig:
     protocol_versions: Annotated[tuple[int, ...], rules.several(rules.whole_number(0, MAX_INT32))] = (5, 6)
     auto_mtls: Annotated[bool, rules.flag()] = _UNSAID
     tls: Annotated[TLSConfig | None, rules.optional(rules.nested(TLSConfig, "tls.", secret=True))] = None
-    certificate_curve: Annotated[str, rules.one_of("P-256", "P-384", "P-521", also=CURVE_SPELLINGS)] = "P-256"
+    certificate_curve: Annotated[str, CURVE] = "P-256"
     transports: Annotated[tuple[str, ...], rules.several(rules.one_of("unix", "tcp"))] = ("unix", "tcp")
     min_port: Annotated[int, PORT] = 10000
     max_port: Annotated[int, PORT] = 25000

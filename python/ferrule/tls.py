@@ -1,41 +1,24 @@
 """TLSConfig: the caller's own certificates, for the setting `tls`."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
+from ferrule._pem import Pem, pem
 from ferrule._secrecy import Sealed, forgetful, forgetful_init
 from ferrule._validation import INVALID, Rule, check, check_fields, nested, optional, text
+from ferrule.certificate import Certificate
 from ferrule.errors import ConfigError
 
-Pem: TypeAlias = "str | bytes | os.PathLike[str]"
-"""PEM itself, as text or bytes, or the path of a PEM file; a str that contains `-----BEGIN` is PEM."""
 
+def _certificates(what: str) -> Rule:
+    """PEM of certificates, or a Certificate, of which the key stays behind; kept as PEM bytes."""
+    plain = pem(what)
 
-def _read_pem(value: Any) -> bytes:
-    if isinstance(value, bytes | bytearray):
-        return bytes(value)
-    if isinstance(value, str) and "-----BEGIN" in value:
-        return value.encode()
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise ValueError
-    from pathlib import Path
+    def accept(value: Any) -> bytes:
+        return bytes(value.certificate_pem.encode() if isinstance(value, Certificate) else plain.accept(value))
 
-    try:
-        return Path(value).read_bytes()
-    except (OSError, ValueError) as error:
-        # Text that is taken for a path may be a key without its PEM frame; base64 has no dot, and paths no line ends.
-        # A file that the system has found is a path, with any name.
-        is_found = isinstance(error, IsADirectoryError | PermissionError)
-        is_path = is_found or isinstance(value, os.PathLike) or ("." in value and "\n" not in value)
-        shown = repr(os.fspath(value)) if is_path else "the file"
-        raise ValueError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or 'not a path'}") from None
-
-
-def pem(what: str) -> Rule:
-    """PEM of the kind that `what` names; kept as bytes. Secret, since a key may stand where a certificate belongs."""
-    return Rule(f"{what}: PEM, or the path of a PEM file", _read_pem, secret=True)
+    return Rule(f"{what}: a ferrule.Certificate, PEM, or the path of a PEM file", accept, secret=True)
 
 
 @forgetful_init
@@ -44,14 +27,15 @@ class TLSConfig:
     """Certificates of the caller's own, in place of AutoMTLS's one-time pair.
 
     Files are read, and everything is checked, when the object is made. Each certificate and key is PEM, as text or
-    bytes, or the path of a PEM file; a str that contains `-----BEGIN` is PEM. They are kept as PEM bytes and never
-    appear in a repr or an error message.
+    bytes, or the path of a PEM file; a str that contains `-----BEGIN` is PEM. A certificate may be a
+    `ferrule.Certificate` too. They are kept as PEM bytes and never appear in a repr or an error message.
 
     Attributes:
         ca: One or more certificates to trust.
         certificate: The host's own certificate, followed by its intermediates if any; default None, for plugins that
             request none. Given with `key` or not at all.
-        key: The private key of `certificate`, not encrypted; default None.
+        key: The private key of `certificate`, not encrypted; default None, that of a `ferrule.Certificate` which has
+            one.
         server_name: The name that the plugin's certificate must carry; default `localhost`.
 
     Raises:
@@ -59,15 +43,20 @@ class TLSConfig:
             belong together.
     """
 
-    ca: Annotated[bytes, pem("certificates to trust")] = field(repr=False)
-    certificate: Annotated[bytes | None, optional(pem("a certificate"))] = field(default=None, repr=False)
+    ca: Annotated[bytes, _certificates("certificates to trust")] = field(repr=False)
+    certificate: Annotated[bytes | None, optional(_certificates("a certificate"))] = field(default=None, repr=False)
     key: Annotated[bytes | None, optional(pem("a private key"))] = field(default=None, repr=False)
     server_name: Annotated[str, text("a host name")] = "localhost"
 
     if TYPE_CHECKING:
         # The constructor takes more forms than the attributes hold.
         def __init__(
-            self, *, ca: Pem, certificate: Pem | None = None, key: Pem | None = None, server_name: str = "localhost"
+            self,
+            *,
+            ca: Pem | Certificate,
+            certificate: Pem | Certificate | None = None,
+            key: Pem | None = None,
+            server_name: str = "localhost",
         ) -> None: ...
 
     @classmethod
@@ -85,6 +74,9 @@ class TLSConfig:
         return checked
 
     def __post_init__(self) -> None:
+        given: object = self.certificate
+        if isinstance(given, Certificate) and given.has_private_key and self.key is None:
+            object.__setattr__(self, "key", given.private_key_pem)
         check_fields(self, "tls.")
         # Loaded late: only callers with their own certificates need the core.
         from ferrule import _core

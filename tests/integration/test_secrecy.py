@@ -15,7 +15,7 @@ import pytest
 import ferrule.channel
 import ferrule.channel.sync
 import ferrule.sync
-from ferrule import families
+from ferrule import Certificate, families
 from ferrule.cli import main
 from ferrule.client import ClientConnection, RPCPluginClient
 from ferrule.config import ClientConfig
@@ -23,7 +23,7 @@ from ferrule.errors import ConfigError, RPCPluginError, SecurityError
 from ferrule.reattach import ReattachConfig, ReattachTLS
 from ferrule.runner import RunnerLaunch, SubprocessRunner
 from ferrule.server import RPCPluginServer, ServerConfig, serve
-from ferrule.testing import KV_CONFIG, certificate
+from ferrule.testing import KV_CONFIG
 from ferrule.tls import TLSConfig
 from frames import leaks
 from peers import kv_config
@@ -32,16 +32,16 @@ ENVIRONMENT = "a-token-in-the-environment"
 GIVEN = "a-token-in-the-setting-env"
 COOKIE = "a-cookie-that-is-kept"
 
-OWN = certificate.generate()
-OTHER = certificate.generate()
-PEM: dict[str, Any] = {"ca": OWN.certificate_pem, "certificate": OWN.certificate_pem, "key": OWN.key_pem}
+OWN = Certificate.generate()
+OTHER = Certificate.generate()
+PEM: dict[str, Any] = {"ca": OWN.certificate_pem, "certificate": OWN.certificate_pem, "key": OWN.private_key_pem}
 REATTACH_TLS = {
-    "certificate": OWN.certificate_pem.decode(),
-    "private_key": OWN.key_pem.decode(),
-    "server_certificate": OWN.certificate_pem.decode(),
+    "certificate": OWN.certificate_pem,
+    "private_key": OWN.private_key_pem,
+    "server_certificate": OWN.certificate_pem,
 }
 SECRETS = {
-    "the key": OWN.key_pem.decode().replace("\n", "")[60:100],
+    "the key": OWN.private_key_pem.replace("\n", "")[60:100],
     "the environment": ENVIRONMENT,
     "the setting env": GIVEN,
     "the cookie": COOKIE,
@@ -88,7 +88,7 @@ class Elsewhere(SubprocessRunner):
         lambda: RPCPluginClient(SILENT, settings(runner=Elsewhere())),
         lambda: RPCPluginClient(reattach=attached(), config=kv_config(connect_timeout=0.2)),
         lambda: RPCPluginClient(
-            reattach=attached(tls={**REATTACH_TLS, "private_key": OTHER.key_pem.decode()}), config=kv_config()
+            reattach=attached(tls={**REATTACH_TLS, "private_key": OTHER.private_key_pem}), config=kv_config()
         ),
         lambda: RPCPluginClient(SILENT, settings(channel="grpcio", start_timeout=0.2)),
     ],
@@ -98,7 +98,7 @@ async def test_failed_starts(make: Callable[[], RPCPluginClient], no_leaks: None
     client = make()
     with pytest.raises(RPCPluginError) as failure:
         await client.start()
-    assert leaks(failure.value, {**SECRETS, "the other key": OTHER.key_pem.decode().replace("\n", "")[60:100]}) == []
+    assert leaks(failure.value, {**SECRETS, "the other key": OTHER.private_key_pem.replace("\n", "")[60:100]}) == []
     await client.close()
 
 
@@ -120,9 +120,9 @@ def test_failed_starts_of_threads(make: Callable[[], ferrule.sync.RPCPluginClien
     client.close()
 
 
-HALF: dict[str, Any] = {"ca": OWN.certificate_pem, "key": OWN.key_pem}
+HALF: dict[str, Any] = {"ca": OWN.certificate_pem, "key": OWN.private_key_pem}
 SWAPPED = {**PEM, "certificate": OTHER.certificate_pem}
-BROKEN = {**PEM, "key": OWN.key_pem[:-60]}
+BROKEN = {**PEM, "key": OWN.private_key_pem[:-60]}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,14 @@ BROKEN = {**PEM, "key": OWN.key_pem[:-60]}
         lambda: TLSConfig(**HALF),
         lambda: TLSConfig(**SWAPPED),
         lambda: TLSConfig(**BROKEN),
-        lambda: TLSConfig(**{**PEM, "ca": OWN.key_pem}),
+        lambda: TLSConfig(**{**PEM, "ca": OWN.private_key_pem}),
+        lambda: TLSConfig(ca=5, certificate=OWN),  # type: ignore[arg-type]
+        lambda: TLSConfig(ca=OWN, certificate=OTHER, key=OWN.private_key_pem),
+        lambda: Certificate.from_pem(OWN.private_key_pem),
+        lambda: Certificate.from_pem(OTHER.certificate_pem, OWN.private_key_pem),
+        lambda: Certificate.from_pem(OWN.certificate_pem + OWN.private_key_pem, OWN.private_key_pem),
+        lambda: Certificate.from_pem(OWN.certificate_pem, OWN.private_key_pem[:-60]),
+        lambda: Certificate.generate(signed_by=OWN, days=5),
         lambda: TLSConfig(**PEM, server_name=1),  # type: ignore[arg-type]
         lambda: ClientConfig(tls=SWAPPED),  # type: ignore[arg-type]
         lambda: ClientConfig.of(settings(min_port=0)),
@@ -141,7 +148,7 @@ BROKEN = {**PEM, "key": OWN.key_pem[:-60]}
         lambda: RPCPluginClient(NOWHERE, [("magic_cookie_value", COOKIE)]),  # type: ignore[arg-type]
         lambda: ServerConfig.of([("magic_cookie_value", COOKIE)]),  # type: ignore[arg-type]
         lambda: RPCPluginClient(reattach=[("tls", REATTACH_TLS)]),  # type: ignore[arg-type]
-        lambda: ferrule.sync.RPCPluginClient(reattach=OWN.key_pem),  # type: ignore[arg-type]
+        lambda: ferrule.sync.RPCPluginClient(reattach=OWN.private_key_pem),  # type: ignore[arg-type]
         lambda: families.TFLINT.with_settings(**settings(no_such_setting=1)),
         lambda: families.TFLINT.with_settings(env={"TOKEN": GIVEN, "OTHER": 1}),
         lambda: RPCPluginClient(NOWHERE, reattach=attached()),
@@ -157,9 +164,12 @@ BROKEN = {**PEM, "key": OWN.key_pem[:-60]}
         lambda: ServerConfig.terraform(magic_cookie_value=COOKIE, tls=HALF),
         lambda: RPCPluginServer({}, {**KV_CONFIG, "magic_cookie_value": COOKIE, "tls": PEM}),
         lambda: serve(lambda _server, _broker: None, {**KV_CONFIG, "tls": HALF}),
-        lambda: ferrule.channel.secure_channel("localhost:1", grpc.ssl_channel_credentials(None, OWN.key_pem)),
+        lambda: ferrule.channel.secure_channel(
+            "localhost:1", grpc.ssl_channel_credentials(None, OWN.private_key_pem.encode())
+        ),
         lambda: ferrule.channel.sync.secure_channel(
-            "localhost:1", grpc.ssl_channel_credentials(OWN.certificate_pem, OWN.key_pem, b"none")
+            "localhost:1",
+            grpc.ssl_channel_credentials(OWN.certificate_pem.encode(), OWN.private_key_pem.encode(), b"none"),
         ),
     ],
 )

@@ -79,9 +79,13 @@ async def test_plugin_on_grpcio_takes_p_384() -> None:
 
 
 @pytest.mark.parametrize(
-    ("plugin", "curve"), [pytest.param(*GO.values, "P-521", marks=GO.marks), (*PYTHON.values, "P-256")]
+    ("plugin", "subject", "curve"),
+    [
+        pytest.param(*GO.values, "O=HashiCorp, CN=localhost", "P-521", marks=GO.marks),
+        (*PYTHON.values, "CN=localhost", "P-256"),
+    ],
 )
-async def test_certificates_and_key_are_real_and_belong_together(plugin: Command, curve: str) -> None:
+async def test_certificates_and_key_are_real_and_belong_together(plugin: Command, subject: str, curve: str) -> None:
     client = kv_client(plugin())
     async with client:
         assert client.client_cert
@@ -94,7 +98,7 @@ async def test_certificates_and_key_are_real_and_belong_together(plugin: Command
         theirs = x509.load_pem_x509_certificate(client.server_cert.encode())
         facts = client.certificate_facts
         assert facts is not None
-        assert (facts.subject, facts.key) == ("O=HashiCorp, CN=localhost", curve)
+        assert (facts.subject, facts.key) == (subject, curve)
         assert facts.not_before == int(theirs.not_valid_before_utc.timestamp())
         assert facts.not_after == int(theirs.not_valid_after_utc.timestamp())
 

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from ferrule import Certificate
 from ferrule.errors import RPCPluginError, SecurityError
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, KVStub
-from ferrule.testing.certificate import generate
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import kv_client, started
 from peers import go_kv, python_kv
@@ -116,6 +116,22 @@ async def test_own_certificates(deployment: Deployment, server_name: str) -> Non
     assert client.stop_report.rung == "shutdown"
 
 
+@pytest.mark.parametrize("curve", ["P-256", "P-384", "P-521"])
+async def test_certificates_that_are_made_here(curve: str, tmp_path: Path) -> None:
+    """A plugin in Go believes them, and is believed with them."""
+    authority = Certificate.generate(common_name="the authority", usage="authority", curve=curve)
+    plugin = Certificate.generate(dns_names=["localhost"], usage="server", signed_by=authority, curve=curve)
+    host = Certificate.generate(common_name="a host", usage="client", signed_by=authority, curve=curve)
+    (tmp_path / "ca.pem").write_text(authority.certificate_pem)
+    (tmp_path / "server.pem").write_text(plugin.certificate_pem)
+    (tmp_path / "server.key").write_text(plugin.private_key_pem)
+    tls = {"ca": authority, "certificate": host}
+    async with started(go_kv(f"user-tls={tmp_path}"), tls=tls) as (client, kv):
+        await kv.Put(PutRequest(key="k"))
+        assert client.client_cert == host.certificate_pem
+        assert client.client_key_pem == host.private_key_pem
+
+
 async def test_own_certificates_from_files(deployment: Deployment, tmp_path: Path) -> None:
     certificate, key = deployment.authority.issue("a host")
     (tmp_path / "host.pem").write_bytes(certificate)
@@ -193,10 +209,11 @@ async def by_hand(command: list[str], directory: Path, certificate: bytes) -> As
         await process.communicate()
 
 
-async def stock_call(fields: list[str], certificate: bytes, key: bytes) -> None:
+async def stock_call(fields: list[str], host: Certificate) -> None:
     """One call through grpcio's own TLS, with all that AutoMTLS asks for."""
+    own = (host.private_key_pem.encode(), host.certificate_pem.encode())
     theirs = x509.load_der_x509_certificate(_decode(fields[5])).public_bytes(PEM)
-    credentials = grpc.ssl_channel_credentials(theirs, key, certificate)
+    credentials = grpc.ssl_channel_credentials(theirs, *own)
     options = [("grpc.ssl_target_name_override", "localhost")]
     async with grpc.aio.secure_channel(f"unix:{fields[3]}", credentials, options=options) as channel:
         stub: Any = KVStub(channel)
@@ -215,10 +232,10 @@ async def test_control_stock_grpcio_cannot_talk_to_a_stock_go_plugin(tmp_path: P
     looked at. Nothing in grpcio's interface changes that. If this test fails one day, grpcio has learned it, and a
     plain secure channel has become an alternative.
     """
-    identity = generate()
-    async with by_hand(go_kv(), tmp_path, identity.certificate_pem) as fields:
+    host = Certificate.generate()
+    async with by_hand(go_kv(), tmp_path, host.certificate_pem.encode()) as fields:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stock_call(fields, identity.certificate_pem, identity.key_pem)
+            await stock_call(fields, host)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     details = str(caught.value.details()).lower().replace("_", " ")
     assert "handshake" in details or "ssl" in details, details
@@ -226,6 +243,6 @@ async def test_control_stock_grpcio_cannot_talk_to_a_stock_go_plugin(tmp_path: P
 
 async def test_control_of_the_control(tmp_path: Path) -> None:
     """The same call with the same code succeeds where the plugin's certificate is on P-256: the curve is all it is."""
-    identity = generate()
-    async with by_hand(python_kv(), tmp_path, identity.certificate_pem) as fields:
-        await stock_call(fields, identity.certificate_pem, identity.key_pem)
+    host = Certificate.generate()
+    async with by_hand(python_kv(), tmp_path, host.certificate_pem.encode()) as fields:
+        await stock_call(fields, host)

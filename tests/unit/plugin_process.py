@@ -12,8 +12,8 @@ from typing import Any
 
 import grpc
 
+from ferrule import Certificate
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, KVStub, plugin_command
-from ferrule.testing.certificate import Identity
 
 LIMIT_SECONDS = 20.0
 
@@ -70,7 +70,7 @@ def launcher(make_directory: Callable[[str], Path]) -> Iterator[Launch]:
     """A function that starts plugins, each with a fresh socket directory; all of them end with the context."""
     started: list[Plugin] = []
 
-    def start(*words: str, identity: Identity | None = None, **more: str) -> Plugin:
+    def start(*words: str, identity: Certificate | None = None, **more: str) -> Plugin:
         directory = make_directory("p")
         stderr = directory / "stderr"
         with stderr.open("wb") as log:
@@ -97,7 +97,7 @@ def launcher(make_directory: Callable[[str], Path]) -> Iterator[Launch]:
             plugin.process.stdout.close()
 
 
-def connect(fields: list[str], identity: Identity | None) -> Any:
+def connect(fields: list[str], identity: Certificate | None) -> Any:
     """A channel to the address of a handshake line, with mutual TLS if the host has an identity."""
     network, address = (*fields, "", "", "", "")[2:4]
     target = f"unix:{address}" if network == "unix" else address
@@ -110,7 +110,8 @@ def connect(fields: list[str], identity: Identity | None) -> Any:
     if identity is None:
         return grpc.insecure_channel(target, options)
     server = pem(certificate_field(fields))
-    credentials = grpc.ssl_channel_credentials(server, identity.key_pem, identity.certificate_pem)
+    own = (identity.private_key_pem.encode(), identity.certificate_pem.encode())
+    credentials = grpc.ssl_channel_credentials(server, *own)
     return grpc.secure_channel(target, credentials, options)
 
 

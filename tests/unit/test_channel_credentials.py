@@ -12,7 +12,7 @@ import grpc
 import grpc.experimental
 import pytest
 
-from ferrule import _core
+from ferrule import Certificate, _core
 from ferrule._secrecy import Sealed
 from ferrule.channel.credentials import (
     CallMetadataError,
@@ -21,7 +21,6 @@ from ferrule.channel.credentials import (
     service_url,
     tls_settings,
 )
-from ferrule.testing import certificate
 from ferrule.tls import TLSConfig
 from waiting import LIMIT
 
@@ -30,19 +29,19 @@ METHOD = "/package.Service/Method"
 
 
 @pytest.fixture(scope="module")
-def identity() -> certificate.Identity:
-    return certificate.generate()
+def identity() -> Certificate:
+    return Certificate.generate()
 
 
-def test_own_configuration(identity: certificate.Identity) -> None:
-    pem, key = identity.certificate_pem, identity.key_pem
+def test_own_configuration(identity: Certificate) -> None:
+    pem, key = identity.certificate_pem.encode(), identity.private_key_pem.encode()
     settings, calls = tls_settings(TLSConfig(ca=pem, certificate=pem, key=key, server_name="name"))
     assert settings == Sealed(ca=pem, certificate=pem, key=key, server_name="name")
     assert calls is None
 
 
-def test_credentials_of_grpc(identity: certificate.Identity) -> None:
-    pem, key = identity.certificate_pem, identity.key_pem
+def test_credentials_of_grpc(identity: Certificate) -> None:
+    pem, key = identity.certificate_pem.encode(), identity.private_key_pem.encode()
     settings, calls = tls_settings(grpc.ssl_channel_credentials(pem, key, pem))
     assert settings == Sealed(ca=pem, certificate=pem, key=key, server_name="")
     assert calls is None
@@ -54,13 +53,13 @@ def test_default_is_the_systems_authorities() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda pem: TLSConfig(ca=pem), grpc.ssl_channel_credentials])
-def test_option_names_the_server(make: Callable[[bytes], Any], identity: certificate.Identity) -> None:
+def test_option_names_the_server(make: Callable[[bytes], Any], identity: Certificate) -> None:
     options = [("grpc.ssl_target_name_override", "other")]
-    assert tls_settings(make(identity.certificate_pem), options)[0]["server_name"] == "other"
+    assert tls_settings(make(identity.certificate_pem.encode()), options)[0]["server_name"] == "other"
 
 
-def test_keys_are_never_shown(identity: certificate.Identity) -> None:
-    pem, key = identity.certificate_pem, identity.key_pem
+def test_keys_are_never_shown(identity: Certificate) -> None:
+    pem, key = identity.certificate_pem.encode(), identity.private_key_pem.encode()
     for credentials in (
         grpc.ssl_channel_credentials(pem, key, pem),
         TLSConfig(ca=pem, certificate=pem, key=key),

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 import ferrule
-from ferrule import families
+from ferrule import Certificate, families
 from ferrule.cli import main
 from ferrule.errors import ConfigError, HandshakeError, PluginExitedError
-from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, certificate, plugin_command
+from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, plugin_command
 
 LIMIT_SECONDS = 60.0
 
 KV_OPTIONS = ["--cookie", f"{COOKIE_KEY}={COOKIE_VALUE}", "--protocol-versions", "1"]
 
-IDENTITY = certificate.generate()
+IDENTITY = Certificate.generate()
 
 
 class StubClient:
@@ -34,7 +34,7 @@ class StubClient:
     protocol_version = 6
     transport = "unix"
     address = "/run/plugin"
-    server_cert: str | None = IDENTITY.certificate_pem.decode()
+    server_cert: str | None = IDENTITY.certificate_pem
     certificate_facts: Any = SimpleNamespace(
         subject="O=HashiCorp, CN=localhost", key="P-521", not_before=1767323045, not_after=2714007845
     )

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import ferrule
-from ferrule import _core, errors
+from ferrule import Certificate, _core, errors
 from ferrule.errors import HandshakeError, ProtocolError, RPCPluginError, SecurityError
-from ferrule.testing import certificate
 
 PUBLIC_NAMES = [
+    "Certificate",
     "ClientConfig",
     "ClientConnection",
     "ConfigError",
@@ -68,7 +68,7 @@ def test_announcements_are_parsed(line: bytes) -> None:
 @pytest.mark.parametrize("strip", [b"=", b""], ids=["unpadded", "padded"])
 def test_certificate_of_an_announcement_is_decoded(strip: bytes) -> None:
     # Its length varies with the signature; one that is a multiple of three needs no padding.
-    der = next(der for _ in range(1000) if len(der := certificate.generate().certificate_der) % 3)
+    der = next(der for _ in range(1000) if len(der := Certificate.generate().certificate_der) % 3)
     text = base64.b64encode(der)
     line = b"1|5|unix|/p|grpc|" + (text.rstrip(strip) if strip else text)
     assert _core.parse_handshake(line, [5])[3] == der

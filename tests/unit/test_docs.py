@@ -91,11 +91,14 @@ COMPLETE = [
     for block in blocks()
     if imports(block.values[0])
     and "plugin.py" not in block.values[0]
+    and "make_certificates" not in block.values[0]
+    and "ca.pem" not in block.values[0]
     and "ferrule.ray" not in block.values[0]
     and block.values[0] not in TUTORIAL + FIRST_PAGE
 ]
 """Blocks that import what they use. Not the README's quick start, which needs a stub, the programs of the first page,
-the broker's host, Ray's page, and the tutorial, whose blocks are one program: they have tests of their own."""
+the broker's host, Ray's page, the tutorial, whose blocks are one program, and certificates: they have tests of their
+own."""
 
 
 @pytest.mark.go
@@ -165,6 +168,20 @@ async def test_programs_of_the_page_on_the_broker(tmp_path: Path, monkeypatch: p
     exec(as_program(host), namespace)
     client = (await namespace["main"]())["client"]
     assert client.stop_report.rung == "shutdown"
+
+
+async def test_programs_of_the_page_on_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = (ROOT / "docs" / "security.md").read_text().partition("\n## Certificates of your own\n")[2]
+    authority, plugin, host, *_ = re.findall(r"^```python\n(.*?)^```$", programs, re.MULTILINE | re.DOTALL)
+    (tmp_path / "plugin.py").write_text(plugin)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    exec(authority, namespace)
+    namespace["make_certificates"](tmp_path)
+    exec(as_program(host), namespace)
+    client = (await namespace["main"]())["client"]
+    assert client.stop_report.rung == "shutdown"
+    assert [file.stat().st_mode & 0o777 for file in tmp_path.glob("*.key")] == [0o600, 0o600]
 
 
 @pytest.mark.parametrize(

@@ -110,18 +110,17 @@ def test_the_package_contains_no_generated_code() -> None:
 
 PROGRAM = """
 import asyncio
-from ferrule import ConfigError, RPCPluginClient, TLSConfig
+from ferrule import Certificate, ConfigError, RPCPluginClient, TLSConfig
 from ferrule.testing import KV_CONFIG, plugin_command
-from ferrule.testing.certificate import generate
 
 async def main():
     async with RPCPluginClient(plugin_command(), KV_CONFIG):
         pass
 
-own, other = generate(), generate()
-TLSConfig(ca=own.certificate_pem, certificate=own.certificate_pem, key=own.key_pem)
+own, other = Certificate.generate(), Certificate.generate()
+TLSConfig(ca=own, certificate=own)
 try:
-    TLSConfig(ca=own.certificate_pem, certificate=own.certificate_pem, key=other.key_pem)
+    TLSConfig(ca=own, certificate=own, key=other.private_key_pem)
 except ConfigError:
     asyncio.run(main())
     print("done")

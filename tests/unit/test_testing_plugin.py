@@ -15,8 +15,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ferrule import Certificate
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, KV_CONFIG, kv_pb2
-from ferrule.testing.certificate import generate
 from ferrule.testing.modes import Modes, parse
 from plugin_process import LIMIT_SECONDS, Launch, Plugin, certificate_field, connect, launcher, read_line, run
 
@@ -131,11 +131,11 @@ def test_log_lines_are_hclog_json(plugin: Plugin) -> None:
 
 
 def test_mutual_tls(launch: Launch) -> None:
-    host = generate()
-    secured = launch(identity=host, PLUGIN_CLIENT_CERT=host.certificate_pem.decode())
+    host = Certificate.generate()
+    secured = launch(identity=host, PLUGIN_CLIENT_CERT=host.certificate_pem)
     assert secured.ping() == SERVING
     assert secured.kv.Echo(kv_pb2.EchoRequest(payload=b"x"), timeout=LIMIT_SECONDS).payload == b"x"
-    for identity in (generate(), None):
+    for identity in (Certificate.generate(), None):
         with connect(secured.fields, identity) as channel, pytest.raises(grpc.RpcError) as refusal:
             channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=LIMIT_SECONDS)
         assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -143,13 +143,13 @@ def test_mutual_tls(launch: Launch) -> None:
 
 def test_certificate_profile(launch: Launch) -> None:
     certificate = x509.load_der_x509_certificate(
-        certificate_field(launch(PLUGIN_CLIENT_CERT=generate().certificate_pem.decode()).fields)
+        certificate_field(launch(PLUGIN_CLIENT_CERT=Certificate.generate().certificate_pem).fields)
     )
     key = certificate.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert key.curve.name == "secp256r1"
     assert certificate.subject == certificate.issuer
-    assert certificate.subject.rfc4514_string() == "CN=localhost,O=HashiCorp"
+    assert certificate.subject.rfc4514_string() == "CN=localhost"
     assert {extension.oid._name: extension.critical for extension in certificate.extensions} == {
         "keyUsage": True,
         "extendedKeyUsage": False,
@@ -160,7 +160,7 @@ def test_certificate_profile(launch: Launch) -> None:
 
 
 def test_no_cert_stays_plaintext(launch: Launch) -> None:
-    plain = launch("no-cert", PLUGIN_CLIENT_CERT=generate().certificate_pem.decode())
+    plain = launch("no-cert", PLUGIN_CLIENT_CERT=Certificate.generate().certificate_pem)
     assert plain.fields[5] == ""
     assert plain.ping() == SERVING
 

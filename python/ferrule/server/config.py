@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from ferrule import _validation as rules
 from ferrule._secrecy import forgetful, forgetful_init
-from ferrule.config import CURVE_SPELLINGS, MAX_INT32, SECONDS, SIZE, ClientConfig
+from ferrule.certificate import CURVE
+from ferrule.config import MAX_INT32, SECONDS, SIZE, ClientConfig
 from ferrule.errors import ConfigError
 from ferrule.tls import TLSConfig
 
@@ -87,7 +88,7 @@ class ServerConfig:
     ] = None
     network: Annotated[str, rules.one_of("unix", "tcp")] = "unix"
     tls: Annotated[TLSConfig | None, rules.optional(rules.nested(TLSConfig, "tls.", secret=True))] = None
-    certificate_curve: Annotated[str, rules.one_of("P-256", "P-384", "P-521", also=CURVE_SPELLINGS)] = "P-256"
+    certificate_curve: Annotated[str, CURVE] = "P-256"
     max_receive_bytes: Annotated[int | None, SIZE] = 4 << 20
     max_send_bytes: Annotated[int | None, SIZE] = None
     grace: Annotated[float, SECONDS] = 0.5

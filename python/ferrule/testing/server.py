@@ -111,16 +111,17 @@ def _tls(modes: Modes, environment: Mapping[str, str]) -> tuple[grpc.ServerCrede
     if modes.no_cert or not host_certificate:
         return None, b""
     # Imported here, because only AutoMTLS needs the core.
-    from ferrule.testing import certificate
+    from ferrule.certificate import Certificate
 
     log("debug", "configuring server automatic mTLS")
-    identity = certificate.generate()
+    # Not on P-521, go-plugin's own curve: the TLS inside gRPC's C core can neither sign nor verify with it.
+    certificate = Certificate.generate()
     credentials = grpc.ssl_server_credentials(
-        [(identity.key_pem, identity.certificate_pem)],
+        [(certificate.private_key_pem.encode(), certificate.certificate_pem.encode())],
         root_certificates=host_certificate.encode(),
         require_client_auth=True,
     )
-    return credentials, identity.certificate_der
+    return credentials, certificate.certificate_der
 
 
 def _listen(server: grpc.Server, addresses: Iterator[Address], credentials: grpc.ServerCredentials | None) -> Address:

@@ -12,7 +12,7 @@ use ferrule_core::log_line::Level;
 use ferrule_core::settings::Settings;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::broker::{Broker, Owner};
 use crate::channel::Channel;
@@ -188,8 +188,8 @@ impl Host {
 
     /// The host's private key, PEM. Leaves the core only when asked for by name.
     #[getter]
-    fn client_key_pem(&self) -> Option<&str> {
-        self.core.identity().map(Identity::key_pem)
+    fn client_key_pem<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+        self.core.identity().map(|identity| PyString::new(py, &identity.key_pem()))
     }
 }
 

@@ -4,6 +4,7 @@ mod arrival;
 mod bell;
 mod broker;
 mod call;
+mod certificate;
 mod channel;
 mod channel_settings;
 mod convert;
@@ -12,7 +13,6 @@ mod errors;
 mod fork_safe;
 mod frames;
 mod host;
-mod identity;
 mod io_thread;
 mod lent;
 mod mailbox;
@@ -58,6 +58,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<server::BrokerStream>()?;
     module.add_class::<channel::Channel>()?;
     module.add_class::<call::Call>()?;
+    module.add_class::<certificate::Certificate>()?;
     module.add_class::<plugin_facts::Facts>()?;
     module.add_class::<plugin_facts::CertificateFacts>()?;
     module.add_class::<plugin_facts::StopReport>()?;
@@ -83,9 +84,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(reattach::parse_reattach, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::parse_reattach_config, module)?)?;
     module.add_function(wrap_pyfunction!(reattach::format_reattach_config, module)?)?;
-    module.add_function(wrap_pyfunction!(identity::check_certificates, module)?)?;
-    module.add_function(wrap_pyfunction!(identity::check_pair, module)?)?;
-    module.add_function(wrap_pyfunction!(identity::one_time_identity, module)?)?;
+    module.add_function(wrap_pyfunction!(certificate::check_certificates, module)?)?;
+    module.add_function(wrap_pyfunction!(certificate::check_pair, module)?)?;
     module.add_function(wrap_pyfunction!(host::live_plugins, module)?)?;
     module.add_function(wrap_pyfunction!(host::end_all, module)?)
 }

@@ -2,40 +2,22 @@
 //!
 //! No message repeats a byte of its input: a key may stand where a certificate belongs.
 
-use std::sync::Arc;
+use rustls::sign::CertifiedKey;
 
-use memchr::memmem;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::{CertifiedKey, SigningKey};
-use x509_parser::prelude::{FromDer, X509Certificate};
-use zeroize::Zeroize;
-
-use crate::certificate::CertificateFacts;
+use crate::certificate::{CertificateFacts, PAIR_HINT, readable_certificates, readable_key};
 use crate::error::{Error, ErrorKind};
-
-const CERTIFICATE_HINT: &str = "A PEM certificate starts with -----BEGIN CERTIFICATE-----.";
-const KEY_HINT: &str = "A PEM key starts with -----BEGIN PRIVATE KEY-----; it may be RSA from 2048 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.";
-const ENCRYPTED_HINT: &str =
-    "Decrypt it into a file that only you can read: openssl pkey -in encrypted.pem -out key.pem";
-const PAIR_HINT: &str =
-    "Give the key with which the certificate was requested; in a chain the host's own certificate comes first.";
-
-/// Marks of an encrypted key: of PKCS #8, and of the older form.
-const ENCRYPTED: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
 
 /// Checks that `pem` holds certificates, all of them readable. `setting` is `ca` or `certificate`.
 pub fn check_certificates(setting: &str, pem: &[u8]) -> Result<(), Error> {
-    readable_certificates(setting, pem).map(|_| ())
+    readable_certificates(&format!("setting tls.{setting}"), pem).map(|_| ())
 }
 
 /// Checks that the first certificate of `chain` and the private `key` form a pair that TLS can use; both are PEM.
 pub fn check_pair(chain: &[u8], key: &[u8]) -> Result<(), Error> {
-    let certificates = readable_certificates("certificate", chain)?;
+    let certificates = readable_certificates("setting tls.certificate", chain)?;
     let leaf = certificates.first().map(CertificateFacts::of).transpose()?;
     let subject = leaf.map(|facts| facts.subject).unwrap_or_default();
-    let pair = CertifiedKey::new(certificates, readable_key(key)?);
+    let pair = CertifiedKey::new(certificates, readable_key("setting tls.key", key)?.signing_key());
     pair.keys_match().map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             let message = format!("setting tls.key does not belong to tls.certificate of '{subject}'");
@@ -46,41 +28,6 @@ pub fn check_pair(chain: &[u8], key: &[u8]) -> Result<(), Error> {
             refused(message, "Make it an X.509 certificate of version 3.")
         }
     })
-}
-
-fn readable_certificates(setting: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let unreadable = |cause: &dyn std::fmt::Display| {
-        let size = pem.len();
-        let message =
-            format!("setting tls.{setting} holds {size} bytes without a readable certificate, expected PEM: {cause}");
-        refused(message, CERTIFICATE_HINT)
-    };
-    let sections: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    // The parser's error may quote the line at which it stopped.
-    let certificates = sections.map_err(|_| unreadable(&"its PEM is damaged"))?;
-    if certificates.is_empty() {
-        return Err(unreadable(&"it has no section of a certificate"));
-    }
-    for certificate in &certificates {
-        X509Certificate::from_der(certificate).map_err(|error| unreadable(&error))?;
-    }
-    Ok(certificates)
-}
-
-fn readable_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, Error> {
-    if ENCRYPTED.iter().any(|mark| memmem::find(pem, mark).is_some()) {
-        let message = "setting tls.key is encrypted, expected a plain private key";
-        return Err(refused(message.to_owned(), ENCRYPTED_HINT));
-    }
-    let unreadable = || {
-        let size = pem.len();
-        let message = format!("setting tls.key holds {size} bytes without a readable private key, expected PEM");
-        refused(message, KEY_HINT)
-    };
-    let mut key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| unreadable())?;
-    let signing_key = any_supported_type(&key);
-    key.zeroize();
-    signing_key.map_err(|_| unreadable())
 }
 
 fn refused(message: String, hint: &str) -> Error {

@@ -17,8 +17,9 @@ import grpc.aio
 
 from conformance.interop.interop_pb2_grpc import add_TestServiceServicer_to_server
 from conformance.interop.service import InteropService
+from ferrule import Certificate
 from ferrule.server.handshake import choose_version, cookie_refusal
-from ferrule.testing import COOKIE_KEY, certificate, handshake, services
+from ferrule.testing import COOKIE_KEY, handshake, services
 
 # Otherwise a second server binds the same port without an error and takes half of the connections.
 OPTIONS = (("grpc.so_reuseport", 0),)
@@ -45,10 +46,10 @@ async def serve_plugin(environment: Mapping[str, str]) -> None:
     address = next(handshake.candidate_addresses(environment, tcp=False))
     target, announced = f"unix:{address.location}", b""
     if host_certificate := environment.get("PLUGIN_CLIENT_CERT", ""):
-        identity = certificate.generate()
-        announced = identity.certificate_der
+        certificate = Certificate.generate()
+        announced = certificate.certificate_der
         credentials = grpc.ssl_server_credentials(
-            [(identity.key_pem, identity.certificate_pem)],
+            [(certificate.private_key_pem.encode(), certificate.certificate_pem.encode())],
             root_certificates=host_certificate.encode(),
             require_client_auth=True,
         )

@@ -22,7 +22,7 @@ from faults.plugin.http2 import Brokering, Http2Connection  # noqa: E402
 from faults.plugin.layers import SocketLayer, TlsLayer  # noqa: E402
 from faults.plugin.messages import BROKERED_ID, announcement  # noqa: E402
 from faults.plugin.yamux import YamuxSession  # noqa: E402
-from ferrule.testing.certificate import Identity, generate  # noqa: E402
+from ferrule import Certificate  # noqa: E402
 
 
 class Plugin:
@@ -32,7 +32,7 @@ class Plugin:
         self.faults = FAULTS
         self.multiplexed = os.environ.get("PLUGIN_MULTIPLEX_GRPC") == "true"
         self._directory = os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.gettempdir()
-        self._identity = generate() if "PLUGIN_CLIENT_CERT" in os.environ else None
+        self._identity = Certificate.generate() if "PLUGIN_CLIENT_CERT" in os.environ else None
         self._tls = self._context(self._identity) if self._identity else None
         self._broker = Brokering()
         signal.signal(signal.SIGTERM, self._end)
@@ -68,10 +68,10 @@ class Plugin:
         listener.listen()
         return listener, "unix", path
 
-    def _context(self, identity: Identity) -> ssl.SSLContext:
+    def _context(self, identity: Certificate) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.NamedTemporaryFile(dir=self._directory) as file:
-            file.write(identity.key_pem + identity.certificate_pem)
+            file.write((identity.private_key_pem + identity.certificate_pem).encode())
             file.flush()
             context.load_cert_chain(file.name)
         context.verify_mode = ssl.CERT_REQUIRED

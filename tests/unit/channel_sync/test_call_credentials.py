@@ -13,8 +13,8 @@ import pytest
 
 from channel_sync.conftest import Service
 from channel_sync.test_unary import ending
+from ferrule import Certificate
 from ferrule.channel.sync import secure_channel
-from ferrule.testing import certificate
 from ferrule.tls import TLSConfig
 from reference import WITH_GRPCIO
 from waiting import LIMIT
@@ -41,16 +41,16 @@ def answering(*pairs: tuple[str, str | bytes]) -> grpc.CallCredentials:
 
 
 @pytest.fixture(scope="module")
-def identity() -> certificate.Identity:
-    return certificate.generate()
+def identity() -> Certificate:
+    return Certificate.generate()
 
 
 @pytest.fixture
-def secure_target(identity: certificate.Identity, service: Service, no_leaks: None) -> Iterator[str]:
+def secure_target(identity: Certificate, service: Service, no_leaks: None) -> Iterator[str]:
     """A server with TLS that demands the client's certificate."""
     server = grpc.server(ThreadPoolExecutor(8), handlers=[service])
-    pair = [(identity.key_pem, identity.certificate_pem)]
-    protection = grpc.ssl_server_credentials(pair, identity.certificate_pem, require_client_auth=True)
+    key, pem = identity.private_key_pem.encode(), identity.certificate_pem.encode()
+    protection = grpc.ssl_server_credentials([(key, pem)], pem, require_client_auth=True)
     port = server.add_secure_port("localhost:0", protection)
     server.start()
     yield f"localhost:{port}"
@@ -59,8 +59,9 @@ def secure_target(identity: certificate.Identity, service: Service, no_leaks: No
 
 
 @pytest.fixture
-def ssl(identity: certificate.Identity) -> grpc.ChannelCredentials:
-    return grpc.ssl_channel_credentials(identity.certificate_pem, identity.key_pem, identity.certificate_pem)
+def ssl(identity: Certificate) -> grpc.ChannelCredentials:
+    pem = identity.certificate_pem.encode()
+    return grpc.ssl_channel_credentials(pem, identity.private_key_pem.encode(), pem)
 
 
 @pytest.fixture(
@@ -83,8 +84,8 @@ def received(channel: Any, *metadata: tuple[str, str], **options: Any) -> list[t
     return [pair for pair in ast.literal_eval(answer.decode()) if pair[0].startswith(("x-", "authorization"))]
 
 
-def test_own_configuration_is_enough(secure_target: str, identity: certificate.Identity) -> None:
-    tls = TLSConfig(ca=identity.certificate_pem, certificate=identity.certificate_pem, key=identity.key_pem)
+def test_own_configuration_is_enough(secure_target: str, identity: Certificate) -> None:
+    tls = TLSConfig(ca=identity, certificate=identity)
     with secure_channel(secure_target, tls) as channel:
         assert channel.unary_unary("/t/echo")(b"x", timeout=LIMIT) == b"x"
 

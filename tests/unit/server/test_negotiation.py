@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from ferrule import Certificate
 from ferrule._secrecy import Sealed
 from ferrule.errors import ConfigError
 from ferrule.server import ServerConfig
 from ferrule.server.negotiation import negotiate
-from ferrule.testing.certificate import generate
 
 
 def config(**settings: Any) -> ServerConfig:
@@ -68,8 +68,9 @@ def test_what_the_host_says() -> None:
 
 
 def test_own_certificates_come_before_automtls() -> None:
-    identity = generate()
-    tls = {"ca": identity.certificate_pem, "certificate": identity.certificate_pem, "key": identity.key_pem}
+    own = Certificate.generate()
+    certificate = own.certificate_pem.encode()
+    tls = {"ca": certificate, "certificate": certificate, "key": own.private_key_pem.encode()}
     settings = settings_of({"PLUGIN_CLIENT_CERT": "PEM"}, tls=tls)
     assert (settings["security"], settings["client_certificate"]) == ("certificates", None)
     assert settings["tls"] == Sealed(**tls, server_name="localhost")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from ferrule import Certificate
 from ferrule.client import RPCPluginClient
 from ferrule.errors import ConfigError
 from ferrule.server import ServerConfig
 from ferrule.server.config import services_by_version
 from ferrule.testing import KV_CONFIG
-from ferrule.testing.certificate import generate
 
 COOKIE = {"magic_cookie_key": "KEY", "magic_cookie_value": "secret value"}
 
@@ -43,7 +43,7 @@ def test_clients_settings_fit() -> None:
         ({**COOKIE, "threads": 0}, "setting threads is 0"),
         ({**COOKIE, "log_level": "LOUD"}, "setting log_level is 'LOUD'"),
         ({**COOKIE, "interceptors": "no list"}, "setting interceptors is 'no list'"),
-        ({**COOKIE, "tls": {"ca": generate().certificate_pem}}, "setting tls has no certificate"),
+        ({**COOKIE, "tls": {"ca": Certificate.generate()}}, "setting tls has no certificate"),
     ],
 )
 def test_what_does_not_fit_is_named(settings: dict[str, Any], expected: str) -> None:
