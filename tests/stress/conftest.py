@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from ferrule import _core
 from peers import ROOT, go_peer
+from stress.pinging_server import Pinging
 from stress.watched_server import Watched, says_nothing
 from waiting import LIMIT
 
@@ -76,3 +78,28 @@ def watched(temporary_directory: Path) -> Iterator[Callable[..., Watched]]:
     for server in servers:
         server.join()
     path.unlink(missing_ok=True)
+
+
+USUAL_READER = os.environ.get("FERRULE_READER", "automatic")
+
+
+@pytest.fixture
+def usual_reader() -> Iterator[None]:
+    """The test chooses itself who reads the sockets of channels."""
+    yield
+    _core.set_reader(USUAL_READER)
+
+
+@pytest.fixture(params=["automatic", "caller", "random"])
+def reader(request: pytest.FixtureRequest, usual_reader: None) -> str:
+    """Who reads; the caller does so after some lone calls, at random only perhaps."""
+    reader: str = request.param
+    _core.set_reader(reader)
+    return reader
+
+
+@pytest.fixture
+def pinging(temporary_directory: Path) -> Iterator[Pinging]:
+    server = Pinging(temporary_directory / "pinging")
+    yield server
+    server.close()

@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -34,24 +33,6 @@ BLOCKED = 2.0
 LONE_CALLS = 50
 """Enough for the loop to read, whoever decides that."""
 
-USUAL = os.environ.get("FERRULE_READER", "automatic")
-READERS = ("automatic", "caller", "random")
-
-
-@pytest.fixture(params=READERS)
-def reader(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Who reads; the loop does so after `lone_calls`, at random only perhaps."""
-    _core.set_reader(request.param)
-    yield request.param
-    _core.set_reader(USUAL)
-
-
-@pytest.fixture
-def server(temporary_directory: Path) -> Iterator[Pinging]:
-    pinging = Pinging(temporary_directory / "pinging")
-    yield pinging
-    pinging.close()
-
 
 async def lone_calls(channel: Channel, count: int = LONE_CALLS) -> None:
     echo: Any = channel.unary_unary(METHOD)
@@ -60,21 +41,21 @@ async def lone_calls(channel: Channel, count: int = LONE_CALLS) -> None:
 
 
 @pytest.mark.usefixtures("reader")
-def test_blocked_loop_stops_neither_pings_nor_a_deadline(run: Run, server: Pinging) -> None:
+def test_blocked_loop_stops_neither_pings_nor_a_deadline(run: Run, pinging: Pinging) -> None:
     async def main() -> None:
-        async with insecure_channel(server.target) as channel:
+        async with insecure_channel(pinging.target) as channel:
             await lone_calls(channel)
             call: Any = channel.unary_unary(METHOD)(b"hold", timeout=BLOCKED / 4)
-            assert server.held.wait(LIMIT)
-            pinging = Thread(target=server.ping)
-            pinging.start()
+            assert pinging.held.wait(LIMIT)
+            ping = Thread(target=pinging.ping)
+            ping.start()
             time.sleep(BLOCKED)  # noqa: ASYNC251 - the subject of this test
             resumed = time.monotonic()
-            pinging.join()
-            assert server.acknowledged is not None
-            assert server.acknowledged < resumed
+            ping.join()
+            assert pinging.acknowledged is not None
+            assert pinging.acknowledged < resumed
             # The deadline was told to the server as well.
-            assert server.reset.is_set()
+            assert pinging.reset.is_set()
             assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             await lone_calls(channel)
 
@@ -82,13 +63,13 @@ def test_blocked_loop_stops_neither_pings_nor_a_deadline(run: Run, server: Pingi
 
 
 @pytest.mark.usefixtures("reader")
-def test_lone_call_whose_loop_is_blocked_is_over_by_its_deadline(run: Run, server: Pinging) -> None:
+def test_lone_call_whose_loop_is_blocked_is_over_by_its_deadline(run: Run, pinging: Pinging) -> None:
     async def main() -> None:
-        async with insecure_channel(server.target) as channel:
+        async with insecure_channel(pinging.target) as channel:
             await lone_calls(channel)
             call: Any = channel.unary_unary(METHOD)(b"hold", timeout=0.01)
             # Without a turn of the loop.
-            assert server.reset.wait(LIMIT)
+            assert pinging.reset.wait(LIMIT)
             assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             await lone_calls(channel)
 
@@ -96,12 +77,12 @@ def test_lone_call_whose_loop_is_blocked_is_over_by_its_deadline(run: Run, serve
 
 
 @pytest.mark.usefixtures("reader")
-def test_goaway_is_heard_while_the_loop_reads_and_while_it_is_blocked(run: Run, server: Pinging) -> None:
+def test_goaway_is_heard_while_the_loop_reads_and_while_it_is_blocked(run: Run, pinging: Pinging) -> None:
     async def main() -> None:
-        async with insecure_channel(server.target) as channel:
+        async with insecure_channel(pinging.target) as channel:
             for goaways in range(1, 4):
                 await lone_calls(channel)
-                server.go_away()
+                pinging.go_away()
                 wait_until(lambda: channel.get_state() is grpc.ChannelConnectivity.IDLE, "the end of readiness")
                 await lone_calls(channel)
                 assert channel.stats()["connections_opened"] == goaways + 1
@@ -110,13 +91,13 @@ def test_goaway_is_heard_while_the_loop_reads_and_while_it_is_blocked(run: Run, 
 
 
 @pytest.mark.usefixtures("reader")
-def test_lost_connection_is_heard_while_the_loop_is_blocked(run: Run, server: Pinging) -> None:
+def test_lost_connection_is_heard_while_the_loop_is_blocked(run: Run, pinging: Pinging) -> None:
     async def main() -> None:
-        async with insecure_channel(server.target) as channel:
+        async with insecure_channel(pinging.target) as channel:
             await lone_calls(channel)
             call: Any = channel.unary_unary(METHOD)(b"hold")
-            assert server.held.wait(LIMIT)
-            server.hang_up()
+            assert pinging.held.wait(LIMIT)
+            pinging.hang_up()
             wait_until(lambda: channel.get_state() is not grpc.ChannelConnectivity.READY, "the end of readiness")
             assert await call.code() is grpc.StatusCode.UNAVAILABLE
             await lone_calls(channel)
@@ -143,9 +124,9 @@ async def test_plugin_that_is_killed_while_the_loop_is_blocked() -> None:
 
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("loop_name", LOOPS)
-def test_loop_closed_while_it_reads_leaves_the_connection_to_the_next(loop_name: str, server: Pinging) -> None:
+def test_loop_closed_while_it_reads_leaves_the_connection_to_the_next(loop_name: str, pinging: Pinging) -> None:
     """Several loops use one connection, as the faces of one plugin may."""
-    shared = insecure_channel(server.target)
+    shared = insecure_channel(pinging.target)
     with asyncio.Runner(loop_factory=LOOPS[loop_name]) as runner:
         first = Channel(shared._core, secure=False)
         runner.run(lone_calls(first))
@@ -155,7 +136,7 @@ def test_loop_closed_while_it_reads_leaves_the_connection_to_the_next(loop_name:
 
         call = runner.run(begin())
     # The loop is closed, with a call under way.
-    server.ping()
+    pinging.ping()
     with asyncio.Runner(loop_factory=LOOPS[loop_name]) as runner:
         second = Channel(shared._core, secure=False)
         runner.run(lone_calls(second))
@@ -165,8 +146,8 @@ def test_loop_closed_while_it_reads_leaves_the_connection_to_the_next(loop_name:
 
 
 @pytest.mark.usefixtures("reader")
-def test_two_loops_take_turns_on_one_connection(server: Pinging) -> None:
-    shared = insecure_channel(server.target)
+def test_two_loops_take_turns_on_one_connection(pinging: Pinging) -> None:
+    shared = insecure_channel(pinging.target)
 
     # A channel that is forgotten closes the connection.
     channels = [Channel(shared._core, secure=False) for _ in range(3)]
@@ -190,9 +171,9 @@ def test_two_loops_take_turns_on_one_connection(server: Pinging) -> None:
 
 
 @pytest.mark.usefixtures("reader")
-def test_fork_while_the_loop_reads(server: Pinging) -> None:
+def test_fork_while_the_loop_reads(pinging: Pinging) -> None:
     async def main() -> None:
-        async with insecure_channel(server.target) as channel:
+        async with insecure_channel(pinging.target) as channel:
             await lone_calls(channel)
 
             def use_in_child() -> None:
@@ -201,7 +182,7 @@ def test_fork_while_the_loop_reads(server: Pinging) -> None:
 
             assert in_child(use_in_child) == 0
             await lone_calls(channel)
-            server.ping()
+            pinging.ping()
 
     asyncio.run(main())
 
@@ -211,11 +192,12 @@ def test_unknown_reader() -> None:
         _core.set_reader("nobody")
 
 
-def test_idle_loop_gives_the_socket_back(run: Run, server: Pinging) -> None:
+@pytest.mark.usefixtures("usual_reader")
+def test_idle_loop_gives_the_socket_back(run: Run, pinging: Pinging) -> None:
     """Seen from its set of sockets, which the kernel shows."""
 
     async def main() -> None:
-        async with insecure_channel(server.target) as channel:
+        async with insecure_channel(pinging.target) as channel:
             await lone_calls(channel)
             sockets = mailbox().sockets_fileno()
 
@@ -231,4 +213,3 @@ def test_idle_loop_gives_the_socket_back(run: Run, server: Pinging) -> None:
             wait_until(lambda: watched() == 0, "the return of the socket")
 
     run(main())
-    _core.set_reader(USUAL)

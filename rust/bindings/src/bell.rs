@@ -1,12 +1,12 @@
-//! What wakes an event loop: an eventfd, or a pipe where there is none.
+//! Wakes a thread that waits for descriptors.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use pyo3::prelude::*;
+use pyo3::PyResult;
 
 use crate::errors::refused_by_system;
 
-/// Wakes the loop through a descriptor.
+/// A descriptor that is readable while it rings: an eventfd, or a pipe where there is none.
 pub(crate) struct Bell {
     reader: OwnedFd,
     #[cfg(not(target_os = "linux"))]
@@ -57,5 +57,11 @@ impl Bell {
 
     pub(crate) fn fileno(&self) -> i32 {
         self.reader.as_raw_fd()
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
     }
 }

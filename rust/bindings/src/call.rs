@@ -14,6 +14,7 @@ use crate::frames::to_bytes;
 use crate::io_thread;
 use crate::mailbox::Mailbox;
 use crate::metadata::pairs;
+use crate::waiting_thread::WaitingThread;
 
 /// How long a blocked caller goes without handling signals.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -132,7 +133,8 @@ impl Call {
     /// Blocks until an event holds or the call has ended; False after `timeout` seconds.
     #[pyo3(signature = (event, timeout))]
     fn wait(&self, py: Python<'_>, event: u8, timeout: Option<f64>) -> PyResult<bool> {
-        wait_for(py, timeout, |limit| self.core.wait(event, limit))
+        let thread = WaitingThread::current();
+        wait_for(py, timeout, |limit| self.core.wait(event, limit, thread.as_ref()))
     }
 }
 

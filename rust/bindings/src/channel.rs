@@ -28,6 +28,7 @@ use crate::lent::{Lent, Loan};
 use crate::mailbox::{Mailbox, Nothing};
 use crate::metadata::read_metadata;
 use crate::settings::PassedTls;
+use crate::waiting_thread::WaitingThread;
 
 /// The `:authority` of calls to a target.
 #[pyfunction]
@@ -171,8 +172,12 @@ impl Channel {
             }
             // Many calls at once are sent together, by the I/O thread.
             None if mode::takes(self.core.admit()) && is_small(&request) => {
-                let sockets = receiver.as_ref().and_then(|(mailbox, _)| mailbox.get().sockets());
-                io_thread::start_here(CoreChannel::clone(&self.core).run(call.clone(), request), sockets)
+                // Without a receiver the thread itself waits for the end.
+                let sockets = match &receiver {
+                    Some((mailbox, _)) => mailbox.get().sockets().cloned(),
+                    None => WaitingThread::current().map(|thread| thread.sockets().clone()),
+                };
+                io_thread::start_here(CoreChannel::clone(&self.core).run(call.clone(), request), sockets.as_ref())
             }
             None => io_thread::spawn(CoreChannel::clone(&self.core).run(call.clone(), request)),
         };

@@ -27,6 +27,7 @@ mod server;
 mod settings;
 mod stream;
 mod stream_state;
+mod waiting_thread;
 mod work_queue;
 
 use pyo3::prelude::*;

@@ -32,6 +32,12 @@ impl SocketSet {
         Ok(Some(Arc::new(Self { epoll, members: Mutex::default() })))
     }
 
+    /// Whether it has no sockets.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members().is_empty()
+    }
+
     /// Drives the connections whose sockets are readable.
     pub fn drive_readable(&self) {
         for member in self.readable() {

@@ -14,6 +14,7 @@ use super::deframer::Message;
 use super::framing::{Framed, frame};
 use super::metadata::Metadata;
 use super::{Code, Status};
+use crate::wake::Wake;
 use state::CallState;
 pub use state::{End, event};
 
@@ -23,6 +24,17 @@ pub trait Watcher: Send + Sync {
     fn event(&self);
     /// The call has ended; nothing follows.
     fn ended(&self);
+}
+
+/// A caller's thread that waits for a call's end, and meanwhile reads the sockets of connections by itself. To wake it
+/// ends [`Reader::wait`].
+pub trait Reader: Wake {
+    /// Whether there are any.
+    fn has_sockets(&self) -> bool;
+    /// Blocks until one is readable, the thread is woken, or the limit has passed; `false` if a signal came.
+    fn wait(&self, limit: Duration) -> bool;
+    /// Moves what has arrived to the calls.
+    fn read(&self);
 }
 
 /// The beginning of a call.
@@ -158,8 +170,7 @@ impl Call {
             return false;
         }
         state.end = Some(status.into());
-        drop(state);
-        self.0.changed.notify_all();
+        self.wake_waiting(state, event::END);
         self.0.given_up.notify_one();
         true
     }
@@ -175,9 +186,33 @@ impl Call {
         false
     }
 
-    /// Blocks until an event holds or the call has ended; `false` after `limit`.
+    /// Blocks until an event holds or the call has ended; `false` after `limit`, or after a signal to the reader.
     #[must_use]
-    pub fn wait(&self, event: u8, limit: Duration) -> bool {
+    pub fn wait<R: Reader + 'static>(&self, event: u8, limit: Duration, reader: Option<&Arc<R>>) -> bool {
+        let until = Instant::now() + limit;
+        while let Some(reader) = reader.filter(|reader| self.let_read(event, reader)) {
+            let goes_on = reader.wait(until.saturating_duration_since(Instant::now()));
+            self.state().reader = None;
+            reader.read();
+            if !goes_on || Instant::now() >= until {
+                return self.state().holds(event);
+            }
+        }
+        self.wait_idly(event, until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether a thread that waits for an event had better read meanwhile. If so, it is woken when others end the wait.
+    fn let_read<R: Reader + 'static>(&self, event: u8, reader: &Arc<R>) -> bool {
+        let mut state = self.state();
+        // A second thread that waits for the same call leaves the reading to the first.
+        let reads = !state.holds(event) && state.reader.is_none() && reader.has_sockets();
+        if reads {
+            state.reader = Some((event | event::END, reader.clone()));
+        }
+        reads
+    }
+
+    fn wait_idly(&self, event: u8, limit: Duration) -> bool {
         let mut state = self.state();
         state.awaited |= event | event::END;
         let waiting = self.0.changed.wait_timeout_while(state, limit, |state| !state.holds(event));
@@ -250,13 +285,22 @@ impl Call {
             return;
         }
         state.end = Some(end);
-        let awaited = state.awaited != 0;
+        self.wake_waiting(state, event::END);
+        if let Some(watcher) = &self.0.watcher {
+            watcher.ended();
+        }
+    }
+
+    /// Wakes the threads that wait for an event.
+    fn wake_waiting(&self, state: MutexGuard<'_, CallState>, event: u8) {
+        let awaited = state.awaited & event != 0;
+        let reader = state.reader.as_ref().filter(|(wanted, _)| wanted & event != 0).map(|(_, reader)| reader.clone());
         drop(state);
         if awaited {
             self.0.changed.notify_all();
         }
-        if let Some(watcher) = &self.0.watcher {
-            watcher.ended();
+        if let Some(reader) = reader {
+            reader.wake();
         }
     }
 
@@ -275,11 +319,7 @@ impl Call {
         if told {
             state.wanted &= !event;
         }
-        let awaited = state.awaited & event != 0;
-        drop(state);
-        if awaited {
-            self.0.changed.notify_all();
-        }
+        self.wake_waiting(state, event);
         if let (true, Some(watcher)) = (told, &self.0.watcher) {
             watcher.event();
         }

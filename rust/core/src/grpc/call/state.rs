@@ -1,12 +1,14 @@
 //! The state of one call. No I/O, no locks, no threads.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::grpc::Status;
 use crate::grpc::deframer::Message;
 use crate::grpc::metadata::Metadata;
+use crate::wake::Wake;
 
 /// Unread bytes of a streamed response from which on no more of it is read from the connection, so that a stream that
 /// nobody reads stops at its window.
@@ -56,6 +58,8 @@ pub(super) struct CallState {
     pub(super) wanted: u8,
     /// Events for which a thread may be blocked.
     pub(super) awaited: u8,
+    /// A thread that reads sockets while it waits, and the events for which it has to be woken.
+    pub(super) reader: Option<(u8, Arc<dyn Wake>)>,
     /// Whether the peer may have seen the request: its headers were handed to a connection, in whose buffer they may
     /// still lie, and no peer has said that it never processed them. Does not change after the end.
     pub(super) begun: bool,
@@ -95,6 +99,7 @@ impl CallState {
         Self {
             wanted: 0,
             awaited: 0,
+            reader: None,
             begun: false,
             initial: None,
             received: VecDeque::new(),
