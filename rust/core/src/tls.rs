@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -21,8 +21,9 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
     SignatureScheme,
 };
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::certificate::{CertificateFacts, Identity, parse_pem_certificates};
+use crate::certificate::{Identity, parse_pem_certificates};
 use crate::error::{Error, ErrorKind};
 
 /// The only application protocol of gRPC. Go's server drops a client that does not offer it.
@@ -55,6 +56,10 @@ pub enum Trust {
     System,
 }
 
+/// Peers whose sessions are kept to be resumed. A configuration serves one plugin, or one server, under one name; the
+/// room for 256 names that is rustls' default costs each plugin some tens of kilobytes.
+const PEERS_PER_CONFIGURATION: usize = 2;
+
 /// Configuration of the connecting side: TLS 1.2 or newer.
 pub fn client_config(trust: &Trust, identity: Option<&Identity>, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, Error> {
     let provider = if matches!(trust, Trust::Pinned(_)) { local_provider() } else { provider() };
@@ -68,6 +73,7 @@ pub fn client_config(trust: &Trust, identity: Option<&Identity>, alpn: &[&[u8]])
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    config.resumption = Resumption::in_memory_sessions(PEERS_PER_CONFIGURATION);
     Ok(Arc::new(config))
 }
 
@@ -145,12 +151,12 @@ impl PinnedVerifier {
 }
 
 fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
-    let facts = CertificateFacts::of(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    if now < facts.not_before {
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let (validity, now) = (parsed.validity(), i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    if now < validity.not_before.timestamp() {
         return Err(CertificateError::NotValidYet.into());
     }
-    if now > facts.not_after {
+    if now > validity.not_after.timestamp() {
         return Err(CertificateError::Expired.into());
     }
     Ok(())

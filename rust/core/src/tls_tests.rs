@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
-use crate::certificate::SERVER_NAME;
+use crate::certificate::{CertificateFacts, SERVER_NAME};
 use crate::settings::Curve;
 
 fn identity(curve: Curve) -> Identity {

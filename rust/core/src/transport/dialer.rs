@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,6 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-#[cfg(unix)]
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -20,10 +17,12 @@ use super::last_error::LastError;
 use super::multiplex::Multiplex;
 #[cfg(unix)]
 use super::nonblocking::NonblockingStream;
-use super::permissions::open_to_owner;
 #[cfg(unix)]
 use super::socket::Socket;
 use super::stream::TlsWatch;
+use super::unix_socket::Stranger;
+#[cfg(unix)]
+use super::unix_socket::connect_unix;
 use super::{Counted, Stream, Traffic, lookup};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind};
@@ -182,6 +181,7 @@ impl Dialer {
         let lost = |error: io::Error| self.refused(&error);
         let (socket, session) = match self.connect_socket().await.map_err(lost)? {
             Connection::Unix(socket) => {
+                let socket = tokio::net::UnixStream::from_std(socket).map_err(lost)?;
                 let (socket, session) = self.secure(socket).await?;
                 (socket.into_std().map_err(lost)?.into(), session)
             }
@@ -252,7 +252,7 @@ impl Dialer {
 /// A connected socket.
 enum Connection {
     #[cfg(unix)]
-    Unix(UnixStream),
+    Unix(std::os::unix::net::UnixStream),
     Tcp(TcpStream),
 }
 
@@ -260,7 +260,7 @@ impl Connection {
     #[cfg(unix)]
     fn into_stream(self, reads_ahead: bool) -> io::Result<Stream> {
         Ok(match self {
-            Self::Unix(socket) => Socket::new(socket.into_std()?, reads_ahead)?.into_stream(),
+            Self::Unix(socket) => Socket::new(socket, reads_ahead)?.into_stream(),
             Self::Tcp(socket) => Socket::new(socket.into_std()?, reads_ahead)?.into_stream(),
         })
     }
@@ -276,40 +276,12 @@ impl Connection {
 async fn connect(address: &Address, peers: Peers) -> io::Result<Connection> {
     match address {
         #[cfg(unix)]
-        Address::Unix(path) => {
-            let socket = connect_unix(path).await?;
-            if peers == Peers::OwnUser {
-                refuse_stranger(&socket)?;
-            }
-            Ok(Connection::Unix(socket))
-        }
+        Address::Unix(path) => connect_unix(path, peers).await.map(Connection::Unix),
         #[cfg(not(unix))]
         Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         Address::Tcp(address) => connect_tcp(*address).await,
         Address::Name(name, port) => connect_any(&lookup::sockets(name, *port).await?).await,
     }
-}
-
-#[cfg(unix)]
-async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
-    match UnixStream::connect(path).await {
-        // A umask may have taken the permission from the owner as well, which only the owner can mend.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && open_to_owner(path).is_ok() => {
-            UnixStream::connect(path).await
-        }
-        connected => connected,
-    }
-}
-
-/// A listener of another user, by the kernel's word.
-#[derive(Debug, thiserror::Error)]
-#[error("it belongs to user {0}, expected user {1}, who runs this process")]
-struct Stranger(u32, u32);
-
-#[cfg(unix)]
-fn refuse_stranger(socket: &UnixStream) -> io::Result<()> {
-    let (listener, own) = (socket.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
-    if listener == own || listener == 0 { Ok(()) } else { Err(io::Error::other(Stranger(listener, own))) }
 }
 
 async fn connect_tcp(address: SocketAddr) -> io::Result<Connection> {

@@ -23,6 +23,7 @@ mod socket_set;
 mod socket_set;
 mod stream;
 pub mod tls_terminator;
+mod unix_socket;
 mod write_through;
 
 pub use counted::{Counted, Counters, Traffic};
