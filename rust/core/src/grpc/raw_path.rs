@@ -145,6 +145,8 @@ fn put_length(length: usize, field: &mut Vec<u8>) {
 pub(super) struct RawPathStream<S> {
     stream: S,
     paths: Arc<RawPaths>,
+    /// Whether nothing was written yet.
+    is_fresh: bool,
     /// The head of the frame that is being written, as far as it has come, and how much of its payload has not.
     head: Vec<u8>,
     left: usize,
@@ -156,7 +158,8 @@ pub(super) struct RawPathStream<S> {
 
 impl<S> RawPathStream<S> {
     pub(super) fn new(stream: S, paths: Arc<RawPaths>) -> Self {
-        Self { stream, paths, head: Vec::with_capacity(HEAD), left: PREFACE, held: None, unsent: BytesMut::new() }
+        let (head, unsent) = (Vec::with_capacity(HEAD), BytesMut::new());
+        Self { stream, paths, is_fresh: true, head, left: PREFACE, held: None, unsent }
     }
 
     fn is_plain(&self) -> bool {
@@ -255,7 +258,9 @@ impl<S: AsyncWrite + Unpin> RawPathStream<S> {
     }
 
     fn poll_restored(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_unsent(context))?;
+        if self.unsent.len() > PREFACE {
+            ready!(self.poll_unsent(context))?;
+        }
         for slice in slices {
             self.take(slice);
         }
@@ -287,6 +292,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RawPathStream<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if std::mem::take(&mut self.is_fresh)
+            && let [preface] = slices
+            && preface.len() == PREFACE
+        {
+            // `h2` writes the preface alone. It goes out with the first frames, which follow at once: one system call,
+            // one record of TLS, and one wake-up of the peer for both.
+            self.take(preface);
+            return Poll::Ready(Ok(PREFACE));
+        }
         if !self.is_plain() {
             return self.poll_restored(context, slices);
         }

@@ -143,3 +143,17 @@ async fn name_of_a_call_that_was_never_sent_is_forgotten() {
     drop(path(&Bytes::from_static(b"x"), &paths));
     assert!(paths.lock().1.is_empty() && paths.count.load(Ordering::Relaxed) == 0);
 }
+
+#[tokio::test]
+async fn preface_goes_out_with_the_first_frame() {
+    let (near, mut far) = tokio::io::duplex(1 << 20);
+    let mut outgoing = RawPathStream::new(near, Arc::default());
+    outgoing.write_all(&[b'P'; PREFACE]).await.unwrap();
+    assert_eq!(outgoing.unsent.len(), PREFACE);
+    let settings = head(4, 0, 0);
+    outgoing.write_all(&settings).await.unwrap();
+    assert!(outgoing.unsent.is_empty());
+    let mut arrived = vec![0; PREFACE + HEAD];
+    far.read_exact(&mut arrived).await.unwrap();
+    assert_eq!(arrived, [&[b'P'; PREFACE][..], &settings].concat());
+}
