@@ -147,6 +147,13 @@ impl Connection {
         let _ = phase.wait_for(|phase| *phase == ConnectionPhase::GoingAway).await;
     }
 
+    /// Returns when the socket is closed. The reason is known a moment later.
+    pub async fn closed(&self) {
+        let mut phase = self.state.phase.clone();
+        // Ends with the sender.
+        let _ = phase.wait_for(|_| false).await;
+    }
+
     /// Whether the socket is closed. The reason is known a moment later.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -51,7 +51,8 @@ impl Session {
         self.backends.as_ref().unwrap_or(&self.directory).path()
     }
 
-    /// Asks the plugin to end itself, on a connection that takes calls; true if it was asked and did not refuse.
+    /// Asks the plugin to end itself, on a connection that takes calls; true if it was asked and did not refuse. A
+    /// plugin that has agreed closes its connection before it ends: its directory goes meanwhile.
     pub(super) async fn ask_to_end(&self) -> bool {
         let Some(endpoint) = &self.endpoint else { return false };
         let mut asked = false;
@@ -59,7 +60,11 @@ impl Session {
             let Ok(connection) = endpoint.connection().await else { return asked };
             self.ending.cancel();
             match controller::shutdown(&GrpcClient::new(&connection, endpoint.is_secure())).await {
-                Ok(true) => return true,
+                Ok(true) => {
+                    connection.closed().await;
+                    self.directory.remove_if_empty();
+                    return true;
+                }
                 // The plugin may have heard it, and be ending. If it lives on it is asked again.
                 Ok(false) => asked = true,
                 Err(Failure::Unsent(_)) => (),

@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
@@ -24,7 +25,10 @@ pub(super) fn announceable(directory: &Path) -> &Path {
 
 /// A directory of mode 0700 with an unpredictable name, removed with its contents when dropped.
 #[derive(Debug)]
-pub struct PrivateDirectory(TempDir);
+pub struct PrivateDirectory {
+    made: TempDir,
+    is_removed: AtomicBool,
+}
 
 impl PrivateDirectory {
     /// Makes the directory under `base`, or under `/tmp` where sockets below `base` could not be announced.
@@ -32,12 +36,13 @@ impl PrivateDirectory {
         const NAME_LENGTH: usize = "/ferrule-".len() + 10;
         let fits = base.as_os_str().len() + NAME_LENGTH <= MAX_DIRECTORY_BYTES;
         let place = if fits { announceable(base) } else { Path::new(FALLBACK) };
-        make(place).map(Self).map_err(|error| {
+        let made = make(place).map_err(|error| {
             let instead = if place == base { String::new() } else { format!(" instead of {}", base.display()) };
             let message = format!("no private socket directory could be made in {}{instead}: {error}", place.display());
             Error::new(ErrorKind::LaunchFailed, message)
                 .with_hint("Set TMPDIR, or the setting unix_socket_dir, to a directory in which this user may write.")
-        })
+        })?;
+        Ok(Self { made, is_removed: AtomicBool::new(false) })
     }
 
     /// Lets the members of a group enter as well, and make files, but not touch those of others: the mode becomes 1770.
@@ -55,7 +60,7 @@ impl PrivateDirectory {
     /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.made.path()
     }
 
     /// The path of a file in it.
@@ -63,13 +68,21 @@ impl PrivateDirectory {
     pub fn join(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
+
+    /// Removes the directory now, if it is empty.
+    pub fn remove_if_empty(&self) {
+        if !self.is_removed.load(Ordering::Relaxed) && std::fs::remove_dir(self.path()).is_ok() {
+            self.is_removed.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
         // Its sockets are usually gone by now, and looking through an empty directory costs more than removing it.
-        if std::fs::remove_dir(self.path()).is_ok() {
-            self.0.disable_cleanup(true);
+        self.remove_if_empty();
+        if *self.is_removed.get_mut() {
+            self.made.disable_cleanup(true);
         }
     }
 }
@@ -106,6 +119,23 @@ mod tests {
         std::fs::write(directory.join("plugin1"), b"").unwrap();
         drop(directory);
         assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn early_removal_takes_an_empty_directory_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = PrivateDirectory::create(base.path()).unwrap();
+        let socket = directory.join("plugin1");
+        std::fs::write(&socket, b"").unwrap();
+        directory.remove_if_empty();
+        assert!(socket.exists());
+        std::fs::remove_file(&socket).unwrap();
+        directory.remove_if_empty();
+        assert!(!directory.path().exists());
+        // Another's by now.
+        std::fs::create_dir(directory.path()).unwrap();
+        drop(directory);
+        assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 1);
     }
 
     #[test]
