@@ -134,7 +134,10 @@ impl Call {
     #[pyo3(signature = (event, timeout))]
     fn wait(&self, py: Python<'_>, event: u8, timeout: Option<f64>) -> PyResult<bool> {
         let thread = WaitingThread::current();
-        wait_for(py, timeout, |limit| self.core.wait(event, limit, thread.as_ref()))
+        wait_for(py, timeout, |limit| match &thread {
+            Some(thread) => self.core.wait_reading(event, limit, thread),
+            None => self.core.wait(event, limit),
+        })
     }
 }
 

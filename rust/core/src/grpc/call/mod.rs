@@ -186,11 +186,20 @@ impl Call {
         false
     }
 
-    /// Blocks until an event holds or the call has ended; `false` after `limit`, or after a signal to the reader.
+    /// Blocks until an event holds or the call has ended; `false` after `limit`.
     #[must_use]
-    pub fn wait<R: Reader + 'static>(&self, event: u8, limit: Duration, reader: Option<&Arc<R>>) -> bool {
+    pub fn wait(&self, event: u8, limit: Duration) -> bool {
+        let mut state = self.state();
+        state.awaited |= event | event::END;
+        let waiting = self.0.changed.wait_timeout_while(state, limit, |state| !state.holds(event));
+        waiting.unwrap_or_else(PoisonError::into_inner).0.holds(event)
+    }
+
+    /// Like [`Call::wait`], on a thread that reads sockets meanwhile; `false` also after a signal to that thread.
+    #[must_use]
+    pub fn wait_reading<R: Reader + 'static>(&self, event: u8, limit: Duration, reader: &Arc<R>) -> bool {
         let until = Instant::now() + limit;
-        while let Some(reader) = reader.filter(|reader| self.let_read(event, reader)) {
+        while self.let_read(event, reader) {
             let goes_on = reader.wait(until.saturating_duration_since(Instant::now()));
             self.state().reader = None;
             reader.read();
@@ -198,7 +207,7 @@ impl Call {
                 return self.state().holds(event);
             }
         }
-        self.wait_idly(event, until.saturating_duration_since(Instant::now()))
+        self.wait(event, until.saturating_duration_since(Instant::now()))
     }
 
     /// Whether a thread that waits for an event had better read meanwhile. If so, it is woken when others end the wait.
@@ -210,13 +219,6 @@ impl Call {
             state.reader = Some((event | event::END, reader.clone()));
         }
         reads
-    }
-
-    fn wait_idly(&self, event: u8, limit: Duration) -> bool {
-        let mut state = self.state();
-        state.awaited |= event | event::END;
-        let waiting = self.0.changed.wait_timeout_while(state, limit, |state| !state.holds(event));
-        waiting.unwrap_or_else(PoisonError::into_inner).0.holds(event)
     }
 
     // The I/O thread's side.
