@@ -62,7 +62,9 @@ def attacks() -> Iterator[Path]:
 def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     """A panic of the I/O thread would show on standard error."""
     yield
-    assert capfd.readouterr().err == ""
+    lines = capfd.readouterr().err.splitlines()
+    # grpcio, which other tests of the process use, speaks of each fork.
+    assert [line for line in lines if "skipping fork() handlers" not in line] == []
 
 
 @pytest.fixture
