@@ -135,7 +135,7 @@ site: build/docs/.stamp  ## Build the documentation site into build/site, strict
 	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --quiet --config-file site/mkdocs.yml
 
 site-test: site dist go-peers  ## Open the site in a browser, and run the notebook; screenshots in build/site-screens
-	.ci/browser
+	[ -n "$$FERRULE_WITHOUT_BROWSER" ] || .ci/browser
 	build/docs/bin/pip install --quiet --force-reinstall --no-deps dist/*.whl
 	# trio, which selenium brings, hooks into Hypothesis with a warning.
 	HYPOTHESIS_NO_PLUGINS=1 build/docs/bin/python -m pytest tests/website
