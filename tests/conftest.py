@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from ferrule import _core
+from ferrule import Certificate, _core
 from integration.bridge_program import LOOPS
 from waiting import LIMIT
 
@@ -128,3 +128,9 @@ def run(request: pytest.FixtureRequest) -> Iterator[Callable[[Coroutine[Any, Any
     with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
         yield lambda work: runner.run(bounded(work))
     assert reported == []
+
+
+@pytest.fixture(scope="module")
+def authority() -> Certificate:
+    """An authority for certificates of tests."""
+    return Certificate.generate(common_name="Example CA", usage="authority", days=3650)
