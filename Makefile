@@ -28,7 +28,7 @@ READER_TESTS := tests/conformance tests/stress tests/integration/test_leaks.py t
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests sdist-test floors lowest newest \
+.PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests floors lowest newest \
 	ray msrv audit site site-test format wheel install-wheel wheel-test bench bench-results faults soak acceptance fuzz proto lock clean
 
 help:  ## List the targets
@@ -62,7 +62,7 @@ endif
 test: build go-peers  ## Run the Python tests
 	$(BIN)/python -m pytest
 
-CHECKS := lint workflows deny rust-tests install-wheel go-peers stubs python-tests site-test wheel-test sdist-test floors
+CHECKS := lint workflows deny rust-tests install-wheel go-peers stubs python-tests site-test wheel-test floors
 
 check:  ## Everything that CI runs on each machine; says in the end how long each part took
 	@.ci/check $(CHECKS)
@@ -92,9 +92,6 @@ stubs: env  ## The extension that is installed has what its stub says
 
 python-tests: env  ## The Python tests on what is installed
 	.ci/python-tests $(BIN)/python
-
-sdist-test: env  ## The wheel built out of the source distribution, tried by `wheel-test`
-	WHEEL_TAG=$(WHEEL_TAG) .ci/sdist-test
 
 floors: dist  ## The tests that depend most on grpcio and protobuf, on the lowest of them
 	$(MAKE) --no-print-directory lowest TESTS="$(FLOOR_TESTS)"
@@ -152,9 +149,8 @@ format: env  ## Format everything
 	$(BIN)/ruff check --fix .
 	cargo fmt --all
 
-wheel: env  ## Build the abi3 manylinux wheel into dist/
-	rm -rf dist
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --zig --compatibility $(WHEEL_TAG) --out dist
+wheel: env  ## Build the source distribution, and the abi3 manylinux wheel out of it, into dist/
+	.ci/wheel $(WHEEL_TAG)
 
 install-wheel: wheel
 	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
