@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import struct
+import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -18,8 +19,10 @@ import pytest
 
 from integration.test_connection_frames import frame
 from integration.thread_peers import MIB, Security, echo, received
+from waiting import LIMIT
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+KIB = 1 << 10
 
 
 def test_reset_in_the_middle_of_a_frame_is_a_connection_error(run: Run, plaintext: Security) -> None:
@@ -125,6 +128,41 @@ def test_close_sends_what_is_unsent_while_the_peer_writes_before_it_reads(run: R
 
     with security.served(write_then_read) as address:
         run(main(address))
+
+
+@pytest.mark.parametrize("end", ["close", "write_eof"])
+def test_end_of_tls_reaches_a_peer_whose_kernel_was_full(run: Run, end: str, temporary_directory: Path) -> None:
+    """The kernel has taken all content, and has no room for the record that says so."""
+    security, path = Security(temporary_directory), temporary_directory / "peer"
+    may_read = threading.Event()
+
+    def read_late(connection: Any) -> None:
+        connection.suppress_ragged_eofs = False
+        assert may_read.wait(LIMIT)
+        while connection.recv(MIB):
+            pass
+
+    async def fill(address: str, limit: int) -> int:
+        """Sends pieces until one has to wait, and returns how many did not; at most `limit`, and then the end."""
+        may_read.clear()
+        connection = await security.open(address)
+        count = 0
+        while count < limit:
+            connection.writer.write(bytes(KIB))
+            if connection.writer.transport.get_write_buffer_size() > 0:
+                break
+            count += 1
+        else:
+            getattr(connection.writer, end)()
+        asyncio.get_running_loop().call_soon(may_read.set)
+        await connection.close()
+        await connection.writer.wait_closed()
+        return count
+
+    with security.served(read_late, path) as address:
+        count = run(fill(address, 1 << 20))
+    with security.served(read_late, path) as address:
+        assert run(fill(address, count)) == count
 
 
 @pytest.mark.parametrize(("receive", "end"), [("receive_frame", None), ("receive_data", b"")])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import operator
 import os
+import select
 import socket
 import sys
 import threading
@@ -123,6 +125,25 @@ def test_second_receiver_is_refused_while_one_waits(run: Run, plaintext: Securit
             assert await first == b"x"
 
     with plaintext.served(echo) as address:
+        run(main(address))
+
+
+@pytest.mark.parametrize("second", ["receive_frame", "receive_data", "reader.read", "reader.readexactly"])
+def test_second_receiver_takes_nothing_from_the_first(run: Run, security: Security, second: str) -> None:
+    """Though the bytes are there, and the loop has not told the first yet."""
+
+    async def main(address: str) -> None:
+        async with await security.open(address) as connection:
+            first = asyncio.create_task(connection.receive_frame())
+            await asyncio.sleep(0)
+            await connection.send_data(frame(b"one") + frame(b"two"))
+            # Waits without a turn of the loop.
+            assert select.select([connection.writer.transport.stream.fileno()], [], [], LIMIT)[0]
+            with pytest.raises(RuntimeError, match="already waiting"):
+                await operator.attrgetter(second)(connection)(*([] if second == "receive_frame" else [1]))
+            assert [await first, await connection.receive_frame()] == [b"one", b"two"]
+
+    with security.served(echo) as address:
         run(main(address))
 
 

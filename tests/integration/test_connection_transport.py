@@ -6,9 +6,11 @@ import asyncio
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ferrule._validation import shown
 from ferrule.client import ClientConnection
 from ferrule.errors import ConfigError, TransportError
 from integration.certificates import self_signed
@@ -76,12 +78,17 @@ async def test_opens_localhost(temporary_directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "nonsense", "host:", ":1234", "host:http", "host:-1", "host:65536", "host:\u0661"]
+    "address",
+    [
+        *("", "nonsense", "host:", ":1234", "host:http", "host:-1", "host:65536", "host:\u0661"),
+        pytest.param(f"host:{'1' * 5000}", id="long port"),
+        *("unix:/\ud800", "ho\ud800st:80", b"unix:/x", Path("/x"), None),
+    ],
 )
-async def test_address_of_no_known_form_is_refused(address: str) -> None:
+async def test_address_of_no_known_form_is_refused(address: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         await ClientConnection.open(address)
-    assert repr(address) in caught.value.message
+    assert shown(address) in caught.value.message
     assert "HOST:PORT" in caught.value.message
 
 
@@ -91,6 +98,7 @@ UNREACHABLE: dict[str, Callable[[Path], str]] = {
     "NUL in path": lambda directory: f"unix:{directory}/a\0b",
     "nobody listens": lambda _directory: "127.0.0.1:1",
     "no such host": lambda _directory: "name.invalid:80",
+    "no DNS name": lambda _directory: f"{'x' * 64}.invalid:80",
 }
 
 

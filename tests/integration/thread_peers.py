@@ -18,11 +18,18 @@ Peer = Callable[[Any], None]
 
 
 class Served:
-    """A peer on a thread of its own, which blocks where asyncio would not."""
+    """A peer on a thread of its own, which blocks where asyncio would not; at `path`, if that is given."""
 
-    def __init__(self, peer: Peer, tls: ssl.SSLContext | None) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+    def __init__(self, peer: Peer, tls: ssl.SSLContext | None, path: Path | None) -> None:
+        if path is None:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(path))
+            self._listener.listen()
+            self.address = f"unix:{path}"
+        self._path = path
         self._peer, self._tls = peer, tls
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._serve)
@@ -44,6 +51,8 @@ class Served:
     def __exit__(self, *exc_info: object) -> None:
         self._thread.join(LIMIT)
         self._listener.close()
+        if self._path is not None:
+            self._path.unlink()
         assert not self._thread.is_alive()
         if self._failure is not None:
             raise self._failure
@@ -57,8 +66,8 @@ class Security:
         self.server = None if identity is None or directory is None else server_context(identity, directory)
         self.client = None if identity is None else {"ca": identity.certificate_pem}
 
-    def served(self, peer: Peer) -> Served:
-        return Served(peer, self.server)
+    def served(self, peer: Peer, path: Path | None = None) -> Served:
+        return Served(peer, self.server, path)
 
     async def open(self, address: str) -> ClientConnection:
         return await ClientConnection.open(address, tls=self.client and {**self.client, "server_name": "localhost"})

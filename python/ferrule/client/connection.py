@@ -222,6 +222,7 @@ class ClientConnection:
 
         Raises:
             ConnectionError: The connection is closed or broke.
+            RuntimeError: Another task is waiting to receive.
         """
         if size is None:
             size = _DEFAULT_RECEIVE_BYTES
@@ -259,6 +260,7 @@ class ClientConnection:
             ConnectionError: The connection is closed or broke.
             ProtocolError: The prefix is invalid, the message is larger than `max_frame_bytes`, or the peer closed its
                 side inside a message.
+            RuntimeError: Another task is waiting to receive.
         """
         if self._input is None:
             return await self._decode_frame()

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any, NamedTuple, NoReturn
 
 from ferrule import _core
 from ferrule._mailbox import outcome
+from ferrule._validation import shown
 from ferrule.client.stream_reader import StreamReader
 from ferrule.errors import ConfigError, TransportError
 from ferrule.tls import TLSConfig, tls_settings
@@ -22,6 +24,9 @@ __all__ = ["RustTransport", "open_streams"]
 # asyncio's own default for streams, in bytes.
 _HIGH_WATER = 64 * 1024
 _MAX_PORT = 65535
+_PORT = re.compile("[0-9]{1,5}")
+# Surrogates stand for bytes that are no UTF-8.
+_UNICODE = re.compile("[^\ud800-\udfff]*", re.DOTALL)
 
 
 class _Place(NamedTuple):
@@ -63,20 +68,28 @@ async def _open(
 
 async def _resolve(address: str) -> list[_Place]:
     """The places, at least one, that `unix:PATH`, a path, or `HOST:PORT` stands for."""
+    if not isinstance(address, str) or not _UNICODE.fullmatch(address):
+        raise _malformed(address)
     if address.startswith("unix:") or "/" in address:
         path = address.removeprefix("unix:")
         return [_Place("unix", path, path)]
     host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > _MAX_PORT:
-        message = f"the address is {address!r}, expected unix:PATH, a path with a slash, or HOST:PORT"
-        raise ConfigError(message, "For example unix:/run/plugin.sock or 127.0.0.1:1234.")
+    if not host or not _PORT.fullmatch(port) or int(port) > _MAX_PORT:
+        raise _malformed(address)
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    except OSError as error:
-        message = f"the host {host!r} of the address {address!r} was not found: {error.strerror}"
+    except (OSError, UnicodeError) as error:
+        # Labels that IDNA refuses are too long, or empty.
+        reason = error.strerror if isinstance(error, OSError) else "no DNS name"
+        message = f"the host {host!r} of the address {address!r} was not found: {reason}"
         raise TransportError(message, "Check the name, or give an IP address.", "connect.failed") from None
     return [_Place("tcp", _location(*peer_name), peer_name) for *_, peer_name in found]
+
+
+def _malformed(address: object) -> ConfigError:
+    message = f"the address is {shown(address)}, expected unix:PATH, a path with a slash, or HOST:PORT"
+    return ConfigError(message, "For example unix:/run/plugin.sock or 127.0.0.1:1234.")
 
 
 def _location(ip: str, port: int, _flow: int = 0, zone: int = 0) -> str:
@@ -106,7 +119,6 @@ class RustTransport(asyncio.Transport):
         self._is_paused = False
         self._writing_paused = False
         self._input_ended = False
-        self._output_ended = False
         self._closing = False
         self._lost = False
 
@@ -163,8 +175,13 @@ class RustTransport(asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def write_eof(self) -> None:
-        self._output_ended = True
+        self._finish_output()
+
+    def _finish_output(self) -> None:
+        # The last record of TLS may have to wait as well.
         self.stream.finish()
+        if self.stream.unsent > 0:
+            self.flush_later()
 
     def can_write_eof(self) -> bool:
         return True
@@ -178,6 +195,7 @@ class RustTransport(asyncio.Transport):
             return
         self._closing = True
         self.stream.stop()
+        self._finish_output()
         if self.stream.unsent == 0:
             self._lose(None)
         elif not self._input_ended:

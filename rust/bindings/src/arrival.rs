@@ -39,11 +39,15 @@ impl Waiting {
         let arrival = Bound::new(py, arrival)?;
         let mut place = self.lock();
         if place.is_some() {
-            let message = "receive called while another coroutine is already waiting for incoming data";
-            return Err(PyRuntimeError::new_err(message));
+            return Err(second_receiver());
         }
         *place = Some(arrival.clone().unbind());
         Ok(arrival)
+    }
+
+    /// Refuses to receive while a task waits: what another takes, and the news of it, would be lost to that task.
+    pub(crate) fn refuse_second(&self) -> PyResult<()> {
+        if self.lock().is_some() { Err(second_receiver()) } else { Ok(()) }
     }
 
     /// What is waited for.
@@ -75,6 +79,10 @@ impl Waiting {
     fn lock(&self) -> MutexGuard<'_, Option<Py<Arrival>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn second_receiver() -> PyErr {
+    PyRuntimeError::new_err("receive called while another coroutine is already waiting for incoming data")
 }
 
 #[derive(Default, PartialEq, Eq, Clone, Copy)]

@@ -75,7 +75,7 @@ impl Stream {
 
     /// The next message; False at the end, None if it has not come yet or the stream is closed.
     fn take_frame<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut state = self.lock()?;
+        let mut state = self.lock_to_receive()?;
         loop {
             let Some(stream) = state.open() else { return Ok(None) };
             let unread = stream.unread();
@@ -109,7 +109,7 @@ impl Stream {
     /// Up to `size` bytes; none at the end, None if nothing has come yet, `size` is negative, or the stream is closed.
     fn take<'py>(&self, py: Python<'py>, size: isize) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let Ok(size) = usize::try_from(size) else { return Ok(None) };
-        let mut state = self.lock()?;
+        let mut state = self.lock_to_receive()?;
         if state.open().is_some_and(|stream| stream.unread().is_empty()) && size > 0 {
             state.refill(size);
         }
@@ -125,7 +125,7 @@ impl Stream {
 
     /// Whether so many bytes are unread; None if they have not come yet, False if the end came before.
     fn fill(&self, count: usize) -> PyResult<Option<bool>> {
-        let mut state = self.lock()?;
+        let mut state = self.lock_to_receive()?;
         loop {
             let Some(stream) = state.open() else { return Ok(Some(false)) };
             let unread = stream.unread().len();
@@ -305,6 +305,11 @@ impl Stream {
     fn lock(&self) -> PyResult<MutexGuard<'_, StreamState>> {
         io_thread::refuse_fork()?;
         Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock_to_receive(&self) -> PyResult<MutexGuard<'_, StreamState>> {
+        self.waiting.refuse_second()?;
+        self.lock()
     }
 }
 
