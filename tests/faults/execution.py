@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from faults import machine, runner
+from faults import clock, machine, runner
 from faults.leftovers import Holdings, left_since
 from faults.result import Result
 from faults.row import Row
 
 
-def apart(row: Row) -> Result:
-    """A row in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(runner.TESTS), "TMPDIR": tempfile.gettempdir()}
+def apart(row: Row, more: dict[str, str]) -> Result:
+    """A row in a process of its own, with `more` in its environment."""
+    environment = {**os.environ, **more, "PYTHONPATH": str(runner.TESTS), "TMPDIR": tempfile.gettempdir()}
     run = subprocess.run(
         [sys.executable, "-m", "faults.program", row.name],
         env=environment,
@@ -38,9 +38,10 @@ def apart(row: Row) -> Result:
 
 def run(row: Row, directory: Path) -> Result:
     """Runs a row; `directory` is the one for temporary files, and empty."""
+    more = clock.environment() if row.area == "clock" else {}
     before = Holdings.now(directory)
     begun = time.monotonic()
-    result = apart(row) if row.is_apart else runner.job(row)
+    result = apart(row, more) if row.is_apart else runner.job(row)
     result.seconds = time.monotonic() - begun
     (directory / runner.FIRST).unlink(missing_ok=True)
     result.left += left_since(before, directory)

@@ -24,6 +24,7 @@ AREAS = {
     "server": "A plugin in Python among strangers",
     "program": "What the host program does while its plugin is at a step",
     "machine": "What the machine refuses, or does behind the program's back",
+    "clock": "The host's wall clock: it jumps by an hour, forth and back, at each look; or it is wrong by an hour",
 }
 """Areas in the page's order, and their titles."""
 
@@ -47,7 +48,8 @@ descriptor, thread, task or error that the event loop could only log, and no mem
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    fault = f"{row.fault} {row.argument}" if row.argument or row.fault == "reset" else row.fault
+    is_told_apart = (row.argument and row.area != "clock") or row.fault == "reset"
+    fault = f"{row.fault} {row.argument}" if is_told_apart else row.fault
     return (row.step, fault, row.outcome, row.then, row.end, f"{row.limit:g}")
 
 

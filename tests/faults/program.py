@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from faults import machine, runner
+from faults import clock, machine, runner
 from faults.moments import ENDINGS, Arrival, logger, reach
 from faults.row import Row
 from faults.rows import ROWS
@@ -42,7 +42,8 @@ def main(name: str) -> None:
         end_at(row)
         result: dict[str, Any] = {"outcome": "works"}
     else:
-        result = dataclasses.asdict(runner.job(row, lambda: machine.FAULTS[row.fault](row.argument)))
+        be_faulty = clock.set_wrong if row.area == "clock" else machine.FAULTS[row.fault]
+        result = dataclasses.asdict(runner.job(row, lambda: be_faulty(row.argument)))
     os.write(output, json.dumps(result).encode())
 
 

@@ -59,7 +59,7 @@ class Row:
     @property
     def is_apart(self) -> bool:
         """Whether the row needs a process of its own."""
-        return self.area == "machine" or self.fault in APART
+        return self.area in ("machine", "clock") or self.fault in APART
 
     @property
     def is_secure(self) -> bool:

@@ -18,8 +18,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
-    SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -341,6 +341,10 @@ fn cause(error: &std::io::Error, expected: &str) -> Option<(ErrorKind, String)> 
         }
         rustls::Error::NoCertificatesPresented => {
             (ErrorKind::CertificateMissing, "it presented no certificate".to_owned())
+        }
+        // What Go says of a certificate that is not valid yet, too.
+        rustls::Error::AlertReceived(alert @ AlertDescription::CertificateExpired) => {
+            (ErrorKind::CertificateExpired, format!("it refused our certificate with the alert {alert:?}"))
         }
         rustls::Error::AlertReceived(alert) => {
             (ErrorKind::TlsFailed, format!("it refused our side with the alert {alert:?}"))

@@ -37,6 +37,14 @@ async fn meet(client: Arc<ClientConfig>, server: Arc<ServerConfig>) -> (io::Resu
     tokio::join!(connecting, accepting)
 }
 
+#[test]
+fn alert_about_the_time_names_the_clocks() {
+    let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
+    let error = explain(&io::Error::new(io::ErrorKind::InvalidData, alert), "the plugin").unwrap();
+    assert_eq!(error.kind, ErrorKind::CertificateExpired);
+    assert!(error.to_string().contains("it refused our certificate"), "{error}");
+}
+
 #[tokio::test]
 async fn pinned_pairs_of_every_curve_meet() {
     for (near, far) in [(Curve::P256, Curve::P521), (Curve::P384, Curve::P384), (Curve::P521, Curve::P256)] {

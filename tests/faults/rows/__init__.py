@@ -1,7 +1,7 @@
 """The table, one module per area."""
 
 from faults.row import Row
-from faults.rows import broker, calls, connecting, ending, launch, machine, pools, program, server
+from faults.rows import broker, calls, clock, connecting, ending, launch, machine, pools, program, server
 
 ROWS: list[Row] = [
     *launch.ROWS,
@@ -13,4 +13,5 @@ ROWS: list[Row] = [
     *server.ROWS,
     *program.ROWS,
     *machine.ROWS,
+    *clock.ROWS,
 ]
