@@ -208,6 +208,24 @@ def test_collected_channel_leaves_nothing(target: str) -> None:
     wait_until(lambda: len(descriptors()) <= len(before), "the end of the connection")
 
 
+@pytest.mark.parametrize("is_subscribed", [True, False])
+def test_closed_channel_that_is_kept_holds_no_descriptor(target: str, is_subscribed: bool) -> None:
+    """A program may keep its channels, as a client does for its statistics."""
+    with insecure_channel(target) as channel:
+        # What the server and the I/O thread keep.
+        channel.unary_unary("/t/echo")(b"", timeout=LIMIT)
+    before = descriptors()
+    channel = insecure_channel(target)
+    states: queue.SimpleQueue[State] = queue.SimpleQueue()
+    channel.subscribe(states.put)
+    assert channel.unary_unary("/t/echo").future(b"", timeout=LIMIT).result() == b""
+    if not is_subscribed:
+        channel.unsubscribe(states.put)
+    channel.close()
+    wait_until(lambda: len(descriptors()) <= len(before), "the end of the connection and of the threads")
+    assert channel.stats()["calls_succeeded"] == 1
+
+
 def test_stub_keeps_the_channel_open(factory: Factory, target: str) -> None:
     echo = factory(target).unary_unary("/t/echo")
     gc.collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -55,6 +56,8 @@ class CallFactory:
         self._lock = threading.Lock()
         self._closed = False
         self._worker: Worker | None = None
+        # The thread may outlive the channel's hold on it.
+        self._started_worker: Callable[[], Worker | None] = lambda: None
 
     def __del__(self) -> None:
         # An __init__ that raised leaves no such attribute. In a forked child the worker's lock and pipe are those of
@@ -136,10 +139,12 @@ class CallFactory:
                     worker = Worker("ferrule-callbacks")
                     # A worker whose thread was refused must not be left for the next call.
                     worker.start()
-                    self._worker = worker
-        if self._worker is None:
+                    self._worker, self._started_worker = worker, weakref.ref(worker)
+        # Another thread may close the channel at any moment.
+        running = self._worker
+        if running is None:
             raise note_begun(ValueError(_CLOSED), False)
-        return self._worker
+        return running
 
     def close(self) -> None:
         """Ends all calls, and refuses new ones from now on."""
@@ -150,17 +155,21 @@ class CallFactory:
     @property
     def is_running(self) -> bool:
         """Whether the thread runs, so that callbacks may still come."""
-        return self._worker is not None and self._worker.is_running
+        worker = self._started_worker()
+        return worker is not None and worker.is_running
 
     def join(self, limit: float) -> None:
         """Waits until the callbacks have run, at most `limit` seconds."""
-        if self._worker is not None:
-            self._worker.join(limit)
+        worker = self._started_worker()
+        if worker is not None:
+            worker.join(limit)
 
     def _end(self, code: int, details: str) -> None:
         self._core.close(details, code)
-        if self._worker is not None:
-            self._worker.finish()
+        # Its thread and its calls hold the worker. A closed channel, which may be kept, must not hold its descriptors.
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.finish()
 
     def _authorized(
         self,

@@ -157,6 +157,7 @@ class SyncChannel(grpc.Channel):
         if _core.is_forked():
             return False
         self._call_factory.close()
+        self._connectivity.release()
         return self._call_factory.is_running or self._connectivity.is_running
 
 

@@ -40,6 +40,8 @@ class Connectivity:
         self._subscribers: list[tuple[Subscriber, list[grpc.ChannelConnectivity]]] = []
         self._watching = False
         self._worker: Worker | None = None
+        # The thread may outlive the channel's hold on it.
+        self._started_worker: Callable[[], Worker | None] = lambda: None
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Adds a subscriber, and starts the thread if there is none.
@@ -51,6 +53,7 @@ class Connectivity:
             self._subscribers.append((subscriber, []))
             if self._worker is None:
                 self._worker = Worker("ferrule-connectivity")
+                self._started_worker = weakref.ref(self._worker)
             self._worker.start()
             self._worker.post(self._deliver)
 
@@ -69,15 +72,23 @@ class Connectivity:
             self._subscribers.clear()
             self._stop()
 
+    def release(self) -> None:
+        """Lets go of a thread that has nobody to tell: a closed channel, which may be kept, holds no descriptor."""
+        with self._lock:
+            if not self._subscribers:
+                self._worker = None
+
     @property
     def is_running(self) -> bool:
         """Whether the thread runs, so that subscribers may still be told."""
-        return self._worker is not None and self._worker.is_running
+        worker = self._started_worker()
+        return worker is not None and worker.is_running
 
     def join(self, limit: float) -> None:
         """Waits until the subscribers have been told of the channel's end, at most `limit` seconds."""
-        if self._worker is not None:
-            self._worker.join(limit)
+        worker = self._started_worker()
+        if worker is not None:
+            worker.join(limit)
 
     def _stop(self) -> None:
         if self._worker is not None:
@@ -93,9 +104,10 @@ class Connectivity:
                     told[:] = [state]
                     due.append(subscriber)
             if state is _SHUTDOWN:
-                # No other state follows.
+                # No other state follows. The thread holds the worker until it ends.
                 self._subscribers.clear()
                 self._stop()
+                self._worker = None
             elif self._subscribers and not self._watching:
                 self._watching = True
                 self._watch(number)
