@@ -29,7 +29,7 @@ READER_TESTS := tests/conformance tests/stress tests/integration/test_leaks.py t
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests floors lowest newest \
-	ray msrv audit site site-test format wheel install-wheel wheel-test bench bench-results faults soak acceptance fuzz proto lock clean
+	ray msrv audit site site-test format wheel install-wheel wheel-test bench bench-results faults soak storms acceptance fuzz proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -176,7 +176,13 @@ faults: build  ## The whole table of faults, one after the other; writes docs/re
 	FERRULE_FAULTS=whole FERRULE_FAULTS_RESULTS=build/faults.json $(BIN)/python -m pytest tests/faults
 	PYTHONPATH=tests $(BIN)/python -m faults.page build/faults.json
 
-soak: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of kills, 1,000,000 calls: minutes, not part of the tests
+# SOAK_SECONDS: how long the mixed load lasts. FERRULE_SEED repeats the choices of a run.
+SOAK_SECONDS ?= 1800
+soak: build go-peers  ## 30 minutes of mixed load over 50 plugins; then `storms`: an hour in all
+	FERRULE_SOAK_SECONDS=$(SOAK_SECONDS) FERRULE_SOAK_RESULTS=build/soak.json $(BIN)/python -m pytest -s tests/soak/test_soak.py -k mixed
+	$(MAKE) --no-print-directory storms
+
+storms: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of kills, 1,000,000 calls: half an hour, part of `soak`
 	FERRULE_CYCLES=1000 FERRULE_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_leaks.py --timeout 1800
 	FERRULE_EXCHANGES=1000 $(BIN)/python -m pytest tests/broker/test_matrix.py --timeout 1800
 	FERRULE_POOL_PLUGINS=500 $(BIN)/python -m pytest -s tests/integration/test_pool_scale.py --timeout 1800

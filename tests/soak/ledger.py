@@ -1,0 +1,77 @@
+"""What became of each piece of work: its latency, the word for its end, and all that is wrong."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Awaitable
+
+import grpc
+
+from ferrule.errors import RPCPluginError
+from soak.troubles import Troubles
+
+__all__ = ["Ledger", "WrongAnswerError", "percentiles"]
+
+MOST_SHOWN = 20
+"""Findings that are kept with their text; the others are counted."""
+
+CODES_IN_TROUBLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND}
+"""Of a plugin that is gone, and of one that was started anew since something was stored."""
+
+
+class WrongAnswerError(Exception):
+    """A plugin's answer is not the right one."""
+
+
+def percentiles(values: list[float]) -> tuple[float, float]:
+    """The median and the 99th percentile; 0 where nothing was measured."""
+    if len(values) < 2:
+        return (values[0], values[0]) if values else (0.0, 0.0)
+    hundredths = statistics.quantiles(values, n=100, method="inclusive")
+    return hundredths[49], hundredths[98]
+
+
+class Ledger:
+    """The work of a whole run."""
+
+    def __init__(self) -> None:
+        self.ends: Counter[str] = Counter()
+        self.troubles: Counter[str] = Counter()
+        self.findings: list[str] = []
+        self.found = 0
+        self._seconds: defaultdict[str, list[float]] = defaultdict(list)
+
+    def find(self, what: str) -> None:
+        """Notes something that is wrong."""
+        self.found += 1
+        if len(self.findings) < MOST_SHOWN:
+            self.findings.append(what)
+
+    def note_seconds(self, kind: str, seconds: float) -> None:
+        """Notes how long something took."""
+        self._seconds[kind].append(seconds)
+
+    def take_milliseconds(self, kind: str) -> list[float]:
+        """The latencies since the last look, in milliseconds."""
+        return [1000 * seconds for seconds in self._seconds.pop(kind, [])]
+
+    async def keep(self, name: str, kind: str, troubles: Troubles, work: Awaitable[None]) -> None:
+        """Awaits a piece of work, and notes its end; an error is a finding unless a trouble explains it."""
+        begun = time.monotonic()
+        try:
+            await work
+        except (RPCPluginError, grpc.RpcError) as error:
+            code = error.code() if isinstance(error, grpc.RpcError) else None
+            if troubles.any_since(begun) and (code is None or code in CODES_IN_TROUBLE):
+                self.ends[f"{kind}: lost with its plugin"] += 1
+            else:
+                self.find(f"{name}, {kind}: without a trouble that explains it: {error!r}")
+        except Exception:  # noqa: BLE001 - any other is the finding.
+            self.find(f"{name}, {kind}: {traceback.format_exc()}")
+        else:
+            self.ends[f"{kind}: right"] += 1
+            if not troubles.any_since(begun):
+                self.note_seconds(kind, time.monotonic() - begun)
