@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -90,6 +91,19 @@ async def test_a_socket_that_was_left_is_replaced(tmp_path: Path) -> None:
             async with opened(str(tmp_path / "s")):
                 pass
         assert await asked(server, b"stats\n") == [STATS.to_dict()]
+
+
+async def test_sockets_of_killed_processes_are_removed(runtime: Path) -> None:
+    (runtime / "ferrule").mkdir(mode=0o700)
+    ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await ended.wait()
+    killed, other = (runtime / "ferrule" / f"pool-{pid}-1.sock" for pid in (ended.pid, os.getppid()))
+    for path in (killed, other):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+            left.bind(str(path))
+    async with opened():
+        assert not killed.exists()
+        assert other.exists()
 
 
 async def test_a_file_in_its_place_stays(tmp_path: Path) -> None:

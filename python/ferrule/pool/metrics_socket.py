@@ -65,8 +65,8 @@ class MetricsSocket:
             ConfigError: The path cannot be listened on, or somebody listens there.
         """
         self._process_id = os.getpid()
-        self.path = self._given or str(_own_directory() / f"pool-{self._process_id}-{next(_numbers)}.sock")
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.path = self._given or _own_path(self._process_id)
+        listener = self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             _remove_left_over(self.path)
             # Linux makes the file with the mode that the socket has; elsewhere the mode follows at once.
@@ -89,10 +89,20 @@ class MetricsSocket:
         server.close()
         for writer in self._conversations.values():
             writer.transport.abort()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)  # noqa: PTH108
+        self._remove_file()
         if self._conversations:
             await asyncio.wait(self._conversations)
+
+    def abandon(self) -> None:
+        """Removes the socket without waiting; the loop may be closed. Does nothing in a forked child."""
+        server, self._server = self._server, None
+        if server is not None and os.getpid() == self._process_id:
+            self._listener.close()
+            self._remove_file()
+
+    def _remove_file(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)  # noqa: PTH108
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task: asyncio.Task[None] | None = asyncio.current_task()
@@ -161,6 +171,27 @@ def _directories() -> list[Path]:
     user = os.geteuid()
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{user}"
     return [Path(runtime, "ferrule"), Path(tempfile.gettempdir(), f"ferrule-{user}")]
+
+
+def _own_path(pid: int) -> str:
+    """A path for a socket of this process, in a directory without the sockets of processes that were killed."""
+    directory = _own_directory()
+    for other, path in sockets():
+        if path.parent == directory and not _runs(other):
+            # Somebody listens: another namespace of processes has one with that number.
+            with contextlib.suppress(OSError):
+                _remove_left_over(str(path))
+    return str(directory / f"pool-{pid}-{next(_numbers)}.sock")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _own_directory() -> Path:
