@@ -12,7 +12,7 @@ from typing import Any
 from ferrule._core import Mailbox
 from ferrule.errors import refused_by_system
 
-__all__ = ["mailbox", "outcome"]
+__all__ = ["cannot_await", "mailbox", "outcome"]
 
 # Weak, so that a mailbox and its descriptor go away with their loop.
 _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = weakref.WeakKeyDictionary()
@@ -63,6 +63,18 @@ def _open(loop: asyncio.AbstractEventLoop) -> Mailbox:
         if closed is not None:
             closed.forget_all()
     return made
+
+
+def cannot_await(ending: object, loop: asyncio.AbstractEventLoop | None) -> bool:
+    """Whether an `async with` ends where nothing can be awaited: in a coroutine that is closed or collected.
+
+    A generator that its loop closes ends by the same exception, and can await.
+
+    Args:
+        ending: The type of the exception by which the block ends; None without one.
+        loop: The loop that the block ran on; None if it has nothing to await.
+    """
+    return ending is GeneratorExit and loop is not None and asyncio._get_running_loop() is not loop
 
 
 async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], object]) -> Any:

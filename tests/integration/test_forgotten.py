@@ -20,7 +20,7 @@ from ferrule import _core
 from integration.kv import both_plugins, kv_client
 from integration.processes import ended, environment_of, given_the_directory_of, group, is_running, watchers
 from peers import Command, go_kv, python_kv
-from waiting import until, wait_until
+from waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -284,25 +284,3 @@ async def test_host_that_forgets_to_close_ends_cleanly(die_with_host: bool) -> N
         _, stderr = await process.communicate()
         assert process.returncode == 0
         assert b"Traceback" not in stderr
-
-
-def test_block_that_nobody_runs_any_more_ends_its_plugin() -> None:
-    """Its loop is closed, and its coroutine collected: then nothing can be awaited."""
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _loop, _context: None)
-    pids: list[int] = []
-
-    async def live() -> None:
-        async with kv_client(python_kv()) as client:
-            pids.append(client.pid or 0)
-            loop.stop()
-            await loop.create_future()
-
-    coroutine = live()
-    task = loop.create_task(coroutine)
-    loop.run_forever()
-    loop.close()
-    with pytest.warns(ResourceWarning):
-        coroutine.close()
-    del task
-    wait_until(lambda: not (is_running(pids[0]) or _core.live_plugins()), "the plugin's end")

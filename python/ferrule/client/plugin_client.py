@@ -26,7 +26,7 @@ from ferrule._host.lifecycle import (
 )
 from ferrule._host.managed import manage, release
 from ferrule._host.plugin_info import PluginInfo
-from ferrule._mailbox import mailbox, outcome
+from ferrule._mailbox import cannot_await, mailbox, outcome
 from ferrule._secrecy import forgetful
 from ferrule.channel import Channel
 from ferrule.client.output import LoopOutputForwarder
@@ -112,9 +112,9 @@ class RPCPluginClient(PluginInfo):
         # In a forked child the plugin belongs to the parent.
         if belongs_to_parent(self._process_id):
             return
-        if exc_info[0] is GeneratorExit and self._session is not None:
-            # As in `start`: of a body that nobody runs any more.
-            self._session.abandon()
+        session = self._session
+        if session is not None and cannot_await(exc_info[0], session.loop):
+            session.abandon()
             return
         try:
             await self.shutdown_plugin()
@@ -166,7 +166,7 @@ class RPCPluginClient(PluginInfo):
             self.grpc_channel = open_channel(host, self._facts, self.config, self._is_secure)
             self._channel_record.start(self.grpc_channel)
         except GeneratorExit:
-            # The loop was closed, and nothing can be awaited any more.
+            # The coroutine is closed: nothing can be awaited any more.
             session.abandon()
             raise
         except BaseException:

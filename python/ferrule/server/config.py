@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ferrule.broker import GRPCBroker
 
-__all__ = ["Register", "ServerConfig", "Services", "services_by_version"]
+__all__ = ["Register", "ServerConfig", "Services", "server_options", "services_by_version"]
 
 Register: TypeAlias = "Callable[[grpc.aio.Server, GRPCBroker], Awaitable[None] | None]"
 """A function that adds an application's servicers to a server; the broker is for calling services of the host. May be a
@@ -166,3 +166,16 @@ def services_by_version(services: Services, config: ServerConfig) -> Mapping[int
     return {
         version: rules.check(f"services[{version}]", register, function, hint) for version, register in services.items()
     }
+
+
+def server_options(config: ServerConfig) -> list[tuple[str, Any]]:
+    """The options of the plugin's gRPC server."""
+    unlimited = -1
+    return [
+        ("grpc.max_receive_message_length", config.max_receive_bytes or unlimited),
+        ("grpc.max_send_message_length", config.max_send_bytes or unlimited),
+        # The one client is the host, whose keepalive pings must not end the connection.
+        ("grpc.http2.max_ping_strikes", 0),
+        # The caller's options come last, so that they win.
+        *config.grpc_options,
+    ]

@@ -3,10 +3,16 @@
 Without any import of the package, for the start-up time of `ferrule.testing`.
 """
 
+import os
 import re
 from collections.abc import Collection
 
-__all__ = ["choose_version", "cookie_refusal"]
+__all__ = ["choose_version", "cookie_refusal", "is_invited"]
+
+
+def is_invited(key: str, value: str) -> bool:
+    """Whether a host that knows this plugin by its cookie started the process."""
+    return os.environ.get(key) == value
 
 
 def cookie_refusal(key: str) -> str:

@@ -19,7 +19,7 @@ import grpc.aio
 from ferrule import _core
 from ferrule._broker_common import start_server, unix_target
 from ferrule._gevent import refuse_greenlets
-from ferrule._mailbox import mailbox, outcome
+from ferrule._mailbox import cannot_await, mailbox, outcome
 from ferrule._secrecy import forgetful
 from ferrule._threaded_servicers import ThreadedServicers
 from ferrule.broker import GRPCBroker
@@ -28,8 +28,8 @@ from ferrule.errors import HandshakeError, RPCPluginError, TransportError
 from ferrule.logs import LEVELS, TRACE
 from ferrule.reattach import ReattachConfig
 from ferrule.server.capture import Capture
-from ferrule.server.config import ServerConfig, Services, services_by_version
-from ferrule.server.handshake import cookie_refusal
+from ferrule.server.config import ServerConfig, Services, server_options, services_by_version
+from ferrule.server.handshake import cookie_refusal, is_invited
 from ferrule.server.negotiation import Negotiated, host_variables, negotiate
 from ferrule.server.registrar import Registrar
 from ferrule.server.services import StandardServices
@@ -88,6 +88,7 @@ class RPCPluginServer:
         self._services = services_by_version(services, self.config)
         self._test = test
         self._begun = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._interrupts = 0
         self._stopping = asyncio.Event()
         self._stop: asyncio.Task[None] | None = None
@@ -108,7 +109,10 @@ class RPCPluginServer:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.stop()
+        if cannot_await(exc_type, self._loop):
+            self._abandon()
+        else:
+            await self.stop()
 
     async def start(self) -> None:
         """Listens, serves, and announces the address to the host. Calls may arrive from the return on.
@@ -124,11 +128,16 @@ class RPCPluginServer:
         """
         if self._begun:
             raise RPCPluginError("start() was called before", "Make another RPCPluginServer: each is started once.")
-        if not self._test and not is_invited(self.config):
+        if not self._test and not is_invited(self.config.magic_cookie_key, self.config.magic_cookie_value):
             raise HandshakeError(cookie_refusal(self.config.magic_cookie_key), code="server.cookie")
         self._begun = True
+        self._loop = asyncio.get_running_loop()
         try:
             await self._start()
+        except GeneratorExit:
+            # The coroutine is closed: nothing can be awaited any more.
+            self._abandon()
+            raise
         except BaseException:
             await self.stop(0)
             raise
@@ -242,7 +251,7 @@ class RPCPluginServer:
             self._threads,
             handlers=self._standard.handlers(),
             interceptors=[ThreadedServicers(self._threads), *self.config.interceptors],
-            options=_server_options(self.config),
+            options=server_options(self.config),
         )
         registered = self._services[self._version](Registrar(self._grpc, names), self.broker)
         if inspect.isawaitable(registered):
@@ -317,28 +326,24 @@ class RPCPluginServer:
             if self._core is not None:
                 await outcome(self._core.close)
                 self._report()
-            if self._threads is not None:
-                # No wait: a servicer that blocks must not keep the plugin from ending.
-                self._threads.shutdown(wait=False, cancel_futures=True)
-            if self._signals is not None:
-                self._signals.restore()
+            self._restore_process()
 
+    def _abandon(self) -> None:
+        """Has everything be given back without waiting; the loop may be closed."""
+        if _core.is_forked():
+            return
+        if self._capture is not None:
+            self._capture.release()
+        if self._core is not None:
+            self._core.abandon()
+        self._restore_process()
 
-def is_invited(config: ServerConfig) -> bool:
-    """Whether a host that knows this plugin started the process."""
-    return os.environ.get(config.magic_cookie_key) == config.magic_cookie_value
-
-
-def _server_options(config: ServerConfig) -> list[tuple[str, Any]]:
-    unlimited = -1
-    return [
-        ("grpc.max_receive_message_length", config.max_receive_bytes or unlimited),
-        ("grpc.max_send_message_length", config.max_send_bytes or unlimited),
-        # The one client is the host, whose keepalive pings must not end the connection.
-        ("grpc.http2.max_ping_strikes", 0),
-        # The caller's options come last, so that they win.
-        *config.grpc_options,
-    ]
+    def _restore_process(self) -> None:
+        if self._threads is not None:
+            # No wait: a servicer that blocks must not keep the plugin from ending.
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._signals is not None:
+            self._signals.restore()
 
 
 def _not_started() -> RPCPluginError:

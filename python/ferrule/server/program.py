@@ -19,9 +19,9 @@ from typing import Any
 from ferrule.errors import RPCPluginError
 from ferrule.reattach import ENVIRONMENT_NAME, ReattachConfig
 from ferrule.server.config import ServerConfig, Services
-from ferrule.server.handshake import cookie_refusal
+from ferrule.server.handshake import cookie_refusal, is_invited
 from ferrule.server.hclog import HclogHandler
-from ferrule.server.plugin_server import RPCPluginServer, is_invited
+from ferrule.server.plugin_server import RPCPluginServer
 
 __all__ = ["ReattachTarget", "serve"]
 
@@ -100,7 +100,7 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
         # A mapping may hold a private key, which a traceback with local variables would show.
         del config
     _refuse_running_loop()
-    if test is None and not is_invited(checked):
+    if test is None and not is_invited(checked.magic_cookie_key, checked.magic_cookie_value):
         sys.stderr.write(cookie_refusal(checked.magic_cookie_key))
         sys.exit(1)
     _set_up_logging(checked, test)

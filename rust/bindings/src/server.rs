@@ -94,6 +94,12 @@ impl PluginServer {
         })
     }
 
+    /// Has everything be given back without waiting. No error: without an I/O thread there is nothing.
+    fn abandon(&self) {
+        self.mailbox.get().remove_listener(self.listener);
+        self.close_soon();
+    }
+
     /// The plugin's broker.
     fn broker(&self) -> Broker {
         Broker::of(Owner::Server(CoreServer::clone(&self.core)))
@@ -113,15 +119,21 @@ impl PluginServer {
     }
 }
 
-impl Drop for PluginServer {
-    fn drop(&mut self) {
+impl PluginServer {
+    fn close_soon(&self) {
         // Sockets and directory of a forked child's are the parent's.
         if !io_thread::is_forked() {
             let core = CoreServer::clone(&self.core);
-            // The server is closed already, as a rule; afterwards it could not be closed any more. An error means that
-            // no thread can be started.
+            // An error means that no thread can be started.
             let _ = io_thread::spawn(async move { core.close().await });
         }
+    }
+}
+
+impl Drop for PluginServer {
+    fn drop(&mut self) {
+        // The server is closed already, as a rule; afterwards it could not be closed any more.
+        self.close_soon();
     }
 }
 

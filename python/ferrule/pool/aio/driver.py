@@ -282,6 +282,16 @@ class Driver:
         if self.is_open:
             self._closing.begin(self.limits.drain_timeout)
 
+    def abandon(self) -> None:
+        """Has all plugins end without waiting, for a pool whose loop runs no more."""
+        if self.owner.is_forked or self._policy is None:
+            return
+        self.owner.close()
+        for plugin in self._policy.live:
+            if plugin.driver is not None:
+                plugin.driver.abandon()
+        self.resources.leave()
+
     def _end_plugins(self, force: bool) -> None:
         self.policy_now.close(self._now(), force=force)
         self.carry_out()

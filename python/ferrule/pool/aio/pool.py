@@ -8,8 +8,9 @@ import random
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from ferrule._mailbox import cannot_await
 from ferrule.pool import arguments
 from ferrule.pool.aio.driver import Driver
 from ferrule.pool.aio.lease import Lease
@@ -22,6 +23,9 @@ from ferrule.pool.machine import ProcessMeter, SystemMeter
 from ferrule.pool.measures import MeasuresByName, PoolStats
 from ferrule.pool.spec import PluginSpec
 from ferrule.pool.tracing import Tracer
+
+if TYPE_CHECKING:
+    from ferrule.pool.metrics_socket import MetricsSocket
 
 __all__ = ["PluginPool"]
 
@@ -78,6 +82,7 @@ class PluginPool:
         limits = Limits() if limits is None else arguments.checked_limits(limits)
         self.name = arguments.checked_name(name)
         self._metrics_socket = arguments.checked_socket(metrics_socket)
+        self._listening: MetricsSocket | None = None
         self._driver = Driver(limits, _clock or LoopClock(), _launcher, _random, _meter or SystemMeter())
 
     @property
@@ -122,11 +127,17 @@ class PluginPool:
         from ferrule.pool.metrics_socket import open_socket
 
         name, driver = self.name, self._driver
-        listening = await open_socket(self._metrics_socket, lambda: pool_stats(name, driver).to_dict())
-        if listening is not None:
-            self._driver.at_close = listening.close
+        self._listening = await open_socket(self._metrics_socket, lambda: pool_stats(name, driver).to_dict())
+        if self._listening is not None:
+            self._driver.at_close = self._listening.close
 
     async def __aexit__(self, *exc_info: object) -> None:
+        driver = self._driver
+        if cannot_await(exc_info[0], driver.owner.loop):
+            driver.abandon()
+            if self._listening is not None:
+                self._listening.abandon()
+            return
         await self.close()
 
     def __del__(self) -> None:

@@ -127,6 +127,12 @@ class PooledProcess:
             else:
                 self.calls.end()
 
+    def abandon(self) -> None:
+        """Has the process end without waiting; its loop may be closed."""
+        session = self.client._session
+        if session is not None:
+            session.abandon()
+
     # What the calls ask for, as `Replacements`.
 
     @property

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from ferrule._mailbox import cannot_await
 from ferrule._secrecy import forgetful, forgetful_async
 from ferrule.client import RPCPluginClient
 from ferrule.config import ClientConfig
@@ -174,7 +175,10 @@ class Provider:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self.close()
+        if cannot_await(exc_info[0], self._session.loop):
+            self._session.abandon()
+        else:
+            await self.close()
 
     @property
     def client(self) -> RPCPluginClient | None:

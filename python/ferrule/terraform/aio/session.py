@@ -56,6 +56,7 @@ class Session:
         self.address = ""
         self.configuration = Configuration()
         self.client: RPCPluginClient | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._source = source
         self._settings = settings
         self._driver: Driver | None = None
@@ -96,12 +97,17 @@ class Session:
                 self._take_over(self._source)
                 return
             self.configuration, self._context = Configuration(), None
+            self.loop = asyncio.get_running_loop()
             try:
                 client = await self._connected()
                 protocol = protocol_of(client.protocol_version, client.is_started)
                 self._driver = Driver(client, protocol, self.options.stop_timeout)
                 if self.options.config is not None:
                     await self.configure(self.options.config)
+            except GeneratorExit:
+                # The coroutine is closed: nothing can be awaited any more.
+                self.abandon()
+                raise
             except BaseException:
                 await self.close()
                 raise
@@ -120,6 +126,11 @@ class Session:
                     await client.shutdown_plugin()
                 finally:
                     await client.close()
+
+    def abandon(self) -> None:
+        """Has the provider end without waiting, unless it is the caller's; its loop may be closed."""
+        if self.client is not None and self.client._session is not None and isinstance(self._source, Target):
+            self.client._session.abandon()
 
     async def configure(self, config: Mapping[str, Any]) -> None:
         """Gives the provider its configuration, once."""
