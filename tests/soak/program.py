@@ -15,7 +15,7 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -29,7 +29,7 @@ from soak.member import Member
 from soak.pooled import LIMITS
 from soak.population import FULL, SMALL, Output, make_members
 from soak.sampling import Sampler, verdict
-from waiting import until
+from waiting import LIMIT, until
 
 SAMPLES, FEWEST_SECONDS = 240, 0.4
 """Samples of a run, and the pause between two of them at least: each collects garbage."""
@@ -40,6 +40,7 @@ PAUSE_SECONDS = 0.5
 CANCELLED_SHARE, LATEST_CANCEL_SECONDS = 0.05, 0.005
 TROUBLE_SECONDS = 1.0
 """Between two troubles, on average."""
+LONGEST_PAUSE_SECONDS = 4.0
 
 
 class Soak:
@@ -49,22 +50,24 @@ class Soak:
         self._members = members
         self._ledger = ledger
         self._numbers = numbers
+        self._is_over = False
 
-    async def run(self, seconds: float) -> None:
-        """Returns when the time is over and all work has ended."""
-        end = time.monotonic() + seconds
+    async def run(self, sampling: Awaitable[None]) -> None:
+        """Returns when all samples are taken and all work has ended."""
         async with asyncio.TaskGroup() as group:
             for member in self._members:
-                group.create_task(self._work(member, end))
-            group.create_task(self._trouble(end))
+                group.create_task(self._work(member))
+            group.create_task(self._trouble())
+            await sampling
+            self._is_over = True
 
-    async def _pause(self, seconds: float, end: float) -> bool:
-        """Waits a while, on average that long; whether there is time for more."""
-        await asyncio.sleep(min(self._numbers.expovariate(1 / seconds), max(0.0, end - time.monotonic())))
-        return time.monotonic() < end
+    async def _pause(self, seconds: float) -> bool:
+        """Waits a while, on average that long; whether there is to be more."""
+        await asyncio.sleep(min(self._numbers.expovariate(1 / seconds), LONGEST_PAUSE_SECONDS))
+        return not self._is_over
 
-    async def _work(self, member: Member, end: float) -> None:
-        while await self._pause(PAUSE_SECONDS, end):
+    async def _work(self, member: Member) -> None:
+        while await self._pause(PAUSE_SECONDS):
             work = self._ledger.keep(member.name, member.kind, member.troubles, member.work(self._numbers))
             if member.is_cancellable and self._numbers.random() < CANCELLED_SHARE:
                 await self._cancelled(asyncio.create_task(work), member.kind)
@@ -79,10 +82,10 @@ class Soak:
             return
         self._ledger.ends[f"{kind}: cancelled"] += 1
 
-    async def _trouble(self, end: float) -> None:
+    async def _trouble(self) -> None:
         """One trouble after the other, each of them beside the work."""
         async with asyncio.TaskGroup() as group:
-            while await self._pause(TROUBLE_SECONDS, end):
+            while await self._pause(TROUBLE_SECONDS):
                 victim = self._numbers.choice(self._members)
                 if victim.troubles.is_open:
                     continue
@@ -108,19 +111,23 @@ class Soak:
 LEAKED: list[Any] = []
 
 
-async def leak(what: str) -> None:
+LEAKS: dict[str, Callable[[], object]] = {
+    "descriptors": lambda: os.open(os.devnull, os.O_RDONLY),
+    "tasks": lambda: asyncio.create_task(asyncio.Event().wait()),
+    "memory": lambda: bytearray(os.urandom(2000)),
+}
+
+
+async def leak(what: Sequence[str]) -> None:
     """Leaks on purpose, to show that it is seen."""
-    leaks: dict[str, Callable[[], object]] = {
-        "descriptors": lambda: os.open(os.devnull, os.O_RDONLY),
-        "tasks": lambda: asyncio.create_task(asyncio.Event().wait()),
-        "memory": lambda: bytearray(os.urandom(10_000)),
-    }
     while True:
-        await asyncio.sleep(0.1)
-        LEAKED.append(leaks[what]())
+        await asyncio.sleep(0.05)
+        LEAKED.extend(LEAKS[each]() for each in what)
 
 
-async def load(counts: dict[str, int], seconds: float, numbers: Random, ledger: Ledger, what: str = "") -> Sampler:
+async def load(
+    counts: dict[str, int], seconds: float, numbers: Random, ledger: Ledger, leaks: Sequence[str] = ()
+) -> Sampler:
     """Starts plugins, puts them under load for a while, and ends them."""
     output, threads = Output(), ThreadPoolExecutor(THREADS)
     asyncio.get_running_loop().set_default_executor(threads)
@@ -129,12 +136,11 @@ async def load(counts: dict[str, int], seconds: float, numbers: Random, ledger: 
         try:
             await asyncio.gather(*(member.start() for member in members))
             sampler = Sampler(ledger, members)
-            beside = [asyncio.create_task(sampler.sample_every(max(seconds / SAMPLES, FEWEST_SECONDS)))]
-            beside += [asyncio.create_task(leak(what))] if what else []
-            await Soak(members, ledger, numbers).run(seconds)
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            leaking = asyncio.create_task(leak(leaks)) if leaks else None
+            pause = max(seconds / SAMPLES, FEWEST_SECONDS)
+            await Soak(members, ledger, numbers).run(sampler.take_some(round(seconds / pause), pause))
+            if leaking is not None:
+                leaking.cancel()
         finally:
             await asyncio.gather(*(member.close() for member in members))
     output.close()
@@ -144,7 +150,7 @@ async def load(counts: dict[str, int], seconds: float, numbers: Random, ledger: 
     return sampler
 
 
-async def settled(before: Usage) -> dict[str, tuple[int, int]]:
+async def settled(before: Usage, limit: float) -> dict[str, tuple[int, int]]:
     """What is held now and was not before, memory left aside, once all that ends by itself has ended."""
 
     def more() -> dict[str, tuple[int, int]]:
@@ -154,7 +160,7 @@ async def settled(before: Usage) -> dict[str, tuple[int, int]]:
         return found
 
     with contextlib.suppress(TimeoutError):
-        await until(lambda: not more())
+        await until(lambda: not more(), limit)
     return more()
 
 
@@ -166,7 +172,7 @@ def facts() -> dict[str, str]:
     return {"date": date, "commit": commit, "Python": platform.python_version(), "kernel": platform.release()}
 
 
-async def soak(seconds: float, seed: str, what: str) -> dict[str, object]:
+async def soak(seconds: float, seed: str, counts: dict[str, int], leaks: Sequence[str]) -> dict[str, object]:
     """A whole run; what came of it."""
     numbers, ledger = Random(seed), Ledger()
     with tempfile.TemporaryDirectory(prefix="ft-", dir="/tmp") as directory:
@@ -174,15 +180,15 @@ async def soak(seconds: float, seed: str, what: str) -> dict[str, object]:
         # What the first plugins bring stays: threads, modules, a watcher.
         await load(SMALL, 1.0, numbers, Ledger())
         before = Usage.now()
-        sampler = await load(FULL, seconds, numbers, ledger, what)
-        left: dict[str, object] = {**await settled(before)}
+        sampler = await load(counts, seconds, numbers, ledger, leaks)
+        left: dict[str, object] = {**await settled(before, 1.0 if leaks else LIMIT)}
         left |= {str(path.relative_to(directory)): "file" for path in Path(directory).rglob("*")}
         tempfile.tempdir = None
     return {
         "seed": seed,
         "seconds": seconds,
         "facts": facts(),
-        "plugins": FULL,
+        "plugins": counts,
         "ends": dict(sorted(ledger.ends.items())),
         "troubles": dict(sorted(ledger.troubles.items())),
         "found": ledger.found,
@@ -200,10 +206,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--seed", required=True)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--leak", choices=["descriptors", "tasks", "memory"], default="")
+    parser.add_argument("--few", action="store_true", help="one plugin of each kind instead of fifty plugins")
+    parser.add_argument("--leak", choices=LEAKS, action="append", default=[])
     options = parser.parse_args()
     logging.getLogger("ferrule").addHandler(logging.NullHandler())
-    results = asyncio.run(soak(options.seconds, options.seed, options.leak))
+    results = asyncio.run(soak(options.seconds, options.seed, SMALL if options.few else FULL, options.leak))
     options.results.write_text(json.dumps(results))
 
 

@@ -101,10 +101,10 @@ class Sampler:
         self._begun = self._last = time.monotonic()
         self._cpu, self._ends = time.process_time(), 0
 
-    async def sample_every(self, seconds: float) -> None:
-        """Takes samples until it is cancelled."""
-        while True:
-            await asyncio.sleep(seconds)
+    async def take_some(self, count: int, pause: float) -> None:
+        """Takes so many samples, with so many seconds between two of them at least."""
+        for _ in range(count):
+            await asyncio.sleep(pause)
             self.take()
 
     def take(self) -> None:
