@@ -25,6 +25,9 @@ Usage: TypeAlias = Literal["authority", "server", "client", "peer"]
 MAX_DAYS: Final = 36_500
 """The longest life of a certificate that is made here, about a hundred years."""
 
+MAX_COMMON_NAME_CHARACTERS: Final = 64
+"""The bound of X.520."""
+
 _SECONDS_PER_DAY: Final = 86_400.0
 
 CURVE: Final = rules.one_of(
@@ -44,7 +47,9 @@ _DNS_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:\*\.)?(?:{_LABEL}\.)*(?![0-9
 
 
 def _common_name(value: Any) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= 64 or not value.isprintable() or value != value.strip():
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_COMMON_NAME_CHARACTERS:
+        raise ValueError
+    if not value.isprintable() or value != value.strip():
         raise ValueError
     return value
 
@@ -89,7 +94,7 @@ def _ip_address(value: Any) -> IPv4Address | IPv6Address:
     return address
 
 
-_COMMON_NAME: Final = rules.Rule("text of 1 to 64 printable characters", _common_name)
+_COMMON_NAME: Final = rules.Rule(f"text of 1 to {MAX_COMMON_NAME_CHARACTERS} printable characters", _common_name)
 _DNS_NAMES: Final = rules.optional(rules.several(rules.Rule("a DNS name", _dns_name)))
 _IP_ADDRESSES: Final = rules.optional(rules.several(rules.Rule("an IP address", _ip_address)))
 _USAGE: Final = rules.one_of("authority", "server", "client", "peer")
@@ -144,8 +149,8 @@ class Certificate:
         The certificate begins 30 seconds ago, since clocks differ, and ends with that of its authority at the latest.
 
         Args:
-            common_name: Whose it is, in 1 to 64 characters; default the first of its names. An authority needs one, and
-                so does a client without names.
+            common_name: Whose it is, in 1 to 64 characters; default the first of its names, cut to so many. An
+                authority needs one, and so does a client without names.
             dns_names: The names by which others connect to it, `*.example.com` included; default `localhost`, if it is
                 for a server or peer without `ip_addresses`. An authority has none.
             ip_addresses: The addresses by which others connect to it, if they do so by address; default none.
@@ -171,7 +176,7 @@ class Certificate:
         if purpose in {"server", "peer"} and not names and not addresses:
             names = ("localhost",)
         if common_name is None:
-            common_name = next(iter((*names, *addresses)), None)
+            common_name = next((name[:MAX_COMMON_NAME_CHARACTERS] for name in (*names, *addresses)), None)
         checked_name = rules.check("common_name", common_name, _COMMON_NAME)
         signer = rules.check("signed_by", signed_by, _SIGNED_BY)
         seconds = rules.check("days", days, _DAYS) * _SECONDS_PER_DAY
@@ -259,7 +264,7 @@ class Certificate:
     @property
     def serial_number(self) -> int:
         """The number that its signer gave it; random if it was made here."""
-        return int.from_bytes(self._core.serial)
+        return int.from_bytes(self._core.serial, signed=True)
 
     @property
     def key(self) -> str:

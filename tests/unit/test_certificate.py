@@ -130,6 +130,12 @@ def test_addresses_are_names_enough() -> None:
     assert (made.subject, made.dns_names) == ("CN=::1", ())
 
 
+def test_long_name_is_no_common_name_as_a_whole() -> None:
+    long = ".".join(["x" * 50, "y" * 50, "example"])
+    made = Certificate.generate(dns_names=[long])
+    assert (made.subject, made.dns_names) == (f"CN={long[:64]}", (long,))
+
+
 def test_common_name_of_any_script() -> None:
     made = Certificate.generate(common_name="Größe, 大")
     (attribute,) = read(made).subject.get_attributes_for_oid(x509.oid.NameOID.COMMON_NAME)

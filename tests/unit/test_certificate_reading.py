@@ -1,5 +1,6 @@
 """Certificates that are read and written, compared, shown, and given to the setting `tls`."""
 
+import base64
 import copy
 import datetime
 import pickle
@@ -108,6 +109,24 @@ def test_pem_that_cannot_be_read_is_refused(arguments: tuple[Any, ...], words: s
         Certificate.from_pem(*arguments)
     assert words in caught.value.message
     assert caught.value.code == "config.invalid"
+
+
+def in_pem(der: bytes) -> bytes:
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+
+
+def test_bytes_behind_a_certificate_are_refused() -> None:
+    with pytest.raises(ConfigError, match="4 bytes follow its end"):
+        Certificate.from_pem(in_pem(OWN.certificate_der + b"junk"))
+    with pytest.raises(ConfigError, match="4 bytes follow its end"):
+        TLSConfig(ca=in_pem(OWN.certificate_der + b"junk"))
+
+
+def test_serial_number_of_either_sign() -> None:
+    serial = OWN.serial_number.to_bytes(16)
+    negative = bytes([serial[0] | 0x80]) + serial[1:]
+    read = Certificate.from_pem(in_pem(OWN.certificate_der.replace(serial, negative)))
+    assert read.serial_number == int.from_bytes(negative, signed=True) < 0
 
 
 def test_certificate_without_its_key_says_so(authority: Certificate) -> None:

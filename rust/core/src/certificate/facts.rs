@@ -75,10 +75,19 @@ impl CertificateDetails {
 
 /// Parses a DER certificate.
 pub(super) fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
-    X509Certificate::from_der(certificate).map(|(_, parsed)| parsed).map_err(|error| {
+    parse_exactly(certificate).map_err(|cause| {
         let size = certificate.len();
-        Error::new(ErrorKind::CertificateInvalid, format!("a certificate of {size} bytes cannot be read: {error}"))
+        Error::new(ErrorKind::CertificateInvalid, format!("a certificate of {size} bytes cannot be read: {cause}"))
     })
+}
+
+/// Parses a DER certificate; the error is the cause. Bytes behind the certificate would be refused by TLS.
+pub(super) fn parse_exactly<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, String> {
+    match X509Certificate::from_der(certificate) {
+        Ok(([], parsed)) => Ok(parsed),
+        Ok((rest, _)) => Err(format!("{} bytes follow its end", rest.len())),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn dns_name(name: &GeneralName<'_>) -> Option<String> {

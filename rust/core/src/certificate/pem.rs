@@ -5,8 +5,8 @@
 use memchr::memmem;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::facts::parse_exactly;
 use super::private_key::PrivateKey;
 use crate::error::{Error, ErrorKind};
 
@@ -43,7 +43,7 @@ pub(crate) fn readable_certificates(what: &str, pem: &[u8]) -> Result<Vec<Certif
         return Err(unreadable(&"it has no section of a certificate"));
     }
     for certificate in &certificates {
-        X509Certificate::from_der(certificate).map_err(|error| unreadable(&error))?;
+        parse_exactly(certificate).map_err(|cause| unreadable(&cause))?;
     }
     Ok(certificates)
 }
