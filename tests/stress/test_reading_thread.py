@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread, get_ident, main_thread
+from threading import Barrier, Thread, get_ident, main_thread
 from typing import Any
 
 import grpc
@@ -162,12 +162,36 @@ def test_fork_while_the_thread_reads(channel: SyncChannel, pinging: Pinging) -> 
     pinging.ping()
 
 
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(("calls", "limit"), [(1, 4), (10, 2 * 64 + 4)], ids=["one call each", "many calls each"])
+def test_many_threads_leave_the_descriptors_to_others(channel: SyncChannel, calls: int, limit: int) -> None:
+    """As many threads as a web server may have, which all live on."""
+    lone_calls(channel)
+    before = descriptors()
+    count = 200
+    parting = Barrier(count + 1, timeout=LIMIT)
+
+    def work() -> None:
+        lone_calls(channel, calls)
+        parting.wait()
+
+    with ThreadPoolExecutor(count) as threads:
+        works = [threads.submit(work) for _ in range(count)]
+        wait_until(lambda: parting.n_waiting == count, "the end of the calls")
+        opened = descriptors() - before
+        parting.wait()
+        for each in works:
+            each.result(LIMIT)
+    assert opened <= limit
+
+
 @pytest.mark.usefixtures("usual_reader")
 def test_descriptors_of_a_thread_end_with_it(channel: SyncChannel) -> None:
     _core.set_reader("caller")
-
-    def descriptors() -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
 
     lone_calls(channel)
     before = descriptors()

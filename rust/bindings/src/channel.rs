@@ -175,7 +175,7 @@ impl Channel {
                 // Without a receiver the thread itself waits for the end.
                 let sockets = match &receiver {
                     Some((mailbox, _)) => mailbox.get().sockets().cloned(),
-                    None => WaitingThread::current().map(|thread| thread.sockets().clone()),
+                    None => WaitingThread::at_lone_call().map(|thread| thread.sockets().clone()),
                 };
                 io_thread::start_here(CoreChannel::clone(&self.core).run(call.clone(), request), sockets.as_ref())
             }

@@ -1,7 +1,8 @@
 //! Threads that wait for calls, and meanwhile read the sockets of their connections.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ferrule_core::grpc::call::Reader;
@@ -13,26 +14,42 @@ use rustix::io::Errno;
 use crate::bell::Bell;
 use crate::io_thread;
 
+/// How many threads read by themselves: each has two descriptors to its end, a program may have hundreds of threads that
+/// make calls, and as a rule it gets 1024 descriptors.
+const MAX_READING_THREADS: usize = 64;
+
 thread_local! {
-    /// `None` where the system has no such sets, or no descriptors left: the I/O thread reads for such a thread.
-    static CURRENT: OnceCell<Option<Arc<WaitingThread>>> = const { OnceCell::new() };
+    static CURRENT: OnceCell<Arc<WaitingThread>> = const { OnceCell::new() };
+    static HAS_BEGUN_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A thread that waits for calls. Two descriptors, from its first lone call to its end.
+/// A thread that reads while it waits for calls. Two descriptors, from its second lone call to its end.
 pub(crate) struct WaitingThread {
     sockets: Arc<SocketSet>,
     bell: Bell,
+    _place: Place,
 }
 
 impl WaitingThread {
-    /// The one that runs this.
+    /// The one that runs this, if it reads.
     pub(crate) fn current() -> Option<Arc<Self>> {
-        CURRENT.try_with(|current| current.get_or_init(Self::new).clone()).ok().flatten()
+        CURRENT.try_with(|current| current.get().cloned()).ok().flatten()
+    }
+
+    /// The one that runs this, and begins a lone call. `None` for its first, since many threads make a single call, and
+    /// where the system has no sets of sockets or no descriptors left: the I/O thread reads for such a thread.
+    pub(crate) fn at_lone_call() -> Option<Arc<Self>> {
+        if HAS_BEGUN_CALL.replace(true) {
+            let _ = CURRENT
+                .try_with(|current| current.get().is_some() || Self::new().is_some_and(|new| current.set(new).is_ok()));
+        }
+        Self::current()
     }
 
     fn new() -> Option<Arc<Self>> {
+        let place = Place::take()?;
         let (sockets, bell) = (SocketSet::new().ok()??, Bell::new().ok()?);
-        Some(Arc::new(Self { sockets, bell }))
+        Some(Arc::new(Self { sockets, bell, _place: place }))
     }
 
     /// The sockets that the thread reads.
@@ -65,5 +82,23 @@ impl Reader for WaitingThread {
 impl Wake for WaitingThread {
     fn wake(&self) {
         self.bell.ring();
+    }
+}
+
+/// One of the [`MAX_READING_THREADS`].
+struct Place;
+
+static TAKEN_PLACES: AtomicUsize = AtomicUsize::new(0);
+
+impl Place {
+    fn take() -> Option<Self> {
+        let place = Self;
+        (TAKEN_PLACES.fetch_add(1, Ordering::Relaxed) < MAX_READING_THREADS).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        TAKEN_PLACES.fetch_sub(1, Ordering::Relaxed);
     }
 }
