@@ -293,6 +293,7 @@ async def answering(path: Path, line: bytes) -> AsyncIterator[None]:
         (b"HTTP/1.1 400 Bad Request\r\n", 1, "is no pool of this version"),
         (b'{"plugins": [{}]}\n', 1, "is no pool of this version"),
         (b"[]\n", 1, "is no pool of this version"),
+        (b"[" * 50_000 + b"\n", 1, "is no pool of this version"),
         (b'{"plugins": ', 0, "has ended"),
         (b"", 0, "has ended"),
     ],

@@ -67,7 +67,7 @@ def test_names_are_sorted_by_bytes_normalized_and_escaped() -> None:
         "", "null", "5", "string", '"String"', '"string" 5', "{}", "[]", '["list"]', '["list","string","string"]',
         '["list",5]', '["tuple","string"]', '["tuple",{}]', '["object",[]]', '["object",{},{}]', '["object",{},[1]]',
         '["object",{"a":null}]', '["object",{},["a"]]', '["capsule","x"]', '[["list"],"string"]', '["object",{},[],[]]',
-        '[{"a":1},"string"]',
+        '[{"a":1},"string"]', "9" * 5000, f'["list",{"9" * 5000}]',
     ],
 )  # fmt: skip
 def test_no_types(text: str) -> None:

@@ -41,6 +41,11 @@ def test_versions_are_ordered() -> None:
     assert sorted(set(ordered), key=Version.of) == ordered
 
 
+def test_numbers_of_pre_releases_have_any_length() -> None:
+    ordered = ["1.0.0-2", "1.0.0-10", "1.0.0-0" + "9" * 4999, "1.0.0-1" + "0" * 4999, "1.0.0-a"]
+    assert sorted(set(ordered), key=Version.of) == ordered
+
+
 def test_metadata_is_no_part_of_the_order() -> None:
     plain, built = Version.of("1.0.0"), Version.of("1.0.0+build")
     assert plain != built

@@ -254,6 +254,8 @@ def test_every_truncation_is_an_error_or_a_shorter_answer() -> None:
         b"\x12\x05ab",  # the content ends early
         b"\x12\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",  # a length of 70 bits
         b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f",  # a length of 63 bits
+        b"\x12" + b"\xff" * (16 << 20) + b"\x01",  # a length of 16 MiB, which as a number would take hours
+        b"\x12\x80\x80\x80\x08\x0a\x01a\x12" + b"\xff" * ((16 << 20) - 4),  # the same within an entry
         b"\x0f",  # no such kind
         b"\x12\x03\x0a\x01\xff",  # a name that is not UTF-8
         b"\x12\x02\x0a\x05",  # an entry that ends early

@@ -83,7 +83,7 @@ class Source:
 def _checked(line: bytes, path: str) -> dict[str, Any]:
     try:
         answer = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     plugins = answer.get("plugins") if isinstance(answer, dict) else None
     if not isinstance(plugins, list) or not all(isinstance(each, dict) and each.keys() >= NEEDED for each in plugins):

@@ -134,9 +134,11 @@ class Type:
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
         try:
-            return Type.from_notation(json.loads(replaced(text)))
-        except (json.JSONDecodeError, RecursionError) as error:
+            notation = json.loads(replaced(text))
+        except (ValueError, RecursionError) as error:
+            # Not only of syntax: Python reads no whole number of more than 4,300 digits.
             raise CtyError(f"the type is not JSON: {error}") from None
+        return Type.from_notation(notation)
 
     @staticmethod
     def from_notation(notation: object) -> "Type":

@@ -63,8 +63,14 @@ class Version:
     @property
     def precedence(self) -> tuple[object, ...]:
         """What versions are ordered by: all but the metadata. A release comes after its pre-releases."""
-        parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in self.prerelease.split(".") if part]
+        parts = [_identifier(part) for part in self.prerelease.split(".") if part]
         return self.major, self.minor, self.patch, not self.prerelease, parts
+
+
+def _identifier(part: str) -> tuple[int, int, str]:
+    """What a part of a pre-release is ordered by: numbers first, of any length."""
+    digits = part.lstrip("0")
+    return (0, len(digits), digits) if part.isdigit() else (1, 0, part)
 
 
 def _version(major: str, minor: str | None, patch: str | None, prerelease: str | None, metadata: str | None) -> Version:

@@ -13,6 +13,9 @@ __all__ = ["Index", "Slice", "index"]
 _LENGTH_DELIMITED: Final = 2
 _CONTINUED: Final = 0x80
 """The bit of a byte of a number that says that there are more, and the first value with more than one byte."""
+_LENGTH_BITS: Final = 32
+"""Of a length: no message has 2 GiB. A longer number is protobuf's to judge; made here, it would take the square of its
+length in time."""
 _KEY_TAG: Final = 1 << 3 | _LENGTH_DELIMITED
 _VALUE_TAG: Final = 2 << 3 | _LENGTH_DELIMITED
 
@@ -59,7 +62,7 @@ def index(data: bytes, maps: Collection[int]) -> Index:
                 rest.append(data[position:stop])
             position = stop
     except IndexError:
-        # The bytes end within a number.
+        # Of these bytes too protobuf says what is wrong.
         pass
     rest.append(data[position:])
     return Index(entries, b"".join(rest))
@@ -89,10 +92,16 @@ def _add_entry(data: bytes, begin: int, end: int, found: dict[str, Slice]) -> bo
 
 
 def _number(data: bytes, position: int) -> tuple[int, int]:
-    """A number, and the position after it."""
-    number = shift = 0
-    while (byte := data[position]) >= _CONTINUED:
-        number |= (byte & ~_CONTINUED) << shift
-        shift += 7
+    """A number, and the position after it.
+
+    Raises:
+        IndexError: The bytes end within the number, or it is longer than any length.
+    """
+    number = 0
+    for shift in range(0, _LENGTH_BITS, 7):
+        byte = data[position]
         position += 1
-    return number | byte << shift, position + 1
+        number |= (byte & ~_CONTINUED) << shift
+        if byte < _CONTINUED:
+            return number, position
+    raise IndexError
