@@ -53,8 +53,10 @@ impl Identity {
     /// The caller's own pair, both PEM; the chain starts with the leaf.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         let certificates = parse_pem_certificates(chain, "certificate")?;
-        let parsed = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|error| identity_error("the setting tls.key is not a PEM private key", &error))?;
+        // The parser's error may quote the key.
+        let parsed = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
+            identity_error("the setting tls.key is not a PEM private key", &format_args!("{} bytes", key.len()))
+        })?;
         let key = PrivateKey::from_der(parsed)
             .ok_or_else(|| identity_error("the setting tls.key cannot be used", &"its kind is unknown"))?;
         let pair = Self::assemble(certificates, key);
@@ -164,6 +166,19 @@ mod tests {
         let both = format!("{}{}", made.key_pem().as_str(), made.certificate_pem());
         let read = Identity::from_pem(both.as_bytes(), both.as_bytes()).unwrap();
         assert_eq!(read.certificate_pem(), made.certificate_pem());
+    }
+
+    #[test]
+    fn message_about_damaged_text_quotes_none_of_it() {
+        let made = Identity::generate(Curve::P256).unwrap();
+        let line = made.key_pem().lines().nth(1).unwrap().to_owned();
+        let numbers = format!("{:?}", &line.as_bytes()[..12]);
+        let damaged = format!("-----BEGIN {line}\n");
+        for (chain, key) in [(damaged.as_str(), damaged.as_str()), (made.certificate_pem(), damaged.as_str())] {
+            let error = Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap_err();
+            assert!(!error.message().contains(&line[..12]), "{error}");
+            assert!(!error.message().contains(numbers.trim_matches(['[', ']'])), "{error}");
+        }
     }
 
     #[test]

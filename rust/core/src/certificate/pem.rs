@@ -22,7 +22,8 @@ const ENCRYPTED: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-
 pub fn parse_pem_certificates(pem: &[u8], setting: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let failed = |what: String| Error::new(ErrorKind::IdentityFailed, what);
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = parsed.map_err(|error| failed(format!("the setting tls.{setting} is not PEM: {error}")))?;
+    let size = pem.len();
+    let certificates = parsed.map_err(|_| failed(format!("the setting tls.{setting} is not PEM, in {size} bytes")))?;
     if certificates.is_empty() {
         return Err(failed(format!("the setting tls.{setting} holds no certificate, expected PEM with at least one")));
     }
