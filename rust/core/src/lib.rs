@@ -7,10 +7,14 @@
 pub mod address;
 pub mod broker;
 pub mod certificate;
+#[cfg(any(test, fuzzing))]
+mod cuts;
 pub mod environment;
 pub mod error;
 pub mod exit_status;
 pub mod future;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod grpc;
 pub mod handshake;
 pub mod host;

@@ -61,14 +61,6 @@ fn refusals_say_whose_field_it_is() {
     assert!(error.message().contains(r#"the entry "a/b" of TF_REATTACH_PROVIDERS"#), "{error}");
 }
 
-#[test]
-fn corpus_is_read_or_refused() {
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/reattach")).unwrap() {
-        let text = String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap()).into_owned();
-        let _ = (parse(&text), parse_named(&text));
-    }
-}
-
 proptest! {
     #[test]
     fn what_is_written_is_read(config in config()) {

@@ -32,7 +32,7 @@ pub(super) enum ConnectionPhase {
 
 /// Finds the frames in a stream of bytes. No I/O.
 #[derive(Default)]
-struct Frames {
+pub(super) struct Frames {
     head: [u8; FRAME_HEAD],
     /// Bytes of the head that are there.
     filled: usize,
@@ -42,7 +42,7 @@ struct Frames {
 
 impl Frames {
     /// Takes what was read; told of the type of each frame that begins.
-    fn advance(&mut self, mut bytes: &[u8], mut begins: impl FnMut(u8)) {
+    pub(super) fn advance(&mut self, mut bytes: &[u8], mut begins: impl FnMut(u8)) {
         loop {
             let payload = self.missing.min(bytes.len());
             self.missing -= payload;

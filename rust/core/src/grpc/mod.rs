@@ -17,6 +17,8 @@ pub mod driver;
 pub mod frame_decoder;
 mod frame_watch;
 pub mod framing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod metadata;
 mod pool;
 mod profile;

@@ -24,7 +24,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+    pub(crate) fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self { bytes: Box::new(stream), read_interest: None }
     }
 

@@ -6,6 +6,8 @@
 //! apart by their order.
 
 mod candidate;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 
 use std::future::poll_fn;
 use std::io;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
+use super::fuzzing::yamux;
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -107,7 +108,7 @@ proptest! {
     /// A hostile peer ends the session or is ignored; it neither panics nor hangs it.
     #[test]
     fn any_frames_end_in_a_reason(frames in prop::collection::vec(frame(), 0..30)) {
-        survives(&frames.concat(), Side::Client);
+        yamux(&frames.concat());
     }
 
     /// What Go really sends, and what attackers would, with bytes changed and the end cut off.
@@ -116,7 +117,6 @@ proptest! {
         choice in any::<prop::sample::Index>(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         end in any::<prop::sample::Index>(),
-        is_client in any::<bool>(),
     ) {
         let corpus = corpus();
         let mut session = corpus[choice.index(corpus.len())].clone();
@@ -125,39 +125,11 @@ proptest! {
             session[place] = value;
         }
         session.truncate(end.index(session.len()) + 1);
-        survives(&session, if is_client { Side::Client } else { Side::Server });
+        yamux(&session);
     }
 }
 
 fn corpus() -> Vec<Vec<u8>> {
     let directory = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/yamux")).unwrap();
     directory.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
-}
-
-#[test]
-fn corpus_is_survived_whole() {
-    for session in corpus() {
-        survives(&session, Side::Client);
-        survives(&session, Side::Server);
-    }
-}
-
-/// The peer sends these bytes and closes: the session ends with a reason, and takes what it opened with it.
-fn survives(bytes: &[u8], side: Side) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        let (mut peer, socket) = duplex(1 << 20);
-        let session = Multiplex::start(socket, side);
-        let mut arrivals = session.take_inbound().unwrap();
-        let taking = tokio::spawn(async move { while arrivals.next().await.is_some() {} });
-        // The session may be over already.
-        let _ = peer.write_all(bytes).await;
-        let _ = peer.shutdown().await;
-        let mut answers = Vec::new();
-        timeout(LIMIT, peer.read_to_end(&mut answers)).await.unwrap().unwrap();
-        let reason = timeout(LIMIT, session.ended()).await.unwrap();
-        // The driver's own words; a panic in it would leave none.
-        assert!(reason.contains("multiplexed connection"), "{reason}");
-        timeout(LIMIT, taking).await.unwrap().unwrap();
-    });
 }
