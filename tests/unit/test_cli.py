@@ -292,6 +292,13 @@ def closed_pipe() -> Iterator[int]:
         os.close(writing)
 
 
+def test_json_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--json", "./no-such-plugin"]) == 1
+    failure = json.loads(capsys.readouterr().out)["error"]
+    assert failure.keys() == {"type", "message", "hint"}
+    assert failure["type"] == "LaunchError"
+
+
 def test_inspect_plugin_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--json", *KV_OPTIONS, "--", *plugin_command()]) == 0
     facts = json.loads(capsys.readouterr().out)

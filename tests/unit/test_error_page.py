@@ -91,6 +91,11 @@ def test_explain(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "](" not in captured.out
 
 
+def test_explain_without_a_code_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain"]) == 0
+    assert capsys.readouterr().out.splitlines() == list(SECTIONS)
+
+
 def test_explain_of_an_unknown_code_names_near_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "handshake.exit"]) == 1
     assert "Did you mean handshake.exited" in capsys.readouterr().err

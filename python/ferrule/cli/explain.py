@@ -22,7 +22,9 @@ _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 def declare(parser: argparse.ArgumentParser) -> None:
     """Adds the options to the verb's parser, and what runs it."""
     parser.description = "Show what the documentation says of an error: when it is raised, and what to try."
-    parser.add_argument("code", metavar="CODE", help="the error's code, such as handshake.exited")
+    parser.add_argument(
+        "code", metavar="CODE", nargs="?", help="the error's code, such as handshake.exited; default: list all codes"
+    )
     parser.set_defaults(run=_explain)
 
 
@@ -33,6 +35,9 @@ def sections() -> dict[str, str]:
 
 def _explain(options: argparse.Namespace) -> int:
     found = sections()
+    if options.code is None:
+        write("".join(f"{code}\n" for code in found))
+        return EXIT_OK
     if options.code in found:
         write(f"{options.code}\n\n{found[options.code]}\n")
         return EXIT_OK

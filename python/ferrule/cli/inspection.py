@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import ferrule
-from ferrule._console import EXIT_FAILED, EXIT_OK, failure_text, show_log, write
+from ferrule._console import EXIT_FAILED, EXIT_OK, error_json, failure_text, show_log, write, write_to
 from ferrule.cli.launching import add_launch_options, client_settings
 from ferrule.cli.services import described_services, services_text
 from ferrule.errors import RPCPluginError
@@ -79,10 +79,16 @@ def inspect(options: argparse.Namespace, client_factory: Callable[..., Any]) -> 
         client = client_factory(command=command, config=client_settings(options))
         facts = asyncio.run(_facts(client, command, reflect=not options.no_reflection))
     except RPCPluginError as error:
-        sys.stderr.write(failure_text(error, client))
+        write_to(sys.stderr, failure_text(error, client))
+        if options.json:
+            write(_json({"error": error_json(error)}))
         return EXIT_FAILED
-    write(json.dumps(facts, indent=2) + "\n" if options.json else "\n".join(_text(facts)) + "\n")
+    write(_json(facts) if options.json else "\n".join(_text(facts)) + "\n")
     return EXIT_OK
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2) + "\n"
 
 
 async def _facts(client: Any, command: list[str], *, reflect: bool) -> dict[str, Any]:
