@@ -28,7 +28,9 @@ class ClientConnection:
     """A connection to one peer, counting its bytes.
 
     Two connections are equal only if they are the same object. A connection that is collected without having been
-    closed logs a warning.
+    closed logs a warning. One that `open` made goes past `reader` and `writer`, unless a function is injected or a
+    subclass overrides `send_data`, `receive_data` or `update_metrics`; replacing one of these on the object does not
+    count.
 
     Args:
         reader: An `asyncio.StreamReader`, or something with its `read`.
