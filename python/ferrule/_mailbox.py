@@ -74,7 +74,11 @@ def cannot_await(ending: object, loop: asyncio.AbstractEventLoop | None) -> bool
         ending: The type of the exception by which the block ends; None without one.
         loop: The loop that the block ran on; None if it has nothing to await.
     """
-    return ending is GeneratorExit and loop is not None and asyncio._get_running_loop() is not loop
+    if loop is None:
+        return False
+    running = asyncio._get_running_loop()
+    # Whatever else a body raises while it is closed.
+    return running is None or (ending is GeneratorExit and running is not loop)
 
 
 async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], object]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -34,7 +35,8 @@ def close_outside_of_its_loop(block: Block) -> None:
     task = loop.create_task(coroutine)
     loop.run_forever()
     loop.close()
-    coroutine.close()
+    with contextlib.suppress(ValueError):
+        coroutine.close()
     del task, coroutine
     gc.collect()
 
@@ -43,6 +45,15 @@ async def client_block(stop: Callable[[], None]) -> None:
     async with kv_client(python_kv()):
         stop()
         await asyncio.Event().wait()
+
+
+async def failing_block(stop: Callable[[], None]) -> None:
+    async with kv_client(python_kv()):
+        try:
+            stop()
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("another end")
 
 
 async def pool_block(stop: Callable[[], None]) -> None:
@@ -77,6 +88,7 @@ async def starting_server_block(stop: Callable[[], None]) -> None:
     "block",
     [
         client_block,
+        failing_block,
         pool_block,
         pytest.param(provider_block, marks=pytest.mark.go),
         server_block,
