@@ -6,7 +6,7 @@ import statistics
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 import grpc
 
@@ -26,12 +26,12 @@ class WrongAnswerError(Exception):
     """A plugin's answer is not the right one."""
 
 
-def percentiles(values: list[float]) -> tuple[float, float]:
-    """The median and the 99th percentile; 0 where nothing was measured."""
+def percentiles(values: list[float], which: Sequence[int]) -> dict[int, float]:
+    """Some percentiles; 0 where nothing was measured."""
     if len(values) < 2:
-        return (values[0], values[0]) if values else (0.0, 0.0)
+        return dict.fromkeys(which, sum(values))
     hundredths = statistics.quantiles(values, n=100, method="inclusive")
-    return hundredths[49], hundredths[98]
+    return {percent: hundredths[percent - 1] for percent in which}
 
 
 class Ledger:

@@ -28,23 +28,24 @@ class Pooled(Member):
 
     pool: PluginPool = field(kw_only=True)
     spec: PluginSpec = field(kw_only=True)
-    _ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hear(self, event: PoolEvent) -> None:
         """Takes what the pool tells of this plugin."""
         if event.kind == "ready" and event.pid is not None:
             self.pid = event.pid
-            self._ready.set()
+            self._is_gone.clear()
+        elif event.kind == "exited" and event.pid == self.pid:
+            self._is_gone.set()
 
     async def start(self) -> None:
         await self.pool.warm([self.spec])
 
     async def revive(self) -> None:
-        self._ready.clear()
-        await self.pool.warm([self.spec])
-        # The pool may not have noticed the end when it is asked.
+        # Until the pool has noticed the end, it would say that all is well.
         async with asyncio.timeout(LIMIT):
-            await self._ready.wait()
+            await self._is_gone.wait()
+        await self.pool.warm([self.spec])
 
     async def renew(self, numbers: Random) -> None:
         """A fresh process: after the leases of the old one, without any error, or at once."""
