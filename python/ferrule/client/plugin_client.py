@@ -340,7 +340,7 @@ class RPCPluginClient(PluginInfo):
                 await session.close()
             finally:
                 session.is_open = False
-                session.closing = None
+                session.closing = session.loop = None
                 self._channel_record.end()
                 release(self)
 

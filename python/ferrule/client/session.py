@@ -30,13 +30,13 @@ class Session:
 
     Attributes:
         is_open: Whether something may still be to be given back.
-        loop: The event loop.
+        loop: The event loop; None once all is given back, since a client may outlive its loop.
         closing: The task that gives everything back; None before it runs.
     """
 
     def __init__(self, output: LoopOutputForwarder) -> None:
         self.is_open = True
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         self.closing: asyncio.Task[None] | None = None
         self._output = output
         self._given_up = asyncio.Event()

@@ -118,7 +118,7 @@ class Session:
             for each in list(self.opened):
                 await each.close()
         finally:
-            self._driver = None
+            self._driver = self.loop = None
             self.opened.clear()
             client, self.client = self.client, None
             if client is not None and isinstance(self._source, Target):
