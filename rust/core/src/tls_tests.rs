@@ -41,7 +41,7 @@ async fn meet(client: Arc<ClientConfig>, server: Arc<ServerConfig>) -> (io::Resu
 fn alert_about_the_time_names_the_clocks() {
     let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
     let error = explain(&io::Error::new(io::ErrorKind::InvalidData, alert), "the plugin").unwrap();
-    assert_eq!(error.kind, ErrorKind::CertificateExpired);
+    assert_eq!(error.kind(), ErrorKind::CertificateExpired);
     assert!(error.to_string().contains("it refused our certificate"), "{error}");
 }
 
