@@ -328,3 +328,7 @@ impl Call {
         true
     }
 }
+
+#[cfg(test)]
+#[path = "hand_over_tests.rs"]
+mod tests;
