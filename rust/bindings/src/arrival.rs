@@ -13,6 +13,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::detached::calling_python;
+
 /// What has to be there before a task goes on.
 #[derive(Clone, Copy)]
 pub(crate) enum Want {
@@ -141,7 +143,8 @@ impl Arrival {
         let named = PyDict::new(py);
         named.set_item(intern!(py, "context"), context)?;
         let event_loop = arrival.get().event_loop.bind(py);
-        event_loop.call_method(intern!(py, "call_soon"), (callback, arrival), Some(&named)).map(drop)
+        let call_soon = || event_loop.call_method(intern!(py, "call_soon"), (callback, arrival), Some(&named));
+        calling_python(py, call_soon).map(drop)
     }
 
     fn settle(&self, outcome: Outcome) -> Vec<(Py<PyAny>, Option<Py<PyAny>>)> {

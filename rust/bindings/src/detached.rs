@@ -1,10 +1,11 @@
-//! Releases the interpreter while a thread waits or works, safely up to the interpreter's end.
+//! Keeps threads out of Rust's frames when the interpreter ends them, while they wait, work, or run callbacks.
 //!
 //! A daemon thread that wants the interpreter back while that is being finalised is ended by it on the spot
 //! (`pthread_exit`), which unwinds the thread's stack by force. Through Rust's frames that is undefined, and it crashes
 //! where the unwinder is linked statically, as in the wheels. So before finalisation such threads are stopped where
 //! they hold nothing: they sleep until the process is gone.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
@@ -20,16 +21,21 @@ const THREADS_STOP_LIMIT: Duration = Duration::from_secs(1);
 static FINALIZING: AtomicBool = AtomicBool::new(false);
 /// The thread that finalises the interpreter, and goes on.
 static FINALIZING_THREAD: OnceLock<ThreadId> = OnceLock::new();
-/// Threads that are without the interpreter, and how many of them have stopped for good.
+/// Threads that may want the interpreter back below Rust's frames, and how many of them have stopped for good.
 ///
 /// ORDERING: sequentially consistent, with `FINALIZING`: a thread is counted before it looks at the flag, and the flag
 /// is set before the counts are looked at.
-static DETACHED_THREADS: AtomicUsize = AtomicUsize::new(0);
+static EXPOSED_THREADS: AtomicUsize = AtomicUsize::new(0);
 static STOPPED_THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// How often this thread is exposed: a callback may wait in turn.
+    static EXPOSURES: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Runs `work` while other threads have the interpreter.
 pub(crate) fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
-    let _counted = DetachedThread::new();
+    let _exposed = Exposed::new();
     py.detach(|| {
         let result = work();
         stop_if_finalizing();
@@ -37,19 +43,33 @@ pub(crate) fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> R + Send)
     })
 }
 
-/// Counts a thread while it is without the interpreter, also if its work panics.
-struct DetachedThread;
+/// Runs `work`, which calls functions of Python: other threads may have the interpreter meanwhile.
+pub(crate) fn calling_python<R>(py: Python<'_>, work: impl FnOnce() -> R) -> R {
+    let _exposed = Exposed::new();
+    if FINALIZING.load(Ordering::SeqCst) {
+        py.detach(stop_if_finalizing);
+    }
+    work()
+}
 
-impl DetachedThread {
+/// Counts a thread while it is exposed, also if its work panics.
+struct Exposed;
+
+impl Exposed {
     fn new() -> Self {
-        DETACHED_THREADS.fetch_add(1, Ordering::SeqCst);
+        if EXPOSURES.replace(EXPOSURES.get() + 1) == 0 {
+            EXPOSED_THREADS.fetch_add(1, Ordering::SeqCst);
+        }
         Self
     }
 }
 
-impl Drop for DetachedThread {
+impl Drop for Exposed {
     fn drop(&mut self) {
-        DETACHED_THREADS.fetch_sub(1, Ordering::SeqCst);
+        EXPOSURES.set(EXPOSURES.get() - 1);
+        if EXPOSURES.get() == 0 {
+            EXPOSED_THREADS.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -62,7 +82,7 @@ fn stop_if_finalizing() {
     }
 }
 
-/// Stops all other threads that are without the interpreter, or will be. For the last of the interpreter's exit
+/// Stops all other threads that are without the interpreter or run callbacks, or will. For the last of the interpreter's exit
 /// functions.
 #[pyfunction]
 pub(crate) fn stop_other_threads(py: Python<'_>) {
@@ -71,9 +91,10 @@ pub(crate) fn stop_other_threads(py: Python<'_>) {
         return;
     }
     FINALIZING.store(true, Ordering::SeqCst);
+    let own = usize::from(EXPOSURES.get() > 0);
     py.detach(|| {
         let begun = Instant::now();
-        while DETACHED_THREADS.load(Ordering::SeqCst) > STOPPED_THREADS.load(Ordering::SeqCst)
+        while EXPOSED_THREADS.load(Ordering::SeqCst) > STOPPED_THREADS.load(Ordering::SeqCst) + own
             && begun.elapsed() < THREADS_STOP_LIMIT
         {
             thread::sleep(Duration::from_millis(1));

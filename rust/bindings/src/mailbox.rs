@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::{IntoPyObjectExt, intern};
 
 use crate::bell::Bell;
+use crate::detached::calling_python;
 use crate::errors::{refused_by_system, to_exception};
 use crate::{io_thread, panic_hook};
 
@@ -154,6 +155,10 @@ impl Mailbox {
     }
 
     fn deliver_all(&self, py: Python<'_>) -> PyResult<()> {
+        calling_python(py, || self.deliver_letters(py))
+    }
+
+    fn deliver_letters(&self, py: Python<'_>) -> PyResult<()> {
         // ORDERING: see `LetterQueue::post`; the other order loses a wake-up.
         self.queue.idle.store(true, Ordering::SeqCst);
         let mut letters = {

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use crate::arrival::{Arrival, Waiting, Want};
 use crate::convert;
+use crate::detached::calling_python;
 use crate::errors::to_py_err;
 use crate::fork_safe::ForkSafe;
 use crate::io_thread;
@@ -163,9 +164,11 @@ impl Stream {
         let full = want.is_none() && stream.unread().len() >= MAX_UNREAD_BYTES;
         let arrival = if over || is_there(stream, want) { self.waiting.take() } else { None };
         drop(state);
-        let result = if over || full { changed.call0().map(drop) } else { Ok(()) };
-        arrival.map_or(Ok(()), |arrival| Arrival::wake(arrival.bind(py)))?;
-        result
+        calling_python(py, || {
+            let result = if over || full { changed.call0().map(drop) } else { Ok(()) };
+            arrival.map_or(Ok(()), |arrival| Arrival::wake(arrival.bind(py)))?;
+            result
+        })
     }
 
     /// Reads what has arrived, and forgets it.
