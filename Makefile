@@ -7,6 +7,8 @@ GO := $(shell command -v go 2>/dev/null)
 GO_PEERS := build/go
 # zig links against the symbols of an old glibc, so that the wheel runs on distributions back to manylinux2014.
 WHEEL_TAG ?= manylinux2014
+# Rust's names of the platforms that wheels are published for.
+WHEEL_TARGETS ?= $(foreach libc,gnu musl,$(foreach processor,x86_64 aarch64,$(processor)-unknown-linux-$(libc)))
 PROTOC := $(CURDIR)/build/proto/bin/python -W ignore -m grpc_tools.protoc --proto_path=.
 
 # Of a source file a panic shows the place in its crate, not on the machine that built the library.
@@ -29,7 +31,8 @@ READER_TESTS := tests/conformance tests/stress tests/integration/test_leaks.py t
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests floors lowest newest \
-	ray msrv audit site site-test format wheel install-wheel wheel-test bench bench-results faults soak storms acceptance fuzz proto lock clean
+	ray msrv audit site site-test format wheel install-wheel wheel-test wheels platforms reproducible bench bench-results faults \
+	soak storms acceptance fuzz proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -141,7 +144,7 @@ site-test: site dist go-peers  ## Open the site in a browser, and run the notebo
 lint: env  ## ruff, mypy, rustfmt, clippy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy python tests benches examples site
+	$(BIN)/mypy python tests benches examples site .ci
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
@@ -157,7 +160,20 @@ install-wheel: wheel
 	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
 
 wheel-test: dist  ## Quick start on the wheel, in a clean environment without Rust
-	.ci/wheel-test
+	.ci/platform-test dist/*.whl
+
+wheels: env  ## Build the wheels of all Linux platforms into build/wheels: minutes for each
+	rm -rf build/wheels
+	for target in $(WHEEL_TARGETS); do .ci/build-wheel $$target build/wheels || exit 1; done
+
+platforms: build/wheels  ## Quick start on each of those wheels, where need be by emulation; the first time it makes roots, in minutes
+	for wheel in build/wheels/*.whl; do .ci/platform-test $$wheel || exit 1; done
+
+reproducible: build/wheels  ## Build those wheels of WHEEL_TARGETS again, of the last commit in another folder; they are the same
+	.ci/reproducible $(WHEEL_TARGETS)
+
+build/wheels:
+	$(MAKE) --no-print-directory wheels
 
 dist:
 	$(MAKE) --no-print-directory wheel
