@@ -84,6 +84,16 @@ impl ConnectionState {
     }
 }
 
+/// Closes the connection's socket in the end, also by a panic or with the runtime: a connection keeps what wakes it, and
+/// that is the driver which has the connection.
+struct OpenConnection(Arc<Driver>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Connection {
     /// Speaks the HTTP/2 preface on a fresh stream. `explain` puts the connection's later end into words.
     pub async fn open(stream: Stream, explain: Explain) -> Result<Self, h2::Error> {
@@ -106,13 +116,13 @@ impl Connection {
         let pings = Mutex::new(connection.ping_pong());
         let (ending, ended) = watch::channel(None);
         let (failure, failed) = watch::channel(None);
-        let driver = Driver::new(connection, read_interest);
+        let open = OpenConnection(Driver::new(connection, read_interest));
         tokio::spawn(async move {
             let reason = tokio::select! {
-                result = driver.run() => reason_of(result),
+                result = open.0.run() => reason_of(result),
                 reason = failure_of(failed) => reason,
             };
-            driver.close();
+            drop(open);
             // An error means that no call and no channel has the connection any more.
             let _ = ending.send(Some(explain(reason).await));
         });
@@ -268,5 +278,34 @@ pub fn connection_error(dialer: &Dialer, error: &h2::Error) -> Error {
     match error.get_io() {
         Some(cause) => dialer.explain(ErrorKind::Http2Failed, "the HTTP/2 connection was closed by", cause),
         None => Error::new(ErrorKind::Http2Failed, format!("no HTTP/2 with {}: {error}", dialer.address())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    }
+
+    #[test]
+    fn socket_is_closed_with_the_runtime() {
+        let (mut peer, socket) = duplex(1 << 10);
+        runtime().block_on(async {
+            let explain: Explain = Box::new(|reason| Box::pin(async { reason }));
+            let connection = Connection::open(Stream::new(socket), explain).await.unwrap();
+            // The connection is driven, and waits for its peer.
+            peer.read_exact(&mut [0; 24]).await.unwrap();
+            drop(connection);
+        });
+        runtime().block_on(async {
+            let closed = timeout(Duration::from_secs(20), peer.read_to_end(&mut Vec::new())).await;
+            assert!(closed.is_ok(), "the socket is still open");
+        });
     }
 }
