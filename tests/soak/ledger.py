@@ -18,8 +18,11 @@ __all__ = ["Ledger", "WrongAnswerError", "percentiles"]
 MOST_SHOWN = 20
 """Findings that are kept with their text; the others are counted."""
 
-CODES_IN_TROUBLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND}
-"""Of a plugin that is gone, and of one that was started anew since something was stored."""
+CODES_IN_TROUBLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNKNOWN}
+"""Of a plugin that is gone, of one that was started anew since something was stored, and of one that lost its host."""
+
+LOST = (RPCPluginError, grpc.RpcError, grpc.aio.UsageError)
+"""Errors of calls under way, and those of the next call on a client that was closed."""
 
 
 class WrongAnswerError(Exception):
@@ -63,7 +66,7 @@ class Ledger:
         begun = time.monotonic()
         try:
             await work
-        except (RPCPluginError, grpc.RpcError) as error:
+        except LOST as error:
             code = error.code() if isinstance(error, grpc.RpcError) else None
             if troubles.any_since(begun) and (code is None or code in CODES_IN_TROUBLE):
                 self.ends[f"{kind}: lost with its plugin"] += 1

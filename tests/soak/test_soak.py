@@ -57,4 +57,4 @@ async def test_mixed_load(tmp_path: Path) -> None:
 async def test_leak_fails(tmp_path: Path) -> None:
     found = await soaked(tmp_path / "soak.json", SHORT_SECONDS, "--few", "--leak=descriptors", "--leak=tasks")
     assert [what.partition(":")[0] for what in found["not_flat"]] == ["the program's descriptors", "tasks"]
-    assert {"descriptors", "tasks"} <= found["left"].keys()
+    assert {"descriptor of /dev/null", "task"} <= found["left"].keys()
