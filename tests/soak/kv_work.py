@@ -6,6 +6,7 @@ The stub is over a channel of `ferrule.channel`, a pool's or a client's own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable
 from random import Random
@@ -77,9 +78,12 @@ async def chat(stub: Any, numbers: Random) -> None:
     stream = stub.Chat(timeout=LIMIT)
     for _ in range(5):
         payload = numbers.randbytes(100)
-        await stream.write(EchoRequest(payload=payload))
+        # Of a stream that has ended, reading says why.
+        with contextlib.suppress(asyncio.InvalidStateError):
+            await stream.write(EchoRequest(payload=payload))
         expect((await stream.read()).payload, payload)
-    await stream.done_writing()
+    with contextlib.suppress(asyncio.InvalidStateError):
+        await stream.done_writing()
     expect(await stream.read(), grpc.aio.EOF)
     expect(await stream.code(), grpc.StatusCode.OK)
 

@@ -21,9 +21,6 @@ MOST_SHOWN = 20
 CODES_IN_TROUBLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNKNOWN}
 """Of a plugin that is gone, of one that was started anew since something was stored, and of one that lost its host."""
 
-LOST = (RPCPluginError, grpc.RpcError, grpc.aio.UsageError)
-"""Errors of calls under way, and those of the next call on a client that was closed."""
-
 
 class WrongAnswerError(Exception):
     """A plugin's answer is not the right one."""
@@ -35,6 +32,14 @@ def percentiles(values: list[float], which: Sequence[int]) -> dict[int, float]:
         return dict.fromkeys(which, sum(values))
     hundredths = statistics.quantiles(values, n=100, method="inclusive")
     return {percent: hundredths[percent - 1] for percent in which}
+
+
+def is_loss(error: Exception) -> bool:
+    """Whether an error is one that the loss of a plugin may cause."""
+    if isinstance(error, grpc.RpcError):
+        return error.code() in CODES_IN_TROUBLE
+    # The others are those of the next call on a client that was closed, which has not begun.
+    return isinstance(error, RPCPluginError) or getattr(error, "begun", None) is False
 
 
 class Ledger:
@@ -66,14 +71,11 @@ class Ledger:
         begun = time.monotonic()
         try:
             await work
-        except LOST as error:
-            code = error.code() if isinstance(error, grpc.RpcError) else None
-            if troubles.any_since(begun) and (code is None or code in CODES_IN_TROUBLE):
+        except Exception as error:  # noqa: BLE001 - any other is the finding.
+            if troubles.any_since(begun) and is_loss(error):
                 self.ends[f"{kind}: lost with its plugin"] += 1
             else:
-                self.find(f"{name}, {kind}: without a trouble that explains it: {error!r}")
-        except Exception:  # noqa: BLE001 - any other is the finding.
-            self.find(f"{name}, {kind}: {traceback.format_exc()}")
+                self.find(f"{name}, {kind}: {traceback.format_exc()}")
         else:
             self.ends[f"{kind}: right"] += 1
             if not troubles.any_since(begun):

@@ -6,6 +6,7 @@ import pytest
 from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
 
+from ferrule.channel.errors import note_begun
 from ferrule.errors import TransportError
 from soak.ledger import Ledger, WrongAnswerError, percentiles
 from soak.troubles import Troubles
@@ -40,7 +41,10 @@ async def test_latency_in_a_trouble_says_nothing() -> None:
     assert (await kept(None, in_trouble=True)).take_milliseconds("call") == []
 
 
-@pytest.mark.parametrize("error", [lost(), lost(StatusCode.NOT_FOUND), TransportError("lost")])
+LOST = [lost(), lost(StatusCode.NOT_FOUND), TransportError("lost"), note_begun(ValueError("closed channel"), False)]
+
+
+@pytest.mark.parametrize("error", LOST)
 async def test_loss_needs_a_trouble(error: Exception) -> None:
     ledger = await kept(error, in_trouble=True)
     assert (ledger.found, ledger.ends) == (0, {"call: lost with its plugin": 1})
@@ -48,7 +52,7 @@ async def test_loss_needs_a_trouble(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [lost(StatusCode.INTERNAL), lost(StatusCode.DEADLINE_EXCEEDED), WrongAnswerError("b")]
+    "error", [lost(StatusCode.INTERNAL), lost(StatusCode.DEADLINE_EXCEEDED), WrongAnswerError("b"), ValueError("b")]
 )
 async def test_what_no_trouble_explains(error: Exception) -> None:
     assert (await kept(error, in_trouble=True)).found == 1
