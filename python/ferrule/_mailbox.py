@@ -90,8 +90,8 @@ async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], object]) -> An
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     try:
         begin(mailbox(), future)
+        return await future
     except BaseException:
         # The core may still resolve the future, and asyncio would report an error that is never awaited.
         future.cancel()
         raise
-    return await future

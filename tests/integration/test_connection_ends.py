@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from ferrule.client import ClientConnection
+from ferrule.errors import TransportError
 from integration.test_connection_frames import frame
 from integration.thread_peers import MIB, Security, echo, received
 from waiting import LIMIT
@@ -178,6 +180,22 @@ def test_local_close_ends_a_receiver_that_waits(run: Run, security: Security, re
         run(main(address))
 
 
+def test_coroutine_that_is_closed_while_it_opens_leaves_no_error_behind(run: Run, temporary_directory: Path) -> None:
+    security = Security(temporary_directory)
+
+    async def main(address: str) -> None:
+        opening = security.open(address)
+        opening.send(None)
+        opening.close()
+        # What the core says of the first comes before its answer to the second.
+        with pytest.raises(TransportError):
+            await ClientConnection.open("127.0.0.1:1")
+        gc.collect()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        run(main(f"127.0.0.1:{silent.getsockname()[1]}"))
+
+
 @contextlib.contextmanager
 def child() -> Iterator[Callable[[Callable[[], None]], int]]:
     """Runs a function in a forked child; the status is 0 if it returned."""
@@ -205,6 +223,7 @@ def test_forked_child_can_neither_send_nor_receive_nor_disturb(run: Run, securit
                 for use in (connection.send_frame(b"x"), connection.send_data(b"x"), connection.receive_frame()):
                     with pytest.raises(RuntimeError, match="fork"):
                         use.send(None)
+                connection.writer.transport.abort()
                 connections.clear()
                 gc.collect()
 
@@ -214,6 +233,25 @@ def test_forked_child_can_neither_send_nor_receive_nor_disturb(run: Run, securit
             assert await connection.receive_frame() == b"parent"
 
     with security.served(echo) as address:
+        run(main(address))
+
+
+def test_forked_child_says_nothing_of_connections_that_are_the_parents(
+    run: Run, plaintext: Security, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(address: str) -> None:
+        connections = [await plaintext.open(address)]
+
+        def forget() -> None:
+            connections.clear()
+            gc.collect()
+            assert caplog.records == []
+
+        with child() as fork:
+            assert fork(forget) == 0
+        await connections[0].close()
+
+    with plaintext.served(echo) as address:
         run(main(address))
 
 

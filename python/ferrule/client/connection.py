@@ -151,8 +151,8 @@ class ClientConnection:
         return hash((id(self), self.remote_addr))
 
     def __del__(self) -> None:
-        # An __init__ that raised leaves an object without this attribute.
-        if not getattr(self, "_closed", True):
+        # An __init__ that raised leaves an object without this attribute. In a forked child the parent has it to close.
+        if not getattr(self, "_closed", True) and not (self._transport is not None and is_forked()):
             _logger.warning("connection to %s was never closed", self.remote_addr)
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.abandon()

@@ -303,6 +303,9 @@ class RustTransport(asyncio.Transport):
 
     def _let_go(self, keep_unread: bool = False) -> None:
         """Gives the socket back, to the loop first: its number may soon be another's."""
+        # What the loop of a forked child watches is what the parent's watches: the system has one set for both.
+        if _core.is_forked():
+            return
         # A loop that is closed may refuse.
         with contextlib.suppress(RuntimeError):
             self._stop_watching()
