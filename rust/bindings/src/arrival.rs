@@ -13,8 +13,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::detached::calling_python;
-
 /// What has to be there before a task goes on.
 #[derive(Clone, Copy)]
 pub(crate) enum Want {
@@ -143,8 +141,7 @@ impl Arrival {
         let named = PyDict::new(py);
         named.set_item(intern!(py, "context"), context)?;
         let event_loop = arrival.get().event_loop.bind(py);
-        let call_soon = || event_loop.call_method(intern!(py, "call_soon"), (callback, arrival), Some(&named));
-        calling_python(py, call_soon).map(drop)
+        event_loop.call_method(intern!(py, "call_soon"), (callback, arrival), Some(&named)).map(drop)
     }
 
     fn settle(&self, outcome: Outcome) -> Vec<(Py<PyAny>, Option<Py<PyAny>>)> {
@@ -210,29 +207,34 @@ impl Arrival {
     }
 
     fn remove_done_callback(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let callbacks = std::mem::take(&mut self.lock().callbacks);
-        let (mut kept, mut removed) = (Vec::new(), 0);
-        for (each, context) in callbacks {
+        let callbacks: Vec<_> = self.lock().callbacks.iter().map(|(each, _)| each.clone_ref(py)).collect();
+        // Outside the lock: comparing may run Python code.
+        let mut equal = Vec::new();
+        for each in callbacks {
             if each.bind(py).eq(callback)? {
-                removed += 1;
-            } else {
-                kept.push((each, context));
+                equal.push(each);
             }
         }
-        self.lock().callbacks.extend(kept);
-        Ok(removed)
+        let mut state = self.lock();
+        let callbacks = std::mem::take(&mut state.callbacks).into_iter();
+        let (removed, kept): (Vec<_>, _) = callbacks.partition(|(each, _)| equal.iter().any(|other| other.is(each)));
+        state.callbacks = kept;
+        drop(state);
+        Ok(removed.len())
     }
 
     /// Ends the wait; what has come meanwhile stays unread.
     #[pyo3(signature = (msg = None))]
     fn cancel(slf: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
-        {
+        let replaced = {
             let mut state = slf.get().lock();
             if state.outcome != Outcome::Pending {
                 return Ok(false);
             }
-            state.cancel_message = msg;
-        }
+            std::mem::replace(&mut state.cancel_message, msg)
+        };
+        // Outside the lock: dropping an object may run Python code.
+        drop(replaced);
         slf.get().waiting.forget(slf.get());
         Self::end_soon(slf, Outcome::Cancelled)?;
         Ok(true)

@@ -102,8 +102,14 @@ fn with_thread<R>(act: impl FnOnce(&IoThread) -> R) -> PyResult<R> {
     STARTED.store(true, Ordering::SeqCst);
     let started = start();
     STARTED.store(started.is_ok(), Ordering::SeqCst);
-    let thread = started.map_err(|error| refused_by_system("thread for input and output", &error))?;
-    Ok(act(place.insert(thread)))
+    match started {
+        Ok(thread) => Ok(act(place.insert(thread))),
+        Err(error) => {
+            // An exception is made by Python code, during which other threads run that may ask for the lock.
+            drop(place);
+            Err(refused_by_system("thread for input and output", &error))
+        }
+    }
 }
 
 fn forked() -> PyErr {
