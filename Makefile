@@ -32,7 +32,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests floors lowest newest \
 	ray msrv audit site site-test format wheel install-wheel wheel-test wheels platforms reproducible bench bench-results faults \
-	soak storms acceptance fuzz proto lock clean
+	soak storms acceptance fuzz fuzz-properties sanitize proto lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -115,7 +115,7 @@ build/newest/.stamp: pyproject.toml env
 	$(BIN)/uv pip install --quiet --python build/newest/bin/python --upgrade --group test grpcio protobuf
 	touch $@
 
-build/lowest/.stamp build/proto/.stamp build/audit/.stamp build/ray/.stamp build/docs/.stamp: build/%/.stamp: .ci/%.txt
+build/lowest/.stamp build/proto/.stamp build/audit/.stamp build/ray/.stamp build/docs/.stamp build/fuzz/.stamp: build/%/.stamp: .ci/%.txt
 	$(PYTHON) -m venv build/$*
 	build/$*/bin/pip install --quiet --require-hashes --requirement $<
 	touch $@
@@ -222,7 +222,15 @@ else
 	@echo "Go is not installed: OpenTofu cannot be built" >&2; exit 1
 endif
 
-fuzz: build go-peers  ## The property tests of parsers and of values with many cases
+# FUZZ_SECONDS: of all targets together.
+fuzz: FUZZ_SECONDS = 600
+fuzz: build build/fuzz/.stamp  ## libFuzzer on what reads foreign bytes in Python, 10 minutes; see docs/fuzzing.md
+	.ci/fuzz $(FUZZ_SECONDS)
+
+sanitize:  ## The core's tests under Valgrind's Memcheck: minutes
+	.ci/sanitize
+
+fuzz-properties: build go-peers  ## The property tests of parsers and of values with many cases
 	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake line_finder output_lines frame_decoder \
 		deframer frame_watch metadata multiplex conn_info broker::state reattach
 	FERRULE_EXAMPLES=10000 $(BIN)/python -m pytest tests/terraform/test_cty_properties.py tests/terraform/test_cty_go.py \
@@ -247,6 +255,7 @@ lock: env  ## Renew the lock files in .ci from pyproject.toml
 	$(BIN)/$(LOCK) --group audit --output-file .ci/audit.txt
 	$(BIN)/$(LOCK) pyproject.toml --group docs --output-file .ci/docs.txt
 	$(BIN)/$(LOCK) pyproject.toml --group ray --output-file .ci/ray.txt
+	$(BIN)/$(LOCK) pyproject.toml --group fuzz --output-file .ci/fuzz.txt
 
 clean:  ## Remove everything that was built
 	rm -rf $(VENV) build dist target

@@ -175,7 +175,7 @@ def certificate(data: bytes) -> None:
             dns_names = names.get_values_for_type(x509.DNSName)
             validity = theirs.not_valid_before_utc, theirs.not_valid_after_utc
             serial_number = theirs.serial_number
-        except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        except (ValueError, TypeError, x509.InvalidVersion, x509.ExtensionNotFound, x509.DuplicateExtension):
             return
         assert (ours.dns_names, ours.ip_addresses) == (tuple(dns_names), tuple(addresses))
         assert (ours.not_before, ours.not_after) == validity

@@ -1,8 +1,8 @@
 //! What is fuzzed: functions of any bytes, which assert what must hold of them.
 //!
-//! `rust/fuzz` has them called by libFuzzer. Ordinary tests call them with the inputs that were worth keeping, those of
-//! `rust/core/corpus`. Each finds its property wherever it can: never a panic, the same result however the bytes are
-//! cut, the same value after writing and reading, limits that hold, and the answer of another implementation.
+//! Ordinary tests call them with the inputs that were worth keeping, those of `rust/core/corpus`; a fuzzer may call them
+//! with any other, under `--cfg fuzzing`. Each finds its property wherever it can: never a panic, the same result however
+//! the bytes are cut, the same value after writing and reading, limits that hold, and the answer of another implementation.
 #![allow(clippy::missing_panics_doc)] // They are made to panic.
 
 mod broker;
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(found, TARGETS.iter().map(|(name, _)| (*name).into()).collect());
     }
 
-    /// `FERRULE_FUZZ_INPUT=crash cargo test -p ferrule-core fuzzing::tests::input -- handshake`, without the tools of fuzzing.
+    /// For an input that is not in the corpus yet: `FERRULE_FUZZ_TARGET` names its target.
     #[test]
     fn input_named_in_the_environment_keeps_its_promises() {
         let Some(input) = std::env::var_os("FERRULE_FUZZ_INPUT") else { return };
