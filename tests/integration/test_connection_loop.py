@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -145,6 +146,27 @@ def test_second_receiver_takes_nothing_from_the_first(run: Run, security: Securi
 
     with security.served(echo) as address:
         run(main(address))
+
+
+@pytest.mark.parametrize("receive", ["receive_frame", "receive_data"])
+def test_loop_that_refuses_to_watch_leaves_no_receiver_behind(
+    plaintext: Security, receive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(address: str) -> None:
+        async with asyncio.timeout(LIMIT), await plaintext.open(address) as connection:
+            connection.writer.transport.pause_reading()
+            with monkeypatch.context() as patch:
+                # As the system does at its bound for watched descriptors.
+                patch.setattr(asyncio.get_running_loop(), "add_reader", Mock(side_effect=OSError(28, "no space")))
+                with pytest.raises(OSError, match="no space"):
+                    connection.writer.transport.resume_reading()
+                with pytest.raises(OSError, match="no space"):
+                    await getattr(connection, receive)()
+            await connection.send_frame(b"x")
+            assert await getattr(connection, receive)() in (b"x", frame(b"x"))
+
+    with plaintext.served(echo) as address:
+        asyncio.run(main(address))
 
 
 def test_a_task_goes_on_with_its_own_context_and_as_itself(run: Run, plaintext: Security) -> None:

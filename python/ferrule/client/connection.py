@@ -293,10 +293,10 @@ class ClientConnection:
         self._check_open("receive")
         assert self._transport is not None
         while True:
-            arrival = stream.arrival_of_frame(self.max_frame_bytes)
+            # Before there is a receiver: a loop that refuses would leave it there for ever.
             if not self._transport.is_watching:
                 self._transport.watch()
-            await arrival
+            await stream.arrival_of_frame(self.max_frame_bytes)
             message = stream.take_frame(self.max_frame_bytes)
             if message is not None:
                 return message

@@ -78,7 +78,7 @@ class StreamReader(asyncio.StreamReader):
     async def _wait_for(self, count: int) -> bool:
         """Waits until so many bytes are unread; False when the end comes before."""
         while (there := self._stream.fill(count)) is None:
-            arrival = self._stream.arrival(count)
+            # Before there is a receiver: a loop that refuses would leave it there for ever.
             self._watch()
-            await arrival
+            await self._stream.arrival(count)
         return there

@@ -142,8 +142,8 @@ class RustTransport(asyncio.Transport):
     def watch(self) -> None:
         """Has the loop read, unless there is nothing to come or reading is paused."""
         if not (self.is_watching or self._is_paused or self._input_ended or self._closing):
-            self.is_watching = True
             self._loop.add_reader(self._descriptor, self.stream.readable, self._changed)
+            self.is_watching = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         sent = self.stream.send(data if isinstance(data, bytes) else bytes(data))
