@@ -163,7 +163,10 @@ class RustTransport(asyncio.Transport):
         raise RuntimeError("write after write_eof()")
 
     def flush_later(self) -> bool:
-        """Has the loop send what the kernel has not taken; returns whether the sender is to wait."""
+        """Has the loop send what has not been sent; returns whether the sender is to wait."""
+        if self.stream.is_joining:
+            self._loop.call_soon(self._flush_joined)
+            return False
         if not self._is_flushing:
             self._is_flushing = True
             self._loop.add_writer(self._descriptor, self._flush)
@@ -256,13 +259,21 @@ class RustTransport(asyncio.Transport):
             self._writing_paused = True
             self._protocol.pause_writing()
 
+    def _flush_joined(self) -> None:
+        """Sends what the turn's end has come for. The loop calls it."""
+        # In a forked child these bytes are the parent's to send.
+        if not (self._is_flushing or _core.is_forked()):
+            self._flush()
+
     def _flush(self) -> None:
         """Sends what the kernel takes now. The loop calls it."""
         unsent = self.stream.flush()
         if self.stream.failure is not None:
             self._changed()
             return
-        if unsent == 0:
+        if unsent > 0:
+            self.flush_later()
+        elif self._is_flushing:
             self._is_flushing = False
             self._loop.remove_writer(self._descriptor)
         if self._writing_paused and unsent <= self._limits[0]:

@@ -23,7 +23,7 @@ use crate::fork_safe::ForkSafe;
 use crate::io_thread;
 use crate::mailbox::{Mailbox, Nothing};
 use crate::settings::PassedTls;
-use crate::stream_state::{StreamState, is_there, missing};
+use crate::stream_state::{FRAMES_BYTES, StreamState, TURN_BYTES, is_there, missing};
 
 /// Unread bytes at which reading stops while nobody receives.
 const MAX_UNREAD_BYTES: usize = 256 * 1024;
@@ -93,7 +93,7 @@ impl Stream {
                 return Ok(Some(message.into_any()));
             }
             let arrived = unread.len();
-            if state.refill(missing - arrived) {
+            if state.refill(missing - arrived, FRAMES_BYTES) {
                 continue;
             }
             if !state.has_ended()? {
@@ -112,7 +112,7 @@ impl Stream {
         let Ok(size) = usize::try_from(size) else { return Ok(None) };
         let mut state = self.lock_to_receive()?;
         if state.open().is_some_and(|stream| stream.unread().is_empty()) && size > 0 {
-            state.refill(size);
+            state.refill(size, TURN_BYTES);
         }
         let Some(stream) = state.open() else { return Ok(None) };
         let count = stream.unread().len().min(size);
@@ -133,7 +133,7 @@ impl Stream {
             if unread >= count {
                 return Ok(Some(true));
             }
-            if !state.refill(count - unread) {
+            if !state.refill(count - unread, TURN_BYTES) {
                 return Ok(state.has_ended()?.then_some(false));
             }
         }
@@ -157,7 +157,8 @@ impl Stream {
         let want = self.waiting.want();
         let missing = state.stream.as_ref().map_or(0, |stream| missing(stream, want));
         if want.is_some() || state.stream.as_ref().is_some_and(|stream| stream.unread().len() < MAX_UNREAD_BYTES) {
-            state.refill(missing);
+            let budget = if let Some(Want::Frame(_)) = want { FRAMES_BYTES } else { TURN_BYTES };
+            state.refill(missing, budget);
         }
         let Some(stream) = &mut state.stream else { return Ok(()) };
         let over = stream.input_ended() || stream.failure().is_some();
@@ -175,7 +176,7 @@ impl Stream {
     fn discard(&self) -> PyResult<()> {
         let mut state = self.lock()?;
         state.turn_bytes = 0;
-        state.refill(0);
+        state.refill(0, TURN_BYTES);
         if let Some(stream) = &mut state.stream {
             stream.consume(stream.unread().len());
         }
@@ -209,6 +210,12 @@ impl Stream {
         let mut state = self.lock()?;
         (state.flushing, state.high_water) = (flushing, high_water);
         Ok(())
+    }
+
+    /// Whether sent bytes wait for others, or for [`Stream::flush`] at the end of the loop's turn.
+    #[getter]
+    fn is_joining(&self) -> PyResult<bool> {
+        Ok(self.lock()?.stream.as_ref().is_some_and(NonblockingStream::is_joining))
     }
 
     /// Bytes that the kernel has not taken.

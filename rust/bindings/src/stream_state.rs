@@ -12,7 +12,9 @@ use pyo3::types::PyBytes;
 use crate::arrival::Want;
 
 /// Bytes that one turn of the loop reads at most: other tasks get their turn, however much the peer sends.
-const TURN_BYTES: usize = 256 * 1024;
+pub(crate) const TURN_BYTES: usize = 256 * 1024;
+/// Bytes that are read before frames are cut out of them, since so few stay in the processor's cache.
+pub(crate) const FRAMES_BYTES: usize = 32 * 1024;
 
 #[derive(Default)]
 pub(crate) struct StreamState {
@@ -29,14 +31,14 @@ pub(crate) struct StreamState {
 }
 
 impl StreamState {
-    /// Reads more if it may; returns whether there is more.
-    pub(crate) fn refill(&mut self, missing: usize) -> bool {
+    /// Reads about `budget` bytes more if it may, or what is missing; returns whether there is more.
+    pub(crate) fn refill(&mut self, missing: usize, budget: usize) -> bool {
         let Some(stream) = &mut self.stream else { return false };
         if self.paused || self.turn_bytes >= TURN_BYTES {
             return false;
         }
         let before = stream.unread().len();
-        stream.fill(missing, TURN_BYTES - self.turn_bytes);
+        stream.fill(missing, budget.max(missing).min(TURN_BYTES - self.turn_bytes));
         let count = stream.unread().len() - before;
         self.turn_bytes += count;
         count > 0
@@ -56,12 +58,15 @@ impl StreamState {
         }
     }
 
-    /// Sends `head` and `data`; returns whether more may follow at once, and None when nothing was sent.
+    /// Sends `head` and `data`; returns whether more may follow at once, and None when nothing was sent. The first bytes
+    /// that wait for the end of the turn have the loop asked, too.
     pub(crate) fn send(&mut self, head: &[u8], data: &Bound<'_, PyBytes>) -> Option<bool> {
         let stream = self.open().filter(|stream| stream.is_writable())?;
+        let was_joining = stream.is_joining();
         stream.send(head, data.as_bytes(), || keep(data));
         let (failed, unsent) = (stream.failure().is_some(), stream.unsent());
-        (!failed).then_some(unsent == 0 || (self.flushing && unsent <= self.high_water))
+        let may_follow = if stream.is_joining() { was_joining } else { self.flushing && unsent <= self.high_water };
+        (!failed).then_some(unsent == 0 || may_follow)
     }
 }
 

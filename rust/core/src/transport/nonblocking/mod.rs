@@ -1,5 +1,6 @@
 //! A connected stream that its owner reads and writes without waiting: each call does at once what the kernel allows.
 
+mod burst;
 mod encryption;
 mod unread;
 mod unsent;
@@ -7,14 +8,16 @@ mod wire;
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Instant;
 
 use bytes::Bytes;
 use rustls::ClientConnection;
 
+use self::burst::{BLOCK_BYTES, Burst};
 use self::encryption::Encryption;
 use self::unread::Unread;
 use self::unsent::Unsent;
-use self::wire::{Wire, is_later};
+use self::wire::{Filled, Wire, is_later};
 use super::Traffic;
 
 /// Encrypted bytes of one read.
@@ -45,6 +48,7 @@ pub struct NonblockingStream {
     records: Vec<u8>,
     unread: Unread,
     unsent: Unsent,
+    burst: Burst,
     input_ended: bool,
     output: Output,
     failure: Option<String>,
@@ -59,6 +63,7 @@ impl NonblockingStream {
             records: Vec::new(),
             unread: Unread::default(),
             unsent: Unsent::default(),
+            burst: Burst::default(),
             input_ended: false,
             output: Output::Open,
             failure: None,
@@ -87,6 +92,9 @@ impl NonblockingStream {
                 Err(error) if is_later(&error) => break,
                 Err(error) => self.fail(&error),
             }
+        }
+        if self.unread.as_slice().len() > before {
+            self.burst.answered();
         }
     }
 
@@ -131,13 +139,14 @@ impl NonblockingStream {
         self.unread.consume(count);
     }
 
-    /// Sends `head` and `body`: at once what the kernel takes, the rest with [`NonblockingStream::flush`]. Of a large
-    /// rest `keep` makes a reference to all of `body`.
+    /// Sends `head` and `body`: at once what the kernel takes, the rest with [`NonblockingStream::flush`]. Amid a burst
+    /// they wait for that, too, until they are a block. Of a large rest `keep` makes a reference to all of `body`.
     pub fn send(&mut self, head: &[u8], body: &[u8], keep: impl FnOnce() -> Bytes) {
         if !self.is_writable() {
             return;
         }
-        let taken = if self.unsent() > 0 { Ok(0) } else { self.send_now(head, body) };
+        let waits = self.unsent() > 0 || self.burst.joins(Instant::now);
+        let taken = if waits { Ok(0) } else { self.send_now(head, body) };
         match taken {
             Ok(count) => {
                 let (in_head, in_body) = (count.min(head.len()), count.saturating_sub(head.len()));
@@ -146,13 +155,31 @@ impl NonblockingStream {
             }
             Err(error) => self.fail_to_send(&error),
         }
-        if self.encryption.is_some() {
-            self.flush();
+        if self.burst.is_joining() {
+            self.flush_block();
+        } else if self.encryption.is_some() {
+            self.flush_unsent();
+        }
+    }
+
+    /// Sends joined bytes if they are a block. What the kernel does not take ends the burst.
+    fn flush_block(&mut self) {
+        if self.unsent() < BLOCK_BYTES {
+            return;
+        }
+        self.flush_unsent();
+        if self.unsent() > 0 {
+            self.burst.end();
         }
     }
 
     /// Sends what the kernel takes, and no more than a turn's worth: a peer may read as fast as it is sent to.
     pub fn flush(&mut self) {
+        self.burst.end();
+        self.flush_unsent();
+    }
+
+    fn flush_unsent(&mut self) {
         let mut sent = 0;
         while self.failure.is_none() && sent < TURN_BYTES {
             match self.flush_records() {
@@ -197,6 +224,12 @@ impl NonblockingStream {
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.unsent.len() + self.encryption.as_ref().map_or(0, |encryption| encryption.sealed())
+    }
+
+    /// Whether bytes wait for others, or for [`NonblockingStream::flush`] at the end of the turn.
+    #[must_use]
+    pub fn is_joining(&self) -> bool {
+        self.burst.is_joining()
     }
 
     /// Closes the sending side once all is sent.
@@ -245,8 +278,11 @@ impl NonblockingStream {
         self.wire.socket.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// Closes the connection; unsent and unread bytes are dropped.
+    /// Closes the connection; unread bytes are dropped, and those that the kernel does not take now.
     pub fn close(&mut self) {
+        if self.is_joining() {
+            self.flush();
+        }
         if self.unsent() == 0 && self.failure.is_none() {
             self.finish();
             self.discard_rest();
@@ -287,26 +323,6 @@ impl NonblockingStream {
 
     fn fail(&mut self, error: &io::Error) {
         self.failure.get_or_insert_with(|| error.to_string());
-    }
-}
-
-/// What a read has shown.
-enum Filled {
-    /// There was no more.
-    All,
-    /// There may be more.
-    Some,
-    /// The peer has said its last.
-    End,
-}
-
-impl Filled {
-    fn of(count: usize, room: usize) -> Self {
-        match count {
-            0 => Self::End,
-            count if count < room => Self::All,
-            _ => Self::Some,
-        }
     }
 }
 

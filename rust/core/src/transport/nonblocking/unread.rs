@@ -1,7 +1,9 @@
 //! Received bytes that wait for their reader, in one piece. No I/O.
 
-/// Room for one read, in bytes. Only the pages that are filled cost memory.
-const READ_BYTES: usize = 256 * 1024;
+/// Room for one read of unknown length, in bytes: so few stay in the processor's cache until they are taken.
+const READ_BYTES: usize = 32 * 1024;
+/// Room that a promise alone is worth, in bytes. Only the pages that are filled cost memory.
+const PROMISED_BYTES: usize = 256 * 1024;
 /// Room that is kept while nothing is unread, in bytes.
 const KEPT_BYTES: usize = 1024 * 1024;
 
@@ -20,7 +22,7 @@ impl Unread {
     /// The buffer, with room behind its end for one read, or for `missing` bytes if they are more. What is promised but
     /// has not arrived gets no more room than the buffer has already: a peer must not make a few bytes cost gigabytes.
     pub(super) fn with_room(&mut self, missing: usize) -> &mut Vec<u8> {
-        let wanted = missing.min(READ_BYTES.max(self.bytes.len())).max(READ_BYTES / 4);
+        let wanted = missing.min(PROMISED_BYTES.max(self.bytes.len())).max(READ_BYTES / 4);
         if self.bytes.capacity() - self.bytes.len() < wanted {
             self.bytes.drain(..std::mem::take(&mut self.start));
             self.bytes.reserve(wanted.max(READ_BYTES.saturating_sub(self.bytes.len())));
@@ -69,7 +71,7 @@ mod tests {
     #[test]
     fn promised_bytes_get_room_as_they_arrive() {
         let mut unread = Unread::default();
-        assert!(unread.with_room(usize::MAX).capacity() <= 2 * READ_BYTES);
+        assert!(unread.with_room(usize::MAX).capacity() <= 2 * PROMISED_BYTES);
     }
 
     #[test]

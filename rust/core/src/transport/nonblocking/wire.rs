@@ -71,6 +71,26 @@ impl Write for &Wire {
     }
 }
 
+/// What a read has shown.
+pub(super) enum Filled {
+    /// There was no more.
+    All,
+    /// There may be more.
+    Some,
+    /// The peer has said its last.
+    End,
+}
+
+impl Filled {
+    pub(super) fn of(count: usize, room: usize) -> Self {
+        match count {
+            0 => Self::End,
+            count if count < room => Self::All,
+            _ => Self::Some,
+        }
+    }
+}
+
 /// Whether the kernel asks to try again later. It has no memory left for a moment when it says ENOBUFS.
 pub(super) fn is_later(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error())
