@@ -194,8 +194,9 @@ faults: build  ## The whole table of faults, one after the other; writes docs/re
 
 # SOAK_SECONDS: how long the mixed load lasts. FERRULE_SEED repeats the choices of a run.
 SOAK_SECONDS ?= 1800
-soak: build go-peers  ## 30 minutes of mixed load over 50 plugins; then `storms`: an hour in all
+soak: build go-peers  ## 30 minutes of mixed load over 50 plugins, which writes docs/soak.md; then `storms`: an hour in all
 	FERRULE_SOAK_SECONDS=$(SOAK_SECONDS) FERRULE_SOAK_RESULTS=build/soak.json $(BIN)/python -m pytest -s tests/soak/test_soak.py -k mixed
+	[ $(SOAK_SECONDS) -lt 1800 ] || PYTHONPATH=tests:tests/unit $(BIN)/python -m soak.page build/soak.json
 	$(MAKE) --no-print-directory storms
 
 storms: build go-peers  ## 1,000 starts and stops, 500 plugins at once, a storm of kills, 1,000,000 calls: half an hour, part of `soak`

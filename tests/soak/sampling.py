@@ -15,7 +15,7 @@ from soak.flatness import Limit, why_not_flat
 from soak.ledger import Ledger, percentiles
 from soak.member import Member
 
-__all__ = ["MEASURES", "MIB", "Measure", "Sampler", "verdict"]
+__all__ = ["MEASURES", "MIB", "SETTLES_SECONDS", "Measure", "Sampler", "verdict"]
 
 MIB = 1 << 20
 
