@@ -87,7 +87,7 @@ impl TryFrom<PassedReattach> for Reattach {
 
     fn try_from(passed: PassedReattach) -> PyResult<Self> {
         let server_certificate = passed.server_certificate.map(|pem| {
-            let certificates = parse_pem_certificates(pem.as_bytes(), "server_certificate");
+            let certificates = parse_pem_certificates("setting reattach.tls.server_certificate", pem.as_bytes());
             certificates.map(|certificates| certificates.into_iter().next()).map_err(|error| to_py_err(&error))
         });
         Ok(Self {

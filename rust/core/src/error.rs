@@ -92,9 +92,9 @@ kinds! {
     /// The operating system could not provide what a launch needs (descriptors, memory, a directory).
     LaunchFailed = "launch.failed", Launch, "Check the limits of open files and processes, and the temporary directory.";
     /// The process ended before it printed its handshake line.
-    ExitedBeforeHandshake = "handshake.exited", Exited, "Read the plugin's last output below; a wrong magic cookie is the usual cause.";
+    ExitedBeforeHandshake = "handshake.exited", Exited, "Read the plugin's last output; a wrong magic cookie is the usual cause.";
     /// The process ended after its handshake line, before it could be used.
-    ExitedBeforeReady = "connect.exited", Exited, "Read the plugin's last output below.";
+    ExitedBeforeReady = "connect.exited", Exited, "Read the plugin's last output.";
     /// Nothing usable on standard output in time.
     HandshakeTimeout = "handshake.timeout", StartTimeout, "Raise start_timeout if the plugin is slow; else check that it is a go-plugin program.";
     /// Standard output closed without a handshake line.

@@ -61,7 +61,7 @@ impl Handshake {
         };
         check_core_version(core).map_err(|error| refuse_packer(&fields).unwrap_or(error))?;
         // Checked before the version: adding the plugin's version to the settings would be in vain.
-        refuse_net_rpc(fields.get(4).copied())?;
+        refuse_net_rpc(fields.get(4).copied(), line)?;
         let protocol_version = negotiate_app_version(app, &expected.protocol_versions)?;
         let address = parse_address(network, address, expected.transports)?;
         check_protocol(fields.get(4).copied())?;
@@ -127,10 +127,13 @@ pub(crate) fn parse_address(network: &str, address: &str, allowed: Transports) -
 }
 
 /// Refuses net/rpc. A missing field means net/rpc too, the only protocol of early go-plugin.
-fn refuse_net_rpc(field: Option<&str>) -> Result<(), Error> {
+fn refuse_net_rpc(field: Option<&str>, line: &[u8]) -> Result<(), Error> {
     let message = match field {
-        Some("netrpc") => "the plugin speaks Go's net/rpc; only gRPC is supported",
-        None => "the plugin announces no protocol, which means Go's net/rpc; only gRPC is supported",
+        Some("netrpc") => "the plugin speaks Go's net/rpc; only gRPC is supported".to_owned(),
+        None => format!(
+            "the handshake line names no protocol, which means Go's net/rpc, or was cut short: {}; only gRPC is supported",
+            excerpt(line)
+        ),
         Some(_) => return Ok(()),
     };
     Err(Error::new(ErrorKind::ProtocolUnsupported, message))

@@ -72,7 +72,7 @@ fn each_broken_rule_has_its_own_kind_and_shows_the_value() {
         ("1|6|unix||grpc", ErrorKind::AddressInvalid, "it is empty"),
         ("1|6|unix|/a\0b|grpc", ErrorKind::AddressInvalid, "NUL"),
         ("1|6|tcp|localhost|grpc", ErrorKind::AddressInvalid, "\"localhost\" cannot be used: expected HOST:PORT"),
-        ("1|6|unix|/s", ErrorKind::ProtocolUnsupported, "net/rpc"),
+        ("1|6|unix|/s", ErrorKind::ProtocolUnsupported, "net/rpc, or was cut short: \"1|6|unix|/s\""),
         ("1|6|unix|/s|netrpc", ErrorKind::ProtocolUnsupported, "net/rpc"),
         ("1|4|unix|/s|netrpc|", ErrorKind::ProtocolUnsupported, "net/rpc"),
         ("1|4|unix|/s", ErrorKind::ProtocolUnsupported, "net/rpc"),

@@ -239,7 +239,7 @@ impl Protection {
 /// The host's certificate. An unreadable one is an error here; go-plugin goes on without it, and every connection
 /// fails.
 fn host_certificate(pem: &str) -> Result<CertificateDer<'static>, Error> {
-    let certificates = parse_pem_certificates(pem.as_bytes(), "PLUGIN_CLIENT_CERT");
+    let certificates = parse_pem_certificates("PLUGIN_CLIENT_CERT", pem.as_bytes());
     certificates.ok().and_then(|certificates| certificates.into_iter().next()).ok_or_else(|| {
         let message = "the host's certificate in PLUGIN_CLIENT_CERT cannot be read, expected PEM";
         Error::new(ErrorKind::IdentityFailed, message).with_hint("It is set by the host; unset it to serve plaintext.")

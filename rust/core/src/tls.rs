@@ -21,9 +21,8 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore,
     ServerConfig, SignatureScheme,
 };
-use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::certificate::{Identity, parse_pem_certificates};
+use crate::certificate::{Identity, parse_pem_certificates, validity_of};
 use crate::error::{Error, ErrorKind};
 
 /// The only application protocol of gRPC. Go's server drops a client that does not offer it.
@@ -91,7 +90,9 @@ pub fn server_config(trust: &Trust, identity: &Identity) -> Result<Arc<ServerCon
 fn client_verifier(trust: &Trust) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     match trust {
         Trust::Pinned(certificate) => Ok(Arc::new(PinnedVerifier { pinned: certificate.clone() })),
-        Trust::Authorities(pem) => Ok(Arc::new(AuthorityClientVerifier::new(parse_pem_certificates(pem, "ca")?)?)),
+        Trust::Authorities(pem) => {
+            Ok(Arc::new(AuthorityClientVerifier::new(parse_pem_certificates("setting tls.ca", pem)?)?))
+        }
         Trust::System => {
             let message = "whom to admit must be said: the setting tls.ca has no certificates";
             Err(Error::new(ErrorKind::IdentityFailed, message))
@@ -103,7 +104,9 @@ fn server_verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, Error> 
     match trust {
         Trust::Pinned(certificate) => Ok(Arc::new(PinnedVerifier { pinned: certificate.clone() })),
         Trust::System => Ok(system_verifier()?),
-        Trust::Authorities(pem) => Ok(Arc::new(AuthorityVerifier::new(parse_pem_certificates(pem, "ca")?)?)),
+        Trust::Authorities(pem) => {
+            Ok(Arc::new(AuthorityVerifier::new(parse_pem_certificates("setting tls.ca", pem)?)?))
+        }
     }
 }
 
@@ -151,15 +154,12 @@ impl PinnedVerifier {
 }
 
 fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
-    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let (validity, now) = (parsed.validity(), i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    if now < validity.not_before.timestamp() {
-        return Err(CertificateError::NotValidYet.into());
+    let (not_before, not_after) = validity_of(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    match i64::try_from(now.as_secs()).unwrap_or(i64::MAX) {
+        now if now < not_before => Err(CertificateError::NotValidYet.into()),
+        now if now > not_after => Err(CertificateError::Expired.into()),
+        _ => Ok(()),
     }
-    if now > validity.not_after.timestamp() {
-        return Err(CertificateError::Expired.into());
-    }
-    Ok(())
 }
 
 /// The part of a verifier that proves possession of the key: the provider's own, never skipped.

@@ -70,10 +70,11 @@ mod tests {
     fn every_certificate_of_a_bundle_must_be_readable() {
         let good = Identity::generate(Curve::P256).unwrap();
         let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        for bundle in [damaged.to_owned(), format!("{}{damaged}", good.certificate_pem())] {
-            let message = refusal(check_certificates("ca", bundle.as_bytes()));
-            assert!(message.contains("without a readable certificate, expected PEM"), "{message}");
-        }
+        let message = refusal(check_certificates("ca", damaged.as_bytes()));
+        assert!(message.contains("without a readable certificate, expected PEM"), "{message}");
+        let bundle = format!("{}{damaged}", good.certificate_pem());
+        let message = refusal(check_certificates("ca", bundle.as_bytes()));
+        assert!(message.contains("holds 2 certificates, of which number 2 cannot be read"), "{message}");
     }
 
     #[test]

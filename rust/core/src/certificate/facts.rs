@@ -73,6 +73,13 @@ impl CertificateDetails {
     }
 }
 
+/// The first and the last second, since 1970, at which a DER certificate is valid.
+pub(crate) fn validity_of(certificate: &CertificateDer<'_>) -> Result<(i64, i64), Error> {
+    let parsed = parse(certificate)?;
+    let validity = parsed.validity();
+    Ok((validity.not_before.timestamp(), validity.not_after.timestamp()))
+}
+
 /// Parses a DER certificate.
 pub(super) fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
     parse_exactly(certificate).map_err(|cause| {
@@ -84,6 +91,7 @@ pub(super) fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certi
 /// Parses a DER certificate; the error is the cause. Bytes behind the certificate would be refused by TLS.
 pub(super) fn parse_exactly<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, String> {
     match X509Certificate::from_der(certificate) {
+        _ if certificate.is_empty() => Err("it is empty".to_owned()),
         Ok(([], parsed)) => Ok(parsed),
         Ok((rest, _)) => Err(format!("{} bytes follow its end", rest.len())),
         Err(error) => Err(error.to_string()),

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
@@ -15,7 +14,7 @@ use super::encoding::{
     ORGANIZATION, Profile, SERVER_AUTH, distinguished_name,
 };
 use super::issuer::self_sign;
-use super::pem::parse_pem_certificates;
+use super::pem::{parse_pem_certificates, readable_key};
 use super::private_key::PrivateKey;
 use crate::error::{Error, ErrorKind};
 use crate::settings::Curve;
@@ -52,17 +51,12 @@ impl Identity {
 
     /// The caller's own pair, both PEM; the chain starts with the leaf.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
-        let certificates = parse_pem_certificates(chain, "certificate")?;
-        // The parser's error may quote the key.
-        let parsed = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
-            identity_error("the setting tls.key is not a PEM private key", &format_args!("{} bytes", key.len()))
-        })?;
-        let key = PrivateKey::from_der(parsed)
-            .ok_or_else(|| identity_error("the setting tls.key cannot be used", &"its kind is unknown"))?;
+        let certificates = parse_pem_certificates("certificate", chain)?;
+        let key = readable_key("private key", key).map_err(|error| identity_error(error.message().to_owned()))?;
         let pair = Self::assemble(certificates, key);
         pair.certified_key
             .keys_match()
-            .map_err(|error| identity_error("certificate and key do not form a pair", &error))?;
+            .map_err(|error| identity_error(format!("certificate and key do not form a pair: {error}")))?;
         Ok(pair)
     }
 
@@ -105,8 +99,8 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-fn identity_error(what: &str, cause: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::IdentityFailed, format!("{what}: {cause}"))
+fn identity_error(message: String) -> Error {
+    Error::new(ErrorKind::IdentityFailed, message)
 }
 
 #[cfg(test)]
@@ -187,6 +181,21 @@ mod tests {
         let error = Identity::from_pem(one.certificate_pem().as_bytes(), other.key_pem().as_bytes()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::IdentityFailed);
         let error = Identity::from_pem(b"nothing", one.key_pem().as_bytes()).unwrap_err();
-        assert!(error.message().contains("tls.certificate"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::IdentityFailed);
+        assert!(error.message().contains("certificate holds 7 bytes"), "{error}");
+    }
+
+    #[test]
+    fn empty_sections_are_no_certificate_and_no_key() {
+        let made = Identity::generate(Curve::P256).unwrap();
+        let empty = |label| format!("-----BEGIN {label}-----\n-----END {label}-----\n");
+        for (chain, key) in [
+            (empty("CERTIFICATE"), made.key_pem().as_str().to_owned()),
+            (made.certificate_pem().to_owned() + &empty("CERTIFICATE"), made.key_pem().as_str().to_owned()),
+            (made.certificate_pem().to_owned(), empty("PRIVATE KEY")),
+        ] {
+            let error = Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::IdentityFailed);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod private_key;
 
 use time::Duration;
 
+pub(crate) use facts::validity_of;
 pub use facts::{CertificateDetails, CertificateFacts};
 pub use identity::{Identity, SERVER_NAME};
 pub use issued::{Certificate, Request, Usage};

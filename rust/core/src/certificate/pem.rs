@@ -18,35 +18,33 @@ const ENCRYPTED_HINT: &str =
 /// Marks of an encrypted key: of PKCS #8, and of the older form.
 const ENCRYPTED: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
 
-/// All certificates of a PEM text; at least one.
-pub fn parse_pem_certificates(pem: &[u8], setting: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let failed = |what: String| Error::new(ErrorKind::IdentityFailed, what);
-    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let size = pem.len();
-    let certificates = parsed.map_err(|_| failed(format!("the setting tls.{setting} is not PEM, in {size} bytes")))?;
-    if certificates.is_empty() {
-        return Err(failed(format!("the setting tls.{setting} holds no certificate, expected PEM with at least one")));
-    }
-    Ok(certificates)
+/// All certificates of a PEM text that no setting's check has seen; as [`readable_certificates`].
+pub fn parse_pem_certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    readable_certificates(what, pem).map_err(|error| Error::new(ErrorKind::IdentityFailed, error.message()))
 }
 
 /// All certificates of a PEM text, at least one, each readable. `what` names the text in messages.
 pub(crate) fn readable_certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let unreadable = |cause: &dyn std::fmt::Display| {
+    let unreadable = |cause: &str| {
         let size = pem.len();
         let message = format!("{what} holds {size} bytes without a readable certificate, expected PEM: {cause}");
         refused(message, CERTIFICATE_HINT)
     };
     let sections: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     // The parser's error may quote the line at which it stopped.
-    let certificates = sections.map_err(|_| unreadable(&"its PEM is damaged"))?;
-    if certificates.is_empty() {
-        return Err(unreadable(&"it has no section of a certificate"));
+    let certificates = sections.map_err(|_| unreadable("its PEM is damaged"))?;
+    let count = certificates.len();
+    for (number, certificate) in (1..).zip(&certificates) {
+        let Err(fault) = parse_exactly(certificate) else { continue };
+        return Err(if count == 1 {
+            unreadable(&fault)
+        } else {
+            let message =
+                format!("{what} holds {count} certificates, of which number {number} cannot be read: {fault}");
+            refused(message, CERTIFICATE_HINT)
+        });
     }
-    for certificate in &certificates {
-        parse_exactly(certificate).map_err(|cause| unreadable(&cause))?;
-    }
-    Ok(certificates)
+    if count == 0 { Err(unreadable("it has no section of a certificate")) } else { Ok(certificates) }
 }
 
 /// The first private key of a PEM text. `what` names the text in messages.
