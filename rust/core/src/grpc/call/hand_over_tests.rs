@@ -1,4 +1,4 @@
-//! The two sides of a call on two threads. `make sanitize` has Miri run these tests in many orders of the threads' steps.
+//! The two sides of a call on two threads.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
