@@ -7,9 +7,10 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
-from ferrule._core import Mailbox
+from ferrule._core import Arrival, Mailbox
 from ferrule.errors import refused_by_system
 
 __all__ = ["cannot_await", "mailbox", "outcome"]
@@ -47,9 +48,9 @@ def _open(loop: asyncio.AbstractEventLoop) -> Mailbox:
     made = Mailbox(reads_sockets=True)
     sockets = made.sockets_fileno()
     try:
-        loop.add_reader(made.fileno(), made.drain)
+        loop.add_reader(made.fileno(), lambda: _resume(made.drain()))
         if sockets is not None:
-            loop.add_reader(sockets, made.read_sockets)
+            loop.add_reader(sockets, _read_sockets, made)
     except NotImplementedError:
         raise RuntimeError(f"{type(loop).__name__} cannot watch descriptors; use asyncio.SelectorEventLoop") from None
     except OSError as error:
@@ -79,6 +80,32 @@ def cannot_await(ending: object, loop: asyncio.AbstractEventLoop | None) -> bool
     running = asyncio._get_running_loop()
     # Whatever else a body raises while it is closed.
     return running is None or (ending is GeneratorExit and running is not loop)
+
+
+def _read_sockets(own: Mailbox) -> None:
+    try:
+        _resume(own.read_sockets())
+    finally:
+        own.write_sockets()
+
+
+def _resume(resumed: list[tuple[Callable[[Any], object], Arrival, Context | None]]) -> None:
+    """Has tasks go on that wait for what was delivered: now, in a callback of their loop, in which no task runs.
+
+    Their code runs below this function, not below one of the core: at the interpreter's end a daemon thread may be
+    stopped anywhere in it.
+    """
+    left = iter(resumed)
+    try:
+        for callback, arrival, context in left:
+            if context is None:
+                callback(arrival)
+            else:
+                context.run(callback, arrival)
+    finally:
+        # A task that ends the loop, by SystemExit for one, comes before the others.
+        for callback, arrival, context in left:
+            arrival.get_loop().call_soon(callback, arrival, context=context)
 
 
 async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], object]) -> Any:

@@ -62,6 +62,40 @@ def test_blocked_loop_stops_neither_pings_nor_a_deadline(run: Run, pinging: Ping
     run(main())
 
 
+@pytest.mark.usefixtures("usual_reader")
+def test_acknowledgement_of_a_ping_travels_with_the_next_request(run: Run, pinging: Pinging) -> None:
+    pinging.pings_with_responses = True
+    _core.set_reader("caller")
+
+    async def main() -> None:
+        async with insecure_channel(pinging.target) as channel:
+            await lone_calls(channel)
+
+    run(main())
+    # Not those before the loop had the socket, nor any between which the machine was busy.
+    assert pinging.joined > LONE_CALLS / 2
+
+
+@pytest.mark.usefixtures("reader")
+def test_acknowledgement_of_a_ping_waits_for_no_request(run: Run, pinging: Pinging) -> None:
+    def is_acknowledged() -> bool:
+        return pinging.acknowledged is not None
+
+    async def main() -> None:
+        async with insecure_channel(pinging.target) as channel:
+            await lone_calls(channel)
+            pinging.pings_with_responses = True
+            pinging.acknowledged = None
+            await lone_calls(channel, 1)
+            await asyncio.to_thread(wait_until, is_acknowledged, "the acknowledgement")
+            pinging.acknowledged = None
+            await lone_calls(channel, 1)
+            # The task keeps the loop from its turn.
+            wait_until(is_acknowledged, "the acknowledgement")
+
+    run(main())
+
+
 @pytest.mark.usefixtures("reader")
 def test_lone_call_whose_loop_is_blocked_is_over_by_its_deadline(run: Run, pinging: Pinging) -> None:
     async def main() -> None:

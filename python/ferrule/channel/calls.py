@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import grpc
 from grpc import aio
 
+from ferrule._core import Arrival
 from ferrule.channel.core_call import HEADERS, CoreCall, EndedCall, Pairs
 from ferrule.channel.errors import AioRpcError, note_begun
 from ferrule.channel.state import ChannelState
@@ -81,8 +82,8 @@ class BaseCall(ABC):
     """The exception to raise in place of one with the status."""
     _cause: Exception | None = None
     """The exception because of which the call has its status."""
-    _future: asyncio.Future[None] | None = None
-    """Resolved when a response or the end arrives; its cancellation cancels the call."""
+    _arrival: Arrival | None = None
+    """Of a response, or of the end; its cancellation cancels the call."""
     _waiters: list[asyncio.Future[None]] | None = None
     """Resolved at each event; their cancellation leaves the call alone."""
     _callbacks: list[Callable[[Any], object]] | None = None
@@ -248,9 +249,8 @@ class BaseCall(ABC):
             callbacks, self._callbacks = self._callbacks, None
             for callback in callbacks:
                 run_callback(callback, self)
-        future = self._future
-        if future is not None and not future.done():
-            future.set_result(None)
+        if self._arrival is not None:
+            self._arrival.arrive()
         if self._waiters is not None:
             self._wake()
         if self._request_task is not None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -39,6 +40,7 @@ class ChannelState:
         "authority",
         "call_credentials",
         "core",
+        "create_arrival",
         "create_future",
         "is_closed",
         "is_closing",
@@ -51,6 +53,8 @@ class ChannelState:
 
     create_future: Callable[[], asyncio.Future[Any]]
     """The loop's method; set by `attach`."""
+    create_arrival: Callable[[], _core.Arrival]
+    """Makes what a task of the loop waits for, and goes on at once when it comes; set by `attach`."""
     mailbox: _core.Mailbox
     """The loop's mailbox; set by `attach`."""
 
@@ -102,6 +106,7 @@ class ChannelState:
             raise RuntimeError("the channel is attached to a different loop; make one in each loop")
         self.mailbox = mailbox()
         self.create_future = running.create_future
+        self.create_arrival = partial(_core.Arrival, running)
         self.open_on = running
 
     def error_of(self, core: Any) -> Exception | None:

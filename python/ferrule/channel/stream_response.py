@@ -138,13 +138,13 @@ class StreamResponse(BaseCall):
         return True
 
     async def _wait_for_event(self) -> None:
-        if self._future is not None:
+        if self._arrival is not None:
             raise aio.UsageError("another task is reading from this RPC; reads must follow one another")
-        self._future = self._channel.create_future()
+        self._arrival = self._channel.create_arrival()
         try:
-            await self._future
+            await self._arrival
         finally:
-            self._future = None
+            self._arrival = None
 
     def _receive(self) -> None:
         if self._code is not None:
@@ -157,9 +157,8 @@ class StreamResponse(BaseCall):
                 self._settle(number)
             if self._code is not None:
                 return
-        future = self._future
-        if future is not None and not future.done():
-            future.set_result(None)
+        if self._arrival is not None:
+            self._arrival.arrive()
         if self._waiters is not None:
             self._wake()
 

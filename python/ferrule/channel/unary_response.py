@@ -26,11 +26,11 @@ class UnaryResponse(BaseCall):
 
     def __await__(self) -> Generator[Any, None, Any]:
         if self._code is None:
-            future = self._future
-            if future is None:
-                future = self._future = self._channel.create_future()
+            arrival = self._arrival
+            if arrival is None:
+                arrival = self._arrival = self._channel.create_arrival()
             try:
-                yield from future
+                yield from arrival
             except asyncio.CancelledError:
                 self.cancel()
                 raise

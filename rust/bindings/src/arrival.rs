@@ -1,9 +1,10 @@
 //! What a task awaits until bytes have come: asyncio's interface of a future, without its round through the loop.
 //!
 //! The callbacks of asyncio's own futures wait for the loop's next turn, which asks the system for events again. The loop
-//! calls a stream in a turn of its own, where no task runs: so the task that waits goes on at once. Where a task may be
-//! running, as in `cancel`, callbacks wait for the next turn here too.
+//! calls a stream, or a mailbox, in a turn of its own, where no task runs: so the task that waits goes on at once. Where a
+//! task may be running, as in `cancel`, callbacks wait for the next turn here too.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -22,9 +23,9 @@ pub(crate) enum Want {
     Frame(usize),
 }
 
-/// The one task that waits for a stream, if there is one.
+/// The one task that waits for a stream, if there is one, and what for.
 #[derive(Clone, Default)]
-pub(crate) struct Waiting(Arc<Mutex<Option<Py<Arrival>>>>);
+pub(crate) struct Waiting(Arc<Mutex<Option<(Want, Py<Arrival>)>>>);
 
 impl Waiting {
     /// Has a task wait.
@@ -34,14 +35,13 @@ impl Waiting {
         event_loop: &Py<PyAny>,
         want: Want,
     ) -> PyResult<Bound<'py, Arrival>> {
-        let state = Mutex::new(ArrivalState::default());
-        let arrival = Arrival { want, event_loop: event_loop.clone_ref(py), waiting: self.clone(), state };
-        let arrival = Bound::new(py, arrival)?;
+        let arrival =
+            Bound::new(py, Arrival { waiting: Some(self.clone()), ..Arrival::new(event_loop.clone_ref(py)) })?;
         let mut place = self.lock();
         if place.is_some() {
             return Err(second_receiver());
         }
-        *place = Some(arrival.clone().unbind());
+        *place = Some((want, arrival.clone().unbind()));
         Ok(arrival)
     }
 
@@ -52,17 +52,17 @@ impl Waiting {
 
     /// What is waited for.
     pub(crate) fn want(&self) -> Option<Want> {
-        self.lock().as_ref().map(|arrival| arrival.get().want)
+        self.lock().as_ref().map(|(want, _)| *want)
     }
 
     /// Nobody waits any longer.
     pub(crate) fn take(&self) -> Option<Py<Arrival>> {
-        self.lock().take()
+        self.lock().take().map(|(_, arrival)| arrival)
     }
 
     fn forget(&self, arrival: &Arrival) {
         let mut place = self.lock();
-        if place.as_ref().is_some_and(|other| std::ptr::eq(other.get(), arrival)) {
+        if place.as_ref().is_some_and(|(_, other)| std::ptr::eq(other.get(), arrival)) {
             let forgotten = place.take();
             drop(place);
             drop(forgotten);
@@ -71,12 +71,12 @@ impl Waiting {
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.0.try_lock() {
-            Ok(place) => place.as_ref().map_or(Ok(()), |arrival| visit.call(arrival)),
+            Ok(place) => place.as_ref().map_or(Ok(()), |(_, arrival)| visit.call(arrival)),
             Err(_) => Ok(()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Py<Arrival>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<(Want, Py<Arrival>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,17 +102,63 @@ struct ArrivalState {
     callbacks: Vec<(Py<PyAny>, Option<Py<PyAny>>)>,
 }
 
-/// One wait of one task.
+impl ArrivalState {
+    /// Whether nothing had ended the wait before.
+    fn end(&mut self, outcome: Outcome) -> bool {
+        let ends = self.outcome == Outcome::Pending;
+        if ends {
+            self.outcome = outcome;
+        }
+        ends
+    }
+}
+
+thread_local! {
+    /// What came during [`collect_arrived`]; `None` outside of it.
+    static ARRIVED: RefCell<Option<Vec<Py<Arrival>>>> = const { RefCell::new(None) };
+}
+
+/// A function of a task that can go on, its argument, and the context to run it in.
+pub(crate) type Resumption = (Py<PyAny>, Py<Arrival>, Option<Py<PyAny>>);
+
+/// Runs `work`, and returns the tasks whose [`Arrival::arrive`] was called meanwhile. The caller has them go on, at a place
+/// where neither what `work` holds nor a frame of Rust's outlasts the tasks' code.
+pub(crate) fn collect_arrived(py: Python<'_>, work: impl FnOnce() -> PyResult<()>) -> PyResult<Vec<Resumption>> {
+    let _collecting = Collecting(ARRIVED.replace(Some(Vec::new())));
+    work()?;
+    let arrived = ARRIVED.replace(Some(Vec::new())).unwrap_or_default();
+    let resumptions = |arrival: &Py<Arrival>| {
+        let callbacks = arrival.get().settle(Outcome::Arrived).into_iter();
+        let arrival = arrival.clone_ref(py);
+        callbacks.map(move |(callback, context)| (callback, arrival.clone_ref(py), context))
+    };
+    Ok(arrived.iter().flat_map(resumptions).collect())
+}
+
+/// Collects up to the end of its scope; then what was collected around it goes on. What is left, by an error or a panic,
+/// waits for the loop's next turn.
+struct Collecting(Option<Vec<Py<Arrival>>>);
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        let left = ARRIVED.replace(self.0.take()).unwrap_or_default();
+        if !left.is_empty() {
+            Python::attach(|py| left.iter().for_each(|arrival| drop(Arrival::wake_soon(arrival.bind(py)))));
+        }
+    }
+}
+
+/// One wait, as a rule of one task.
 #[pyclass(frozen, module = "ferrule._core")]
 pub(crate) struct Arrival {
-    want: Want,
     event_loop: Py<PyAny>,
-    waiting: Waiting,
+    /// The place among a stream's, which the end of the wait gives back.
+    waiting: Option<Waiting>,
     state: Mutex<ArrivalState>,
 }
 
 impl Arrival {
-    /// Has the task go on now. Called by the loop, while no task runs.
+    /// Has the tasks go on now. Called by the loop, while no task runs.
     pub(crate) fn wake(arrival: &Bound<'_, Self>) -> PyResult<()> {
         let py = arrival.py();
         for (callback, context) in arrival.get().settle(Outcome::Arrived) {
@@ -124,7 +170,7 @@ impl Arrival {
         Ok(())
     }
 
-    /// Has the task go on in the loop's next turn.
+    /// Has the tasks go on in the loop's next turn.
     pub(crate) fn wake_soon(arrival: &Bound<'_, Self>) -> PyResult<()> {
         Self::end_soon(arrival, Outcome::Arrived)
     }
@@ -144,10 +190,17 @@ impl Arrival {
         event_loop.call_method(intern!(py, "call_soon"), (callback, arrival), Some(&named)).map(drop)
     }
 
+    /// Ends the wait, if nothing has ended it before, and gives out the callbacks.
     fn settle(&self, outcome: Outcome) -> Vec<(Py<PyAny>, Option<Py<PyAny>>)> {
         let mut state = self.lock();
-        state.outcome = outcome;
+        state.end(outcome);
         std::mem::take(&mut state.callbacks)
+    }
+
+    fn end_waiting(&self) {
+        if let Some(waiting) = &self.waiting {
+            waiting.forget(self);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, ArrivalState> {
@@ -157,6 +210,22 @@ impl Arrival {
 
 #[pymethods]
 impl Arrival {
+    #[new]
+    fn new(event_loop: Py<PyAny>) -> Self {
+        Self { event_loop, waiting: None, state: Mutex::default() }
+    }
+
+    /// Has the tasks go on: once the mailbox that is at it has delivered all its letters, or else in the loop's next
+    /// turn. Does nothing after the end.
+    fn arrive(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if !slf.get().lock().end(Outcome::Arrived) {
+            return Ok(());
+        }
+        let is_delivering = ARRIVED
+            .with_borrow_mut(|arrived| arrived.as_mut().map(|arrived| arrived.push(slf.clone().unbind())).is_some());
+        if is_delivering { Ok(()) } else { Self::wake_soon(slf) }
+    }
+
     #[getter(_asyncio_future_blocking)]
     fn is_blocking(&self) -> bool {
         self.lock().blocking
@@ -235,7 +304,7 @@ impl Arrival {
         };
         // Outside the lock: dropping an object may run Python code.
         drop(replaced);
-        slf.get().waiting.forget(slf.get());
+        slf.get().end_waiting();
         Self::end_soon(slf, Outcome::Cancelled)?;
         Ok(true)
     }
@@ -266,13 +335,13 @@ impl Arrival {
         value: Option<Bound<'_, PyAny>>,
         _traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        self.waiting.forget(self);
+        self.end_waiting();
         Err(PyErr::from_value(value.unwrap_or_else(|| kind.clone())))
     }
 
     /// Ends the wait of a coroutine that is closed.
     fn close(&self) {
-        self.waiting.forget(self);
+        self.end_waiting();
     }
 
     fn __repr__(&self) -> &'static str {

@@ -47,14 +47,25 @@ pub(crate) fn start_here(
     })
 }
 
-/// Reads the sockets that this thread waits for, and runs what was started by [`start_here`] and can go on.
+/// Reads the sockets that this thread waits for, and runs what was started by [`start_here`] and can go on. What there is
+/// to write waits for the next call, or for [`write_here`], which must follow.
 pub(crate) fn read_here(sockets: &SocketSet) -> PyResult<()> {
-    with_thread(|thread| thread.runtime.clone()).map(|runtime| {
+    let runtime = with_thread(|thread| thread.runtime.clone())?;
+    sockets.deferring_writes(|| {
         let mut woken = collect_woken(|| drive_here(&runtime, || sockets.drive_readable()));
         while !woken.is_empty() {
             woken = collect_woken(|| drive_here(&runtime, || woken.iter().for_each(CallerStartedTask::advance)));
         }
-    })
+    });
+    Ok(())
+}
+
+/// Writes what [`read_here`] has left, unless a call has taken it along.
+pub(crate) fn write_here(sockets: &SocketSet) -> PyResult<()> {
+    if !sockets.has_deferred() {
+        return Ok(());
+    }
+    with_thread(|thread| thread.runtime.clone()).map(|runtime| drive_here(&runtime, || sockets.write_deferred()))
 }
 
 /// Runs `act` on the caller's thread, inside the I/O thread's runtime, so that tasks can be spawned.

@@ -18,6 +18,7 @@ use ferrule_core::wake::Wake;
 use pyo3::prelude::*;
 use pyo3::{IntoPyObjectExt, intern};
 
+use crate::arrival::{Resumption, collect_arrived};
 use crate::bell::Bell;
 use crate::detached::calling_python;
 use crate::errors::{refused_by_system, to_exception};
@@ -111,20 +112,24 @@ impl Mailbox {
         self.sockets.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// Reads sockets, then delivers what came of it.
-    fn read_sockets(&self, py: Python<'_>) -> PyResult<()> {
-        // In a forked child the sockets are the parent's.
-        let Some(sockets) = self.sockets.as_ref().filter(|_| !io_thread::is_forked()) else { return Ok(()) };
+    /// Reads sockets, then delivers what came of it, as [`Mailbox::drain`] does. [`Mailbox::write_sockets`] must follow.
+    fn read_sockets(&self, py: Python<'_>) -> PyResult<Vec<Resumption>> {
+        let Some(sockets) = self.own_sockets() else { return Ok(Vec::new()) };
         let held = self.queue.hold_bell();
         let result = io_thread::read_here(sockets);
         std::mem::forget(held);
-        self.deliver_all(py).and(result)
+        self.deliver_all(py, result)
     }
 
-    /// Resolves futures and calls listeners for everything that has arrived.
-    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+    /// Writes what [`Mailbox::read_sockets`] has left, unless the tasks that went on have sent it along.
+    fn write_sockets(&self) -> PyResult<()> {
+        self.own_sockets().map_or(Ok(()), |sockets| io_thread::write_here(sockets))
+    }
+
+    /// Resolves futures and calls listeners for everything that has arrived; returns the tasks that can go on.
+    fn drain(&self, py: Python<'_>) -> PyResult<Vec<Resumption>> {
         self.queue.bell.silence();
-        self.deliver_all(py)
+        self.deliver_all(py, Ok(()))
     }
 
     /// Forgets a listener. Letters that are still under way to it are dropped.
@@ -154,8 +159,13 @@ impl Mailbox {
         self.sockets.as_ref()
     }
 
-    fn deliver_all(&self, py: Python<'_>) -> PyResult<()> {
-        calling_python(py, || self.deliver_letters(py))
+    /// In a forked child the sockets are the parent's.
+    fn own_sockets(&self) -> Option<&Arc<SocketSet>> {
+        self.sockets.as_ref().filter(|_| !io_thread::is_forked())
+    }
+
+    fn deliver_all(&self, py: Python<'_>, read: PyResult<()>) -> PyResult<Vec<Resumption>> {
+        calling_python(py, || collect_arrived(py, || self.deliver_letters(py).and(read)))
     }
 
     fn deliver_letters(&self, py: Python<'_>) -> PyResult<()> {

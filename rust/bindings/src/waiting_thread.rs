@@ -75,7 +75,7 @@ impl Reader for WaitingThread {
 
     fn read(&self) {
         // Cannot fail in a process that has begun a call.
-        let _ = io_thread::read_here(&self.sockets);
+        let _ = io_thread::read_here(&self.sockets).and(io_thread::write_here(&self.sockets));
     }
 }
 

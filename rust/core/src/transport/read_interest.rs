@@ -34,6 +34,8 @@ pub struct ReadInterest {
     readable: AtomicBool,
     /// Whether the holder has driven the connection since the I/O thread last looked.
     is_used: AtomicBool,
+    /// Whether a write was put off, and none has been made since.
+    has_deferred: AtomicBool,
     driver: OnceLock<Weak<dyn Drive>>,
 }
 
@@ -62,8 +64,9 @@ impl ReadInterest {
     pub(super) fn new() -> Arc<Self> {
         static LATEST: AtomicU64 = AtomicU64::new(0);
         let number = LATEST.fetch_add(1, Ordering::Relaxed);
-        let (readable, is_used) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { number, state: Mutex::default(), readable, is_used, driver: OnceLock::new() })
+        let state = Mutex::default();
+        let (readable, is_used, has_deferred) = (AtomicBool::default(), AtomicBool::default(), AtomicBool::default());
+        Arc::new(Self { number, state, readable, is_used, has_deferred, driver: OnceLock::new() })
     }
 
     /// Names the connection to be driven when the socket is readable.
@@ -140,6 +143,15 @@ impl ReadInterest {
         self.state().holder.clone()
     }
 
+    /// Whether a write is to be put off, because the thread that reads has not yet said what it will send. It has the
+    /// connection driven once more before it waits. If it stands still meanwhile, the I/O thread takes the interest, and
+    /// writes.
+    pub(super) fn defers_write(&self) -> bool {
+        let defers = self.state().holder.as_ref().is_some_and(|holder| holder.defers_writes());
+        self.has_deferred.store(defers, Ordering::Relaxed);
+        defers
+    }
+
     pub(super) fn is_readable(&self) -> bool {
         self.readable.load(Ordering::Relaxed)
     }
@@ -147,6 +159,12 @@ impl ReadInterest {
     /// The socket has been read to its end; the set reports what arrives later.
     pub(super) fn exhausted(&self) {
         self.readable.store(false, Ordering::Relaxed);
+    }
+
+    fn drive_connection(&self) {
+        if let Some(driver) = self.driver.get().and_then(Weak::upgrade) {
+            driver.drive();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -158,9 +176,15 @@ impl Member for ReadInterest {
     fn drive(&self) {
         self.readable.store(true, Ordering::Relaxed);
         self.is_used.store(true, Ordering::Relaxed);
-        if let Some(driver) = self.driver.get().and_then(Weak::upgrade) {
-            driver.drive();
-        }
+        self.drive_connection();
+    }
+
+    fn has_deferred(&self) -> bool {
+        self.has_deferred.load(Ordering::Relaxed)
+    }
+
+    fn write(&self) {
+        self.drive_connection();
     }
 }
 

@@ -68,6 +68,18 @@ fn a_holder_that_stands_still_loses_the_interest() {
     assert_eq!(lone_calls(&interest, &caller, again, LONE_CALLS).last(), Some(&true));
 }
 
+#[test]
+fn writes_are_put_off_only_for_a_holder_that_is_at_reading() {
+    let (interest, caller, now) = (ReadInterest::new(), set(), Instant::now());
+    caller.deferring_writes(|| assert!(!interest.defers_write()));
+    lone_calls(&interest, &caller, now, LONE_CALLS);
+    assert!(!interest.defers_write());
+    caller.deferring_writes(|| assert!(interest.defers_write()));
+    assert!(interest.has_deferred());
+    assert!(!interest.defers_write());
+    assert!(!interest.has_deferred());
+}
+
 /// Counts how often it is driven.
 #[derive(Default)]
 struct Counted(AtomicUsize);

@@ -229,6 +229,9 @@ impl<S: Connected> Socket<S> {
     }
 
     fn send(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.interest.defers_write() {
+            return Poll::Pending;
+        }
         loop {
             if let Some(writable) = &self.writable {
                 let mut guard = ready!(writable.poll_write_ready(context))?;

@@ -1,5 +1,6 @@
 //! Sockets whose bytes a thread waits for by itself, in place of the I/O thread.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -15,6 +16,15 @@ const SOCKETS_PER_TURN: usize = 16;
 pub(super) trait Member: Send + Sync {
     /// The socket is readable. Called on the thread that watches the set.
     fn drive(&self);
+    /// Whether a write was put off, and none has been made since.
+    fn has_deferred(&self) -> bool;
+    /// Writes what was put off. Called on the same thread.
+    fn write(&self);
+}
+
+thread_local! {
+    /// The set to whose sockets this thread puts off writes; null for none.
+    static DEFERRING: Cell<*const SocketSet> = const { Cell::new(std::ptr::null()) };
 }
 
 /// A set of sockets with a descriptor of its own, which is readable while one of them is. So the thread watches one
@@ -43,6 +53,30 @@ impl SocketSet {
         for member in self.readable() {
             member.drive();
         }
+    }
+
+    /// Runs `work`, and puts off what this thread would write meanwhile to sockets of the set. What answers the bytes that were read, such as the
+    /// acknowledgement of a ping, then travels with the next request, if that follows before
+    /// [`SocketSet::write_deferred`].
+    pub fn deferring_writes<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _deferring = Deferring(DEFERRING.replace(self));
+        work()
+    }
+
+    /// Whether there is something for [`SocketSet::write_deferred`].
+    #[must_use]
+    pub fn has_deferred(&self) -> bool {
+        !self.deferred().is_empty()
+    }
+
+    /// Writes what was put off and has not been written since.
+    pub fn write_deferred(&self) {
+        self.deferred().iter().for_each(|member| member.write());
+    }
+
+    /// Whether this thread is to put off a write to a socket of the set.
+    pub(super) fn defers_writes(&self) -> bool {
+        std::ptr::eq(DEFERRING.get(), self)
     }
 
     pub(super) fn add(&self, socket: BorrowedFd<'_>, number: u64, member: Weak<dyn Member>) -> io::Result<()> {
@@ -74,6 +108,10 @@ impl SocketSet {
         events.iter().filter_map(|event: &Event| members.get(&{ event.data }.u64())?.upgrade()).collect()
     }
 
+    fn deferred(&self) -> Vec<Arc<dyn Member>> {
+        self.members().values().filter_map(Weak::upgrade).filter(|member| member.has_deferred()).collect()
+    }
+
     fn only_member(&self) -> Option<Vec<Arc<dyn Member>>> {
         let members = self.members();
         (members.len() == 1).then(|| members.values().filter_map(Weak::upgrade).collect())
@@ -81,6 +119,15 @@ impl SocketSet {
 
     fn members(&self) -> MutexGuard<'_, HashMap<u64, Weak<dyn Member>>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts off writes up to the end of its scope, also by a panic.
+struct Deferring(*const SocketSet);
+
+impl Drop for Deferring {
+    fn drop(&mut self) {
+        DEFERRING.set(self.0);
     }
 }
 

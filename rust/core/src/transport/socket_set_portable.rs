@@ -7,6 +7,8 @@ use std::sync::{Arc, Weak};
 /// What would stand for a socket in a set.
 pub(super) trait Member: Send + Sync {
     fn drive(&self);
+    fn has_deferred(&self) -> bool;
+    fn write(&self);
 }
 
 /// A set that cannot be made.
@@ -24,6 +26,23 @@ impl SocketSet {
     }
 
     pub fn drive_readable(&self) {
+        match *self {}
+    }
+
+    pub fn deferring_writes<R>(&self, _work: impl FnOnce() -> R) -> R {
+        match *self {}
+    }
+
+    #[must_use]
+    pub fn has_deferred(&self) -> bool {
+        match *self {}
+    }
+
+    pub fn write_deferred(&self) {
+        match *self {}
+    }
+
+    pub(super) fn defers_writes(&self) -> bool {
         match *self {}
     }
 
