@@ -177,7 +177,8 @@ impl Channel {
                     Some((mailbox, _)) => mailbox.get().sockets().cloned(),
                     None => WaitingThread::at_lone_call().map(|thread| thread.sockets().clone()),
                 };
-                io_thread::start_here(CoreChannel::clone(&self.core).run(call.clone(), request), sockets.as_ref())
+                let work = Box::pin(CoreChannel::clone(&self.core).run(call.clone(), request));
+                io_thread::start_here(work, sockets.as_ref())
             }
             None => io_thread::spawn(CoreChannel::clone(&self.core).run(call.clone(), request)),
         };

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle};
 
 use crate::errors::refused_by_system;
-use crate::work_queue::{CallerStartedTask, WorkQueue, collect_woken};
+use crate::work_queue::{CallerStartedTask, Work, WorkQueue, collect_woken};
 
 /// Threads for work that blocks: looking up names, and two more, which are always left for decompressing large
 /// messages.
@@ -37,12 +37,9 @@ pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> PyResult
 
 /// Runs `work` on the caller's thread until it has to wait, and then on the I/O thread, which is spared a wake-up, or on
 /// the thread that waits for `sockets`.
-pub(crate) fn start_here(
-    work: impl Future<Output = ()> + Send + 'static,
-    sockets: Option<&Arc<SocketSet>>,
-) -> PyResult<()> {
+pub(crate) fn start_here(work: Work, sockets: Option<&Arc<SocketSet>>) -> PyResult<()> {
     with_thread(|thread| (thread.queue.clone(), thread.runtime.clone())).map(|(queue, runtime)| {
-        let task = CallerStartedTask::new(Box::pin(work), queue);
+        let task = CallerStartedTask::new(work, queue);
         begin_here(&runtime, sockets, || task.advance());
     })
 }

@@ -146,7 +146,8 @@ impl<S: Connected> Socket<S> {
         Stream::new(self).with_interest(Some(interest))
     }
 
-    fn receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// Reads into what is unfilled, which is not touched before there is something to read.
+    fn receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         match self.interest.holder() {
             Some(set) if self.join(&set) => self.receive_reported(buffer),
             _ => self.receive_on_io_thread(context, buffer),
@@ -167,9 +168,9 @@ impl<S: Connected> Socket<S> {
     }
 
     /// Reads what the set has reported. There is no waker to keep: whoever watches the set has the connection driven.
-    fn receive_reported(&mut self, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn receive_reported(&mut self, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         while self.interest.is_readable() {
-            match self.connected.receive(buffer) {
+            match self.connected.receive(buffer.initialize_unfilled()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.interest.exhausted(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 result => {
@@ -189,7 +190,7 @@ impl<S: Connected> Socket<S> {
         }
     }
 
-    fn receive_on_io_thread(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn receive_on_io_thread(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         self.leave_set();
         let readable = match &mut self.readable {
             Some(readable) => readable,
@@ -198,7 +199,7 @@ impl<S: Connected> Socket<S> {
         };
         loop {
             let mut guard = ready!(readable.poll_read_ready(context))?;
-            let result = match guard.get_inner().receive(buffer) {
+            let result = match guard.get_inner().receive(buffer.initialize_unfilled()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     guard.clear_ready();
                     continue;
@@ -219,7 +220,7 @@ impl<S: Connected> Socket<S> {
         if ahead.buffer.is_empty() {
             ahead.buffer = vec![0; BULK_READ_BYTES].into_boxed_slice();
         }
-        let result = self.receive(context, &mut ahead.buffer);
+        let result = self.receive(context, &mut ReadBuf::new(&mut ahead.buffer));
         if let Poll::Ready(Ok(count)) = &result {
             self.is_bulk = *count >= TRICKLE_BYTES;
             ahead.unread = 0..*count;
@@ -255,8 +256,8 @@ impl<S: Connected> Socket<S> {
 }
 
 /// Whether a read shows that the socket has no more.
-fn is_short(result: &io::Result<usize>, buffer: &[u8]) -> bool {
-    result.as_ref().is_ok_and(|count| (1..buffer.len()).contains(count))
+fn is_short(result: &io::Result<usize>, buffer: &ReadBuf<'_>) -> bool {
+    result.as_ref().is_ok_and(|count| (1..buffer.remaining()).contains(count))
 }
 
 impl<S: Connected> Drop for Socket<S> {
@@ -295,7 +296,7 @@ impl<S: Connected> Socket<S> {
             }
             return Poll::Ready(Ok(()));
         }
-        let count = ready!(self.receive(context, buffer.initialize_unfilled()))?;
+        let count = ready!(self.receive(context, buffer))?;
         self.is_bulk = self.reads_ahead && count == buffer.remaining() && count >= SMALL_READ_BYTES;
         buffer.advance(count);
         Poll::Ready(Ok(()))
