@@ -132,7 +132,7 @@ def test_modules_in_rust_import_from_lower_lines_of_the_drawing(heading: str, so
 
 
 def test_every_property_test_is_among_those_of_many_cases() -> None:
-    (command,) = re.findall(r"^fuzz:.*?\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    (command,) = re.findall(r"^fuzz-properties:.*?\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     filters = command.replace("\\\n", " ").split(" -- ")[1].split()
     sources = ROOT / "rust" / "core" / "src"
     modules = [

@@ -55,8 +55,8 @@ impl SocketSet {
         }
     }
 
-    /// Runs `work`, and puts off what this thread would write meanwhile to sockets of the set. What answers the bytes that were read, such as the
-    /// acknowledgement of a ping, then travels with the next request, if that follows before
+    /// Runs `work`, and puts off what this thread would write meanwhile to sockets of the set. What answers the bytes that
+    /// were read, such as the acknowledgement of a ping, then travels with the next request, if that follows before
     /// [`SocketSet::write_deferred`].
     pub fn deferring_writes<R>(&self, work: impl FnOnce() -> R) -> R {
         let _deferring = Deferring(DEFERRING.replace(self));
