@@ -25,7 +25,10 @@ pub(crate) enum Want {
 
 /// The one task that waits for a stream, if there is one, and what for.
 #[derive(Clone, Default)]
-pub(crate) struct Waiting(Arc<Mutex<Option<(Want, Py<Arrival>)>>>);
+pub(crate) struct Waiting(Arc<Mutex<Option<Awaited>>>);
+
+/// What is waited for, and by whom.
+type Awaited = (Want, Py<Arrival>);
 
 impl Waiting {
     /// Has a task wait.
@@ -76,7 +79,7 @@ impl Waiting {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Want, Py<Arrival>)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Awaited>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
