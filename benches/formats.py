@@ -43,7 +43,7 @@ BENCH = Bench(
         Table(group, ("median us",), ("median us",), {"ferrule": rival}, case="work")
         for group, (_, rival) in FILES.items()
     ),
-    targets=(_target("key and certificate, P-256", 0.8),),
+    targets=tuple(_target(f"key and certificate, {curve}", 0.8) for curve in ("P-256", "P-521")),
     charts={
         "formats": ratio_chart(
             "Parsers and certificates",
