@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::last_error::LastError;
+use super::last_words::LastWords;
 use super::multiplex::Multiplex;
 #[cfg(unix)]
 use super::nonblocking::NonblockingStream;
@@ -201,14 +202,20 @@ impl Dialer {
         let Some(tls) = &self.tls else { return Ok((socket, None)) };
         let counted = Counted::new(socket, self.traffic.wire.clone());
         let (counted, session) = self.handshake(tls, counted).await?.into_inner();
-        Ok((counted.into_inner(), Some(session)))
+        Ok((counted.into_inner().into_inner(), Some(session)))
     }
 
-    async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&self, tls: &Tls, wire: S) -> Result<TlsStream<S>, Error> {
-        TlsConnector::from(tls.config.clone())
-            .connect(tls.server_name.clone(), wire)
+    async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        tls: &Tls,
+        wire: S,
+    ) -> Result<TlsStream<LastWords<S>>, Error> {
+        let mut stream = TlsConnector::from(tls.config.clone())
+            .connect(tls.server_name.clone(), LastWords::new(wire))
             .await
-            .map_err(|error| self.explain(ErrorKind::TlsFailed, "TLS handshake failed with", &error))
+            .map_err(|error| self.explain(ErrorKind::TlsFailed, "TLS handshake failed with", &error))?;
+        stream.get_mut().0.heard();
+        Ok(stream)
     }
 
     fn refused(&self, cause: &io::Error) -> Error {
@@ -310,3 +317,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> io::Result<Connection> {
     }
     Err(failure)
 }
+
+#[cfg(all(test, unix))]
+#[path = "dialer_tests.rs"]
+mod tests;

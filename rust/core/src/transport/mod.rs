@@ -5,6 +5,7 @@ mod counted;
 mod dialer;
 mod inbound;
 mod last_error;
+mod last_words;
 pub mod listener;
 pub(crate) mod lobby;
 pub(crate) mod lookup;
