@@ -30,8 +30,8 @@ READER_TESTS := tests/conformance tests/stress tests/integration/test_leaks.py t
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env build go-peers demo test check lint workflows deny rust-tests stubs python-tests floors lowest newest \
-	ray msrv audit site site-test format wheel install-wheel wheel-test wheels platforms reproducible bench bench-results faults \
+.PHONY: help env build go-peers demo test check lint lint-python lint-rust workflows deny rust-tests stubs python-tests \
+	floors lowest newest ray msrv audit site site-test format wheel install-wheel wheel-test wheels platforms reproducible bench bench-results faults \
 	soak storms acceptance fuzz fuzz-properties sanitize proto lock clean
 
 help:  ## List the targets
@@ -66,7 +66,7 @@ test: build go-peers  ## Run the Python tests
 	$(BIN)/python -m pytest
 
 # With +: beside each other.
-CHECKS := lint workflows deny rust-tests install-wheel+go-peers stubs python-tests site-test+floors wheel-test
+CHECKS := lint-rust+lint-python workflows deny rust-tests install-wheel+go-peers stubs python-tests site-test+floors wheel-test
 
 check:  ## Everything that CI runs on each machine; says in the end how long each part took
 	@.ci/check $(CHECKS)
@@ -141,10 +141,14 @@ site-test: site dist go-peers  ## Open the site in a browser, and run the notebo
 	# trio, which selenium brings, hooks into Hypothesis with a warning.
 	HYPOTHESIS_NO_PLUGINS=1 build/docs/bin/python -m pytest tests/website
 
-lint: env  ## ruff, mypy, rustfmt, clippy
+lint: lint-python lint-rust  ## ruff, mypy, rustfmt, clippy
+
+lint-python: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy python tests benches examples site .ci
+
+lint-rust:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
