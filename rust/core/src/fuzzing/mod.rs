@@ -1,8 +1,9 @@
 //! What is fuzzed: functions of any bytes, which assert what must hold of them.
 //!
-//! Ordinary tests call them with the inputs that were worth keeping, those of `rust/core/corpus`; a fuzzer may call them
-//! with any other, under `--cfg fuzzing`. Each finds its property wherever it can: never a panic, the same result however
-//! the bytes are cut, the same value after writing and reading, limits that hold, and the answer of another implementation.
+//! Ordinary tests call them with the inputs that were worth keeping, those of `rust/core/corpus`; libFuzzer calls them with
+//! any other, by the program in `rust/fuzz`, under `--cfg fuzzing`. Each finds its property wherever it can: never a panic,
+//! the same result however the bytes are cut, the same value after writing and reading, limits that hold, and the answer of
+//! another implementation.
 #![allow(clippy::missing_panics_doc)] // They are made to panic.
 
 mod broker;
