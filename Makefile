@@ -152,12 +152,14 @@ lint-python: env
 
 lint-rust:
 	cargo fmt --all --check
+	rustfmt --edition 2024 --check rust/fuzz/src/main.rs
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 format: env  ## Format everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	cargo fmt --all
+	rustfmt --edition 2024 rust/fuzz/src/main.rs
 
 wheel: env  ## Build the source distribution, and the abi3 manylinux wheel out of it, into dist/
 	.ci/wheel $(WHEEL_TAG)
