@@ -164,6 +164,16 @@ def state_file(data: bytes) -> None:
                 str(resource.address(key))
 
 
+NOT_READ_BY_CRYPTOGRAPHY: Final = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
 def certificate(data: bytes) -> None:
     """What is read of a certificate is what the library `cryptography` reads, where that reads it."""
     with refusals(ConfigError):
@@ -175,7 +185,7 @@ def certificate(data: bytes) -> None:
             dns_names = names.get_values_for_type(x509.DNSName)
             validity = theirs.not_valid_before_utc, theirs.not_valid_after_utc
             serial_number = theirs.serial_number
-        except (ValueError, TypeError, x509.InvalidVersion, x509.ExtensionNotFound, x509.DuplicateExtension):
+        except NOT_READ_BY_CRYPTOGRAPHY:
             return
         assert (ours.dns_names, ours.ip_addresses) == (tuple(dns_names), tuple(addresses))
         assert (ours.not_before, ours.not_after) == validity
