@@ -101,6 +101,36 @@ def test_blocks_do_not_wait_for_the_end_of_the_turn(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("large", [BLOCK_BYTES - 6, BLOCK_BYTES, 3 * BLOCK_BYTES])
+def test_frames_behind_a_block_that_went_at_once_have_gone_at_the_end_of_the_turn(large: int, run: Run) -> None:
+    messages = [b"head", os.urandom(large), b"tail", b"end"]
+    expected = b"".join(map(frame, messages))
+
+    async def main() -> None:
+        async with pair() as (connection, peer):
+            for _ in range(20):
+                for message in messages:
+                    await connection.send_frame(message)
+                await asyncio.sleep(0)
+                assert received(peer, len(expected)) == expected
+
+    run(main())
+
+
+def test_drain_without_a_buffer_returns_when_all_was_sent(run: Run) -> None:
+    async def main() -> None:
+        async with pair() as (connection, peer):
+            connection.writer.transport.set_write_buffer_limits(0)
+            for _ in range(20):
+                for message in MESSAGES:
+                    connection.writer.write(frame(message))
+                await connection.writer.drain()
+                assert connection.writer.transport.get_write_buffer_size() == 0
+                assert received(peer, len(FRAMES)) == FRAMES
+
+    run(main())
+
+
 def test_bytes_and_the_writer_share_the_order_of_frames(run: Run) -> None:
     async def main() -> None:
         async with pair() as (connection, peer):

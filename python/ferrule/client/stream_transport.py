@@ -116,6 +116,7 @@ class RustTransport(asyncio.Transport):
         # What the loop watches, and what it has to leave alone.
         self.is_watching = False
         self._is_flushing = False
+        self._is_joining = False
         self._is_paused = False
         self._writing_paused = False
         self._input_ended = False
@@ -131,6 +132,7 @@ class RustTransport(asyncio.Transport):
             raise
         self._protocol = protocol
         self._descriptor = self.stream.fileno()
+        self.stream.expect_flush(False, self._limits[1])
         protocol.connection_made(self)
         self.watch()
 
@@ -165,9 +167,10 @@ class RustTransport(asyncio.Transport):
     def flush_later(self) -> bool:
         """Has the loop send what has not been sent; returns whether the sender is to wait."""
         if self.stream.is_joining:
-            self._loop.call_soon(self._flush_joined)
-            return False
-        if not self._is_flushing:
+            if not self._is_joining:
+                self._loop.call_soon(self._flush_joined)
+                self._is_joining = True
+        elif not self._is_flushing:
             self._is_flushing = True
             self._loop.add_writer(self._descriptor, self._flush)
             self.stream.expect_flush(True, self._limits[1])
@@ -261,6 +264,7 @@ class RustTransport(asyncio.Transport):
 
     def _flush_joined(self) -> None:
         """Sends what the turn's end has come for. The loop calls it."""
+        self._is_joining = False
         # In a forked child these bytes are the parent's to send.
         if not (self._is_flushing or _core.is_forked()):
             self._flush()

@@ -59,14 +59,14 @@ impl StreamState {
     }
 
     /// Sends `head` and `data`; returns whether more may follow at once, and None when nothing was sent. The first bytes
-    /// that wait for the end of the turn have the loop asked, too.
+    /// of a burst have the loop asked, also if they went as a block: those behind them wait for the end of its turn.
     pub(crate) fn send(&mut self, head: &[u8], data: &Bound<'_, PyBytes>) -> Option<bool> {
         let stream = self.open().filter(|stream| stream.is_writable())?;
         let was_joining = stream.is_joining();
         stream.send(head, data.as_bytes(), || keep(data));
-        let (failed, unsent) = (stream.failure().is_some(), stream.unsent());
-        let may_follow = if stream.is_joining() { was_joining } else { self.flushing && unsent <= self.high_water };
-        (!failed).then_some(unsent == 0 || may_follow)
+        let (failed, unsent, joining) = (stream.failure().is_some(), stream.unsent(), stream.is_joining());
+        let is_asked = if joining { was_joining } else { self.flushing };
+        (!failed).then_some((unsent == 0 && !joining) || (is_asked && unsent <= self.high_water))
     }
 }
 
