@@ -13,7 +13,10 @@ from typing import Any
 from ferrule._core import Arrival, Mailbox
 from ferrule.errors import refused_by_system
 
-__all__ = ["cannot_await", "mailbox", "outcome"]
+__all__ = ["cannot_await", "mailbox", "outcome", "resume"]
+
+Resumption = tuple[Callable[[Any], object], Arrival, Context | None]
+"""A function of a task that can go on, its argument, and the context to run it in."""
 
 # Weak, so that a mailbox and its descriptor go away with their loop.
 _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = weakref.WeakKeyDictionary()
@@ -48,7 +51,7 @@ def _open(loop: asyncio.AbstractEventLoop) -> Mailbox:
     made = Mailbox(reads_sockets=True)
     sockets = made.sockets_fileno()
     try:
-        loop.add_reader(made.fileno(), lambda: _resume(made.drain()))
+        loop.add_reader(made.fileno(), lambda: resume(made.drain()))
         if sockets is not None:
             loop.add_reader(sockets, _read_sockets, made)
     except NotImplementedError:
@@ -84,28 +87,26 @@ def cannot_await(ending: object, loop: asyncio.AbstractEventLoop | None) -> bool
 
 def _read_sockets(own: Mailbox) -> None:
     try:
-        _resume(own.read_sockets())
+        resume(own.read_sockets())
     finally:
         own.write_sockets()
 
 
-def _resume(resumed: list[tuple[Callable[[Any], object], Arrival, Context | None]]) -> None:
+def resume(resumed: list[Resumption]) -> None:
     """Has tasks go on that wait for what was delivered: now, in a callback of their loop, in which no task runs.
 
     Their code runs below this function, not below one of the core: at the interpreter's end a daemon thread may be
     stopped anywhere in it.
     """
-    left = iter(resumed)
-    try:
-        for callback, arrival, context in left:
-            if context is None:
-                callback(arrival)
-            else:
-                context.run(callback, arrival)
-    finally:
-        # A task that ends the loop, by SystemExit for one, comes before the others.
-        for callback, arrival, context in left:
-            arrival.get_loop().call_soon(callback, arrival, context=context)
+    if len(resumed) > 1:
+        # A task may end the loop, by SystemExit for one, or run it inside itself, as in notebooks.
+        resumed[0][1].get_loop().call_soon(resume, resumed)
+    while resumed:
+        callback, arrival, context = resumed.pop(0)
+        if context is None:
+            callback(arrival)
+        else:
+            context.run(callback, arrival)
 
 
 async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], object]) -> Any:

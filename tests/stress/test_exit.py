@@ -23,6 +23,11 @@ def stay():
     for _ in range(300_000):  # Longer than the interpreter lets one thread run.
         pass
 
+def stay_for_ever():
+    inside.set()
+    while True:
+        pass
+
 async def call():
     call = insecure_channel(sys.argv[1]).unary_unary("/t/echo")(b"x")
     call.add_done_callback(lambda _: stay())
@@ -34,13 +39,24 @@ async def receive():
     stay()
     await connection.receive_data()
 
+async def compute_after_call():
+    await insecure_channel(sys.argv[1]).unary_unary("/t/echo")(b"x")
+    stay_for_ever()
+
+async def compute_after_receiving():
+    connection = await ClientConnection.open(sys.argv[1])
+    await connection.receive_data()
+    await connection.send_data(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    await connection.receive_data()  # The answer, which takes a turn of the loop.
+    stay_for_ever()
+
 threading.Thread(target=asyncio.run, args=[globals()[sys.argv[2]]()], daemon=True).start()
 inside.wait()
 atexit.register(leaving.set)
 """
 
 
-@pytest.mark.parametrize("program", ["call", "receive"])
+@pytest.mark.parametrize("program", ["call", "receive", "compute_after_call", "compute_after_receiving"])
 def test_exit_while_the_core_calls_python_on_a_daemon_thread(pinging: Pinging, program: str) -> None:
     """The interpreter unwinds such a thread by force, which must not happen through the core's frames."""
     for _ in range(3):

@@ -6,12 +6,15 @@ import asyncio
 import gc
 import sys
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from unittest.mock import Mock
 
 import pytest
 
 from ferrule import _mailbox as registry
-from ferrule._mailbox import mailbox
+from ferrule._core import Arrival
+from ferrule._mailbox import mailbox, resume
 
 THREADS = 8
 LOOPS = 60
@@ -51,3 +54,25 @@ def test_threads_open_and_abandon_loops_at_the_same_time() -> None:
     gc.collect()
     asyncio.run(open_one())
     assert [loop for loop in registry._mailboxes if loop.is_closed()] == []
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_tasks_go_on_while_one_before_them_runs_their_loop(depth: int) -> None:
+    """As in notebooks, whose cells run inside a loop that runs: the one before may wait for those behind it."""
+    soon: deque[Callable[[], object]] = deque()
+    loop = Mock(call_soon=lambda callback, *args: soon.append(lambda: callback(*args)))
+    order: list[str] = []
+
+    def task(number: int) -> Callable[[object], None]:
+        def go_on(_: object) -> None:
+            order.append(f"{number} goes on")
+            while number < depth and soon:
+                soon.popleft()()
+            order.append(f"{number} ends")
+
+        return go_on
+
+    resume([(task(number), Arrival(loop), None) for number in range(5)])
+    begun, ended = [f"{number} goes on" for number in range(depth)], [f"{number} ends" for number in range(depth)]
+    rest = [f"{number} {what}" for number in range(depth, 5) for what in ("goes on", "ends")]
+    assert order == begun + rest + ended[::-1]

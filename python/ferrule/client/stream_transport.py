@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, NoReturn
 
 from ferrule import _core
-from ferrule._mailbox import outcome
+from ferrule._mailbox import outcome, resume
 from ferrule._validation import shown
 from ferrule.client.stream_reader import StreamReader
 from ferrule.errors import ConfigError, TransportError
@@ -144,7 +144,7 @@ class RustTransport(asyncio.Transport):
     def watch(self) -> None:
         """Has the loop read, unless there is nothing to come or reading is paused."""
         if not (self.is_watching or self._is_paused or self._input_ended or self._closing):
-            self._loop.add_reader(self._descriptor, self.stream.readable, self._changed)
+            self._loop.add_reader(self._descriptor, self._read)
             self.is_watching = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -285,6 +285,11 @@ class RustTransport(asyncio.Transport):
             self._protocol.resume_writing()
         if self._closing and unsent == 0:
             self._lose(None)
+
+    def _read(self) -> None:
+        """Reads what has arrived, and has its receiver go on. The loop calls it."""
+        if resumed := self.stream.readable(self._changed):
+            resume(resumed)
 
     def _discard(self) -> None:
         """Reads what nobody wants any more. The loop calls it."""

@@ -130,12 +130,7 @@ pub(crate) fn collect_arrived(py: Python<'_>, work: impl FnOnce() -> PyResult<()
     let _collecting = Collecting(ARRIVED.replace(Some(Vec::new())));
     work()?;
     let arrived = ARRIVED.replace(Some(Vec::new())).unwrap_or_default();
-    let resumptions = |arrival: &Py<Arrival>| {
-        let callbacks = arrival.get().settle(Outcome::Arrived).into_iter();
-        let arrival = arrival.clone_ref(py);
-        callbacks.map(move |(callback, context)| (callback, arrival.clone_ref(py), context))
-    };
-    Ok(arrived.iter().flat_map(resumptions).collect())
+    Ok(arrived.iter().flat_map(|arrival| Arrival::resumptions(arrival.bind(py))).collect())
 }
 
 /// Collects up to the end of its scope; then what was collected around it goes on. What is left, by an error or a panic,
@@ -161,16 +156,10 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// Has the tasks go on now. Called by the loop, while no task runs.
-    pub(crate) fn wake(arrival: &Bound<'_, Self>) -> PyResult<()> {
-        let py = arrival.py();
-        for (callback, context) in arrival.get().settle(Outcome::Arrived) {
-            match context {
-                Some(context) => context.bind(py).call_method1(intern!(py, "run"), (callback, arrival))?,
-                None => callback.bind(py).call1((arrival,))?,
-            };
-        }
-        Ok(())
+    /// Ends the wait, and returns the tasks that can go on. The caller has them go on, as after [`collect_arrived`].
+    pub(crate) fn resumptions(arrival: &Bound<'_, Self>) -> Vec<Resumption> {
+        let callbacks = arrival.get().settle(Outcome::Arrived).into_iter();
+        callbacks.map(|(callback, context)| (callback, arrival.clone().unbind(), context)).collect()
     }
 
     /// Has the tasks go on in the loop's next turn.

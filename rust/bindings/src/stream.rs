@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes};
 use tokio::sync::Notify;
 
-use crate::arrival::{Arrival, Waiting, Want};
+use crate::arrival::{Arrival, Resumption, Waiting, Want};
 use crate::convert;
 use crate::detached::calling_python;
 use crate::errors::to_py_err;
@@ -149,9 +149,10 @@ impl Stream {
         self.waiting.begin(py, &self.event_loop, Want::Bytes(count))
     }
 
-    /// Reads what has arrived, and has the task that waits go on. The loop calls it; `changed` is called when reading
-    /// is to stop: at the end, after an error, and when there is more unread than anybody asks for.
-    fn readable(&self, py: Python<'_>, changed: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Reads what has arrived; returns the task that waited for it, if it can go on. Called in a callback of the loop;
+    /// `changed` is called when reading is to stop: at the end, after an error, and when there is more unread than
+    /// anybody asks for.
+    fn readable(&self, py: Python<'_>, changed: &Bound<'_, PyAny>) -> PyResult<Vec<Resumption>> {
         let mut state = self.lock()?;
         state.turn_bytes = 0;
         let want = self.waiting.want();
@@ -160,16 +161,18 @@ impl Stream {
             let budget = if let Some(Want::Frame(_)) = want { FRAMES_BYTES } else { TURN_BYTES };
             state.refill(missing, budget);
         }
-        let Some(stream) = &mut state.stream else { return Ok(()) };
+        let Some(stream) = &mut state.stream else { return Ok(Vec::new()) };
         let over = stream.input_ended() || stream.failure().is_some();
         let full = want.is_none() && stream.unread().len() >= MAX_UNREAD_BYTES;
         let arrival = if over || is_there(stream, want) { self.waiting.take() } else { None };
         drop(state);
-        calling_python(py, || {
-            let result = if over || full { changed.call0().map(drop) } else { Ok(()) };
-            arrival.map_or(Ok(()), |arrival| Arrival::wake(arrival.bind(py)))?;
-            result
-        })
+        if (over || full)
+            && let Err(error) = calling_python(py, || changed.call0())
+        {
+            arrival.map_or(Ok(()), |arrival| Arrival::wake_soon(arrival.bind(py)))?;
+            return Err(error);
+        }
+        Ok(arrival.map_or_else(Vec::new, |arrival| Arrival::resumptions(arrival.bind(py))))
     }
 
     /// Reads what has arrived, and forgets it.
