@@ -80,7 +80,7 @@ class BaseCall(ABC):
     _cancelled_here = False
     _failure: Exception | None = None
     """The exception to raise in place of one with the status."""
-    _cause: Exception | None = None
+    _cause: BaseException | None = None
     """The exception because of which the call has its status."""
     _arrival: Arrival | None = None
     """Of a response, or of the end; its cancellation cancels the call."""
@@ -245,16 +245,19 @@ class BaseCall(ABC):
     def _settle(self, number: int) -> None:
         self._code = CODES.get(number, grpc.StatusCode.UNKNOWN)
         self._live.discard(self)
-        if self._callbacks is not None:
-            callbacks, self._callbacks = self._callbacks, None
-            for callback in callbacks:
-                run_callback(callback, self)
-        if self._arrival is not None:
-            self._arrival.arrive()
-        if self._waiters is not None:
-            self._wake()
-        if self._request_task is not None:
-            self._request_task.cancel()
+        try:
+            if self._callbacks is not None:
+                callbacks, self._callbacks = self._callbacks, None
+                for callback in callbacks:
+                    run_callback(callback, self)
+        finally:
+            # Also after a callback that ends the loop, by SystemExit for one.
+            if self._arrival is not None:
+                self._arrival.arrive()
+            if self._waiters is not None:
+                self._wake()
+            if self._request_task is not None:
+                self._request_task.cancel()
 
     def _error(self) -> BaseException:
         """Returns the exception for a call that has not ended with OK: a new one each time, unless it has a failure."""

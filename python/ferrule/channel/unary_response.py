@@ -52,10 +52,14 @@ class UnaryResponse(BaseCall):
             if deserializer is not None:
                 try:
                     response = deserializer(response)
-                except Exception as error:  # noqa: BLE001 - a user's function; becomes the call's status
+                except BaseException as error:
                     self._cause = error
                     self._core = EndedCall.in_place_of(core, INTERNAL, NOT_DESERIALIZED)
                     number = INTERNAL
+                    if not isinstance(error, Exception):
+                        # The loop's to hear of, by SystemExit for one; but those that await the call must not wait on.
+                        self._settle(number)
+                        raise
             self._response = response
         self._settle(number)
 

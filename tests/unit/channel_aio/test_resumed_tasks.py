@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from ferrule.channel import Channel, insecure_channel
+from waiting import LIMIT
 
 NAME: ContextVar[str] = ContextVar("name")
 
@@ -147,6 +148,42 @@ async def test_a_task_that_ends_the_loop_leaves_the_others_to_its_next_run(peer:
             return outcomes
 
     assert await asyncio.to_thread(calls) == [b"x"] * 2
+
+
+@pytest.mark.parametrize("place", ["deserializer", "done callback"])
+async def test_a_function_of_the_users_that_ends_the_loop_leaves_no_task_waiting(place: str, peer: Any) -> None:
+    def end(_: object) -> bytes:
+        raise SystemExit
+
+    def outcomes() -> list[bytes | BaseException]:
+        with asyncio.Runner() as runner:
+            channel = insecure_channel(peer.target)
+            tasks: list[asyncio.Task[bytes]] = []
+
+            async def begin() -> None:
+                deserializer = end if place == "deserializer" else None
+                call: Any = channel.unary_unary("/test/uu_echo", response_deserializer=deserializer)(b"x")
+                if place == "done callback":
+                    call.add_done_callback(end)
+                tasks.extend(asyncio.create_task(awaited(call)) for _ in range(2))
+                await asyncio.wait(tasks)
+
+            with pytest.raises(SystemExit):
+                runner.run(begin())
+            settling = asyncio.wait_for(settled(tasks), LIMIT)
+            try:
+                return runner.run(settling)
+            finally:
+                runner.run(channel.close())
+
+    ends = await asyncio.to_thread(outcomes)
+    if place == "done callback":
+        assert ends == [b"x"] * 2
+    else:
+        for end_of_task in ends:
+            assert isinstance(end_of_task, grpc.aio.AioRpcError)
+            assert end_of_task.code() is grpc.StatusCode.INTERNAL
+            assert isinstance(end_of_task.__cause__, SystemExit)
 
 
 async def settled(tasks: list[asyncio.Task[bytes]]) -> list[bytes | BaseException]:
