@@ -19,6 +19,8 @@ TOUCHES_PER_CALL = 10
 
 BLOCKS = 9
 """Blocks of a measurement, of which the median counts."""
+PAIRS = 90
+"""Pairs of blocks whose difference is small beside either. Within a short pair the machine changes little."""
 IN_FLIGHT = (1, 16)
 STARTS_CASE = "wanted one after the other, then at once"
 
@@ -88,6 +90,8 @@ def suspends(keeper: Keeper) -> bool:
 async def counting(make: type[Keeper], plugin: str, _size: int, calls_made: int) -> Figures:
     """A lease with one call through it, and the same call through the client's own channel, in turns."""
     figures: Figures = {}
+    most = max(IN_FLIGHT)
+    each = max(calls_made * BLOCKS // PAIRS // most, 1) * most
     async with make(plugin, [0]) as keeper:
         assert isinstance(keeper, PoolKeeper)
         async with keeper.pool.lease(keeper.specs[0]) as held:
@@ -98,8 +102,8 @@ async def counting(make: type[Keeper], plugin: str, _size: int, calls_made: int)
 
             for in_flight in IN_FLIGHT:
                 pairs = []
-                for _ in range(BLOCKS):
-                    pair = [await cpu_of_calls(call, calls_made, in_flight) for call in (bare, lambda: keeper.echo(0))]
+                for _ in range(PAIRS):
+                    pair = [await cpu_of_calls(call, each, in_flight) for call in (bare, lambda: keeper.echo(0))]
                     pairs.append(pair)
                 figures[at_once(in_flight)] = {
                     "client's channel us": statistics.median(pair[0] for pair in pairs),
