@@ -1,11 +1,12 @@
-"""PEM as callers give it: text, bytes, or the path of a file."""
+"""PEM as callers give it, which is text, bytes, or the path of a file; and as they get it."""
 
+import base64
 import os
 from typing import Any, TypeAlias
 
 from ferrule._validation import Rule
 
-__all__ = ["Pem", "pem"]
+__all__ = ["Pem", "certificate_pem", "pem"]
 
 Pem: TypeAlias = "str | bytes | os.PathLike[str]"
 """PEM itself, as text or bytes, or the path of a PEM file; a str that contains `-----BEGIN` is PEM."""
@@ -34,3 +35,10 @@ def _read_pem(value: Any) -> bytes:
 def pem(what: str) -> Rule:
     """PEM of the kind that `what` names; kept as bytes. Secret, since a key may stand where a certificate belongs."""
     return Rule(f"{what}: PEM, or the path of a PEM file", _read_pem, secret=True)
+
+
+def certificate_pem(der: bytes) -> str:
+    """A certificate in DER as PEM, as the standard library's `ssl` does it, which some builds of Python have not."""
+    text = base64.standard_b64encode(der).decode()
+    lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+    return "\n".join(("-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import ssl
 import subprocess
 import sys
 
 import pytest
+
+from ferrule._pem import certificate_pem
 
 # What costs milliseconds to load, and only some programs use: for files, unknown settings, logs, certificates.
 EXPENSIVE = {"cryptography", "difflib", "json", "pathlib", "shlex", "tempfile", "urllib.parse"}
@@ -64,3 +68,17 @@ def test_the_command_line_loads_what_a_verb_needs_when_it_is_used() -> None:
     assert "ferrule.cli.inspection" in loaded
     verbs = ("ferrule.cli.bench", "ferrule.cli.calling", "ferrule.cli.top", "ferrule.pool", "ferrule.terraform")
     assert [name for name in loaded if name.startswith((*verbs, "rich", "shtab"))] == []
+
+
+def test_a_python_without_the_standard_librarys_tls_will_do() -> None:
+    """Some builds of Python have none, those for musl of small images for one."""
+    without = "import sys; sys.modules['_ssl'] = None; import ferrule.testing; from ferrule.cli import main; main()"
+    options = ["--cookie", "FERRULE_KV_COOKIE=5f1d0a86-ferrule-kv", "--protocol-versions", "1", "--json"]
+    command = [sys.executable, "-c", without, "inspect", *options, "--", sys.executable, "-m", "ferrule.testing"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert len(json.loads(done.stdout)["tls"]["sha256"]) == 64
+
+
+def test_certificates_in_pem_are_as_the_standard_library_has_them() -> None:
+    for size in (1, 47, 48, 49, 600):
+        assert certificate_pem(bytes(size)) == ssl.DER_cert_to_PEM_cert(bytes(size))

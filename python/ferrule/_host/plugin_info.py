@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from ferrule import _core
 from ferrule._host.client_stats import ChannelRecord, ClientStats
 from ferrule._host.lifecycle import no_plugin
+from ferrule._pem import certificate_pem
 from ferrule._validation import INVALID, check, nested, optional, shown
 from ferrule.config import ClientConfig, check_command
 from ferrule.errors import ConfigError
@@ -185,7 +185,7 @@ class PluginInfo(ABC):
     def server_cert(self) -> str | None:
         """The plugin's certificate as PEM; None if it announced none, or before the first start."""
         certificate = self._facts and self._facts.certificate
-        return None if certificate is None else ssl.DER_cert_to_PEM_cert(certificate)
+        return None if certificate is None else certificate_pem(certificate)
 
     @property
     def certificate_facts(self) -> _core.CertificateFacts | None:

@@ -23,10 +23,8 @@ A method has `name`, `client_streaming`, `server_streaming`, `input_type` and `o
 import argparse
 import asyncio
 import datetime
-import hashlib
 import json
 import shlex
-import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -130,7 +128,7 @@ def _tls(client: Any) -> dict[str, str] | None:
         "key": certificate.key,
         "not_before": _utc(certificate.not_before),
         "not_after": _utc(certificate.not_after),
-        "sha256": hashlib.sha256(ssl.PEM_cert_to_DER_cert(client.server_cert)).hexdigest(),
+        "sha256": ferrule.Certificate.from_pem(client.server_cert).fingerprint,
     }
 
 
