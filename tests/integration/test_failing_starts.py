@@ -139,6 +139,14 @@ NOT_LAUNCHED = {
     "missing working directory": Row(
         go(), LaunchError, "launch.failed", ("/nowhere/at/all", "cwd"), {"cwd": "/nowhere/at/all"}
     ),
+    "missing working directory of a relative path": Row(
+        lambda _: ["./kv"],
+        LaunchError,
+        "launch.failed",
+        ("the working directory /nowhere/at/all (setting cwd) cannot be entered: No such file",),
+        {"cwd": "/nowhere/at/all"},
+        hint="the setting cwd",
+    ),
 }
 
 ENDED = {
