@@ -28,6 +28,9 @@ const UNKNOWN_HOST_HINT: &str = "The plugin knows its host by another magic cook
 const WINDOWS_LINES_HINT: &str = "The program, or one that it starts, has the line ends of Windows (CRLF): convert them, by \
     sed -i 's/\\r$//' FILE for example.";
 
+/// How many texts before a handshake line are logged each; of the others, which may all be the same, only the number is.
+const MOST_STRAY_WARNINGS: usize = 5;
+
 impl Host {
     pub(super) async fn handshake(
         &self,
@@ -37,8 +40,7 @@ impl Host {
     ) -> Result<Handshake, Error> {
         let first = within(limit, first_line).await;
         let first = first.ok_or_else(|| self.no_line_in_time(session))?;
-        for text in session.process.stray_lines() {
-            let warning = format!("printed before its handshake line: {text}");
+        for warning in warnings(&session.process.stray_lines()) {
             self.0.inbox.push_warning(warning);
         }
         match first {
@@ -145,6 +147,16 @@ impl Host {
     }
 }
 
+/// What is logged of the text before a handshake line.
+fn warnings(stray: &[String]) -> Vec<String> {
+    let shown = stray.iter().take(MOST_STRAY_WARNINGS);
+    let mut warnings: Vec<String> = shown.map(|text| format!("printed before its handshake line: {text}")).collect();
+    if let Some(more @ 1..) = stray.len().checked_sub(MOST_STRAY_WARNINGS) {
+        warnings.push(format!("printed before its handshake line: {more} more lines"));
+    }
+    warnings
+}
+
 /// Whether the plugin reports that it may not use its socket directory.
 fn was_kept_out(process: &Process, directory: &Path) -> bool {
     let directory = directory.to_string_lossy();
@@ -156,4 +168,19 @@ fn was_kept_out(process: &Process, directory: &Path) -> bool {
 /// Whether `env` reports a missing program whose name has a carriage return; GNU's writes it as `\r`, others as it is.
 fn asks_for_carriage_return(line: &str) -> bool {
     line.contains("env: ") && (line.contains('\r') || line.contains("\\r"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flood_before_the_handshake_is_a_few_warnings_and_a_number() {
+        let flood = vec!["\"y\"".to_owned(); 65];
+        let logged = warnings(&flood);
+        assert_eq!(logged.len(), MOST_STRAY_WARNINGS + 1);
+        assert_eq!(logged.last().map(String::as_str), Some("printed before its handshake line: 60 more lines"));
+        assert_eq!(warnings(&flood[..MOST_STRAY_WARNINGS]).len(), MOST_STRAY_WARNINGS);
+        assert!(warnings(&[]).is_empty());
+    }
 }
