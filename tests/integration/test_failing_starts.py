@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,24 @@ ENDED = {
         ("signal 9 (SIGKILL)",),
         exit_status=-9,
         tail="hello",
+    ),
+    "a refusal in other words than go-plugin's": Row(
+        script("#!/bin/sh\necho 'This program is a plugin of Acme.' >&2\nexit 1\n"),
+        PluginExitedError,
+        "handshake.exited",
+        ("exit status 1",),
+        exit_status=1,
+        tail="of Acme",
+        hint="a wrong magic cookie",
+    ),
+    "a fault of the program": Row(
+        lambda _: [sys.executable, "-c", "import no_such_plugin"],
+        PluginExitedError,
+        "handshake.exited",
+        ("exit status 1",),
+        exit_status=1,
+        tail="No module named",
+        hint="Read the plugin's last output.",
     ),
     "an unfinished line, then the end": Row(
         go("noise-start=no-newline-exit"),

@@ -92,7 +92,7 @@ kinds! {
     /// The operating system could not provide what a launch needs (descriptors, memory, a directory).
     LaunchFailed = "launch.failed", Launch, "Check the limits of open files and processes, and the temporary directory.";
     /// The process ended before it printed its handshake line.
-    ExitedBeforeHandshake = "handshake.exited", Exited, "Read the plugin's last output; a wrong magic cookie is the usual cause.";
+    ExitedBeforeHandshake = "handshake.exited", Exited, "Read the plugin's last output.";
     /// The process ended after its handshake line, before it could be used.
     ExitedBeforeReady = "connect.exited", Exited, "Read the plugin's last output.";
     /// Nothing usable on standard output in time.

@@ -11,6 +11,7 @@ use super::bring_up::explained_by_stop;
 use super::session::Session;
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
+use crate::exit_status::ExitStatus;
 use crate::handshake::{Expectations, Handshake, socket_named};
 use crate::limit::within;
 use crate::process::{FirstLine, Process};
@@ -30,6 +31,8 @@ const WINDOWS_LINES_HINT: &str = "The program, or one that it starts, has the li
 
 /// How many texts before a handshake line are logged each; of the others, which may all be the same, only the number is.
 const MOST_STRAY_WARNINGS: usize = 5;
+/// How lines begin that tell of another cause than the cookie: crashes, and the log of a plugin that has begun to serve.
+const OTHER_CAUSES: [&str; 5] = ["Traceback (most recent call last)", "  File \"", "panic: ", "goroutine ", "{\"@"];
 
 impl Host {
     pub(super) async fn handshake(
@@ -116,10 +119,7 @@ impl Host {
         }
         match self.hint_of_user(session) {
             Some(hint) => error.with_hint(hint),
-            None if said.is_empty() => error.with_hint(
-                "It said nothing on standard error either. Run it by hand; a wrong magic cookie is the usual cause.",
-            ),
-            None => error,
+            None => hint_of_end(status, &said).into_iter().fold(error, Error::with_hint),
         }
     }
 
@@ -157,6 +157,33 @@ fn warnings(stray: &[String]) -> Vec<String> {
     warnings
 }
 
+/// A hint for a plugin that ended by itself, where its last output is not the whole answer.
+fn hint_of_end(status: ExitStatus, said: &[String]) -> Option<&'static str> {
+    match status {
+        ExitStatus::Signal(_) if said.is_empty() => {
+            Some("It said nothing on standard error either. Run it by hand, and find out who ended it.")
+        }
+        ExitStatus::Signal(_) => Some("Read the plugin's last output, and who ended it."),
+        _ if said.is_empty() => {
+            Some("It said nothing on standard error either. Run it by hand; a wrong magic cookie is the usual cause.")
+        }
+        ExitStatus::Code(1) if speaks_of_cookie(said) => {
+            Some("Read the plugin's last output; a wrong magic cookie is the usual cause.")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a plugin may be refusing a host that does not know its cookie.
+fn speaks_of_cookie(said: &[String]) -> bool {
+    let has_cause = |line: &String| OTHER_CAUSES.iter().any(|begin| line.starts_with(begin));
+    let has_word = |line: &String| {
+        let words = line.split_whitespace().map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()));
+        words.map(str::to_ascii_lowercase).any(|word| matches!(word.as_str(), "plugin" | "plugins" | "cookie"))
+    };
+    !said.iter().any(has_cause) && said.iter().any(has_word)
+}
+
 /// Whether the plugin reports that it may not use its socket directory.
 fn was_kept_out(process: &Process, directory: &Path) -> bool {
     let directory = directory.to_string_lossy();
@@ -173,6 +200,35 @@ fn asks_for_carriage_return(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn cookie_is_named_where_nothing_else_explains_the_end() {
+        let cookie = |status, said: &str| hint_of_end(status, &lines(said)).is_some_and(|hint| hint.contains("cookie"));
+        for (status, said) in
+            [(1, ""), (0, ""), (1, "Error: this program is a plugin, run it by its host."), (1, "MISSING COOKIE")]
+        {
+            assert!(cookie(ExitStatus::Code(status), said), "{said}");
+        }
+        for (status, said) in [
+            (1, "Traceback (most recent call last):\n  File \"plugin.py\", line 1\nNameError: plugin"),
+            // What is kept of a long one.
+            (1, "  File \"plugin.py\", line 9, in <module>\nRuntimeError: the plugin is broken"),
+            (2, "panic: the plugin is broken\n\ngoroutine 1 [running]:"),
+            (2, "plugin.sh: 1: Syntax error: end of file unexpected"),
+            (1, "/opt/plugin/run: cannot open the database"),
+            (3, "the plugin gives up"),
+            (1, "{\"@level\":\"error\",\"@message\":\"plugin init error\",\"error\":\"no such plugin here\"}"),
+        ] {
+            assert!(!cookie(ExitStatus::Code(status), said), "{said}");
+        }
+        for said in ["", "a plugin says something"] {
+            assert!(!cookie(ExitStatus::Signal(libc::SIGSEGV), said), "{said}");
+        }
+    }
 
     #[test]
     fn flood_before_the_handshake_is_a_few_warnings_and_a_number() {
