@@ -368,6 +368,8 @@ TABLE = NOT_LAUNCHED | ENDED | NO_HANDSHAKE | UNUSABLE | INSECURE | UNREACHABLE
 
 def check_evidence(error: RPCPluginError, row: Row, tmp: Path) -> None:
     assert (type(error), error.code) == (row.error, row.code), error
+    if row not in NOT_LAUNCHED.values():
+        assert f"the plugin {row.command(tmp)[0]}" in error.message
     for piece in row.says:
         assert piece.replace("{tmp}", str(tmp)) in error.message
     assert error.hint
@@ -418,6 +420,15 @@ async def test_hint_is_the_cure(name: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(row.error) as caught:
         await kv_client(row.command(tmp_path), **row.settings).start()
     assert hint.replace("{tmp}", str(tmp_path)) in str(caught.value.hint)
+
+
+async def test_plugin_of_an_interpreter_is_named_with_its_script(tmp_path: Path) -> None:
+    path = tmp_path / "plugin.py"
+    path.write_text("print('1|x|unix|/x|grpc|', flush=True)\n")
+    with pytest.raises(HandshakeError) as caught:
+        await kv_client([sys.executable, str(path), "--token", "secret"]).start()
+    expected = f'the plugin {sys.executable} {path}: the application protocol version "x" is not a number'
+    assert caught.value.message == expected
 
 
 async def test_hint_for_a_missing_working_directory_names_the_setting() -> None:

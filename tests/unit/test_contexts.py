@@ -31,11 +31,11 @@ async def test_with_names_async_with_and_the_blocking_twin() -> None:
         with pytest.raises(TypeError, match=rf'^{type(each).__name__} is entered by "async with"; ferrule\.sync has'):
             with each:
                 pass
+        with ExitStack() as stack, pytest.raises(TypeError):
+            stack.enter_context(each)
         assert not hasattr(each, "__enter__")
         assert not isinstance(each, AbstractContextManager)
         assert isinstance(each, AbstractAsyncContextManager)
-        with ExitStack() as stack, pytest.raises(TypeError):
-            stack.enter_context(each)
 
 
 async def test_async_with_names_with() -> None:

@@ -1,6 +1,5 @@
 //! Waits for the handshake line of a running process, and explains why none came.
 
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::exit_status::ExitStatus;
 use crate::handshake::{Expectations, Handshake, socket_named};
 use crate::limit::within;
 use crate::process::{FirstLine, Process};
+use crate::settings::plugin_name;
 
 /// How long after the end of its standard output a process may end, for its exit status to be reported.
 const EXIT_AFTER_STDOUT_GRACE: Duration = Duration::from_secs(1);
@@ -142,8 +142,8 @@ impl Host {
         })
     }
 
-    pub(super) fn name(&self) -> impl fmt::Display {
-        self.0.settings.command.first().map_or("", |program| program.to_str().unwrap_or("?"))
+    pub(super) fn name(&self) -> String {
+        plugin_name(&self.0.settings.command)
     }
 }
 
