@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,14 @@ NOT_LAUNCHED = {
     "missing working directory": Row(
         go(), LaunchError, "launch.failed", ("/nowhere/at/all", "cwd"), {"cwd": "/nowhere/at/all"}
     ),
+    "missing working directory of a relative path": Row(
+        lambda _: ["./kv"],
+        LaunchError,
+        "launch.failed",
+        ("the working directory /nowhere/at/all (setting cwd) cannot be entered: No such file",),
+        {"cwd": "/nowhere/at/all"},
+        hint="the setting cwd",
+    ),
 }
 
 ENDED = {
@@ -184,6 +193,24 @@ ENDED = {
         ("signal 9 (SIGKILL)",),
         exit_status=-9,
         tail="hello",
+    ),
+    "a refusal in other words than go-plugin's": Row(
+        script("#!/bin/sh\necho 'This program is a plugin of Acme.' >&2\nexit 1\n"),
+        PluginExitedError,
+        "handshake.exited",
+        ("exit status 1",),
+        exit_status=1,
+        tail="of Acme",
+        hint="a wrong magic cookie",
+    ),
+    "a fault of the program": Row(
+        lambda _: [sys.executable, "-c", "import no_such_plugin"],
+        PluginExitedError,
+        "handshake.exited",
+        ("exit status 1",),
+        exit_status=1,
+        tail="No module named",
+        hint="Read the plugin's last output.",
     ),
     "an unfinished line, then the end": Row(
         go("noise-start=no-newline-exit"),
@@ -341,6 +368,8 @@ TABLE = NOT_LAUNCHED | ENDED | NO_HANDSHAKE | UNUSABLE | INSECURE | UNREACHABLE
 
 def check_evidence(error: RPCPluginError, row: Row, tmp: Path) -> None:
     assert (type(error), error.code) == (row.error, row.code), error
+    if row not in NOT_LAUNCHED.values():
+        assert f"the plugin {row.command(tmp)[0]}" in error.message
     for piece in row.says:
         assert piece.replace("{tmp}", str(tmp)) in error.message
     assert error.hint
@@ -391,6 +420,15 @@ async def test_hint_is_the_cure(name: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(row.error) as caught:
         await kv_client(row.command(tmp_path), **row.settings).start()
     assert hint.replace("{tmp}", str(tmp_path)) in str(caught.value.hint)
+
+
+async def test_plugin_of_an_interpreter_is_named_with_its_script(tmp_path: Path) -> None:
+    path = tmp_path / "plugin.py"
+    path.write_text("print('1|x|unix|/x|grpc|', flush=True)\n")
+    with pytest.raises(HandshakeError) as caught:
+        await kv_client([sys.executable, str(path), "--token", "secret"]).start()
+    expected = f'the plugin {sys.executable} {path}: the application protocol version "x" is not a number'
+    assert caught.value.message == expected
 
 
 async def test_hint_for_a_missing_working_directory_names_the_setting() -> None:

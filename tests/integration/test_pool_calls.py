@@ -124,6 +124,22 @@ async def test_closed_pool_under_calls_fails_the_task_group() -> None:
     assert tasks[0].cancelling() == 0
 
 
+async def test_failing_iterator_fails_the_call_and_leaves_the_plugin() -> None:
+    async def failing() -> Any:
+        yield EchoRequest(payload=b"x")
+        raise ValueError("no more")
+
+    async with PluginPool() as pool, pool.lease(kv_spec()) as lease:
+        kv, pid = lease.stub(KVStub), lease.pid
+        with pytest.raises(AioRpcError, match="Exception iterating requests!") as caught:
+            async for _ in kv.Chat(failing()):
+                pass
+        assert caught.value.code() is grpc.StatusCode.UNKNOWN
+        assert str(caught.value.__cause__) == "no more"
+        assert (await kv.Echo(EchoRequest(payload=b"still"))).payload == b"still"
+        assert lease.pid == pid
+
+
 async def test_memory_soft_limit_and_environment_reach_the_plugin() -> None:
     async with PluginPool() as pool, pool.lease(kv_spec(memory_soft_limit=64 * 2**20)) as lease:
         given = Path(f"/proc/{lease.pid}/environ").read_bytes().split(b"\0")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from ferrule.errors import PluginExitedError
+from ferrule.testing import KV_CONFIG
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import started
 
@@ -73,3 +76,63 @@ async def test_child_that_imports_the_program_does_not_serve(
     async with started(program(tmp_path)) as (_, kv):
         await kv.Put(PutRequest(key=method), timeout=30)
     assert "plugin init error" in caplog.text
+
+
+FAILING = """
+from ferrule.server import ReattachTarget, serve
+from ferrule.testing import KV_CONFIG
+
+def load():
+    raise {error}
+
+async def register(server, broker):
+    load()
+
+def one_argument(server):
+    pass
+
+serve({function}, KV_CONFIG, test={test})
+"""
+
+
+def run_failing(directory: Path, error: str, function: str = "register", test: str = "None") -> tuple[int, str, str]:
+    """The status, standard output and standard error of a plugin that cannot serve."""
+    path = directory / "failing.py"
+    path.write_text(FAILING.format(error=error, function=function, test=test))
+    config = dict(KV_CONFIG)
+    environment = {str(config["magic_cookie_key"]): str(config["magic_cookie_value"])}
+    done = subprocess.run(
+        [sys.executable, path], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ("LookupError('no servicer')", "LookupError: no servicer"),
+        ("FileNotFoundError(2, 'gone', 'kv.toml')", "FileNotFoundError: [Errno 2] gone: 'kv.toml'"),
+    ],
+)
+def test_exception_while_registering_is_logged_with_the_users_frames(error: str, text: str, tmp_path: Path) -> None:
+    status, output, log = run_failing(tmp_path, error)
+    assert (status, output) == (1, "")
+    entry = json.loads(log)
+    assert (entry["@level"], entry["@message"], entry["error"]) == ("error", "plugin init error", text)
+    frames = [line.strip() for line in entry["stacktrace"].splitlines() if line.startswith("  File ")]
+    assert [frame.rpartition(" in ")[2] for frame in frames] == ["register", "load"]
+
+
+def test_function_that_does_not_take_the_arguments(tmp_path: Path) -> None:
+    status, _, log = run_failing(tmp_path, "None", "one_argument")
+    entry = json.loads(log)
+    assert (status, entry["@message"]) == (1, "plugin init error")
+    assert entry["error"] == "TypeError: one_argument() takes 1 positional argument but 2 were given"
+    assert entry["stacktrace"].count("  File ") == 1
+
+
+def test_failure_in_test_mode_is_plain_text(tmp_path: Path) -> None:
+    status, _, log = run_failing(tmp_path, "LookupError('no servicer')", test="ReattachTarget()")
+    assert status == 1
+    assert log.startswith("plugin init error: LookupError: no servicer\nTraceback (most recent call last):\n")
+    assert "asyncio" not in log

@@ -69,7 +69,7 @@ def test_a_call_that_had_begun_is_unknown(call: str) -> None:
     with PluginPool() as pool, pool.lease(kv()) as lease:
         put(lease)
         pid = lease.pid
-        with killed_during(lease), pytest.raises(OutcomeUnknown, match="had begun") as caught:
+        with killed_during(lease), pytest.raises(OutcomeUnknown, match="it may have been carried out") as caught:
             CALLS[call](lease.stub(KVStub))
     error = caught.value
     assert (error.begun, error.exit_status) == (True, -signal.SIGKILL)

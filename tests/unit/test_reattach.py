@@ -208,6 +208,8 @@ def test_only_one_needs_no_name() -> None:
 
 def test_variable_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_REATTACH_PROVIDERS", raising=False)
+    with pytest.raises(ConfigError, match="TF_REATTACH_PROVIDERS is not JSON: "):
+        ReattachConfig.from_environment(environ={"TF_REATTACH_PROVIDERS": "garbage"})
     with pytest.raises(ConfigError, match="TF_REATTACH_PROVIDERS is not set"):
         ReattachConfig.from_environment("time")
     monkeypatch.setenv("TF_REATTACH_PROVIDERS", environ(time=provider(Pid=9))["TF_REATTACH_PROVIDERS"])

@@ -225,7 +225,9 @@ class BaseCall(ABC):
         self._failure = failure
         self._code = CODES[INTERNAL]
 
-    def _end(self, number: int, details: str, failure: Exception | None = None, cause: Exception | None = None) -> bool:
+    def _end(
+        self, number: int, details: str, failure: Exception | None = None, cause: BaseException | None = None
+    ) -> bool:
         """Ends the call from this side; returns False if it had ended before."""
         if self._code is not None:
             return False

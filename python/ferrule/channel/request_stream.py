@@ -13,7 +13,15 @@ from grpc import aio
 from ferrule.channel.calls import BaseCall
 from ferrule.channel.core_call import BEGUN, ROOM
 from ferrule.channel.state import ChannelState
-from ferrule.channel.status import ALREADY_FINISHED, HALF_CLOSED, INTERNAL, MIXED_STYLES, NOT_SERIALIZED
+from ferrule.channel.status import (
+    ALREADY_FINISHED,
+    HALF_CLOSED,
+    INTERNAL,
+    MIXED_STYLES,
+    NOT_ITERATED,
+    NOT_SERIALIZED,
+    UNKNOWN,
+)
 from ferrule.channel.stream_response import StreamResponse
 from ferrule.channel.unary_response import UnaryResponse
 
@@ -123,36 +131,68 @@ class StreamStreamCall(RequestStream, StreamResponse, aio.StreamStreamCall[Any, 
 
 
 async def _consume_request_iterator(reference: weakref.ref[RequestStream], requests: Any) -> None:
-    """Sends the requests of an iterator, and cancels the call if the iterator fails.
+    """Sends the requests of an iterator; if the iterator fails, so does the call.
 
     The task holds the call weakly while it waits, since a call that its user has dropped must be collected.
     """
     try:
         if isinstance(requests, AsyncIterable):
             async for request in requests:
-                await _send_from_iterator(reference, request)
+                if not await _send_from_iterator(reference, request):
+                    return
         else:
             for request in requests:
-                await _send_from_iterator(reference, request)
+                if not await _send_from_iterator(reference, request):
+                    return
     except BaseException as error:
-        call = reference()
-        if call is not None and call.cancel():
-            _logger.debug("a call was cancelled since its request iterator failed", exc_info=error)
-        if not isinstance(error, Exception):
+        if not _is_failure(error):
+            if (call := reference()) is not None:
+                call.cancel()
             raise
+        _fail(reference, error)
         return
     call = reference()
     if call is not None:
         call._half_close()
 
 
-async def _send_from_iterator(reference: weakref.ref[RequestStream], request: Any) -> None:
+def _is_failure(error: BaseException) -> bool:
+    """Whether an exception is an iterator's own; any other ends the task, or the program.
+
+    An iterator that waits for something which others cancel raises a CancelledError, too. Handed on as such it would
+    end a task group that waits for the call without an error.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and not task.cancelling()
+    return isinstance(error, Exception)
+
+
+def _fail(reference: weakref.ref[RequestStream], error: BaseException) -> None:
+    """Ends a call since its iterator failed; the record is for calls that nobody waits for, as of blocking calls."""
+    _logger.error(NOT_ITERATED, exc_info=error)
     call = reference()
-    if call is None or not call._send_in_batch(request):
-        return
-    # An iterator that never waits must not hold up the loop, even when the transport is fast.
-    call, waiter = None, None
-    await asyncio.sleep(0)
-    while (call := reference()) is not None and (waiter := call._room_waiter()) is not None:
-        call = None
-        await waiter
+    if call is not None:
+        call._end(UNKNOWN, NOT_ITERATED, cause=error)
+
+
+async def _send_from_iterator(reference: weakref.ref[RequestStream], request: Any) -> bool:
+    """Sends a request of an iterator; returns False if the call has ended, so that no more are wanted."""
+    call = reference()
+    if call is None:
+        return False
+    try:
+        is_full = call._send_in_batch(request)
+    except Exception:
+        # The end of a call is no failure of its iterator: the responses that came before it are still to be read.
+        if call._code is None and call._core.code is None:
+            raise
+        return False
+    if is_full:
+        # An iterator that never waits must not hold up the loop, even when the transport is fast.
+        call, waiter = None, None
+        await asyncio.sleep(0)
+        while (call := reference()) is not None and (waiter := call._room_waiter()) is not None:
+            call = None
+            await waiter
+    return True

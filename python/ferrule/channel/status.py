@@ -22,6 +22,7 @@ __all__ = [
     "LOCALLY_CANCELLED",
     "MIXED_STYLES",
     "NOT_DESERIALIZED",
+    "NOT_ITERATED",
     "NOT_SERIALIZED",
     "OK",
     "UNAUTHENTICATED",
@@ -45,6 +46,8 @@ HALF_CLOSED = 'RPC is half closed after calling "done_writing".'
 MIXED_STYLES = "The iterator and read/write APIs may not be mixed on a single RPC."
 NOT_SERIALIZED = "Exception serializing request!"
 NOT_DESERIALIZED = "Exception deserializing response!"
+# grpcio's of blocking calls; its asyncio calls have none for this.
+NOT_ITERATED = "Exception iterating requests!"
 
 
 class CloseStatus(NamedTuple):

@@ -176,7 +176,9 @@ class StreamResponse(BaseCall):
         if self._code is None:
             self._settle(OK)
 
-    def _end(self, number: int, details: str, failure: Exception | None = None, cause: Exception | None = None) -> bool:
+    def _end(
+        self, number: int, details: str, failure: Exception | None = None, cause: BaseException | None = None
+    ) -> bool:
         ended = super()._end(number, details, failure, cause)
         if ended:
             self._discard(number, details)

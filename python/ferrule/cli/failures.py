@@ -9,7 +9,7 @@ from ferrule.errors import RPCPluginError
 __all__ = ["CallError"]
 
 HINT_BY_STATUS = {
-    "DEADLINE_EXCEEDED": "--timeout sets the limit; calls of plugins have limits of their own.",
+    "DEADLINE_EXCEEDED": "If the call took as long as --timeout says, raise that; else the limit is the plugin's own.",
     "UNIMPLEMENTED": "The plugin does not serve this method.",
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc.aio
 
 from ferrule import _core
+from ferrule._contexts import AsyncContext
 from ferrule._host.channels import native_settings, open_channel, open_sync_channel
 from ferrule._host.launch import core_settings
 from ferrule._host.lifecycle import (
@@ -44,7 +45,7 @@ __all__ = ["RPCPluginClient"]
 end_plugins_at_exit()
 
 
-class RPCPluginClient(PluginInfo):
+class RPCPluginClient(PluginInfo, AsyncContext):
     """Launches a go-plugin plugin, or attaches to one that runs, and talks to it over gRPC.
 
     A client belongs to the event loop that starts it. As a context manager it starts on entry and on exit shuts the

@@ -73,9 +73,10 @@ def checked_spec(value: Any) -> PluginSpec:
     """
     if isinstance(value, PluginSpec):
         return value
-    shown = repr(os.fspath(value)) if isinstance(value, str | os.PathLike) else "an object"
-    hint = "Make a spec once, and lease it: PluginSpec([program, ...], {...})."
-    raise ConfigError(f"the spec is {shown} ({type(value).__name__}), expected a PluginSpec", hint, rules.INVALID)
+    shown = f"{os.fspath(value)!r} ({type(value).__name__})" if isinstance(value, str | os.PathLike) else None
+    message = f"the spec is {shown or f'of type {type(value).__name__}'}, expected a PluginSpec"
+    hint = "Make a spec of the command and its settings once, and lease that: PluginSpec([program, ...], {...})."
+    raise ConfigError(message, hint, rules.INVALID)
 
 
 def checked_specs(value: Any) -> list[PluginSpec]:

@@ -12,8 +12,10 @@ import shlex
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from ferrule.errors import RPCPluginError
@@ -31,6 +33,9 @@ after its Shutdown."""
 
 WORD_SECONDS = 0.1
 """Seconds for a last message in the log."""
+
+_INTERNAL = frozenset({"asyncio", "ferrule"})
+"""Packages whose frames say nothing about a failure of the user's function."""
 
 _logger = logging.getLogger("ferrule.server")
 
@@ -112,9 +117,37 @@ def serve(services: Services, config: ServerConfig | Mapping[str, Any], *, test:
     except KeyboardInterrupt:
         # Ctrl-C ends a plugin in test mode.
         return
-    except (RPCPluginError, OSError) as error:
-        _logger.error("plugin init error", extra={"error": str(error)})
+    except Exception as error:  # noqa: BLE001 - the function for the services is the user's, and may raise anything.
+        _log_failure(error, test=test is not None)
         sys.exit(1)
+
+
+def _log_failure(error: Exception, *, test: bool) -> None:
+    """Logs why the plugin cannot serve, with the user's own part of the traceback."""
+    own = _frames_of_user(error.__traceback__)
+    explains_itself = own is None and isinstance(error, RPCPluginError | OSError)
+    text = str(error) if explains_itself else "".join(traceback.format_exception_only(error)).strip()
+    # In test mode the log is plain text, which has no keys.
+    message = f"plugin init error: {text}" if test else "plugin init error"
+    if explains_itself:
+        _logger.error(message, extra={"error": text})
+    else:
+        shown = error.with_traceback(own or _last_frame(error.__traceback__))
+        _logger.error(message, extra={"error": text}, exc_info=shown)
+
+
+def _frames_of_user(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame on that is neither this package's nor asyncio's; None without one."""
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _INTERNAL:
+        trace = trace.tb_next
+    return trace
+
+
+def _last_frame(trace: TracebackType | None) -> TracebackType | None:
+    """The frame that raised: all that a function needs which does not take the arguments."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
 
 
 def _refuse_running_loop() -> None:

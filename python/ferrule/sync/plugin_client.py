@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from ferrule import _core
 from ferrule._broker_common import service_not_reached, split_address
+from ferrule._contexts import BlockingContext
 from ferrule._gevent import refuse_greenlets
 from ferrule._host.channels import native_settings, open_sync_channel
 from ferrule._host.launch import check_program, core_settings
@@ -41,7 +42,7 @@ __all__ = ["RPCPluginClient"]
 end_plugins_at_exit()
 
 
-class RPCPluginClient(PluginInfo):
+class RPCPluginClient(PluginInfo, BlockingContext):
     """Launches a go-plugin plugin, or attaches to one that runs, and talks to it over gRPC, without an event loop.
 
     The class has the names of `ferrule.client.RPCPluginClient`; methods that are awaited there block the calling thread

@@ -92,7 +92,7 @@ kinds! {
     /// The operating system could not provide what a launch needs (descriptors, memory, a directory).
     LaunchFailed = "launch.failed", Launch, "Check the limits of open files and processes, and the temporary directory.";
     /// The process ended before it printed its handshake line.
-    ExitedBeforeHandshake = "handshake.exited", Exited, "Read the plugin's last output; a wrong magic cookie is the usual cause.";
+    ExitedBeforeHandshake = "handshake.exited", Exited, "Read the plugin's last output.";
     /// The process ended after its handshake line, before it could be used.
     ExitedBeforeReady = "connect.exited", Exited, "Read the plugin's last output.";
     /// Nothing usable on standard output in time.
@@ -210,6 +210,19 @@ impl Error {
         self
     }
 
+    /// Says whose fault it is, unless the message does: formats know no names.
+    #[must_use]
+    pub fn of_plugin(mut self, name: &str) -> Self {
+        if name.is_empty() || self.kind == ErrorKind::Cancelled || self.message.contains(&format!("plugin {name}")) {
+            return self;
+        }
+        self.message = match self.message.strip_prefix("the plugin ") {
+            Some(rest) => format!("the plugin {name} {rest}"),
+            None => format!("the plugin {name}: {}", self.message),
+        };
+        self
+    }
+
     /// Adds what was seen of the process.
     #[must_use]
     pub fn with_evidence(mut self, evidence: Evidence) -> Self {
@@ -274,6 +287,22 @@ mod tests {
     fn codes_are_unique() {
         let codes: HashSet<_> = ErrorKind::ALL.iter().map(|kind| kind.code()).collect();
         assert_eq!(codes.len(), ErrorKind::ALL.len());
+    }
+
+    #[test]
+    fn messages_name_their_plugin_once() {
+        let named =
+            |message: &str| Error::new(ErrorKind::HandshakeFields, message).of_plugin("/bin/kv").message().to_owned();
+        assert_eq!(named("the plugin speaks net/rpc"), "the plugin /bin/kv speaks net/rpc");
+        assert_eq!(named("the version is no number"), "the plugin /bin/kv: the version is no number");
+        assert_eq!(named("the plugin's socket is gone"), "the plugin /bin/kv: the plugin's socket is gone");
+        for unchanged in ["the plugin /bin/kv ended", "nothing came of the plugin /bin/kv"] {
+            assert_eq!(named(unchanged), unchanged);
+        }
+        let nameless = Error::new(ErrorKind::HandshakeFields, "the plugin ended").of_plugin("");
+        assert_eq!(nameless.message(), "the plugin ended");
+        let given_up = Error::new(ErrorKind::Cancelled, "the client was closed").of_plugin("/bin/kv");
+        assert_eq!(given_up.message(), "the client was closed");
     }
 
     #[test]

@@ -181,8 +181,9 @@ fn parse_certificate(field: &str) -> Result<Option<CertificateDer<'static>>, Err
         return Ok(None);
     }
     let invalid = |reason: String| {
-        let shown = excerpt(field.as_bytes());
-        let message = format!("the certificate in the handshake line cannot be read: {reason}, in {shown}");
+        // The decoder ends its texts with a full stop.
+        let (shown, reason) = (excerpt(field.as_bytes()), reason.trim_end_matches('.'));
+        let message = format!("the certificate in the handshake line, {shown}, cannot be read: {reason}");
         Error::new(ErrorKind::CertificateInvalid, message)
     };
     let der = LENIENT.decode(field).map_err(|error| invalid(error.to_string()))?;

@@ -126,6 +126,8 @@ fn certificate_field_must_be_one_certificate() {
         assert_eq!(error.kind(), ErrorKind::CertificateInvalid, "{error}");
         assert!(error.message().len() < 400);
     }
+    let error = parse(&format!("1|6|unix|/s|grpc|{}", "@".repeat(60))).unwrap_err();
+    assert!(error.message().ends_with("@\", cannot be read: Invalid symbol 64, offset 0"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, excerpt};
 
+/// What errors call a description that has no name.
+const ONE: &str = "the reattach configuration";
+/// The variable that holds descriptions by name.
+const NAMED: &str = "TF_REATTACH_PROVIDERS";
+
 /// The description of one running plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReattachConfig {
@@ -45,14 +50,14 @@ impl std::fmt::Debug for ReattachTls {
 
 /// Reads one description.
 pub fn parse(text: &str) -> Result<ReattachConfig, Error> {
-    describe(&object(parse_json(text)?, "the reattach configuration")?, "the reattach configuration")
+    describe(&object(parse_json(text, ONE)?, ONE)?, ONE)
 }
 
 /// Reads descriptions by name, in the order of the text.
 pub fn parse_named(text: &str) -> Result<Vec<(String, ReattachConfig)>, Error> {
-    let named = object(parse_json(text)?, "TF_REATTACH_PROVIDERS")?;
+    let named = object(parse_json(text, NAMED)?, NAMED)?;
     let described = named.into_iter().map(|(name, value)| {
-        let whose = format!("the entry {} of TF_REATTACH_PROVIDERS", excerpt(name.as_bytes()));
+        let whose = format!("the entry {} of {NAMED}", excerpt(name.as_bytes()));
         let config = describe(&object(value, &whose)?, &whose)?;
         Ok((name, config))
     });
@@ -85,8 +90,8 @@ fn invalid(message: impl Into<String>) -> Error {
 }
 
 /// The error does not repeat the text, which may hold a key.
-fn parse_json(text: &str) -> Result<Value, Error> {
-    serde_json::from_str(text).map_err(|error| invalid(format!("the reattach configuration is not JSON: {error}")))
+fn parse_json(text: &str, whose: &str) -> Result<Value, Error> {
+    serde_json::from_str(text).map_err(|error| invalid(format!("{whose} is not JSON: {error}")))
 }
 
 fn object(value: Value, whose: &str) -> Result<Map<String, Value>, Error> {

@@ -44,7 +44,7 @@ fn names_may_have_any_case_and_pid_0_is_unknown() {
 #[test]
 fn refusals_say_whose_field_it_is() {
     for (text, expected) in [
-        ("", "not JSON"),
+        ("", "the reattach configuration is not JSON"),
         ("[]", "a list, expected an object"),
         ("{}", "no Addr"),
         (r#"{"Addr":"x"}"#, "Addr of the reattach configuration is text"),
@@ -59,6 +59,8 @@ fn refusals_say_whose_field_it_is() {
     }
     let error = parse_named(r#"{"a/b":{"Addr":[]}}"#).err().unwrap();
     assert!(error.message().contains(r#"the entry "a/b" of TF_REATTACH_PROVIDERS"#), "{error}");
+    let error = parse_named("garbage").unwrap_err();
+    assert!(error.message().starts_with("TF_REATTACH_PROVIDERS is not JSON: "), "{error}");
 }
 
 proptest! {

@@ -71,6 +71,42 @@ impl Settings {
     }
 }
 
+/// Programs that run another one, which their arguments name; version numbers at the end aside.
+const INTERPRETERS: [&str; 12] =
+    ["python", "pypy", "node", "bun", "ruby", "perl", "php", "java", "dotnet", "sh", "bash", "dash"];
+/// Options of theirs whose value is another argument, and says nothing of the program.
+const WITH_VALUE: [&str; 6] = ["-W", "-X", "-I", "-r", "-cp", "-classpath"];
+
+/// What errors call the plugin of a command: the program, and behind an interpreter what that runs. Other arguments may
+/// be secret.
+#[must_use]
+pub fn plugin_name(command: &[OsString]) -> String {
+    let mut texts = command.iter().map(|argument| argument.to_str().unwrap_or("?"));
+    let mut name = texts.next().unwrap_or_default().to_owned();
+    let file = name.rsplit('/').next().unwrap_or_default();
+    if !INTERPRETERS.contains(&file.trim_end_matches(|character: char| character.is_ascii_digit() || character == '.'))
+    {
+        return name;
+    }
+    while let Some(argument) = texts.next() {
+        match argument {
+            // What follows is code, or the arguments of what is read from standard input.
+            "-c" | "-e" | "-" => break,
+            "-m" | "-jar" => name.extend([" ", argument]),
+            option if option.starts_with('-') => {
+                if WITH_VALUE.contains(&option) {
+                    texts.next();
+                }
+            }
+            program => {
+                name.extend([" ", program]);
+                break;
+            }
+        }
+    }
+    name
+}
+
 /// The users whose Unix sockets are dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peers {
@@ -172,4 +208,28 @@ pub struct Timeouts {
     pub shutdown: Duration,
     /// From SIGTERM to SIGKILL.
     pub kill: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_of_a_plugin_has_what_an_interpreter_runs_and_no_other_arguments() {
+        for (command, name) in [
+            ("", ""),
+            ("/opt/kv --token secret", "/opt/kv"),
+            ("python plugin.py --token secret", "python plugin.py"),
+            ("/usr/bin/python3.11 -u -X dev plugin.py secret", "/usr/bin/python3.11 plugin.py"),
+            ("python -m acme.plugin secret", "python -m acme.plugin"),
+            ("java -Dtoken=secret -jar kv.jar secret", "java -jar kv.jar"),
+            ("sh -c secret", "sh"),
+            ("bash -ex ./kv.sh", "bash ./kv.sh"),
+            ("python", "python"),
+            ("/opt/pythonic plugin.py", "/opt/pythonic"),
+        ] {
+            let command: Vec<OsString> = command.split(' ').map(OsString::from).collect();
+            assert_eq!(plugin_name(&command), name);
+        }
+    }
 }

@@ -50,6 +50,9 @@ async def test_of_a_lease(make_pool: Pools, spec: Specs, launcher: FakeLauncher)
             with pytest.raises(ConfigError, match=r"the spec is .*, expected a PluginSpec") as caught:
                 pool.lease(wrong)  # type: ignore[arg-type]
             assert "secret" not in str(caught.value)
+            assert "PluginSpec([program, ...], {...})" in str(caught.value)
+        with pytest.raises(ConfigError, match=r"the spec is of type list, expected a PluginSpec"):
+            pool.lease(["kv"])  # type: ignore[arg-type]
         for priority in ("1", 1.5, math.nan, None, True, 2**40):
             with pytest.raises(ConfigError, match=r"priority is .*, expected a whole number"):
                 pool.lease(spec(), priority=priority)  # type: ignore[arg-type]
@@ -73,7 +76,9 @@ async def test_times_that_have_no_end_or_are_over(
         late = asyncio.ensure_future(pool.lease(spec("other"), timeout=-1).__aenter__())
         await turns(1)
         await clock.advance(0)
-        with pytest.raises(LeaseTimeout):
+        with pytest.raises(
+            LeaseTimeout, match=r"'other' at once, and the timeout leaves no time to wait: held by start slots "
+        ):
             await late
 
 

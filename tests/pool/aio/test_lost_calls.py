@@ -61,7 +61,7 @@ async def test_18_begun_call_is_told_as_unknown(leased: Leased) -> None:
         at.plugin.stderr_tail = ("panic: oh",)
         pid = at.plugin.pid
         at.plugin.die()
-        with pytest.raises(OutcomeUnknown, match=r"after /test\.Test/Call had begun.*SIGKILL") as caught:
+        with pytest.raises(OutcomeUnknown, match=r"while /test\.Test/Call was under way.*SIGKILL") as caught:
             await call
         error = caught.value
         assert (error.begun, error.method, error.exit_status, error.pid) == (True, METHOD, -9, pid)

@@ -29,6 +29,8 @@ class Peer(grpc.GenericRpcHandler):
         """A method that waits has begun."""
         self.cancelled = asyncio.Event()
         """A method was stopped since its client was gone."""
+        self.answered = asyncio.Event()
+        """A method has given its last response."""
         self.release = asyncio.Event()
         """Lets methods that wait go on."""
         self.received: list[bytes] = []
@@ -108,6 +110,12 @@ class Peer(grpc.GenericRpcHandler):
     async def ss_one_and_wait(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         yield b"one"
         await self._wait()
+
+    async def ss_two(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        yield b"one"
+        await self._wait()
+        yield b"two"
+        self.answered.set()
 
     async def _wait(self) -> None:
         self.started.set()

@@ -146,23 +146,6 @@ async def test_styles_do_not_mix(channel: Any, member: str) -> None:
     assert [message async for message in call] == [b"0"]
 
 
-async def failing() -> AsyncIterator[bytes]:
-    yield b"one"
-    raise ValueError("no more")
-
-
-@pytest.mark.parametrize("requests", [failing, lambda: (1 // 0 for _ in "x"), lambda: 7])
-async def test_a_failing_iterator_cancels_the_call(channel: Any, requests: Any) -> None:
-    call = channel.stream_unary("/test/su_join")(requests())
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    assert (await call.code(), call.cancelled()) == (CANCELLED, True)
-    stream = channel.stream_stream("/test/ss_one_and_wait")(requests())
-    with pytest.raises(asyncio.CancelledError):
-        async for _ in stream:
-            pass
-
-
 async def test_cancel_reaches_the_iterator(channel: Any, peer: Any, within: Any) -> None:
     stopped = asyncio.Event()
 

@@ -9,11 +9,9 @@ from typing import Any
 
 from ferrule import _core
 from ferrule.channel.core_call import ROOM
-from ferrule.channel.status import INTERNAL, NOT_SERIALIZED, UNKNOWN
+from ferrule.channel.status import INTERNAL, NOT_ITERATED, NOT_SERIALIZED, UNKNOWN
 
 __all__ = ["Serializer", "send_requests"]
-
-_NOT_ITERATED = "Exception iterating requests!"
 
 Serializer = Callable[[Any], bytes]
 
@@ -48,8 +46,8 @@ class _Sender:
                     return
         except BaseException:
             # The user's iterator may raise anything. The call must not wait for its requests for ever.
-            _logger.exception(_NOT_ITERATED)
-            self._fail(UNKNOWN, _NOT_ITERATED)
+            _logger.exception(NOT_ITERATED)
+            self._fail(UNKNOWN, NOT_ITERATED)
         else:
             self._core.finish()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc.aio
 
+from ferrule._contexts import AsyncContext
 from ferrule.client import RPCPluginClient
 from ferrule.pool.aio.driver import Driver, Place
 from ferrule.pool.arguments import checked_priority, checked_seconds, checked_spec
@@ -24,7 +25,7 @@ __all__ = ["Lease"]
 Stub = TypeVar("Stub")
 
 
-class Lease:
+class Lease(AsyncContext):
     """The right to use one plugin of a pool, from entry to exit of `async with`.
 
     `PluginPool.lease` makes one; it is used once. Any number of calls may be made with it, one after the other or at

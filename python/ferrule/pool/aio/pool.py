@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from ferrule._contexts import AsyncContext
 from ferrule._mailbox import cannot_await
 from ferrule.pool import arguments
 from ferrule.pool.aio.driver import Driver
@@ -40,7 +41,7 @@ LOWEST_PRIORITY: Final = -(2**31)
 Result = TypeVar("Result")
 
 
-class PluginPool:
+class PluginPool(AsyncContext):
     """Plugins of any number of specs, each started when somebody wants it and shared by all who do.
 
     A pool may be made anywhere, and opens with `async with`, once, on one event loop. In a forked child it does

@@ -49,9 +49,8 @@ class Loss:
         """The text of the exception, without the plugin's output."""
         why = self.details.split("; its last output:", 1)[0]
         if self.begun:
-            return (
-                f"plugin {self.plugin!r} was lost after {self.method} had begun, which it may have done or not: {why}"
-            )
+            state = "was under way; it may have been carried out"
+            return f"plugin {self.plugin!r} was lost while {self.method} {state}: {why}"
         return f"plugin {self.plugin!r} was lost before {self.method} had begun: {why}"
 
     def error(self) -> PluginDied | OutcomeUnknown:

@@ -61,7 +61,11 @@ def timeout(waiter: Waiter, now: float, blocked_by: str) -> LeaseTimeout:
     parts = _parts(waiter, now, blocked_by)
     held_by = max(parts, key=lambda part: part[1])[0]
     text = ", then ".join(f"{name} for {seconds:.3g} s" for name, seconds in parts if seconds > 0) or held_by
-    message = f"no lease of plugin {waiter.entry.spec.name!r} within {waited:.3g} s: held by {text}"
+    how_long = f"within {waited:.3g} s"
+    if waiter.deadline <= waiter.since:
+        # A timeout of 0 or less is over before it begins: figures of the moment until it was noticed say nothing.
+        how_long, text = "at once, and the timeout leaves no time to wait", held_by
+    message = f"no lease of plugin {waiter.entry.spec.name!r} {how_long}: held by {text}"
     error = LeaseTimeout(message, _HINT_BY_HOLDER.get(held_by), "pool.timeout")
     error.held_by, error.waited = held_by, waited
     return error

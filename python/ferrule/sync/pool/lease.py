@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import grpc
 
+from ferrule._contexts import BlockingContext
 from ferrule._host.plugin_info import PluginInfo
 from ferrule.pool import PluginSpec, PoolError
 from ferrule.pool.policy import Plugin
@@ -36,7 +37,7 @@ class Leases(Protocol):
     def age_of(self, plugin: Plugin) -> float: ...
 
 
-class Lease:
+class Lease(BlockingContext):
     """The right to use one plugin of a pool, from entry to exit of `with`.
 
     `PluginPool.lease` makes one; it is used once. Any number of calls may be made with it, by any number of threads. A

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Self, TypeVar
 from weakref import WeakSet
 
+from ferrule._contexts import BlockingContext
 from ferrule._gevent import refuse_greenlets
 from ferrule.pool import Limits, PluginSpec, PoolError, PoolEvent
 from ferrule.pool import PluginPool as LoopPool
@@ -30,7 +31,7 @@ _EXIT_SECONDS: Final = 5.0
 """Seconds for the pools that are open at the end of the interpreter."""
 
 
-class PluginPool:
+class PluginPool(BlockingContext):
     """Plugins of any number of specs, each started when somebody wants it and shared by all who do.
 
     The names are those of `ferrule.pool.PluginPool`; what is awaited there blocks the calling thread here. Any number

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from ferrule._contexts import AsyncContext
 from ferrule._mailbox import cannot_await
 from ferrule._secrecy import forgetful, forgetful_async
 from ferrule.client import RPCPluginClient
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Provider"]
 
 
-class Provider:
+class Provider(AsyncContext):
     """A provider of Terraform or OpenTofu, driven with plain values.
 
     `launch`, `over` and `reattach` make one. As a context manager it starts on entry and ends on exit; `start` and

@@ -50,9 +50,10 @@ def verify(
     own = [checksum for checksum in (found.h1, zh) if checksum]
     matching = [checksum for checksum in own if checksum in allowed]
     if not matching:
+        others = "another one" if len(allowed) == 1 else f"{len(allowed)} others"
         message = (
-            f"the package {package.path} of {address} {package.version} has the checksum {' and '.join(own)}, which is "
-            f"none of the {len(allowed)} that {lock.file} allows; it was not started"
+            f"the package {package.path} of {address} {package.version} has the checksum {' and '.join(own)}, and "
+            f"{lock.file} allows only {others}; it was not started"
         )
         hint = (
             "Either the package was changed, or the lock file was made on another platform: `terraform providers lock "

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from ferrule._contexts import BlockingContext
 from ferrule._secrecy import forgetful
 from ferrule.config import ClientConfig
 from ferrule.reattach import ReattachConfig
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Provider"]
 
 
-class Provider:
+class Provider(BlockingContext):
     """A provider of Terraform or OpenTofu, driven with plain values.
 
     `launch`, `over` and `reattach` make one. As a context manager it starts on entry and ends on exit; `start` and

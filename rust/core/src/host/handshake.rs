@@ -1,6 +1,5 @@
 //! Waits for the handshake line of a running process, and explains why none came.
 
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,9 +10,11 @@ use super::bring_up::explained_by_stop;
 use super::session::Session;
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, excerpt};
+use crate::exit_status::ExitStatus;
 use crate::handshake::{Expectations, Handshake, socket_named};
 use crate::limit::within;
 use crate::process::{FirstLine, Process};
+use crate::settings::plugin_name;
 
 /// How long after the end of its standard output a process may end, for its exit status to be reported.
 const EXIT_AFTER_STDOUT_GRACE: Duration = Duration::from_secs(1);
@@ -28,6 +29,11 @@ const UNKNOWN_HOST_HINT: &str = "The plugin knows its host by another magic cook
 const WINDOWS_LINES_HINT: &str = "The program, or one that it starts, has the line ends of Windows (CRLF): convert them, by \
     sed -i 's/\\r$//' FILE for example.";
 
+/// How many texts before a handshake line are logged each; of the others, which may all be the same, only the number is.
+const MOST_STRAY_WARNINGS: usize = 5;
+/// How lines begin that tell of another cause than the cookie: crashes, and the log of a plugin that has begun to serve.
+const OTHER_CAUSES: [&str; 5] = ["Traceback (most recent call last)", "  File \"", "panic: ", "goroutine ", "{\"@"];
+
 impl Host {
     pub(super) async fn handshake(
         &self,
@@ -37,8 +43,7 @@ impl Host {
     ) -> Result<Handshake, Error> {
         let first = within(limit, first_line).await;
         let first = first.ok_or_else(|| self.no_line_in_time(session))?;
-        for text in session.process.stray_lines() {
-            let warning = format!("printed before its handshake line: {text}");
+        for warning in warnings(&session.process.stray_lines()) {
             self.0.inbox.push_warning(warning);
         }
         match first {
@@ -114,10 +119,7 @@ impl Host {
         }
         match self.hint_of_user(session) {
             Some(hint) => error.with_hint(hint),
-            None if said.is_empty() => error.with_hint(
-                "It said nothing on standard error either. Run it by hand; a wrong magic cookie is the usual cause.",
-            ),
-            None => error,
+            None => hint_of_end(status, &said).into_iter().fold(error, Error::with_hint),
         }
     }
 
@@ -140,9 +142,46 @@ impl Host {
         })
     }
 
-    pub(super) fn name(&self) -> impl fmt::Display {
-        self.0.settings.command.first().map_or("", |program| program.to_str().unwrap_or("?"))
+    pub(super) fn name(&self) -> String {
+        plugin_name(&self.0.settings.command)
     }
+}
+
+/// What is logged of the text before a handshake line.
+fn warnings(stray: &[String]) -> Vec<String> {
+    let shown = stray.iter().take(MOST_STRAY_WARNINGS);
+    let mut warnings: Vec<String> = shown.map(|text| format!("printed before its handshake line: {text}")).collect();
+    if let Some(more @ 1..) = stray.len().checked_sub(MOST_STRAY_WARNINGS) {
+        warnings.push(format!("printed before its handshake line: {more} more lines"));
+    }
+    warnings
+}
+
+/// A hint for a plugin that ended by itself, where its last output is not the whole answer.
+fn hint_of_end(status: ExitStatus, said: &[String]) -> Option<&'static str> {
+    match status {
+        ExitStatus::Signal(_) if said.is_empty() => {
+            Some("It said nothing on standard error either. Run it by hand, and find out who ended it.")
+        }
+        ExitStatus::Signal(_) => Some("Read the plugin's last output, and who ended it."),
+        _ if said.is_empty() => {
+            Some("It said nothing on standard error either. Run it by hand; a wrong magic cookie is the usual cause.")
+        }
+        ExitStatus::Code(1) if speaks_of_cookie(said) => {
+            Some("Read the plugin's last output; a wrong magic cookie is the usual cause.")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a plugin may be refusing a host that does not know its cookie.
+fn speaks_of_cookie(said: &[String]) -> bool {
+    let has_cause = |line: &String| OTHER_CAUSES.iter().any(|begin| line.starts_with(begin));
+    let has_word = |line: &String| {
+        let words = line.split_whitespace().map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()));
+        words.map(str::to_ascii_lowercase).any(|word| matches!(word.as_str(), "plugin" | "plugins" | "cookie"))
+    };
+    !said.iter().any(has_cause) && said.iter().any(has_word)
 }
 
 /// Whether the plugin reports that it may not use its socket directory.
@@ -156,4 +195,48 @@ fn was_kept_out(process: &Process, directory: &Path) -> bool {
 /// Whether `env` reports a missing program whose name has a carriage return; GNU's writes it as `\r`, others as it is.
 fn asks_for_carriage_return(line: &str) -> bool {
     line.contains("env: ") && (line.contains('\r') || line.contains("\\r"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn cookie_is_named_where_nothing_else_explains_the_end() {
+        let cookie = |status, said: &str| hint_of_end(status, &lines(said)).is_some_and(|hint| hint.contains("cookie"));
+        for (status, said) in
+            [(1, ""), (0, ""), (1, "Error: this program is a plugin, run it by its host."), (1, "MISSING COOKIE")]
+        {
+            assert!(cookie(ExitStatus::Code(status), said), "{said}");
+        }
+        for (status, said) in [
+            (1, "Traceback (most recent call last):\n  File \"plugin.py\", line 1\nNameError: plugin"),
+            // What is kept of a long one.
+            (1, "  File \"plugin.py\", line 9, in <module>\nRuntimeError: the plugin is broken"),
+            (2, "panic: the plugin is broken\n\ngoroutine 1 [running]:"),
+            (2, "plugin.sh: 1: Syntax error: end of file unexpected"),
+            (1, "/opt/plugin/run: cannot open the database"),
+            (3, "the plugin gives up"),
+            (1, "{\"@level\":\"error\",\"@message\":\"plugin init error\",\"error\":\"no such plugin here\"}"),
+        ] {
+            assert!(!cookie(ExitStatus::Code(status), said), "{said}");
+        }
+        for said in ["", "a plugin says something"] {
+            assert!(!cookie(ExitStatus::Signal(libc::SIGSEGV), said), "{said}");
+        }
+    }
+
+    #[test]
+    fn flood_before_the_handshake_is_a_few_warnings_and_a_number() {
+        let flood = vec!["\"y\"".to_owned(); 65];
+        let logged = warnings(&flood);
+        assert_eq!(logged.len(), MOST_STRAY_WARNINGS + 1);
+        assert_eq!(logged.last().map(String::as_str), Some("printed before its handshake line: 60 more lines"));
+        assert_eq!(warnings(&flood[..MOST_STRAY_WARNINGS]).len(), MOST_STRAY_WARNINGS);
+        assert!(warnings(&[]).is_empty());
+    }
 }

@@ -115,7 +115,7 @@ impl Host {
                 let evidence =
                     Evidence { exit_status: session.process.exit_status(), stderr_tail: session.process.stderr_tail() };
                 session.destroy().await;
-                Err(error.with_evidence(evidence))
+                Err(error.of_plugin(&self.name()).with_evidence(evidence))
             }
         }
     }

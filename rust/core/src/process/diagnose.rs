@@ -19,7 +19,8 @@ pub fn find_program(program: &Path, directory: Option<&Path>, search_path: &OsSt
         let path = absolute(directory.unwrap_or(Path::new("")).join(program));
         return match path.metadata() {
             Ok(_) => Ok(path),
-            Err(error) => Err(with_hint_of_shell(unreachable(&path, &error), program)),
+            Err(error) => Err(missing_directory(program, directory)
+                .unwrap_or_else(|| with_hint_of_shell(unreachable(&path, &error), program))),
         };
     }
     let places = || std::env::split_paths(search_path).map(|each| each.join(program));
@@ -41,6 +42,19 @@ fn not_on_path(program: &Path, search_path: &OsStr) -> Error {
         return error.with_hint(format!("The current directory has a file of that name: write ./{name} to mean it."));
     }
     with_hint_of_shell(error, program)
+}
+
+/// The error of a program in a working directory that is not there: the program's path is not what is wrong.
+fn missing_directory(program: &Path, directory: Option<&Path>) -> Option<Error> {
+    let directory = directory.filter(|_| !program.is_absolute())?;
+    // The slash has the system refuse what is no directory.
+    let cause = directory.join("").metadata().err()?;
+    Some(cannot_enter(directory, &cause))
+}
+
+fn cannot_enter(directory: &Path, cause: &io::Error) -> Error {
+    let message = format!("the working directory {} (setting cwd) cannot be entered: {cause}", directory.display());
+    Error::new(ErrorKind::LaunchFailed, message).with_hint("Correct the setting cwd, or leave it out.")
 }
 
 /// Adds a hint for a name that a shell would have split or expanded.
@@ -106,11 +120,7 @@ pub fn explain(failure: &SpawnError, launch: &Launch<'_>) -> Error {
         SpawnError::Resources(cause) => {
             Error::new(ErrorKind::LaunchFailed, format!("the plugin {plugin} could not be started: {cause}"))
         }
-        SpawnError::Directory(cause) => {
-            let directory = launch.working_directory.unwrap_or(Path::new(".")).display();
-            let message = format!("the working directory {directory} (setting cwd) cannot be entered: {cause}");
-            Error::new(ErrorKind::LaunchFailed, message).with_hint("Correct the setting cwd, or leave it out.")
-        }
+        SpawnError::Directory(cause) => cannot_enter(launch.working_directory.unwrap_or(Path::new(".")), cause),
         SpawnError::Execute(cause) => {
             let (reason, hint) = explain_refusal(cause, launch);
             let error =
@@ -255,6 +265,25 @@ mod tests {
         assert!(error.message().contains("cannot be reached: Too many levels"), "{error}");
         let error = find_program(Path::new("/etc/passwd/plugin"), None, search).unwrap_err();
         assert!(error.message().contains("cannot be reached: Not a directory"), "{error}");
+    }
+
+    #[test]
+    fn missing_working_directory_is_named_in_place_of_the_program() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for (working, why) in [(directory.path().join("none"), "No such file"), (file, "Not a directory")] {
+            let error = find_program(Path::new("./kv"), Some(&working), OsStr::new("")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::LaunchFailed);
+            let expected =
+                format!("the working directory {} (setting cwd) cannot be entered: {why}", working.display());
+            assert!(error.message().starts_with(&expected), "{error}");
+            // A path from the root has nothing to do with it.
+            let error = find_program(Path::new("/nowhere/kv"), Some(&working), OsStr::new("")).unwrap_err();
+            assert_eq!(error.message(), "the plugin /nowhere/kv does not exist");
+        }
+        let error = find_program(Path::new("./kv"), Some(directory.path()), OsStr::new("")).unwrap_err();
+        assert!(error.message().ends_with("kv does not exist"), "{error}");
     }
 
     #[test]
