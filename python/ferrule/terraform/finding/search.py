@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ferrule import _core
 from ferrule import _validation as rules
 from ferrule._executable import find_program, search_path
+from ferrule._paths import rooted
 from ferrule.errors import ConfigError, LaunchError
 from ferrule.reattach import ENVIRONMENT_NAME, ReattachConfig
 from ferrule.terraform.errors import ProviderNotFoundError
@@ -77,15 +78,16 @@ def find_provider(
     Raises:
         ProviderNotFoundError: There is no such program; the message has each place that was searched and what is there.
         SecurityError: The lock file has checksums `h1:` of the provider, and none is the package's.
-        ConfigError: The name or version has no such form, or a configuration or lock file cannot be read.
+        ConfigError: The name or version has no such form, or a configuration or lock file cannot be read, or the
+            current directory is needed and does not exist any more.
 
     Example:
         >>> print(find_provider("/bin/sh"))
         provider from path /bin/sh (exempt)
     """
     variables = os.environ if environment is None else _checked_variables(environment)
-    root = os.path.abspath(_checked_path("directory", directory))
     text = _checked_path("provider", name)
+    root = _root(_checked_path("directory", directory), text)
     constraints = Constraints.of(version)
     check_core(core)
     is_path = not isinstance(name, str) or _is_path(text, root, core)
@@ -104,6 +106,16 @@ def find_provider(
     # A host that the lock file has is the module's; the sort keeps the order of others.
     addresses = tuple(sorted(addresses, key=lambda address: address not in locks))
     return _Search(text, addresses, constraints, locks, config, variables, root, core).run()
+
+
+def _root(directory: str, name: str) -> str:
+    try:
+        return os.path.abspath(rooted(directory))
+    except ConfigError:
+        # The current directory is gone: what is absolute or on PATH can do without.
+        if os.path.isabs(name) or _is_program_name(name):
+            return directory
+        raise
 
 
 def _is_path(text: str, root: str, core: str) -> bool:
