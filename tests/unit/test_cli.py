@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -295,8 +296,22 @@ def closed_pipe() -> Iterator[int]:
 def test_json_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--json", "./no-such-plugin"]) == 1
     failure = json.loads(capsys.readouterr().out)["error"]
-    assert failure.keys() == {"type", "message", "hint"}
-    assert failure["type"] == "LaunchError"
+    assert failure.keys() == {"type", "message", "hint", "code"}
+    assert (failure["type"], failure["code"]) == ("LaunchError", "launch.not-found")
+
+
+@pytest.mark.parametrize(
+    "verb", [["inspect", "--json"], ["call", "--json"], ["schema", "--json"]], ids=lambda verb: verb[0]
+)
+def test_json_of_a_plugin_that_ended(verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = tmp_path / "exits"
+    plugin.write_text("#!/bin/sh\necho no licence >&2\nexit 3\n")
+    plugin.chmod(0o755)
+    assert main([*verb, str(plugin)]) == 1
+    failure = json.loads(capsys.readouterr().out)["error"]
+    assert failure["type"] == "PluginExitedError"
+    assert (failure["code"], failure["exit_status"]) == ("handshake.exited", 3)
+    assert failure["stderr_tail"] == ["no licence"]
 
 
 def test_inspect_plugin_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import grpc.aio
 
+from ferrule._console import error_json
 from ferrule.errors import RPCPluginError
 
 __all__ = ["CallError"]
@@ -40,11 +41,5 @@ class CallError(RPCPluginError):
         return failure
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "type": "CallError",
-            "message": self.message,
-            "hint": self.hint,
-            "status": self.status,
-            "details": self.details,
-            "begun": self.begun,
-        }
+        """The failure for programs."""
+        return {**error_json(self), "status": self.status, "details": self.details, "begun": self.begun}

@@ -81,7 +81,7 @@ def inspect(options: argparse.Namespace, client_factory: Callable[..., Any]) -> 
     except RPCPluginError as error:
         write_to(sys.stderr, failure_text(error, client))
         if options.json:
-            write(_json({"error": error_json(error)}))
+            write(_json({"error": error_json(error, client)}))
         return EXIT_FAILED
     write(_json(facts) if options.json else "\n".join(_text(facts)) + "\n")
     return EXIT_OK
