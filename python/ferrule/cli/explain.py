@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ferrule._console import EXIT_FAILED, EXIT_OK, failure_text, write, write_to
-from ferrule.errors import RPCPluginError
+from ferrule.errors import ConfigError
 
 __all__ = ["PAGE", "declare", "sections"]
 
@@ -43,6 +43,6 @@ def _explain(options: argparse.Namespace) -> int:
         return EXIT_OK
     near = difflib.get_close_matches(options.code, found, n=3, cutoff=0.5)
     hint = f"Did you mean {', '.join(near)}?" if near else "A code has the form phase.rule, such as handshake.exited."
-    error = RPCPluginError(f"there is no error with the code {options.code!r}", hint)
+    error = ConfigError(f"there is no error with the code {options.code!r}", hint, "config.invalid")
     write_to(sys.stderr, failure_text(error, None))
     return EXIT_FAILED

@@ -36,7 +36,7 @@ class CallError(RPCPluginError):
         hint = HINT_BY_STATUS.get(status)
         if status == "UNAVAILABLE" and begun is not None:
             hint = "The plugin may have begun with the call." if begun else "The call had not begun."
-        failure = cls(text, hint)
+        failure = cls(text, hint, "grpc.status")
         failure.status, failure.details, failure.begun = status, details, begun
         return failure
 

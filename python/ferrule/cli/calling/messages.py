@@ -39,7 +39,7 @@ class MessageCodec:
         """
         # Google's own messages have forms of their own. protobuf takes an empty list for an empty message.
         if text.lstrip()[:1] != "{" and not type_name.startswith("google.protobuf."):
-            raise ConfigError(f"{place} is no {type_name}: expected a JSON object")
+            raise ConfigError(f"{place} is no {type_name}: expected a JSON object", code="config.invalid")
         kind = await self._definitions.message_type(type_name)
         pool: Any = kind.DESCRIPTOR.file.pool
         try:
@@ -47,7 +47,7 @@ class MessageCodec:
         except REFUSALS as error:
             if isinstance(error, RPCPluginError):
                 raise
-            raise ConfigError(f"{place} is no {type_name}: {_reason(error)}") from None
+            raise ConfigError(f"{place} is no {type_name}: {_reason(error)}", code="config.invalid") from None
 
     async def as_dict(self, message: Message) -> Any:
         """A message as the values that `json` writes.
@@ -62,7 +62,9 @@ class MessageCodec:
             if isinstance(error, RPCPluginError):
                 raise
             name = message.DESCRIPTOR.full_name
-            raise ProtocolError(f"a {name} of the plugin has no form in JSON: {_reason(error)}") from None
+            raise ProtocolError(
+                f"a {name} of the plugin has no form in JSON: {_reason(error)}", code="grpc.not-described"
+            ) from None
 
     async def _with_types(self, convert: Callable[[], Result]) -> Result:
         """Converts; what an `Any` holds is looked up, one type after the other."""

@@ -48,16 +48,20 @@ async def find(definitions: Definitions, text: str) -> Method | str:
     service = _full_name(service_name, services)
     if service is None:
         raise ConfigError(
-            f"no service is named {service_name or wanted!r}", hint=_hint(service_name or wanted, services)
+            f"no service is named {service_name or wanted!r}",
+            hint=_hint(service_name or wanted, services),
+            code="config.invalid",
         )
     try:
         methods = {method.name: method for method in await definitions.methods(service)}
     except ProtocolError as error:
         raise ProtocolError(
-            error.message, hint="Give its definitions: --descriptor-set FILE or --proto FILE."
+            error.message,
+            hint="Give its definitions: --descriptor-set FILE or --proto FILE.",
+            code=error.code,
         ) from error
     if name not in methods:
-        raise ConfigError(f"service {service} has no method {name!r}", hint=_hint(name, methods))
+        raise ConfigError(f"service {service} has no method {name!r}", hint=_hint(name, methods), code="config.invalid")
     return Method(service, methods[name])
 
 

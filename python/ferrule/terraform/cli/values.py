@@ -20,6 +20,8 @@ STANDARD_INPUT: Final = "-"
 class InputError(TerraformError):
     """A file or an argument that cannot be used; the message names it, and the line where there is one."""
 
+    default_code = "config.invalid"
+
 
 def read_object(source: str) -> dict[str, Any]:
     """The object in a file of JSON, or on standard input. Numbers with a fraction are decimals.
