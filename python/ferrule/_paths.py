@@ -1,7 +1,6 @@
 """Relative paths, in a process whose current directory may have been removed."""
 
 import os
-from pathlib import Path
 
 from ferrule.errors import ConfigError
 
@@ -17,10 +16,10 @@ def rooted(path: str | os.PathLike[str]) -> str:
         ConfigError: The path is relative, and the current directory does not exist any more.
     """
     text = os.fspath(path)
-    if Path(text).is_absolute():
+    if os.path.isabs(text):
         return text
     try:
-        return str(Path.cwd() / text)
+        return os.path.join(os.getcwd(), text)
     except OSError as error:
         reason = "does not exist any more" if isinstance(error, FileNotFoundError) else f"is out of reach: {error}"
         message = f"the path {text!r} is relative, and the current directory {reason}"
