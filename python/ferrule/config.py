@@ -57,6 +57,7 @@ LOGGER = rules.optional(
 _UNSAID: Any = None
 
 
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """The number and the pauses of further attempts after a failed start.
@@ -83,6 +84,7 @@ class RetryPolicy:
         rules.check_fields(self, "retry.")
 
 
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepalivePolicy:
     """Pings on an idle connection, to notice a plugin that hangs.
@@ -106,6 +108,7 @@ class KeepalivePolicy:
 
 
 @forgetful_init
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
     """All settings of a client. The defaults are Terraform's, so that any provider binary starts.
