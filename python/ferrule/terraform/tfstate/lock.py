@@ -70,7 +70,8 @@ class StateLock:
             with contextlib.suppress(FileNotFoundError):
                 if _identity(self.path.stat()) in _held:
                     raise self._refusal("this program holds its lock already")
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # A new file is its owner's alone: states have secrets.
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 identity = _identity(os.fstat(descriptor))
