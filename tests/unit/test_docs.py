@@ -192,3 +192,14 @@ def test_examples_run(example: str, expected: str) -> None:
     result = run([sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py")])
     assert (result.returncode, result.stderr) == (0, "")
     assert expected in result.stdout
+
+
+def test_no_text_of_the_package_names_a_page_that_a_wheel_has_not() -> None:
+    """Hints and docstrings: errors.md alone comes with the package."""
+    found = []
+    for path in (ROOT / "python" / "ferrule").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                pages = set(re.findall(r"[\w./-]+\.md\b", node.value)) - {"errors.md", "docs/errors.md"}
+                found += [f"{path.relative_to(ROOT)}:{node.lineno}: {page}" for page in pages]
+    assert found == []

@@ -221,7 +221,7 @@ def _provider(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="source address of the provider in JSON and new states, if only a path is known",
     )
-    add("--json", action="store_true", help="print one JSON document instead of text; docs/terraform.md has its keys")
+    add("--json", action="store_true", help="print one JSON document instead of text")
     add("--log-level", choices=LOG_LEVELS, help="print the provider's log from this level on to standard error")
 
 
