@@ -18,6 +18,7 @@ import pytest
 import ferrule
 from ferrule import Certificate, families
 from ferrule.cli import main
+from ferrule.cli.parser import command_line
 from ferrule.errors import ConfigError, HandshakeError, PluginExitedError
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, plugin_command
 
@@ -291,6 +292,13 @@ def closed_pipe() -> Iterator[int]:
         yield writing
     finally:
         os.close(writing)
+
+
+@pytest.mark.parametrize("level", ["debug", "DEBUG", "Warn", "WARNING"])
+def test_levels_in_any_case(level: str) -> None:
+    for verb in (["inspect", "plugin"], ["schema", "provider"]):
+        parsed = command_line(Clients()).parse_args([verb[0], "--log-level", level, *verb[1:]]).log_level
+        assert parsed == ("debug" if "d" in level.lower() else "warning")
 
 
 def test_json_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -129,6 +129,17 @@ def test_explain_without_a_code_lists_all(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.splitlines() == list(SECTIONS)
 
 
+def test_explain_in_upper_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "HANDSHAKE.EXITED"]) == 0
+    assert capsys.readouterr().out.startswith("handshake.exited\n\n")
+
+
+@pytest.mark.parametrize("phase", ["handshake", "Pool"])
+def test_explain_of_a_phase_lists_its_codes(phase: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", phase]) == 0
+    assert capsys.readouterr().out.splitlines() == [code for code in SECTIONS if code.startswith(f"{phase.lower()}.")]
+
+
 def test_explain_of_an_unknown_code_names_near_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "handshake.exit"]) == 1
     assert "Did you mean handshake.exited" in capsys.readouterr().err

@@ -24,6 +24,7 @@ __all__ = [
     "error_json",
     "failure_text",
     "json_line",
+    "log_level",
     "seconds",
     "show_log",
     "standard_streams",
@@ -61,6 +62,12 @@ def seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} should be a number of seconds above 0")
     return seconds
+
+
+def log_level(text: str) -> str:
+    """A level as people write it: in any case, and as hclog names it."""
+    level = text.lower()
+    return "warning" if level == "warn" else level
 
 
 def without_control(text: str) -> str:

@@ -22,9 +22,8 @@ _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 def declare(parser: argparse.ArgumentParser) -> None:
     """Adds the options to the verb's parser, and what runs it."""
     parser.description = "Show what the documentation says of an error: when it is raised, and what to try."
-    parser.add_argument(
-        "code", metavar="CODE", nargs="?", help="the error's code, such as handshake.exited; default: list all codes"
-    )
+    what = "the error's code, such as handshake.exited, or a phase, such as handshake, for its codes; default: list all"
+    parser.add_argument("code", metavar="CODE", nargs="?", type=str.lower, help=what)
     parser.set_defaults(run=_explain)
 
 
@@ -35,8 +34,9 @@ def sections() -> dict[str, str]:
 
 def _explain(options: argparse.Namespace) -> int:
     found = sections()
-    if options.code is None:
-        write("".join(f"{code}\n" for code in found))
+    listed = [code for code in found if options.code in (None, code.partition(".")[0])]
+    if listed:
+        write("".join(f"{code}\n" for code in listed))
         return EXIT_OK
     if options.code in found:
         write(f"{options.code}\n\n{found[options.code]}\n")

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from ferrule import families
-from ferrule._console import LOG_LEVELS, assignment, seconds
+from ferrule._console import LOG_LEVELS, assignment, log_level, seconds
 from ferrule.errors import RPCPluginError
 
 __all__ = ["add_launch_options", "add_plugin", "client_settings", "name_options", "plugin_command"]
@@ -49,7 +49,8 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--cwd", metavar="DIRECTORY", help="working directory of the plugin (default: this one)")
     add("--start-timeout", type=seconds, metavar="SECONDS", help="limit for the start (default: 60)")
-    add("--log-level", choices=LOG_LEVELS, help="print the plugin's log from this level on to standard error")
+    what = "print the plugin's log from this level on to standard error"
+    add("--log-level", type=log_level, choices=LOG_LEVELS, help=what)
 
 
 def name_options(error: RPCPluginError) -> None:
