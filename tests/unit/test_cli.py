@@ -301,6 +301,27 @@ def test_levels_in_any_case(level: str) -> None:
         assert parsed == ("debug" if "d" in level.lower() else "warning")
 
 
+INTERRUPTED = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+from ferrule.cli import main
+sys.exit(main(["inspect", "plugin"]))
+"""
+
+
+@pytest.mark.parametrize("module", ["ferrule.cli.program", "ferrule._console", "argparse", "ferrule._core"])
+def test_ctrl_c_while_the_program_is_loaded(module: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, module]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_json_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--json", "./no-such-plugin"]) == 1
     failure = json.loads(capsys.readouterr().out)["error"]
@@ -394,5 +415,5 @@ def test_interrupt_while_a_verb_is_loaded(monkeypatch: pytest.MonkeyPatch) -> No
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ferrule.cli.command_line", interrupted)
+    monkeypatch.setattr("ferrule.cli.program.command_line", interrupted)
     assert main([]) == 130

@@ -1,20 +1,15 @@
-"""The `ferrule` command line: `main`. Its verbs are in `parser.py`."""
+"""The `ferrule` command line: `main`, which loads the rest. Its verbs are in `parser.py`."""
 
-import argparse
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ferrule._console import EXIT_FAILED, EXIT_INTERRUPTED, OutputError, standard_streams, write_to
 from ferrule._secrecy import forgetful
-from ferrule.cli.parser import command_line
-from ferrule.client import RPCPluginClient
 
 __all__ = ["main"]
 
 
 @forgetful
-def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any] = RPCPluginClient) -> int:
+def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any] | None = None) -> int:
     """Runs the command line.
 
     Args:
@@ -28,14 +23,11 @@ def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any
     Raises:
         SystemExit: Status 2 for a wrong command line, 0 after `--help` and `--version`.
     """
-    with standard_streams():
-        try:
-            # Loads what a verb needs, which takes a moment.
-            options = command_line(client_factory).parse_args(argv)
-            run: Callable[[argparse.Namespace], int] = options.run
-            return run(options)
-        except KeyboardInterrupt:
-            return EXIT_INTERRUPTED
-        except OutputError as error:
-            write_to(sys.stderr, f"ferrule: {error}\n")
-            return EXIT_FAILED
+    try:
+        # Loading takes a moment, in which Ctrl-C may come as well.
+        from ferrule.cli.program import run
+
+        return run(argv, client_factory)
+    except KeyboardInterrupt:
+        # EXIT_INTERRUPTED of ferrule._console, which may not be there yet.
+        return 130
