@@ -166,7 +166,8 @@ def test_the_json_of_places(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.go
 def test_a_search_without_a_result(capsys: pytest.CaptureFixture[str]) -> None:
-    assert schema(capsys, "time", "--search", "nowhere", status=1) == ""
+    assert main(["schema", *provider("time"), "--search", "nowhere"]) == 1
+    assert capsys.readouterr() == ("", "ferrule: nothing has 'nowhere' in its name or text\n")
     assert json.loads(schema(capsys, "time", "--search", "nowhere", "--json", status=1)) == {"matches": []}
 
 

@@ -194,6 +194,13 @@ def test_examples_run(example: str, expected: str) -> None:
     assert expected in result.stdout
 
 
+def test_the_example_for_providers_shows_how_it_is_run() -> None:
+    result = run([sys.executable, "-W", "error", str(ROOT / "examples" / "terraform_provider.py")])
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "Run: python examples/terraform_provider.py PROVIDER TYPE [CONFIG]" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_no_text_of_the_package_names_a_page_that_a_wheel_has_not() -> None:
     """Hints and docstrings: errors.md alone comes with the package."""
     found = []
