@@ -223,13 +223,12 @@ def test_what_is_no_address(machine: Machine, text: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 5, b"random", "", "a\0b", "./\ud800"])
 def test_what_the_system_cannot_take(machine: Machine, value: Any) -> None:
-    with pytest.raises(
-        ConfigError, match=r"the provider is .*, expected (text that the system can take|a name or a path)"
-    ):
+    expected = "a name or a path" if value == "" else "text that the system can take"
+    with pytest.raises(ConfigError, match=f"the provider is .*, expected {expected}"):
         machine.find(value)
     for name in ("directory", "cli_config", "lock_file"):
         if value is not None:
-            with pytest.raises(ConfigError, match="expected text that the system can take"):
+            with pytest.raises(ConfigError, match=f"expected {expected}"):
                 machine.find(**{name: value})
 
 
