@@ -224,15 +224,15 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         {"tls": {"root_certificates": b""}},
         "unknown setting 'tls.root_certificates' (nearest: tls.certificate; all: ca, certificate, key, server_name)",
     ),
-    ({"start_timout": 1}, "unknown setting 'start_timout' (nearest: start_timeout)"),
+    ({"start_timout": 1}, "unknown setting 'start_timout' (nearest: start_timeout; in seconds)"),
     (
         {"cookie_key": "a", "env": {}, "max_recv_bytes": 1},
         "unknown settings 'cookie_key' (nearest: magic_cookie_key), 'max_recv_bytes' (nearest: max_receive_bytes)",
     ),
     ({"secure_config": {"algorithm": "sha1"}}, "setting secure_config.checksum is missing, expected the checksum"),
     ({"PLUGIN_MAGIC_COOKIE_KEY": "k"}, "unknown setting 'PLUGIN_MAGIC_COOKIE_KEY' (nearest: magic_cookie_key)"),
-    ({"START_TIMEOUT": 1}, "unknown setting 'START_TIMEOUT' (nearest: start_timeout)"),
-    ({"autoMtls": True}, "unknown setting 'autoMtls' (nearest: auto_mtls)"),
+    ({"START_TIMEOUT": 1}, "unknown setting 'START_TIMEOUT' (nearest: start_timeout; in seconds)"),
+    ({"autoMtls": True}, "unknown setting 'autoMtls' (nearest: auto_mtls; a plugin does what its host asks for)"),
     ({"Keepalive": {}}, "unknown setting 'Keepalive' (nearest: keepalive)"),
     ({5: 6}, "unknown setting '5' (nearest: "),  # type: ignore[dict-item]
 ]
