@@ -224,7 +224,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         {"tls": {"root_certificates": b""}},
         "unknown setting 'tls.root_certificates' (nearest: tls.certificate; all: ca, certificate, key, server_name)",
     ),
-    ({"start_timout": 1}, "unknown setting 'start_timout' (nearest: start_timeout; in seconds)"),
+    ({"start_timout": 1}, "unknown setting 'start_timout' (nearest: start_timeout)"),
     (
         {"cookie_key": "a", "env": {}, "max_recv_bytes": 1},
         "unknown settings 'cookie_key' (nearest: magic_cookie_key), 'max_recv_bytes' (nearest: max_receive_bytes)",
