@@ -302,12 +302,13 @@ def test_levels_in_any_case(level: str) -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 
 class Interrupt:
     def find_spec(self, name, path, target=None):
         if name == sys.argv[1]:
-            raise KeyboardInterrupt
+            # As in the making of a dataclass.
+            exec("signal.raise_signal(signal.SIGINT)", {"signal": signal})
 
 sys.meta_path.insert(0, Interrupt())
 from ferrule.cli import main
