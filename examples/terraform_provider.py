@@ -26,6 +26,8 @@ async def main(source: str, resource_type: str, config: str = "{}") -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
     try:
         asyncio.run(main(*sys.argv[1:]))
     except RPCPluginError as error:

@@ -1,4 +1,4 @@
-"""Counterparts of the settings of another Python host, pyvider-rpcplugin 0.5.5, for the errors of those who move.
+"""Counterparts of the settings of another Python host, pyvider-rpcplugin 0.5.5, and of go-plugin, for those who move.
 
 In that host, `plugin_magic_cookie_key` and the variable `PLUGIN_MAGIC_COOKIE_KEY` are the same setting, for hosts and
 plugins alike. In this package hosts have `ClientConfig`, plugins `ServerConfig`.
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["COUNTERPARTS", "Counterpart", "describe_counterpart"]
+__all__ = ["COUNTERPARTS", "GO_COUNTERPARTS", "Counterpart", "describe_counterpart"]
 
 
 class Counterpart(NamedTuple):
@@ -103,21 +103,74 @@ COUNTERPARTS: Mapping[str, Counterpart] = MappingProxyType(
 """Counterparts by the name of the other host's setting: lower case, without `plugin_` at the front."""
 
 
+COOKIE_AND_VERSIONS = "magic_cookie_key, magic_cookie_value, protocol_versions"
+STUBS = "stubs are made of client.grpc_channel; here are only the versions that they speak"
+COMMAND = Counterpart(remark="the command is the first argument of RPCPluginClient")
+DIRECTORY = Counterpart("cwd")
+
+GO_COUNTERPARTS: Mapping[str, Counterpart] = MappingProxyType(
+    {
+        "HandshakeConfig": Counterpart(COOKIE_AND_VERSIONS, COOKIE_AND_VERSIONS),
+        "ProtocolVersion": BOTH_VERSIONS,
+        "MagicCookieKey": Counterpart("magic_cookie_key", "magic_cookie_key"),
+        "MagicCookieValue": Counterpart("magic_cookie_value", "magic_cookie_value"),
+        "Plugins": Counterpart("protocol_versions", "protocol_versions", STUBS),
+        "VersionedPlugins": Counterpart("protocol_versions", "protocol_versions", STUBS),
+        "Cmd": COMMAND,
+        "Reattach": Counterpart(remark="it is an argument of RPCPluginClient: reattach=ReattachConfig(...)"),
+        "RunnerFunc": Counterpart("runner", remark="an object with an async start()"),
+        "SecureConfig": Counterpart("secure_config"),
+        "TLSConfig": Counterpart("tls", "tls", "a TLSConfig, or a mapping of its settings"),
+        "TLSProvider": Counterpart("tls", "tls", "a TLSConfig, or a mapping of its settings"),
+        "Managed": Counterpart("managed"),
+        "MinPort": Counterpart("min_port"),
+        "MaxPort": Counterpart("max_port"),
+        "StartTimeout": Counterpart("start_timeout", remark="in seconds"),
+        "Stderr": Counterpart("logger", remark="lines of standard error become records of that logger"),
+        "SyncStdout": Counterpart("sync_stdout"),
+        "SyncStderr": Counterpart("sync_stderr"),
+        "AllowedProtocols": Counterpart(remark="gRPC is the only protocol; net/rpc is refused"),
+        "Logger": Counterpart("logger", "log_level", "a logging.Logger or its name"),
+        "PluginLogBufferSize": Counterpart(remark="lines of the log may have any length"),
+        "AutoMTLS": Counterpart("auto_mtls", remark="a plugin does what its host asks for"),
+        "GRPCDialOptions": Counterpart("grpc_options", "grpc_options", "pairs of name and value, as grpcio has them"),
+        "GRPCServer": Counterpart("", "interceptors, grpc_options, threads"),
+        "GRPCBrokerMultiplex": Counterpart("broker_multiplex"),
+        "SkipHostEnv": Counterpart("skip_host_env"),
+        "UnixSocketConfig": Counterpart("unix_socket_group, unix_socket_dir"),
+        "Test": Counterpart(remark="it is an argument of serve() and RPCPluginServer: test=True"),
+        # What Cmd, an exec.Cmd, has in Go, and what subprocess has in Python.
+        "Env": Counterpart("env", remark="a mapping"),
+        "Environment": Counterpart("env", remark="a mapping"),
+        "Dir": DIRECTORY,
+        "WorkingDirectory": DIRECTORY,
+        "WorkingDir": DIRECTORY,
+        "WorkDir": DIRECTORY,
+        "Command": COMMAND,
+        "Args": COMMAND,
+    }
+)
+"""Counterparts of the fields of go-plugin's own ClientConfig and ServeConfig, and of other names that are usual."""
+
+_GO_BY_LETTERS = {name.lower(): known for name, known in GO_COUNTERPARTS.items()}
+
+
 def describe_counterpart(setting: str, config: str) -> str | None:
-    """The counterpart of a setting of the other host, in the words of an error message.
+    """The counterpart of a setting of the other host, or of go-plugin, in the words of an error message.
 
     Args:
         setting: The setting's name, or that of its variable.
         config: `ClientConfig` or `ServerConfig`.
 
     Returns:
-        Words for brackets behind the name; None if the other host has no such setting.
+        Words for brackets behind the name; None if neither has such a setting.
 
     Example:
         >>> describe_counterpart("PLUGIN_HANDSHAKE_TIMEOUT", "ServerConfig")
         'none here, ClientConfig has start_timeout; a plugin waits for nothing before its handshake line'
     """
     known = COUNTERPARTS.get(setting.lower().removeprefix("pyvider_").removeprefix("plugin_"))
+    known = known or _GO_BY_LETTERS.get(setting.lower().replace("_", ""))
     if known is None or config not in {"ClientConfig", "ServerConfig"}:
         return None
     own, others, other_config = known.client, known.server, "ServerConfig"

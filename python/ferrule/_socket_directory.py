@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from ferrule._paths import rooted
 from ferrule.errors import refused_by_system
 
 __all__ = ["socket_base"]
@@ -25,8 +26,9 @@ def socket_base(configured: str | os.PathLike[str] | None) -> str:
 
     Raises:
         LaunchError: There is no temporary directory in which this user may write.
+        ConfigError: The directory is relative, and the current one does not exist any more.
     """
-    base = os.path.abspath(configured or _temporary_directory())
+    base = os.path.abspath(rooted(configured or _temporary_directory()))
     _warn_of_others(base)
     return base
 

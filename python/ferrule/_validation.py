@@ -5,12 +5,13 @@ A refusal names the setting, its value and type, and the expected kind of value.
 
 import dataclasses
 import functools
+import inspect
 import math
 import operator
 import os
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
 
 from ferrule.errors import ConfigError
 
@@ -39,6 +40,41 @@ class Rule(NamedTuple):
 
     secret: bool = False
     """Whether messages must hide the value."""
+
+
+def settings(cls: type[ConfigClass]) -> type[ConfigClass]:
+    """Decorates a dataclass of settings: `help()` can be read, and an unknown name is answered by the nearest.
+
+    The signature that tools see is without the rules, which stay in the annotations for `check_fields`. It stands once,
+    with the class: pydoc would repeat it with the constructor.
+    """
+    init = cls.__init__
+
+    def described(self: Any, *args: Any, **settings: Any) -> None:
+        """See help(type(self)) for all settings."""
+        try:
+            init(self, *args, **settings)
+        except TypeError:
+            names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+            unknown = ", ".join(f"{name!r} ({_instead(cls, name, '')})" for name in settings if name not in names)
+            if not unknown:
+                raise
+            raise TypeError(f"{cls.__name__} has no setting {unknown}") from None
+
+    described.__name__, described.__qualname__ = init.__name__, init.__qualname__
+    described.__module__ = init.__module__
+    cls.__signature__ = _plain_signature(cls)  # type: ignore[attr-defined] # inspect asks for it.
+    cls.__init__ = described  # type: ignore[method-assign] # There is no object yet.
+    return cls
+
+
+def _plain_signature(cls: type[Any]) -> inspect.Signature:
+    signature = inspect.signature(cls)
+    plain = []
+    for each in signature.parameters.values():
+        kind = get_args(each.annotation)[0] if get_origin(each.annotation) is Annotated else each.annotation
+        plain.append(each.replace(annotation=getattr(kind, "__forward_arg__", kind)))
+    return signature.replace(parameters=plain)
 
 
 def check(name: str, value: Any, rule: Rule, hint: str | None = None) -> Any:

@@ -57,6 +57,7 @@ LOGGER = rules.optional(
 _UNSAID: Any = None
 
 
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """The number and the pauses of further attempts after a failed start.
@@ -83,6 +84,7 @@ class RetryPolicy:
         rules.check_fields(self, "retry.")
 
 
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepalivePolicy:
     """Pings on an idle connection, to notice a plugin that hangs.
@@ -106,6 +108,7 @@ class KeepalivePolicy:
 
 
 @forgetful_init
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
     """All settings of a client. The defaults are Terraform's, so that any provider binary starts.
@@ -144,7 +147,7 @@ class ClientConfig:
             most one ping in 5 minutes.
         grpc_options: Further channel options, pairs of name and value as gRPC has them; default none.
         channel: The kind of `grpc_channel`: `native` (default), Ferrule's own channel under grpcio's interface, or
-            `grpcio`, a stock channel over a local socket, for features that the native one lacks. See docs/channel.md.
+            `grpcio`, a stock channel over a local socket, for features that the native one lacks.
         sync_stdout: The target of the plugin's own standard output after its handshake: a function that takes bytes, a
             binary file, or a text file; default None, nowhere.
         sync_stderr: The target of the plugin's standard error as far as the plugin sends it over gRPC: a function that
@@ -167,7 +170,7 @@ class ClientConfig:
         managed: Whether `ferrule.cleanup_clients()` ends the plugin, and the interpreter's exit ends it by the whole
             ladder instead of killing it; default False. A managed client is kept until it is closed.
         runner: The `Runner` that starts the plugin; default None, the core, as a plain child. `die_with_host` has no
-            effect on a runner, `secure_config` and the limits are refused with one. See docs/runners.md.
+            effect on a runner, `secure_config` and the limits are refused with one. help(ferrule.Runner) describes it.
 
     Raises:
         ConfigError: A value does not fit, or two contradict each other.

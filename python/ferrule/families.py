@@ -1,6 +1,6 @@
 """The settings of a host for plugins that are written for other programs, as data.
 
-Each constant is a `Family`, which a client takes as its settings; docs/families.md tells what each one expects of its
+Each constant is a `Family`, which a client takes as its settings; the documentation tells what each one expects of its
 host's calls. The facts come from the SDKs that the families name, and change when an SDK breaks with its plugins.
 
 Example:

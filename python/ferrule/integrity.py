@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ferrule._validation import INVALID, Rule, check_fields
+from ferrule._validation import INVALID, Rule, check_fields, settings
 from ferrule.errors import ConfigError
 
 __all__ = ["SecureConfig"]
@@ -33,6 +33,7 @@ ALGORITHM = Rule("the name of a hash that hashlib has, such as 'sha256'", _read_
 CHECKSUM = Rule("the checksum as bytes or hexadecimal text, not empty", _read_checksum)
 
 
+@settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecureConfig:
     """The checksum that the plugin's program must have.

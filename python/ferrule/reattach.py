@@ -38,6 +38,7 @@ PEM = rules.text("PEM text", secret=True)
 
 
 @forgetful_init
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReattachTLS:
     """The one-time certificates of a plugin's first host, without which a plugin with AutoMTLS refuses connections.
@@ -62,6 +63,7 @@ class ReattachTLS:
 
 
 @forgetful_init
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReattachConfig:
     """A plugin that another program started: its address, process and protocol.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ferrule._pem import Pem, pem
 from ferrule._secrecy import Sealed, forgetful, forgetful_init
-from ferrule._validation import INVALID, Rule, check, check_fields, nested, optional, text
+from ferrule._validation import INVALID, Rule, check, check_fields, nested, optional, settings, text
 from ferrule.certificate import Certificate
 from ferrule.errors import ConfigError
 
@@ -22,6 +22,7 @@ def _certificates(what: str) -> Rule:
 
 
 @forgetful_init
+@settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSConfig:
     """Certificates of the caller's own, in place of AutoMTLS's one-time pair.

@@ -78,6 +78,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert capsys.readouterr().err == (
         "ferrule: ConfigError: a table needs rich, which is not installed\n"
         "hint: `pip install 'ferrule[cli]'` brings it; --json needs nothing.\n"
+        "more: ferrule explain config.extra\n"
     )
 
 

@@ -148,11 +148,14 @@ def test_one_service_is_listed(call: Caller) -> None:
         (["kv.KV/Gte"], "service kv.KV has no method 'Gte'", "Did you mean Get?"),
         (["kv.KV/get"], "service kv.KV has no method 'get'", "Did you mean Get?"),
         (["kv.Kx/Get"], "no service is named 'kv.Kx'", "Did you mean kv.KV?"),
-        (["zzz"], "no service is named 'zzz'", "There are: grpc.health.v1.Health, "),
+        (["zzz"], "no service or method is named 'zzz'", "There are: grpc.health.v1.Health, "),
+        (["kv.K"], "no service or method is named 'kv.K'", "Did you mean kv.KV?"),
+        (["Echo"], "no service or method is named 'Echo'", "Did you mean kv.KV/Echo?"),
+        (["Ecoh"], "no service or method is named 'Ecoh'", "Did you mean kv.KV/Echo?"),
         (["KV", "{}"], "kv.KV is a service", "name one of its methods"),
         (["kv.KV/Get", "{}", "{}"], "kv.KV/Get takes one request, not 2", ""),
         (["kv.KV/Get", "[]"], "the request is no kv.GetRequest: expected a JSON object", ""),
-        ([""], "no service is named ''", ""),
+        ([""], "no service or method is named ''", ""),
         (["kv.KV/Get", '{"kye": ""}'], 'the request is no kv.GetRequest: Message type "kv.GetRequest" has no', "kye"),
         (["kv.KV/Get", "[" * 500 + "]" * 500], "the request is no kv.GetRequest", ""),
         (["kv.KV/Chat", "{}", "3"], "request 2 is no kv.EchoRequest", ""),
@@ -169,6 +172,22 @@ def test_what_fails_is_told(call: Caller, arguments: list[str], message: str, hi
     assert message in document["error"]["message"]
     assert message in call.err
     assert hint in call.err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"x\n", "standard input is no kv.GetRequest: not JSON, at line 1, column 1: Expecting value"),
+        (b'{"key": "a",\n}', "standard input is no kv.GetRequest: not JSON, at line 2, column 1: "),
+        (b"", "standard input is empty, expected kv.GetRequest as a JSON object"),
+        (b" \n", "standard input is empty, expected kv.GetRequest as a JSON object"),
+        (b"3", "standard input is no kv.GetRequest: expected a JSON object"),
+    ],
+)
+def test_a_wrong_request_on_standard_input(call: Caller, content: bytes, message: str, tmp_path: Path) -> None:
+    call.stdin(content, tmp_path / "request")
+    call("kv.KV/Get", "-", status=1)
+    assert message in call.err
 
 
 def test_a_failed_call_for_programs(call: Caller) -> None:

@@ -130,7 +130,8 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert capsys.readouterr() == (
         "",
         "ferrule: ConfigError: completion needs shtab, which is not installed\n"
-        "hint: `pip install 'ferrule[cli]'` brings it.\n",
+        "hint: `pip install 'ferrule[cli]'` brings it.\n"
+        "more: ferrule explain config.extra\n",
     )
 
 

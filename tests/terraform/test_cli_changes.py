@@ -193,8 +193,34 @@ def test_a_state_file_behind_a_link(fickle: Fickle) -> None:
 
 
 def test_a_destruction_of_nothing(fickle: Fickle) -> None:
-    assert fickle("destroy", *fickle.state, "--yes") == 1
-    assert "thing.json has no state of a resource" in fickle.err
+    nothing = ["destroy", *fickle.state, "--yes"]
+    assert fickle(*nothing) == 1
+    assert f"there is no state file {fickle.state_file}" in fickle.err
+    assert "--state names the file" in fickle.err
+    assert list(fickle.directory.iterdir()) == []
+    fickle.state_file.touch()
+    assert fickle(*nothing) == 1
+    assert f"{fickle.state_file} is empty" in fickle.err
+
+
+def test_a_destruction_of_another_address(fickle: Fickle) -> None:
+    file = fickle.directory / "terraform.tfstate"
+    state = ["--state", str(file), "--address", "fickle_thing.{}", "--yes"]
+
+    def at(name: str) -> list[str]:
+        return [each.format(name) for each in state]
+
+    assert fickle("destroy", *at("b")) == 1
+    assert f"there is no state file {file}" in fickle.err
+    assert fickle("apply", "fickle_thing", "name=a", *at("a"), "--source-address", "ex/fickle") == 0, fickle.err
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert fickle("destroy", *at("b")) == 1
+    assert f"{file} has no fickle_thing.b" in fickle.err
+    assert "hint: It has fickle_thing.a." in fickle.err
+    assert fickle("destroy", *at("a")) == 0
+    assert fickle("destroy", *at("a")) == 1
+    assert f"{file} has no fickle_thing.a" in fickle.err
+    assert "hint: It has no resources." in fickle.err
 
 
 @pytest.mark.parametrize(

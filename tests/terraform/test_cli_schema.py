@@ -17,12 +17,34 @@ from ferrule.cli import main
 from ferrule.terraform.cli.catalogue import find, search
 from ferrule.terraform.cli.tree import match_lines
 from ferrule.terraform.errors import UnknownTypeError
-from peers import provider
+from peers import go_peer, provider
 from terraform import recordings
 from terraform.schema_model import MODEL
 from waiting import LIMIT
 
 pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.mark.go
+@pytest.mark.parametrize("arguments", [["schema"], ["plan", "some_type"], ["schema", "--json"]])
+def test_a_plugin_of_another_program(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The hint has no options of other verbs."""
+    assert main([arguments[0], go_peer("kv"), *arguments[1:]]) == 1
+    hint = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("hint: "))
+    assert "it is no provider" in hint
+    assert "--" not in hint
+
+
+@pytest.mark.go
+def test_a_plugin_of_another_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERRULE_KV_COOKIE", "5f1d0a86-ferrule-kv")
+    assert main(["schema", go_peer("kv")]) == 1
+    assert "hint: A Terraform provider speaks version 5 or 6, so this is none." in capsys.readouterr().err
+    assert main(["inspect", go_peer("kv")]) == 1
+    assert "protocol_versions (--protocol-versions on the command line)" in capsys.readouterr().err
+    assert main(["call", "--json", go_peer("kv")]) == 1
+    captured = capsys.readouterr()
+    assert "--protocol-versions" in json.loads(captured.out)["error"]["hint"]
 
 
 @pytest.fixture
@@ -144,7 +166,8 @@ def test_the_json_of_places(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.go
 def test_a_search_without_a_result(capsys: pytest.CaptureFixture[str]) -> None:
-    assert schema(capsys, "time", "--search", "nowhere", status=1) == ""
+    assert main(["schema", *provider("time"), "--search", "nowhere"]) == 1
+    assert capsys.readouterr() == ("", "ferrule: nothing has 'nowhere' in its name or text\n")
     assert json.loads(schema(capsys, "time", "--search", "nowhere", "--json", status=1)) == {"matches": []}
 
 

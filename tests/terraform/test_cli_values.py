@@ -34,6 +34,17 @@ BLOCK = Block(
 )
 
 
+def test_arguments_in_utf8_under_a_locale_without_it() -> None:
+    """Python has them as surrogates then."""
+    assert from_assignments([("text", "\udcc3\udcbc"), ("tags", '{"\udcc3\udcbc": "\u00fc"}')], BLOCK) == {
+        "text": "\u00fc",
+        "tags": {"\u00fc": "\u00fc"},
+    }
+    for wrong in ("\udcff", "\ud800"):
+        with pytest.raises(InputError, match=r"text=\.\.\.: not UTF-8"):
+            from_assignments([("text", wrong)], BLOCK)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [

@@ -77,6 +77,28 @@ def test_encode_says_where(value: Any, text: str) -> None:
     assert str(caught.value) == text
 
 
+NO_UNICODE = "the text is no Unicode: it has a lone surrogate, U+DCC3, at character 1"
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "path"),
+    [
+        ({"a\udcc3"}, DYNAMIC, ""),
+        ([{"a": ["a\udcc3"]}], DYNAMIC, "[0].a[0]"),
+        ({"a\udcc3": 1}, DYNAMIC, ""),
+        ({"a\udcc3": "x"}, Map(STRING), ""),
+        ({"k": "a\udcc3"}, Map(STRING), '["k"]'),
+        ([1, "a\udcc3"], Tuple([NUMBER, STRING]), "[1]"),
+        ({"a\udcc3"}, Set(STRING), "[0]"),
+        ({"a": "a\udcc3"}, Object({"a": STRING}), "a"),
+    ],
+)
+def test_text_that_is_no_unicode(value: Any, target: cty.Type, path: str) -> None:
+    with pytest.raises(cty.CtyError) as caught:
+        cty.convert(value, target)
+    assert (caught.value.problem, cty.format_path(caught.value.path)) == (NO_UNICODE, path)
+
+
 OTHERS: list[tuple[Callable[[], object], str]] = [
     (lambda: cty.encode("\ud800", STRING), "the text has half of a surrogate pair, which is no character"),
     (lambda: cty.encode([1], Tuple([NUMBER, NUMBER])), "expected a tuple of 2, got a list of 1"),

@@ -67,6 +67,29 @@ def test_no_version_fits(machine: Machine) -> None:
     assert isinstance(caught.value, LookupError)
 
 
+def test_a_name_that_is_nearly_there(machine: Machine) -> None:
+    machine.mirror("mirror")
+    machine.package("mirror", "3.5.0")
+    for wrong in ("hashicorp/randm", "hashicrp/random", "randm"):
+        with pytest.raises(ProviderNotFoundError) as caught:
+            machine.find(wrong)
+        assert (caught.value.hint or "").startswith("Did you mean hashicorp/random? ")
+    with pytest.raises(ProviderNotFoundError) as caught:
+        machine.find("hashicorp/zzz")
+    assert "Did you mean" not in (caught.value.hint or "")
+
+
+def test_each_place_is_named_once(machine: Machine) -> None:
+    (machine.module / "terraform.d" / "plugins").mkdir(parents=True)
+    with pytest.raises(ProviderNotFoundError) as caught:
+        machine.find()
+    place = f"implied filesystem mirror {machine.module}/terraform.d/plugins"
+    assert [each for each in caught.value.searched if each.startswith(place)] == [
+        f"{place}: no {RANDOM}, no {RANDOM_OF_OPENTOFU}"
+    ]
+    assert not any("dev_overrides" in each for each in caught.value.searched)
+
+
 def test_other_platforms_are_passed_over(machine: Machine) -> None:
     machine.mirror("mirror")
     machine.package("mirror", "3.6.0", platform=ELSEWHERE)

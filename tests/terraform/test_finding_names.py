@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import pickle
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ferrule._socket_directory import socket_base
 from ferrule.errors import ConfigError
+from ferrule.ray.binaries import BinaryStore, Program
 from ferrule.reattach import ReattachConfig
 from ferrule.terraform.errors import ProviderNotFoundError
 from ferrule.terraform.finding import LockVerdict, Origin, find_provider
 from ferrule.terraform.finding.address import Address
 from ferrule.terraform.finding.platforms import current_platform, platform_name
+from ferrule.terraform.tfstate import StateFile
 from terraform.machine import RANDOM, RANDOM_OF_OPENTOFU, Machine
 
 
@@ -219,11 +223,12 @@ def test_what_is_no_address(machine: Machine, text: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 5, b"random", "", "a\0b", "./\ud800"])
 def test_what_the_system_cannot_take(machine: Machine, value: Any) -> None:
-    with pytest.raises(ConfigError, match=r"the provider is .*, expected text that the system can take"):
+    expected = "a name or a path" if value == "" else "text that the system can take"
+    with pytest.raises(ConfigError, match=f"the provider is .*, expected {expected}"):
         machine.find(value)
     for name in ("directory", "cli_config", "lock_file"):
         if value is not None:
-            with pytest.raises(ConfigError, match="expected text that the system can take"):
+            with pytest.raises(ConfigError, match=f"expected {expected}"):
                 machine.find(**{name: value})
 
 
@@ -326,3 +331,40 @@ def test_platform(system: str, machine: str, name: str) -> None:
 
 def test_platform_of_this_process() -> None:
     assert current_platform().count("_") == 1
+
+
+class TestRemovedDirectory:
+    """The current directory of the process does not exist any more."""
+
+    @pytest.fixture(autouse=True)
+    def gone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+
+    def test_absolute_paths_and_names_on_path_do_without(self, tmp_path: Path) -> None:
+        program = executable(tmp_path / "bin" / "terraform-provider-time")
+        assert find_provider(program).path == str(program)
+        for search in (str(program.parent), f"relative{os.pathsep}{program.parent}"):
+            found = find_provider(program.name, environment={"PATH": search})
+            assert found.path == str(program), search
+        with pytest.raises(ProviderNotFoundError):
+            find_provider("random", directory=tmp_path)
+
+    @pytest.mark.parametrize("name", ["./provider", "../bin/provider", Path("provider"), "random", "hashicorp/random"])
+    def test_what_needs_it_is_refused(self, name: str | Path) -> None:
+        with pytest.raises(ConfigError, match="current directory does not exist any more"):
+            find_provider(name)
+        with pytest.raises(ConfigError, match="current directory does not exist any more"):
+            find_provider("random", directory="module")
+
+    def test_siblings(self, tmp_path: Path) -> None:
+        assert socket_base(None) == tempfile.gettempdir()
+        for act in (
+            lambda: socket_base("sockets"),
+            lambda: StateFile("terraform.tfstate").locked().__enter__(),
+            lambda: BinaryStore("programs").path_of(Program("plugin", "ab" * 32)),
+        ):
+            with pytest.raises(ConfigError, match="current directory does not exist any more"):
+                act()

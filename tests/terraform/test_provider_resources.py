@@ -111,6 +111,39 @@ async def test_a_configuration_that_the_schema_refuses(moody: Moody, config: dic
         assert moody.calls() == []
 
 
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"name": "\udcc3\udcbc"}, "name"),
+        ({"name": "a", "tags": {"x": "\udcc3\udcbc"}}, 'tags["x"]'),
+        ({"name": "a", "tags": {"\udcc3\udcbc": "x"}}, "tags"),
+        ({"name": "\ud800"}, "name"),
+    ],
+)
+async def test_text_that_is_no_unicode_is_the_callers(moody: Moody, config: dict[str, Any], path: str) -> None:
+    """Bytes of UTF-8 as surrogates would come back as the text that they are, against the configuration."""
+    async with attached(moody) as provider:
+        with pytest.raises(ConfigurationError) as caught:
+            await provider.resource("moody_thing").plan(config)
+    assert [format_path(each.path) for each in caught.value.problems] == [path]
+    assert "no Unicode" in caught.value.problems[0].message
+    assert "lone surrogate, U+D" in caught.value.problems[0].message
+
+
+async def test_a_state_with_bytes_that_are_no_text(moody: Moody) -> None:
+    async with attached(moody) as provider:
+        thing = provider.resource("moody_thing")
+
+        def state(name: str) -> ResourceState:
+            return ResourceState.from_json(
+                f'{{"type": "moody_thing", "schema_version": 1, "attributes": {{"name": "{name}"}}}}'
+            )
+
+        assert (await thing.upgrade(state("\udcc3\udcbc"))).attributes["name"] == "\u00fc"
+        with pytest.raises(StateError, match="no text in Unicode, at character 10 of its JSON"):
+            await thing.upgrade(state("\ud800"))
+
+
 async def test_names_of_nothing(moody: Moody) -> None:
     async with attached(moody) as provider:
         for make in (provider.resource, provider.list_resource):

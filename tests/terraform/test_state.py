@@ -94,7 +94,7 @@ def test_repr_hides_secrets() -> None:
         ('{"type": "a", "type": "b"}', 'the member "type" comes twice'),
         ("[" * 100_000, "too many levels"),
         (b"\xff", "no text in UTF-8"),
-        (stored(type=...), "type: a state needs it"),
+        (stored(type=...), 'the state has no member "type", which each state needs'),
         (stored(type=""), "type: expected the type of a resource"),
         (stored(type=7), "type: expected text, got number 7"),
         (stored(attributes=...), "either attributes or attributes_flat"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import os
 import random
 import re
 from collections.abc import Iterator
@@ -142,16 +141,10 @@ def test_new_file(tmp_path: Path) -> None:
     assert document["resources"][0]["provider"] == 'provider["registry.terraform.io/hashicorp/random"]'
     # The form of the tools, of which a test in tests/acceptance asks them.
     assert file.path.read_text() == json.dumps(document, indent=2) + "\n"
-    assert file.path.stat().st_mode & 0o777 == 0o666 & ~umask()
+    assert file.path.stat().st_mode & 0o777 == 0o600
     for address in file.addresses():
         file.write(address, None)
     assert json.loads(file.path.read_text())["resources"] == []
-
-
-def umask() -> int:
-    mask = os.umask(0o22)
-    os.umask(mask)
-    return mask
 
 
 def test_deposed_objects(file: StateFile) -> None:

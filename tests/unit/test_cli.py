@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import ferrule
 from ferrule import Certificate, families
 from ferrule.cli import main
+from ferrule.cli.parser import command_line
 from ferrule.errors import ConfigError, HandshakeError, PluginExitedError
 from ferrule.testing import COOKIE_KEY, COOKIE_VALUE, plugin_command
 
@@ -292,11 +294,54 @@ def closed_pipe() -> Iterator[int]:
         os.close(writing)
 
 
+@pytest.mark.parametrize("level", ["debug", "DEBUG", "Warn", "WARNING"])
+def test_levels_in_any_case(level: str) -> None:
+    for verb in (["inspect", "plugin"], ["schema", "provider"]):
+        parsed = command_line(Clients()).parse_args([verb[0], "--log-level", level, *verb[1:]]).log_level
+        assert parsed == ("debug" if "d" in level.lower() else "warning")
+
+
+INTERRUPTED = """
+import signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            # As in the making of a dataclass.
+            exec("signal.raise_signal(signal.SIGINT)", {"signal": signal})
+
+sys.meta_path.insert(0, Interrupt())
+from ferrule.cli import main
+sys.exit(main(["inspect", "plugin"]))
+"""
+
+
+@pytest.mark.parametrize("module", ["ferrule.cli.program", "ferrule._console", "argparse", "ferrule._core"])
+def test_ctrl_c_while_the_program_is_loaded(module: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, module]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_json_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--json", "./no-such-plugin"]) == 1
     failure = json.loads(capsys.readouterr().out)["error"]
-    assert failure.keys() == {"type", "message", "hint"}
-    assert failure["type"] == "LaunchError"
+    assert failure.keys() == {"type", "message", "hint", "code"}
+    assert (failure["type"], failure["code"]) == ("LaunchError", "launch.not-found")
+
+
+@pytest.mark.parametrize(
+    "verb", [["inspect", "--json"], ["call", "--json"], ["schema", "--json"]], ids=lambda verb: verb[0]
+)
+def test_json_of_a_plugin_that_ended(verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = tmp_path / "exits"
+    plugin.write_text("#!/bin/sh\necho no licence >&2\nexit 3\n")
+    plugin.chmod(0o755)
+    assert main([*verb, str(plugin)]) == 1
+    failure = json.loads(capsys.readouterr().out)["error"]
+    assert failure["type"] == "PluginExitedError"
+    assert (failure["code"], failure["exit_status"]) == ("handshake.exited", 3)
+    assert failure["stderr_tail"] == ["no licence"]
 
 
 def test_inspect_plugin_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -371,5 +416,5 @@ def test_interrupt_while_a_verb_is_loaded(monkeypatch: pytest.MonkeyPatch) -> No
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ferrule.cli.command_line", interrupted)
+    monkeypatch.setattr("ferrule.cli.program.command_line", interrupted)
     assert main([]) == 130

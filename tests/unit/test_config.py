@@ -231,8 +231,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"secure_config": {"algorithm": "sha1"}}, "setting secure_config.checksum is missing, expected the checksum"),
     ({"PLUGIN_MAGIC_COOKIE_KEY": "k"}, "unknown setting 'PLUGIN_MAGIC_COOKIE_KEY' (nearest: magic_cookie_key)"),
-    ({"START_TIMEOUT": 1}, "unknown setting 'START_TIMEOUT' (nearest: start_timeout)"),
-    ({"autoMtls": True}, "unknown setting 'autoMtls' (nearest: auto_mtls)"),
+    ({"START_TIMEOUT": 1}, "unknown setting 'START_TIMEOUT' (nearest: start_timeout; in seconds)"),
+    ({"autoMtls": True}, "unknown setting 'autoMtls' (nearest: auto_mtls; a plugin does what its host asks for)"),
     ({"Keepalive": {}}, "unknown setting 'Keepalive' (nearest: keepalive)"),
     ({5: 6}, "unknown setting '5' (nearest: "),  # type: ignore[dict-item]
 ]

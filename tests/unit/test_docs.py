@@ -192,3 +192,21 @@ def test_examples_run(example: str, expected: str) -> None:
     result = run([sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py")])
     assert (result.returncode, result.stderr) == (0, "")
     assert expected in result.stdout
+
+
+def test_the_example_for_providers_shows_how_it_is_run() -> None:
+    result = run([sys.executable, "-W", "error", str(ROOT / "examples" / "terraform_provider.py")])
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "Run: python examples/terraform_provider.py PROVIDER TYPE [CONFIG]" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_no_text_of_the_package_names_a_page_that_a_wheel_has_not() -> None:
+    """Hints and docstrings: errors.md alone comes with the package."""
+    found = []
+    for path in (ROOT / "python" / "ferrule").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                pages = set(re.findall(r"[\w./-]+\.md\b", node.value)) - {"errors.md", "docs/errors.md"}
+                found += [f"{path.relative_to(ROOT)}:{node.lineno}: {page}" for page in pages]
+    assert found == []

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
+import pkgutil
 import re
 from collections.abc import Iterator
 
 import pytest
 
+import ferrule
 from ferrule import _core, errors
 from ferrule.cli import explain, main
 from ferrule.errors import PHASES, RPCPluginError
@@ -38,19 +42,27 @@ def literals(node: ast.AST) -> Iterator[str]:
                 yield part.value
 
 
-def classes_below(kind: type[RPCPluginError]) -> Iterator[str]:
-    yield kind.__name__
-    for each in kind.__subclasses__():
-        yield from classes_below(each)
+def all_classes() -> dict[str, type[RPCPluginError]]:
+    """The classes of errors in the package, by name."""
+    for found in pkgutil.walk_packages(ferrule.__path__, "ferrule."):
+        # Of what needs Ray only the errors, which do not; __main__ would run.
+        if found.name.rpartition(".")[2] != "__main__" and (".ray." not in found.name or found.name.endswith("errors")):
+            importlib.import_module(found.name)
+    pending, classes = [RPCPluginError], {}
+    while pending:
+        kind = pending.pop()
+        if kind.__module__.startswith("ferrule."):
+            classes[kind.__name__] = kind
+        pending += kind.__subclasses__()
+    return classes
+
+
+CLASSES = all_classes()
 
 
 def codes_in_python() -> set[str]:
     """The codes that are given to an error's constructor, or have a name of their own."""
-    import ferrule.pool.errors
-    import ferrule.ray.errors
-    import ferrule.terraform.errors  # noqa: F401 # For their subclasses.
-
-    constructors = {"__init__", *classes_below(RPCPluginError)}
+    constructors = {"__init__", "cls", *CLASSES}
     found: set[str] = set()
     for path in (ROOT / "python" / "ferrule").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -68,6 +80,27 @@ def codes_in_python() -> set[str]:
 def test_each_code_has_a_section_and_no_section_is_stale() -> None:
     known = {code for _, code, _ in KINDS} | codes_in_python()
     assert set(SECTIONS) == known
+
+
+def calls_without_code() -> Iterator[str]:
+    """The places that make an error without a code, of a class that has none of its own."""
+    for path in sorted((ROOT / "python" / "ferrule").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                kind = CLASSES.get(getattr(node.func, "id", getattr(node.func, "attr", "")))
+                given = len(node.args) > 2 or any(each.arg in {"code", None} for each in node.keywords)
+                if kind is not None and not given and not has_code(kind):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+
+
+def has_code(kind: type[RPCPluginError]) -> bool:
+    """Whether a class gives its errors a code by itself."""
+    required = [each for each in inspect.signature(kind).parameters.values() if each.default is each.empty]
+    return kind(*["" for each in required if each.kind is not each.VAR_KEYWORD]).code is not None
+
+
+def test_no_error_is_made_without_a_code() -> None:
+    assert list(calls_without_code()) == []
 
 
 def test_all_kinds_of_the_core_are_looked_at() -> None:
@@ -94,6 +127,17 @@ def test_explain(code: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_explain_without_a_code_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
     assert capsys.readouterr().out.splitlines() == list(SECTIONS)
+
+
+def test_explain_in_upper_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "HANDSHAKE.EXITED"]) == 0
+    assert capsys.readouterr().out.startswith("handshake.exited\n\n")
+
+
+@pytest.mark.parametrize("phase", ["handshake", "Pool"])
+def test_explain_of_a_phase_lists_its_codes(phase: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", phase]) == 0
+    assert capsys.readouterr().out.splitlines() == [code for code in SECTIONS if code.startswith(f"{phase.lower()}.")]
 
 
 def test_explain_of_an_unknown_code_names_near_ones(capsys: pytest.CaptureFixture[str]) -> None:

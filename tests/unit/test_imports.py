@@ -64,7 +64,7 @@ def test_one_client_loads_nothing_of_the_other(face: str, others: str) -> None:
 
 
 def test_the_command_line_loads_what_a_verb_needs_when_it_is_used() -> None:
-    loaded = loaded_by("ferrule.cli", "grpc")
+    loaded = loaded_by("ferrule.cli.program", "grpc")
     assert "ferrule.cli.inspection" in loaded
     verbs = ("ferrule.cli.bench", "ferrule.cli.calling", "ferrule.cli.top", "ferrule.pool", "ferrule.terraform")
     assert [name for name in loaded if name.startswith((*verbs, "rich", "shtab"))] == []

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from ferrule import ClientConfig, ConfigError, ServerConfig
-from ferrule._migration import COUNTERPARTS
+from ferrule._migration import COUNTERPARTS, GO_COUNTERPARTS
 from ferrule.client import ClientConnection, ConnectionT, RPCPluginClient, SecureRpcClientT
 from ferrule.testing import KV_CONFIG, plugin_command
 from peers import ROOT
@@ -190,6 +191,56 @@ def test_the_page_has_a_row_for_each_setting() -> None:
         ours = [f"`{name}`" if name else "none" for name in (known.client, known.server)]
         assert [row[1:] for row in rows if names <= set(re.findall(r"\w+", row[0]))] == [[*ours, known.remark]]
     assert len(rows) == len(COUNTERPARTS)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("field", GO_COUNTERPARTS)
+def test_a_field_of_go_plugin_leads_to_ours(field: str, config: Any) -> None:
+    known = GO_COUNTERPARTS[field]
+    own, others = (known.client, known.server) if config is ClientConfig else (known.server, known.client)
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", field).lower()
+    for name in {field, snake, field.lower()}:
+        if has(config, name):
+            continue
+        with pytest.raises(ConfigError) as caught:
+            config.of({**dict.fromkeys(("magic_cookie_key", "magic_cookie_value"), "x"), name: 1})
+        message = caught.value.message
+        assert message.endswith(f"{known.remark})")
+        assert (f"(nearest: {own}" if own else "(none here") in message
+        assert all(has(config, each) for each in own.split(", ") if own)
+        assert own or others in message
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="Go has the source of go-plugin")
+def test_every_field_of_go_plugin_is_known() -> None:
+    """As the module has them that the peers are built with."""
+    module = subprocess.run(
+        ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/hashicorp/go-plugin"],
+        check=True, capture_output=True, text=True, cwd=ROOT / "tests" / "go_plugin",
+    ).stdout.strip()  # fmt: skip
+    for file, struct in (("client.go", "ClientConfig"), ("server.go", "ServeConfig")):
+        body = Path(module, file).read_text().partition(f"type {struct} struct {{\n")[2].partition("\n}")[0]
+        lines = [line.strip() for line in body.splitlines()]
+        fields = {
+            name
+            for line in lines
+            if line and not line.startswith("//")
+            for name in re.findall(r"\b[A-Z]\w+", re.split(r"(?<!,) ", line)[0])
+        }
+        assert {"Plugins", "HandshakeConfig"} < fields <= set(GO_COUNTERPARTS)
+
+
+def test_the_page_has_a_row_for_each_field_of_go_plugin() -> None:
+    page = (ROOT / "docs" / "migrating.md").read_text()
+    table = page.partition("## The fields of go-plugin")[2].partition("|---|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = {row[0]: row[1:] for line in table.splitlines() if (row := [each.strip() for each in line[1:-1].split("|")])}
+    assert rows == {
+        f"`{name}`": [
+            *(re.sub(r"(\w+)", r"`\1`", own) or "none" for own in (known.client, known.server)),
+            known.remark,
+        ]
+        for name, known in GO_COUNTERPARTS.items()
+    }
 
 
 PROGRAM = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,8 +22,9 @@ import ferrule.pytest_plugin.async_fixtures
 import ferrule.pytest_plugin.leaks
 import ferrule.sync.pool.pool
 import ferrule.terraform.aio.provider
-import ferrule.terraform.sync.provider  # noqa: F401
+import ferrule.terraform.sync.provider
 from ferrule.pytest_plugin import leaks
+from ferrule.terraform.finding.platforms import current_platform
 from peers import ROOT, go_peer
 
 pytest_plugins = ["pytester"]
@@ -89,6 +91,25 @@ def test_a_provider(ferrule_provider):
     provider = ferrule_provider("PROVIDER", {})
     assert provider.resource("time_static").plan({}).action == "create"
 """.replace("PROVIDER", go_peer("terraform-provider-time"))
+
+
+# pytest-asyncio would like the scope of fixtures to be set.
+@pytest.mark.filterwarnings("ignore::pytest.PytestDeprecationWarning")
+@pytest.mark.parametrize("number", [0, 1], ids=["first", "all"])
+def test_the_page_works_as_it_is_written(pytester: pytest.Pytester, number: int) -> None:
+    """The tests of its first block, with the settings of each of its blocks of them."""
+    page = (ROOT / "docs" / "testing.md").read_text()
+    (tests,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    settings = re.findall(r"^```ini\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    pytester.makeini(settings[number])
+    pytester.makepyfile(tests)
+    # Where `terraform init` puts it.
+    version = Path(".terraform/providers/registry.terraform.io/hashicorp/time/0.13.1", current_platform())
+    program = pytester.path / version / "terraform-provider-time"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(go_peer("terraform-provider-time"))
+    run = pytester.runpytest_inprocess(*LOADED, *LITTLE.split())
+    run.assert_outcomes(passed=2)
 
 
 FORGETFUL = """
@@ -206,13 +227,21 @@ def test_what_is_left_behind_is_told(pytester: pytest.Pytester, monkeypatch: pyt
     run = outcome(pytester, LEAKS, "--ferrule-leak-check=fail")
     run.assert_outcomes(passed=6, errors=3)
     run.stdout.fnmatch_lines([
-        "*test_leaves_a_plugin left behind plugins that were never closed: 1*",
+        "*test_leaves_a_plugin left behind plugins that were never closed: 1 (*/kv, process [0-9]*)*",
         "*test_leaves_a_thread left behind threads: ferrule-thing*",
         "*test_leaves_a_directory left behind directories of sockets: */ferrule-*",
     ])  # fmt: skip
     options = ("-k", "thread or that", "-W", "default::pytest.PytestWarning")
     run = outcome(pytester, LEAKS, *options, ini="ferrule_leak_check = warn")
     run.assert_outcomes(passed=2, warnings=1, deselected=4)
+
+
+@pytest.mark.parametrize("backend", ["trio", ("trio", {"strict": True})])
+async def test_a_fixture_on_trio_says_that_it_needs_asyncio(backend: object) -> None:
+    module = ferrule.pytest_plugin.async_fixtures.async_fixtures("anyio", "function")
+    fixture = module.ferrule_async_client._get_wrapped_function()
+    with pytest.raises(pytest.fail.Exception, match="ferrule_async_client needs asyncio, and anyio runs it on trio"):
+        await anext(fixture(backend))
 
 
 DROPPED = """

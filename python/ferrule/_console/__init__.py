@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +24,7 @@ __all__ = [
     "error_json",
     "failure_text",
     "json_line",
+    "log_level",
     "seconds",
     "show_log",
     "standard_streams",
@@ -63,6 +64,12 @@ def seconds(text: str) -> float:
     return seconds
 
 
+def log_level(text: str) -> str:
+    """A level as people write it: in any case, and as hclog names it."""
+    level = text.lower()
+    return "warning" if level == "warn" else level
+
+
 def without_control(text: str) -> str:
     """Text of others without what a terminal obeys: it is shown, not followed. Tabs and ends of lines stay."""
     return _CONTROL.sub("", text)
@@ -91,16 +98,25 @@ def failure_text(error: RPCPluginError, client: Any) -> str:
         lines.append(f"hint: {error.hint}")
     if error.explained_by:
         lines.append(f"more: {error.explained_by}")
-    tail = error.stderr_tail or getattr(client, "stderr_tail", ())
-    if tail:
+    if tail := _tail(error, client):
         lines.append("last output of the plugin:")
         lines.extend(f"  {line}" for line in tail)
     return without_control("\n".join(lines)) + "\n"
 
 
-def error_json(error: RPCPluginError) -> dict[str, Any]:
-    """A failure for programs."""
-    return {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+def error_json(error: RPCPluginError, client: Any = None) -> dict[str, Any]:
+    """A failure for programs: how the plugin ended and its last output, too, where they are known."""
+    names = ("message", "hint", "code")
+    document: dict[str, Any] = {"type": type(error).__name__, **{name: getattr(error, name) for name in names}}
+    if error.exit_status is not None:
+        document["exit_status"] = error.exit_status
+    if tail := _tail(error, client):
+        document["stderr_tail"] = list(tail)
+    return document
+
+
+def _tail(error: RPCPluginError, client: Any) -> Sequence[str]:
+    return error.stderr_tail or getattr(client, "stderr_tail", ())
 
 
 def json_line(value: Any) -> str:

@@ -25,4 +25,5 @@ def library(name: str, purpose: str, otherwise: str = "") -> Any:
         raise ConfigError(
             f"{purpose} needs {name.partition('.')[0]}, which is not installed",
             hint=f"`pip install 'ferrule[cli]'` brings it{f'; {otherwise}' if otherwise else ''}.",
+            code="config.extra",
         ) from error

@@ -56,12 +56,14 @@ def closed_while_starting() -> TransportError:
 
 def already_starting() -> RPCPluginError:
     """The error of a start during another start of the same client."""
-    return RPCPluginError("start() is already running", "Wait for it, or call close() to give it up.")
+    return RPCPluginError(
+        "start() is already running", "Wait for it, or call close() to give it up.", code="client.lifecycle"
+    )
 
 
 def no_plugin(purpose: str) -> RPCPluginError:
     """The error of a method that needs a plugin that was started; `purpose` completes "there is no plugin to"."""
-    return RPCPluginError(f"there is no plugin to {purpose}", "Call start() first.")
+    return RPCPluginError(f"there is no plugin to {purpose}", "Call start() first.", code="client.lifecycle")
 
 
 def belongs_to_parent(process_id: int) -> bool:

@@ -34,7 +34,7 @@ def insecure_channel(
 
     Args:
         target: `HOST:PORT`, `dns:///HOST:PORT`, `ipv4:`, `ipv6:`, `unix:PATH` or `unix-abstract:NAME`.
-        options: Pairs of gRPC's name and a value, see `docs/channel.md`; default None, no options.
+        options: Pairs of gRPC's name and a value; default None, no options.
         compression: Compression of requests; default None, that of the option `grpc.default_compression_algorithm`.
         interceptors: Interceptors of `grpc.aio`, the outermost first; default None, no interceptors.
 
@@ -79,7 +79,7 @@ def secure_channel(
         credentials: A `TLSConfig`, or the result of `grpc.ssl_channel_credentials`, alone or in
             `grpc.composite_channel_credentials`. A `TLSConfig` expects the name `localhost` unless it is given a
             `server_name`; gRPC's credentials expect the name in the target.
-        options: Pairs of gRPC's name and a value, see `docs/channel.md`; `grpc.ssl_target_name_override` is the name to
+        options: Pairs of gRPC's name and a value; `grpc.ssl_target_name_override` is the name to
             expect in the certificate. Default None, no options.
         compression: Compression of requests; default None, that of the option `grpc.default_compression_algorithm`.
         interceptors: Interceptors of `grpc.aio`, the outermost first; default None, no interceptors.

@@ -1,20 +1,22 @@
-"""The `ferrule` command line: `main`. Its verbs are in `parser.py`."""
+"""The `ferrule` command line: `main`, which loads the rest. Its verbs are in `parser.py`."""
 
-import argparse
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
 
-from ferrule._console import EXIT_FAILED, EXIT_INTERRUPTED, OutputError, standard_streams, write_to
 from ferrule._secrecy import forgetful
-from ferrule.cli.parser import command_line
-from ferrule.client import RPCPluginClient
 
 __all__ = ["main"]
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C while the program is loaded."""
+
+
 @forgetful
-def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any] = RPCPluginClient) -> int:
+def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any] | None = None) -> int:
     """Runs the command line.
 
     Args:
@@ -28,14 +30,33 @@ def main(argv: Sequence[str] | None = None, *, client_factory: Callable[..., Any
     Raises:
         SystemExit: Status 2 for a wrong command line, 0 after `--help` and `--version`.
     """
-    with standard_streams():
-        try:
-            # Loads what a verb needs, which takes a moment.
-            options = command_line(client_factory).parse_args(argv)
-            run: Callable[[argparse.Namespace], int] = options.run
-            return run(options)
-        except KeyboardInterrupt:
-            return EXIT_INTERRUPTED
-        except OutputError as error:
-            write_to(sys.stderr, f"ferrule: {error}\n")
-            return EXIT_FAILED
+    try:
+        # Loading takes a moment, in which Ctrl-C may come as well.
+        with _interruptible():
+            from ferrule.cli.program import run
+        return run(argv, client_factory)
+    except (KeyboardInterrupt, _Interrupted):
+        # EXIT_INTERRUPTED of ferrule._console, which may not be there yet.
+        return 130
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Has Ctrl-C raise another exception than Python's own.
+
+    A KeyboardInterrupt inside `exec`, with which dataclasses are made, has Python end by the signal, caught or not.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        # Signals come to the main thread alone, and a handler of the caller's own stays.
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise _Interrupted

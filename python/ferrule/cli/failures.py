@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import grpc.aio
 
+from ferrule._console import error_json
 from ferrule.errors import RPCPluginError
 
 __all__ = ["CallError"]
@@ -35,16 +36,10 @@ class CallError(RPCPluginError):
         hint = HINT_BY_STATUS.get(status)
         if status == "UNAVAILABLE" and begun is not None:
             hint = "The plugin may have begun with the call." if begun else "The call had not begun."
-        failure = cls(text, hint)
+        failure = cls(text, hint, "grpc.status")
         failure.status, failure.details, failure.begun = status, details, begun
         return failure
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "type": "CallError",
-            "message": self.message,
-            "hint": self.hint,
-            "status": self.status,
-            "details": self.details,
-            "begun": self.begun,
-        }
+        """The failure for programs."""
+        return {**error_json(self), "status": self.status, "details": self.details, "begun": self.begun}

@@ -32,7 +32,7 @@ from typing import Any
 
 import ferrule
 from ferrule._console import EXIT_FAILED, EXIT_OK, error_json, failure_text, show_log, write, write_to
-from ferrule.cli.launching import add_launch_options, client_settings
+from ferrule.cli.launching import add_launch_options, client_settings, name_options
 from ferrule.cli.services import described_services, services_text
 from ferrule.errors import RPCPluginError
 from ferrule.reflection import ServerReflection
@@ -77,9 +77,10 @@ def inspect(options: argparse.Namespace, client_factory: Callable[..., Any]) -> 
         client = client_factory(command=command, config=client_settings(options))
         facts = asyncio.run(_facts(client, command, reflect=not options.no_reflection))
     except RPCPluginError as error:
+        name_options(error)
         write_to(sys.stderr, failure_text(error, client))
         if options.json:
-            write(_json({"error": error_json(error)}))
+            write(_json({"error": error_json(error, client)}))
         return EXIT_FAILED
     write(_json(facts) if options.json else "\n".join(_text(facts)) + "\n")
     return EXIT_OK

@@ -4,9 +4,10 @@ import argparse
 from typing import Any
 
 from ferrule import families
-from ferrule._console import LOG_LEVELS, assignment, seconds
+from ferrule._console import LOG_LEVELS, assignment, log_level, seconds
+from ferrule.errors import RPCPluginError
 
-__all__ = ["add_launch_options", "add_plugin", "client_settings", "plugin_command"]
+__all__ = ["add_launch_options", "add_plugin", "client_settings", "name_options", "plugin_command"]
 
 CURVES = ("P-256", "P-384", "P-521")
 
@@ -48,7 +49,15 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--cwd", metavar="DIRECTORY", help="working directory of the plugin (default: this one)")
     add("--start-timeout", type=seconds, metavar="SECONDS", help="limit for the start (default: 60)")
-    add("--log-level", choices=LOG_LEVELS, help="print the plugin's log from this level on to standard error")
+    what = "print the plugin's log from this level on to standard error"
+    add("--log-level", type=log_level, choices=LOG_LEVELS, help=what)
+
+
+def name_options(error: RPCPluginError) -> None:
+    """Has the hint of a failed start name the options of these verbs beside the settings that it names."""
+    if error.hint and error.code == "handshake.app-version" and "--protocol-versions" not in error.hint:
+        option = "protocol_versions (--protocol-versions on the command line)"
+        error.hint = error.hint.replace("protocol_versions", option, 1)
 
 
 def _versions(text: str) -> tuple[int, ...]:

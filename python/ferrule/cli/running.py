@@ -7,6 +7,7 @@ import sys
 
 from ferrule._console import EXIT_FAILED, error_json, failure_text, json_line, show_log, write, write_to
 from ferrule._console.running import Verb, handled, interruptible
+from ferrule.cli.launching import name_options
 from ferrule.errors import RPCPluginError
 
 __all__ = ["run"]
@@ -25,6 +26,7 @@ def run(verb: Verb, options: argparse.Namespace) -> int:
         try:
             return asyncio.run(interruptible(verb, options))
         except RPCPluginError as error:
+            name_options(error)
             write_to(sys.stderr, failure_text(error, None))
             if options.json:
                 as_json = getattr(error, "as_json", None)

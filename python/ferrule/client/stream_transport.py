@@ -89,7 +89,7 @@ async def _resolve(address: str) -> list[_Place]:
 
 def _malformed(address: object) -> ConfigError:
     message = f"the address is {shown(address)}, expected unix:PATH, a path with a slash, or HOST:PORT"
-    return ConfigError(message, "For example unix:/run/plugin.sock or 127.0.0.1:1234.")
+    return ConfigError(message, "For example unix:/run/plugin.sock or 127.0.0.1:1234.", code="config.invalid")
 
 
 def _location(ip: str, port: int, _flow: int = 0, zone: int = 0) -> str:

@@ -24,6 +24,7 @@ def _groups() -> rules.Rule:
     return rules.Rule("a number of leases, 1 or more, for every group, or a mapping of groups to such numbers", accept)
 
 
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What the plugins of one pool may use together, and how long its callers wait.

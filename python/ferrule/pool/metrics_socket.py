@@ -79,6 +79,7 @@ class MetricsSocket:
             raise ConfigError(
                 f"the pool cannot listen on {self.path}: {error.strerror or error}",
                 hint=f"Set {SOCKET_VARIABLE} to another path, in a directory of this user's.",
+                code="config.invalid",
             ) from error
 
     async def close(self) -> None:
@@ -207,9 +208,9 @@ def _own_directory() -> Path:
             directory.mkdir(mode=0o700)
         found = directory.lstat()
     except OSError as error:
-        raise ConfigError(f"{directory} cannot be made: {error.strerror}", hint=_HINT) from error
+        raise ConfigError(f"{directory} cannot be made: {error.strerror}", hint=_HINT, code="config.invalid") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise ConfigError(f"{directory} is not a directory of this user's alone", hint=_HINT)
+        raise ConfigError(f"{directory} is not a directory of this user's alone", hint=_HINT, code="config.invalid")
     return directory
 
 

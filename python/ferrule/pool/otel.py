@@ -4,7 +4,7 @@
 
     instrument(pool)
 
-`docs/observing.md` has the names of metrics and spans.
+The page Observing pools has the names of metrics and spans.
 """
 
 from __future__ import annotations

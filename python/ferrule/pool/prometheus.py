@@ -5,7 +5,8 @@
 
     REGISTRY.register(PoolCollector(pool))
 
-Everything is read when it is scraped; calls and leases cost no more than without it. `docs/observing.md` has the names.
+Everything is read when it is scraped; calls and leases cost no more than without it. The page Observing pools has the
+names.
 """
 
 from __future__ import annotations

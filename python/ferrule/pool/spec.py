@@ -41,6 +41,7 @@ def _methods(given: Collection[str]) -> frozenset[str]:
 
 
 @forgetful_init
+@rules.settings
 @dataclass(frozen=True, eq=False)
 class PluginSpec:
     """One plugin that a pool may start, and the limits of each of its processes.

@@ -111,6 +111,16 @@ def _failing(name: str, message: str) -> Any:
     return pytest.fixture(fixture)
 
 
+def _check_backend(fixture: str, backend: Any) -> None:
+    """Fails where anyio runs a fixture on another library than asyncio; `backend` is a name, or one with options."""
+    name = backend if isinstance(backend, str) else backend[0]
+    if name != "asyncio":
+        message = (
+            f"{fixture} needs asyncio, and anyio runs it on {name}: have the fixture anyio_backend return 'asyncio'"
+        )
+        pytest.fail(message, pytrace=False)
+
+
 def _fixture(plugin: str, scope: Any) -> Callable[[Any], Any]:
     if plugin == "asyncio":
         import pytest_asyncio
@@ -123,6 +133,7 @@ def _fixture(plugin: str, scope: Any) -> Callable[[Any], Any]:
     def of_anyio(function: Any) -> Any:
         # anyio runs those async fixtures that ask for its backend.
         async def with_backend(anyio_backend: Any) -> AsyncIterator[Any]:
+            _check_backend(function.__name__, anyio_backend)
             async for value in function():
                 yield value
 

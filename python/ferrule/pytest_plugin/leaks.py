@@ -7,14 +7,15 @@ import os
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Generator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
 from ferrule import _core
-from ferrule.pytest_plugin.owners import count_of_plugins, has_owners
+from ferrule.pytest_plugin.owners import count_of_plugins, has_owners, is_owned
 
 __all__ = ["LeakCheck", "PluginLeakWarning"]
 
@@ -38,11 +39,13 @@ class _Seen(NamedTuple):
         threads = [thread for thread in threading.enumerate() if _is_watched(thread)]
         return cls(_core.live_plugins() - count_of_plugins(), frozenset(_unused_directories()), frozenset(threads))
 
-    def left(self, before: _Seen) -> list[str]:
-        """What is here and was not before, in words."""
+    def left(self, before: _Seen, *, in_full: bool = False) -> list[str]:
+        """What is here and was not before, in words; in full with the names of plugins."""
         found = []
         if self.plugins > before.plugins:
-            found.append(f"plugins that were never closed: {self.plugins - before.plugins}")
+            count = self.plugins - before.plugins
+            names_of_plugins = _names_of_plugins(count) if in_full else ""
+            found.append(f"plugins that were never closed: {count}{names_of_plugins}")
         if directories := sorted(map(str, self.directories - before.directories)):
             found.append(f"directories of sockets: {', '.join(directories)}")
         # Threads serve all plugins, also those of fixtures that go on.
@@ -85,12 +88,28 @@ class LeakCheck:
             time.sleep(0.01)
             left = _Seen.now().left(before)
         if left:
+            left = _Seen.now().left(before, in_full=True) or left
             self._tell(item, f"{item.nodeid} left behind {'; '.join(left)}")
 
     def _tell(self, item: pytest.Item, message: str) -> None:
         if self._fails:
             pytest.fail(message, pytrace=False)
         item.warn(PluginLeakWarning(message))
+
+
+_named: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Clients that a message has named: a later one is about others."""
+
+
+def _names_of_plugins(count: int) -> str:
+    """The programs and processes of clients that are started and of no fixture, in brackets; the newest are last."""
+    from ferrule._host.plugin_info import PluginInfo
+
+    clients = [each for each in gc.get_objects() if isinstance(each, PluginInfo) and each.is_started]
+    left = [each for each in clients if each not in _named and not is_owned(each)][-count:]
+    _named.update(left)
+    texts = [f"{each.command[0] if each.command else 'reattached'}, process {each.pid}" for each in left]
+    return f" ({'; '.join(texts)})" if texts else ""
 
 
 def _is_watched(thread: threading.Thread) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["count_of_plugins", "has_owners", "owner"]
+__all__ = ["count_of_plugins", "has_owners", "is_owned", "owner"]
 
 _owners: list[Any] = []
 
@@ -29,6 +29,11 @@ def has_owners() -> bool:
 def count_of_plugins() -> int:
     """How many plugins belong to what is open."""
     return sum(map(_count, _owners))
+
+
+def is_owned(client: Any) -> bool:
+    """Whether a client is open in a fixture. A pool's clients are not told apart."""
+    return any(client in (thing, getattr(thing, "client", None)) for thing in _owners)
 
 
 def _count(thing: Any) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ferrule._executable import find_program, search_path
+from ferrule._paths import rooted
 from ferrule.errors import ConfigError, LaunchError, SecurityError
 from ferrule.pool.key import key_of
 from ferrule.pool.spec import PluginSpec
@@ -94,7 +95,7 @@ class BinaryStore:
     def path_of(self, program: Program) -> Path:
         """The place of a program's file, whether it is there or not."""
         # Absolute: a plugin may have another working directory than the node.
-        return self.directory.absolute() / program.sha256 / Path(program.path).name
+        return Path(rooted(self.directory)) / program.sha256 / Path(program.path).name
 
     async def find(self, program: Program) -> Path | None:
         """The file of a program, hashed whenever it has changed; None if it is missing, another, or cannot be run."""

@@ -112,7 +112,9 @@ class Definitions(ABC):
             described = self._pool.FindMessageTypeByName(full_name)
         except KeyError as error:
             raise ProtocolError(
-                f"{full_name!r} is not a message", hint="methods() names the messages of a service."
+                f"{full_name!r} is not a message",
+                hint="methods() names the messages of a service.",
+                code="grpc.not-described",
             ) from error
         return message_factory.GetMessageClass(described)
 
@@ -121,7 +123,9 @@ class Definitions(ABC):
         try:
             return self._pool.FindServiceByName(name)
         except KeyError as error:
-            raise ProtocolError(f"{name!r} is not a service", hint="services() names what the server has.") from error
+            raise ProtocolError(
+                f"{name!r} is not a service", hint="services() names what the server has.", code="grpc.not-described"
+            ) from error
 
     def _multicallable(self, method: MethodDescriptor) -> Any:
         kind = f"{_shape(method.client_streaming)}_{_shape(method.server_streaming)}"

@@ -34,7 +34,7 @@ class FileDefinitions(Definitions):
             for name in graphlib.TopologicalSorter(wanted).static_order():
                 self._pool.AddSerializedFile(by_name[name].SerializeToString())
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"the definitions cannot be used together: {error}") from error
+            raise ConfigError(f"the definitions cannot be used together: {error}", code="config.invalid") from error
         self._services = sorted(
             f"{file.package}.{service.name}".removeprefix(".") for file in by_name.values() for service in file.service
         )
@@ -46,7 +46,9 @@ class FileDefinitions(Definitions):
         try:
             self._pool.FindFileContainingSymbol(symbol)
         except KeyError:
-            raise ProtocolError(f"no file defines {symbol!r}", hint="services() names what there is.") from None
+            raise ProtocolError(
+                f"no file defines {symbol!r}", hint="services() names what there is.", code="grpc.not-described"
+            ) from None
 
 
 def files_in(data: bytes, name: str) -> list[descriptor_pb2.FileDescriptorProto]:
@@ -67,6 +69,7 @@ def files_in(data: bytes, name: str) -> list[descriptor_pb2.FileDescriptorProto]
         raise ConfigError(
             f"{name} is no descriptor set",
             hint="`protoc --include_imports --descriptor_set_out=FILE ...` and `buf build -o FILE.binpb` write one.",
+            code="config.invalid",
         )
     return found
 
@@ -79,6 +82,7 @@ def _with_imports(files: _Files) -> _Files:
         refusal = ConfigError(
             f"the definitions import {name!r}, which is not among them",
             hint="Write the descriptor set with protoc's --include_imports.",
+            code="config.invalid",
         )
         files[name] = well_known(name, refusal)
     return files

@@ -78,6 +78,7 @@ class ServerReflection(Definitions):
             raise ProtocolError(
                 f"the description of {symbol!r} that the server gave is not usable: {error}",
                 hint="Its .proto files contradict each other or lack this name; use generated code for this service.",
+                code="grpc.reflection",
             ) from error
 
     async def _fetch(self, symbol: str) -> _Files:
@@ -93,6 +94,7 @@ class ServerReflection(Definitions):
                 raise ProtocolError(
                     f"asked for {name!r}, which {symbol!r} depends on, the server described another file",
                     hint="The plugin registers this .proto file under two paths; generate its code with one of them.",
+                    code="grpc.reflection",
                 )
         return files
 
@@ -105,7 +107,9 @@ class ServerReflection(Definitions):
                 for data in response.file_descriptor_response.file_descriptor_proto
             ]
         except DecodeError as error:
-            raise ProtocolError(f"the server answered {question} with bytes that describe no .proto file") from error
+            raise ProtocolError(
+                f"the server answered {question} with bytes that describe no .proto file", code="grpc.reflection"
+            ) from error
         return {file.name: file for file in found}
 
     async def _ask(self, **question: str) -> Any:
@@ -128,6 +132,7 @@ class ServerReflection(Definitions):
                 raise TransportError(
                     f"asking the server for {asked} failed with {error.code().name}: {error.details()}",
                     hint=f"Check that the plugin is still running; it has {self._timeout:g} s for an answer.",
+                    code="grpc.reflection",
                 ) from error
             finally:
                 call.cancel()
@@ -136,16 +141,20 @@ class ServerReflection(Definitions):
         raise ProtocolError(
             f"the server has no reflection service (tried {', '.join(VERSIONS)} of grpc.reflection)",
             hint="go-plugin serves it since its version 1.2.0 (2020); use generated code for this plugin.",
+            code="grpc.reflection",
         )
 
 
 def _checked(response: Any, asked: str) -> Any:
     if not isinstance(response, Response):
-        raise ProtocolError(f"the server ended the reflection stream instead of answering {asked}")
+        raise ProtocolError(
+            f"the server ended the reflection stream instead of answering {asked}", code="grpc.reflection"
+        )
     if response.HasField("error_response"):
         failure = response.error_response
         raise ProtocolError(
             f"the server answered {asked} with error {failure.error_code}: {failure.error_message}",
             hint="services() names what the server has.",
+            code="grpc.reflection",
         )
     return response

@@ -48,6 +48,7 @@ INTERCEPTORS = rules.Rule("a list of interceptors", _interceptors)
 
 
 @forgetful_init
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """All settings of a plugin. Only the cookie has no default: a plugin and its hosts agree on one.

@@ -127,7 +127,7 @@ class RPCPluginServer:
             RPCPluginError: The server was started before.
         """
         if self._begun:
-            raise RPCPluginError("start() was called before", "Make another RPCPluginServer: each is started once.")
+            raise _not_now("start() was called before", "Make another RPCPluginServer: each is started once.")
         if not self._test and not is_invited(self.config.magic_cookie_key, self.config.magic_cookie_value):
             raise HandshakeError(cookie_refusal(self.config.magic_cookie_key), code="server.cookie")
         self._begun = True
@@ -257,7 +257,7 @@ class RPCPluginServer:
         if inspect.isawaitable(registered):
             await registered
         if self._stopping.is_set():
-            raise RPCPluginError("the plugin was told to end (SIGTERM) while it registered its services")
+            raise _not_now("the plugin was told to end (SIGTERM) while it registered its services")
         try:
             self._grpc.add_insecure_port(unix_target(backend))
         except RuntimeError as error:
@@ -347,4 +347,8 @@ class RPCPluginServer:
 
 
 def _not_started() -> RPCPluginError:
-    return RPCPluginError("the server is not started", "Call start() first, or use `async with`.")
+    return _not_now("the server is not started", "Call start() first, or use `async with`.")
+
+
+def _not_now(message: str, hint: str | None = None) -> RPCPluginError:
+    return RPCPluginError(message, hint, "server.lifecycle")

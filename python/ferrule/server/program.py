@@ -156,7 +156,9 @@ def _refuse_running_loop() -> None:
     except RuntimeError:
         return
     hint = "Use `async with RPCPluginServer(services, config) as server: await server.wait_stopped()` inside a loop."
-    raise RPCPluginError("serve() runs an event loop of its own, and was called while one runs", hint)
+    raise RPCPluginError(
+        "serve() runs an event loop of its own, and was called while one runs", hint, code="server.place"
+    )
 
 
 def _refuse_import_by_child() -> None:
@@ -165,7 +167,9 @@ def _refuse_import_by_child() -> None:
     process = sys.modules.get("multiprocessing.process")
     if process is not None and getattr(process.current_process(), "_inheriting", False):
         hint = 'Call it under `if __name__ == "__main__":`, since such a child imports the plugin\'s program.'
-        raise RPCPluginError("serve() was called in a child of multiprocessing that is about to begin", hint)
+        raise RPCPluginError(
+            "serve() was called in a child of multiprocessing that is about to begin", hint, code="server.place"
+        )
 
 
 def _refuse_closed_output() -> None:
@@ -175,7 +179,9 @@ def _refuse_closed_output() -> None:
     except OSError:
         hint = "Leave it open until serve() returns; a wrapper that starts the plugin has to leave it open as well."
         raise RPCPluginError(
-            "standard output is closed, and the host waits there for the handshake line", hint
+            "standard output is closed, and the host waits there for the handshake line",
+            hint,
+            code="server.place",
         ) from None
 
 

@@ -56,4 +56,4 @@ class Registrar(grpc.aio.Server):
 
     def _refuse(self, action: str) -> NoReturn:
         hint = "Only add servicers to the server that you are given; RPCPluginServer does the rest."
-        raise RPCPluginError(f"cannot {action}: this server belongs to the plugin", hint)
+        raise RPCPluginError(f"cannot {action}: this server belongs to the plugin", hint, code="server.lifecycle")

@@ -67,7 +67,8 @@ class RPCPluginClient(PluginInfo, BlockingContext):
         command (tuple[str, ...]): The command line; empty with `reattach`.
         config (ClientConfig): The checked settings.
         reattach (ReattachConfig | None): The plugin to attach to.
-        grpc_channel (SyncChannel | None): For stubs; None before `start()` and after `close()`.
+        grpc_channel (SyncChannel | None): For stubs; None before `start()` and after `close()`: a stub then says
+            "'NoneType' object has no attribute 'unary_unary'".
         stop_report: The course of `shutdown_plugin()`: `rung`, the step that ended the plugin ("shutdown", "sigterm",
             "sigkill", "exited" if the plugin had ended before, "detached" if this host does not own it), `seconds`,
             `steps` (seconds by rung) and `exit_status`; None before.

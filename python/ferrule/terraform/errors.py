@@ -186,6 +186,8 @@ class StoppedError(TerraformError):
 class LifecycleError(TerraformError):
     """Not at this moment: the provider is not started, not configured, or configured already."""
 
+    default_code = "terraform.not-started"
+
 
 class NotFoundError(TerraformError, LookupError):
     """The object that is to be imported is not there."""

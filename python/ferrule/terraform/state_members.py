@@ -44,7 +44,9 @@ def state_fields(source: str, given: Mapping[str, Written]) -> dict[str, Any]:
                 raise StateError(f"{name}: {error}") from None
     for name in _REQUIRED:
         if name not in given:
-            raise StateError(f"{name}: a state needs it")
+            raise StateError(
+                f"the state has no member {json.dumps(name)}, which each state needs", "Pass what to_json() returned."
+            )
     return fields
 
 

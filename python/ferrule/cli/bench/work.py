@@ -57,7 +57,7 @@ async def _described(client: RPCPluginClient, options: argparse.Namespace) -> Wo
     definitions = await definitions_of(client.grpc_channel, [])
     method = await find(definitions, options.call)
     if not isinstance(method, Method) or method.facts.client_streaming or method.facts.server_streaming:
-        raise ConfigError(f"--call {options.call} names no method without streams")
+        raise ConfigError(f"--call {options.call} names no method without streams", code="config.invalid")
     text = "{}" if options.request is None else options.request
     request = await MessageCodec(definitions).parsed(text, "--request", method.facts.input_type)
     return Work(method.name, request.SerializeToString())

@@ -50,6 +50,7 @@ async def definitions_of(channel: Any, files: list[FileDescriptorProto]) -> Defi
             error.message,
             hint="Give its definitions: --descriptor-set FILE, as `protoc --include_imports --descriptor_set_out=FILE` "
             "and `buf build -o FILE.binpb` write it, or --proto FILE.",
+            code=error.code,
         ) from error
     return reflection
 
@@ -58,7 +59,7 @@ def _content(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except OSError as error:
-        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{name}: cannot be read: {error.strerror}", code="config.invalid") from None
 
 
 def _compiled(protos: Iterable[str], places: Iterable[str]) -> bytes:
@@ -74,10 +75,10 @@ def _compiled(protos: Iterable[str], places: Iterable[str]) -> bytes:
                 command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMPILE_SECONDS
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ConfigError(f"protoc did not run: {error}") from None
+            raise ConfigError(f"protoc did not run: {error}", code="config.invalid") from None
         if done.returncode:
             complaint = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
-            raise ConfigError(f"protoc refuses {', '.join(protos)}: {complaint}")
+            raise ConfigError(f"protoc refuses {', '.join(protos)}: {complaint}", code="config.invalid")
         return _content(str(target))
 
 
@@ -89,4 +90,5 @@ def _protoc() -> list[str]:
     raise ConfigError(
         "--proto needs protoc, which is not on PATH",
         hint="`pip install grpcio-tools` brings one; --descriptor-set needs none.",
+        code="config.invalid",
     )

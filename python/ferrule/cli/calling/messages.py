@@ -1,5 +1,6 @@
 """Messages as protobuf's JSON, and back."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -39,7 +40,7 @@ class MessageCodec:
         """
         # Google's own messages have forms of their own. protobuf takes an empty list for an empty message.
         if text.lstrip()[:1] != "{" and not type_name.startswith("google.protobuf."):
-            raise ConfigError(f"{place} is no {type_name}: expected a JSON object")
+            raise _no_message(place, type_name, text, "expected a JSON object")
         kind = await self._definitions.message_type(type_name)
         pool: Any = kind.DESCRIPTOR.file.pool
         try:
@@ -47,7 +48,7 @@ class MessageCodec:
         except REFUSALS as error:
             if isinstance(error, RPCPluginError):
                 raise
-            raise ConfigError(f"{place} is no {type_name}: {_reason(error)}") from None
+            raise _no_message(place, type_name, text, _reason(error)) from None
 
     async def as_dict(self, message: Message) -> Any:
         """A message as the values that `json` writes.
@@ -62,7 +63,9 @@ class MessageCodec:
             if isinstance(error, RPCPluginError):
                 raise
             name = message.DESCRIPTOR.full_name
-            raise ProtocolError(f"a {name} of the plugin has no form in JSON: {_reason(error)}") from None
+            raise ProtocolError(
+                f"a {name} of the plugin has no form in JSON: {_reason(error)}", code="grpc.not-described"
+            ) from None
 
     async def _with_types(self, convert: Callable[[], Result]) -> Result:
         """Converts; what an `Any` holds is looked up, one type after the other."""
@@ -76,6 +79,20 @@ class MessageCodec:
                     raise
                 missing = found[1]
             await self._definitions.message_type(missing)
+
+
+def _no_message(place: str, type_name: str, text: str, reason: str) -> ConfigError:
+    """The error for a text that is no message: it is empty, no JSON, or JSON of another form."""
+    if not text.strip():
+        return ConfigError(f"{place} is empty, expected {type_name} as a JSON object", code="config.invalid")
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        reason = f"not JSON, at line {error.lineno}, column {error.colno}: {error.msg}"
+    except (ValueError, RecursionError):
+        # JSON that Python has no room for: protobuf has said what is wrong.
+        pass
+    return ConfigError(f"{place} is no {type_name}: {reason}", code="config.invalid")
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """The method or the service that a name on the command line means."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -46,18 +47,23 @@ async def find(definitions: Definitions, text: str) -> Method | str:
     if not separator:
         service_name, _, name = wanted.rpartition(".")
     service = _full_name(service_name, services)
-    if service is None:
+    if service is None and separator:
         raise ConfigError(
-            f"no service is named {service_name or wanted!r}", hint=_hint(service_name or wanted, services)
+            f"no service is named {service_name!r}", hint=_hint(service_name, services), code="config.invalid"
         )
+    if service is None:
+        hint = _hint(wanted, services, await _all_methods(definitions, services))
+        raise ConfigError(f"no service or method is named {wanted!r}", hint=hint, code="config.invalid")
     try:
         methods = {method.name: method for method in await definitions.methods(service)}
     except ProtocolError as error:
         raise ProtocolError(
-            error.message, hint="Give its definitions: --descriptor-set FILE or --proto FILE."
+            error.message,
+            hint="Give its definitions: --descriptor-set FILE or --proto FILE.",
+            code=error.code,
         ) from error
     if name not in methods:
-        raise ConfigError(f"service {service} has no method {name!r}", hint=_hint(name, methods))
+        raise ConfigError(f"service {service} has no method {name!r}", hint=_hint(name, methods), code="config.invalid")
     return Method(service, methods[name])
 
 
@@ -68,8 +74,17 @@ def _full_name(text: str, services: Iterable[str]) -> str | None:
     return called_so[0] if len(called_so) == 1 else None
 
 
-def _hint(wrong: str, names: Iterable[str]) -> str:
-    known: dict[str, Any] = {}
+async def _all_methods(definitions: Definitions, services: Iterable[str]) -> list[str]:
+    """All methods as they may be called, of the services that the plugin describes."""
+    found: list[str] = []
+    for service in services:
+        with suppress(ProtocolError):
+            found += [f"{service}/{method.name}" for method in await definitions.methods(service)]
+    return found
+
+
+def _hint(wrong: str, names: Iterable[str], methods: Iterable[str] = ()) -> str:
+    known: dict[str, Any] = {name.rpartition("/")[2].lower(): name for name in methods}
     for name in names:
         # A last part that two services share is no name of either.
         known[name.lower()] = name

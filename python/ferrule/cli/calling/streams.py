@@ -68,7 +68,7 @@ async def _chunks() -> AsyncIterator[bytes]:
         except BlockingIOError:
             continue
         except OSError as error:
-            raise ConfigError(f"standard input cannot be read: {error.strerror}") from None
+            raise ConfigError(f"standard input cannot be read: {error.strerror}", code="config.invalid") from None
         if not chunk:
             return
         yield chunk
@@ -105,4 +105,6 @@ def _decoded(data: bytes, place: str) -> str:
         # A byte order mark is how some editors begin a file.
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{place} is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from None
+        raise ConfigError(
+            f"{place} is not UTF-8: byte {error.start} is {data[error.start]:#04x}", code="config.invalid"
+        ) from None

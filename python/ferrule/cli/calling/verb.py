@@ -37,7 +37,9 @@ async def call(options: argparse.Namespace) -> int:
 async def _list(definitions: Definitions, service: str, options: argparse.Namespace) -> int:
     """Shows all services, or one."""
     if options.requests:
-        raise ConfigError(f"{service} is a service: name one of its methods for a call, as SERVICE/METHOD")
+        raise ConfigError(
+            f"{service} is a service: name one of its methods for a call, as SERVICE/METHOD", code="config.invalid"
+        )
     services, failure = await described_services(definitions, [service] if service else None)
     if options.json:
         write(json_line({"services": services, "reflection_error": failure}))
@@ -88,7 +90,7 @@ class _Conversation:
     async def _only_request(self) -> Message:
         given = self._options.requests or ["{}"]
         if len(given) > 1:
-            raise ConfigError(f"{self._method.name} takes one request, not {len(given)}")
+            raise ConfigError(f"{self._method.name} takes one request, not {len(given)}", code="config.invalid")
         if given[0] == STANDARD_INPUT:
             return await self._parsed(await input_text(), "standard input")
         return await self._parsed(given[0], "the request")

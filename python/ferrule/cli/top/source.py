@@ -45,6 +45,7 @@ class Source:
             raise TransportError(
                 f"no pool answers on {self._path}: {os.strerror(error.errno) if error.errno else error}",
                 hint="A pool listens while it is open, with metrics_socket=True.",
+                code="pool.not-reached",
             ) from error
         return self
 
@@ -70,13 +71,14 @@ class Source:
             raise TransportError(
                 f"the pool on {self._path} has not answered for {ANSWER_SECONDS:g} s",
                 hint="Its event loop is blocked, or its process is stopped.",
+                code="pool.not-reached",
             ) from None
         except ConnectionError:
             line = b""
         except ValueError:
-            raise ProtocolError(f"the answer of {self._path} has no end") from None
+            raise ProtocolError(f"the answer of {self._path} has no end", code="pool.not-reached") from None
         if not line.endswith(b"\n"):
-            raise PoolGoneError(f"the pool on {self._path} has ended")
+            raise PoolGoneError(f"the pool on {self._path} has ended", code="pool.not-reached")
         return _checked(line, self._path)
 
 
@@ -87,7 +89,7 @@ def _checked(line: bytes, path: str) -> dict[str, Any]:
         answer = None
     plugins = answer.get("plugins") if isinstance(answer, dict) else None
     if not isinstance(plugins, list) or not all(isinstance(each, dict) and each.keys() >= NEEDED for each in plugins):
-        raise ProtocolError(f"what answers on {path} is no pool of this version of Ferrule")
+        raise ProtocolError(f"what answers on {path} is no pool of this version of Ferrule", code="pool.not-reached")
     found: dict[str, Any] = answer
     return found
 
@@ -106,11 +108,12 @@ def socket_path(options: argparse.Namespace) -> str:
         return str(found[0][1])
     if found:
         lines = "".join(f"\n  --socket {path}    process {pid}" for pid, path in found)
-        raise ConfigError(f"there are {len(found)} pools; say which one:{lines}")
+        raise ConfigError(f"there are {len(found)} pools; say which one:{lines}", code="config.invalid")
     of = "no pool of this user" if options.pid is None else f"no pool of process {options.pid}"
     raise ConfigError(
         f"{of} has a metrics socket",
         hint=f"PluginPool(metrics_socket=True) opens one; so does {SOCKET_VARIABLE}=PATH in the pool's environment.",
+        code="config.invalid",
     )
 
 

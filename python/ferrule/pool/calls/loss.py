@@ -57,7 +57,7 @@ class Loss:
         """A new exception: one that is raised twice would collect tracebacks."""
         if self.begun:
             kind: type[PluginDied | OutcomeUnknown] = LeaseRevoked if self.is_revoked else OutcomeUnknown
-            hint = "Look at what the plugin manages before the call is made again; see docs/pool.md."
+            hint = "Look at what the plugin manages before the call is made again."
             code = "pool.revoked" if self.is_revoked else "pool.unknown"
         else:
             kind, hint, code = PluginDied, "The call can be made again.", "pool.died"

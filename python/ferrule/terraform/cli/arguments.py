@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from ferrule._console import LOG_LEVELS, assignment
+from ferrule._console import LOG_LEVELS, assignment, log_level
 from ferrule.errors import ConfigError
 from ferrule.terraform.cli.values import STANDARD_INPUT
 
@@ -221,8 +221,9 @@ def _provider(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="source address of the provider in JSON and new states, if only a path is known",
     )
-    add("--json", action="store_true", help="print one JSON document instead of text; docs/terraform.md has its keys")
-    add("--log-level", choices=LOG_LEVELS, help="print the provider's log from this level on to standard error")
+    add("--json", action="store_true", help="print one JSON document instead of text")
+    what = "print the provider's log from this level on to standard error"
+    add("--log-level", type=log_level, choices=LOG_LEVELS, help=what)
 
 
 def _source_address(text: str) -> str:

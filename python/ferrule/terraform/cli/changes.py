@@ -65,10 +65,10 @@ async def destroy(options: argparse.Namespace) -> int:
     """Destroys the resource of a state file."""
     async with configured(options) as provider:
         store = store_of(options, options.type, options.source_address or provider.address)
+        # Also before the lock, which makes the file.
+        store.require()
         with store.locked("destroy"):
-            stored = store.read()
-            if stored is None:
-                raise StateError(f"{options.state} has no state of a resource")
+            stored = store.require()
             if options.type not in {None, stored.type}:
                 raise StateError(f"{options.state} has the state of a {stored.type}, and not of a {options.type}")
             state = await _read_again(provider, stored)

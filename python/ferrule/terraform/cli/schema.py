@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ferrule._console import EXIT_FAILED, EXIT_OK, write
+from ferrule._console import EXIT_FAILED, EXIT_OK, without_control, write, write_to
 from ferrule._console.terminal import Style, progress
 from ferrule.terraform.cli.catalogue import KINDS, PROVIDER, Match, find, search
 from ferrule.terraform.cli.launching import launched
@@ -45,6 +45,11 @@ def _shown(of: ProviderSchema, options: argparse.Namespace) -> tuple[str, int]:
     if options.search:
         matches = list(search(of, options.search, options.type or ""))
         status = EXIT_OK if matches else EXIT_FAILED
+        if not matches:
+            where = f" in {options.type}" if options.type else ""
+            write_to(
+                sys.stderr, without_control(f"ferrule: nothing{where} has {options.search!r} in its name or text\n")
+            )
         return _matches_json(matches) if options.json else lines_text(search_lines(matches, style)), status
     if options.type:
         return _type_text(of, options, style), EXIT_OK

@@ -23,6 +23,13 @@ class Store(Protocol):
     def read(self) -> ResourceState | None:
         """The state; None if there is none."""
 
+    def require(self) -> ResourceState:
+        """The state, of a resource that is to be there.
+
+        Raises:
+            StateError: There is none; the message says what is there.
+        """
+
     def write(self, state: ResourceState | None) -> None:
         """Stores the state; None says that the resource is gone. Only under the lock."""
 
@@ -71,6 +78,9 @@ class _NoFile:
     def read(self) -> ResourceState | None:
         return None
 
+    def require(self) -> ResourceState:
+        raise StateError("there is no state without a file", "Name one with --state.")
+
     def write(self, state: ResourceState | None) -> None:
         pass
 
@@ -107,6 +117,12 @@ class _ResourceFile:
                 hint = "A state of Terraform or OpenTofu has many resources: name one with --address TYPE.NAME."
             raise StateError(f"{self._path}: {error.message}", hint) from None
 
+    def require(self) -> ResourceState:
+        if (state := self.read()) is not None:
+            return state
+        what = f"{self._path} is empty" if self._path.exists() else f"there is no state file {self._path}"
+        raise StateError(what, "--state names the file that `ferrule apply --state` or `import --state` has written.")
+
     def write(self, state: ResourceState | None) -> None:
         assert self._lock is not None
         try:
@@ -121,12 +137,8 @@ class _ResourceFile:
 
     @contextlib.contextmanager
     def locked(self, operation: str) -> Iterator[None]:
-        is_new = not self._path.exists()
         try:
             self._lock = StateLock(self._path, operation)
-            if is_new:
-                # States have secrets.
-                self._path.chmod(0o600)
         except OSError as error:
             raise self._failure("locked", error) from None
         try:
@@ -149,6 +161,9 @@ class _ResourceOfMany:
 
     def read(self) -> ResourceState | None:
         return self._file.get(self._address)
+
+    def require(self) -> ResourceState:
+        return self._file.read(self._address)
 
     def write(self, state: ResourceState | None) -> None:
         self._file.write(self._address, state and _with_provider(state, self._provider_address))

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -19,6 +19,8 @@ STANDARD_INPUT: Final = "-"
 
 class InputError(TerraformError):
     """A file or an argument that cannot be used; the message names it, and the line where there is one."""
+
+    default_code = "config.invalid"
 
 
 def read_object(source: str) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def from_typed_assignments(
     secret: Container[str] = (),
 ) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, text in assignments:
+    for name, text in _in_utf8(assignments):
         shown = f"{name}=..." if name in secret else f"{name}={text}"
         if name in values:
             raise InputError(f"{shown}: {name} is given twice")
@@ -69,6 +71,23 @@ def from_typed_assignments(
             )
         values[name] = _value(shown, text, types.get(name))
     return values
+
+
+def _in_utf8(assignments: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The arguments as text, also where Python takes the locale's encoding for ASCII, and has bytes as surrogates.
+
+    Raises:
+        InputError: An argument is not UTF-8.
+    """
+    for name, text in assignments:
+        try:
+            yield _utf8(name), _utf8(text)
+        except UnicodeError:
+            raise InputError(f"{name}=...: not UTF-8", "Text on the command line is taken as UTF-8.") from None
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8")
 
 
 def _value(shown: str, text: str, of: Type | None) -> Any:

@@ -4,17 +4,17 @@ The result is that of converting a value of the implied type (`conversion`), wit
 thousand objects would have as many types. The functions below are put together once for a type.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from math import isfinite
 from typing import Any
 
 from ferrule.terraform.cty.conversion import converted, text_to_bool, text_to_number
-from ferrule.terraform.cty.errors import Attribute, CtyError, shown, within_stack
+from ferrule.terraform.cty.errors import Attribute, CtyError, Step, shown, within_stack
 from ferrule.terraform.cty.forms import mapped, text_keys
 from ferrule.terraform.cty.numbers import INT64, number_text, settled
 from ferrule.terraform.cty.sets import arranged
-from ferrule.terraform.cty.strings import are_ascii_keys, json_text, normalized
+from ferrule.terraform.cty.strings import are_ascii_keys, json_text, unicode_text
 from ferrule.terraform.cty.typed import Typed
 from ferrule.terraform.cty.types import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object, Set, Tuple, Type
 from ferrule.terraform.cty.unknown import Unknown, settled_unknown
@@ -89,17 +89,39 @@ def _by_type(target: Type) -> Coercion:
 
 
 def _as_written(value: Any) -> Any:
-    """The value with a Decimal for each float."""
+    """The value with a Decimal for each float, and its text checked."""
     match value:
+        case str():
+            unicode_text(value)
         case float() if isfinite(value):
             return settled(Decimal(repr(value)))
         case list() | tuple():
-            return list(map(_as_written, value))
+            return _parts_written(enumerate(value))
         case set() | frozenset():
             return set(map(_as_written, value))
         case Mapping():
-            return {key: _as_written(each) for key, each in value.items()}
+            keys = _checked_keys(value)
+            return dict(zip(keys, _parts_written((Attribute(key), value[key]) for key in keys), strict=True))
     return value
+
+
+def _parts_written(parts: Iterable[tuple[Step, Any]]) -> list[Any]:
+    done = []
+    for step, each in parts:
+        try:
+            done.append(_as_written(each))
+        except CtyError as error:
+            raise error.under(step) from None
+    return done
+
+
+def _checked_keys(value: Mapping[Any, Any]) -> list[Any]:
+    keys = list(value)
+    if not are_ascii_keys(keys):
+        for key in keys:
+            if isinstance(key, str):
+                unicode_text(key)
+    return keys
 
 
 def _other(value: Any, target: Type) -> Any:
@@ -115,7 +137,7 @@ def _other(value: Any, target: Type) -> Any:
 
 def _string(value: Any) -> Any:
     if isinstance(value, str):
-        return normalized(value)
+        return unicode_text(value)
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
@@ -162,6 +184,7 @@ def _map(target: Map, inner: Coercion) -> Coercion:
     def map_(value: Any) -> Any:
         if not isinstance(value, Mapping):
             return _other(value, target)
+        _checked_keys(value)
         return mapped(value, inner)
 
     return map_

@@ -25,6 +25,7 @@ __all__ = [
     "quoted",
     "replaced",
     "to_text",
+    "unicode_text",
     "utf8",
 ]
 
@@ -48,6 +49,22 @@ def normalized(text: str) -> str:
     if _NO_TEXT.search(text):
         raise CtyError("the text has half of a surrogate pair, which is no character")
     return _nfc(stream_safe(str.__str__(text)))
+
+
+def unicode_text(text: str) -> str:
+    """Text of a caller's own in NFC.
+
+    A provider's bytes that are not UTF-8 pass through cty, but a caller who has surrogates in text has read it with the
+    wrong encoding: as bytes they may be other text, which the provider would then be blamed for.
+
+    Raises:
+        CtyError: The text has surrogates, and is no Unicode.
+    """
+    if not text.isascii() and (found := _SURROGATE.search(text)):
+        place = f"a lone surrogate, U+{ord(found[0]):04X}, at character {found.start()}"
+        hint = "Bytes that were read with another encoding become such text: decode them as UTF-8."
+        raise CtyError(f"the text is no Unicode: it has {place}", hint=hint)
+    return normalized(text)
 
 
 def utf8(text: str) -> bytes:

@@ -11,17 +11,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from ferrule.terraform.finding.address import Address, normal_host, normal_part
 from ferrule.terraform.finding.versions import Version
 
-__all__ = ["PROGRAM_PREFIX", "Package", "Shelf", "addresses_of_type", "programs_in", "read_shelf"]
+__all__ = ["PROGRAM_PREFIX", "Package", "Shelf", "addresses_of_type", "names_below", "programs_in", "read_shelf"]
 
 PROGRAM_PREFIX: Final = "terraform-provider-"
 """How the names of all providers' programs begin."""
 
 _MAX_NAMED: Final = 20
+_MAX_COMPARED: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,11 @@ def addresses_of_type(base: str, wanted: str) -> list[str]:
         if len(found) == _MAX_NAMED:
             break
     return found
+
+
+def names_below(base: str) -> list[str]:
+    """The names `NAMESPACE/TYPE` of what is below a directory, for the nearest one: at most a thousand."""
+    return [f"{namespace}/{kind}" for _, namespace, kind in islice(_walk(os.path.realpath(base)), _MAX_COMPARED)]
 
 
 def _walk(base: str) -> Iterator[tuple[str, str, str]]:

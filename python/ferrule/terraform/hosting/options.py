@@ -42,6 +42,7 @@ class Told(TypedDict, total=False):
 
 
 @forgetful_init
+@rules.settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What a provider is told, and how core's part is played.

@@ -16,7 +16,7 @@ from ferrule.terraform.operations.states import (
     without_unknowns,
     write_only_found,
 )
-from ferrule.terraform.operations.upgrading import raw_state
+from ferrule.terraform.operations.upgrading import raw_state, stored_bytes
 from ferrule.terraform.state import ResourceState
 
 __all__ = ["import_", "move"]
@@ -168,4 +168,4 @@ def _source_identity(context: Context, state: ResourceState) -> dict[str, Any]:
     # OpenTofu sends none, and neither says of which version it is.
     if context.core == "opentofu" or state.identity_json is None:
         return {}
-    return {"source_identity": {"json": state.identity_json.encode()}}
+    return {"source_identity": {"json": stored_bytes(state, state.identity_json)}}

@@ -10,7 +10,7 @@ from ferrule.terraform.operations.removed import without_removed
 from ferrule.terraform.operations.states import stored, without_unknowns, write_only_found
 from ferrule.terraform.state import ResourceState
 
-__all__ = ["current", "raw_state", "upgrade"]
+__all__ = ["current", "raw_state", "stored_bytes", "upgrade"]
 
 
 def upgrade(context: Context, state: ResourceState) -> Operation[ResourceState]:
@@ -54,7 +54,20 @@ def raw_state(state: ResourceState, resource: ResourceType | None = None) -> dic
             text = without_removed(text, resource.type)
         except ValueError as error:
             raise StateError(f"the state of this {state.type} is no JSON: {error}") from None
-    return {"json": text.encode()}
+    return {"json": stored_bytes(state, text)}
+
+
+def stored_bytes(state: ResourceState, text: str) -> bytes:
+    """The bytes of a state's JSON. A file's that are not UTF-8 go to the provider as they are, as the cores send them.
+
+    Raises:
+        StateError: The text has half of a surrogate pair, which no bytes stand for.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        what = f"the state of this {state.type} is no text in Unicode, at character {error.start} of its JSON"
+        raise StateError(what) from None
 
 
 def _upgraded(exchange: Exchange, resource: ResourceType, state: ResourceState) -> Operation[ResourceState]:
@@ -87,7 +100,7 @@ def _upgraded_identity(exchange: Exchange, resource: ResourceType, state: Resour
         "UpgradeResourceIdentity",
         type_name=resource.name,
         version=state.identity_schema_version,
-        raw_identity={"json": state.identity_json.encode()},
+        raw_identity={"json": stored_bytes(state, state.identity_json)},
     )
     return exchange.decoded_as(response.upgraded_identity.identity_data, of, "an invalid upgraded identity")
 

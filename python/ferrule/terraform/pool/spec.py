@@ -90,7 +90,9 @@ def provider_spec(
     found, program = Target(source, version, core).find()
     if found.path is None:
         hint = "Provider.reattach() takes it; unset TF_REATTACH_PROVIDERS to have a pool start one."
-        raise ConfigError(f"the provider {source!r} runs already, and a pool starts its plugins", hint)
+        raise ConfigError(
+            f"the provider {source!r} runs already, and a pool starts its plugins", hint, code="config.invalid"
+        )
     if "name" not in kept and found.address:
         kept["name"] = found.address.rpartition("/")[2]
     return PluginSpec(

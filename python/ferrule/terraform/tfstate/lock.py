@@ -18,6 +18,7 @@ import uuid
 from pathlib import Path
 from typing import Final
 
+from ferrule._paths import rooted
 from ferrule.terraform.errors import StateError
 
 __all__ = ["StateLock", "read_file"]
@@ -42,12 +43,13 @@ class StateLock:
 
     Raises:
         StateError: Another program has it, or another part of this one; or it is no regular file.
+        ConfigError: The path is relative, and the current directory does not exist any more.
         OSError: The file cannot be opened, or the holder's name not be written.
     """
 
     def __init__(self, path: Path, operation: str) -> None:
         # The file that a link leads to is the one that others lock. `Path.resolve` has an error of its own for loops.
-        self.path = path = Path(os.path.realpath(path))
+        self.path = path = Path(os.path.realpath(rooted(path)))
         _check_regular(path)
         self._info_path = path.with_name(f".{path.name.removeprefix('.')}.lock.info")
         self._created = not path.exists()
@@ -68,7 +70,8 @@ class StateLock:
             with contextlib.suppress(FileNotFoundError):
                 if _identity(self.path.stat()) in _held:
                     raise self._refusal("this program holds its lock already")
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # A new file is its owner's alone: states have secrets.
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 identity = _identity(os.fstat(descriptor))

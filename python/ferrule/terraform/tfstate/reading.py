@@ -101,12 +101,16 @@ class StateReader:
         except OSError as error:
             raise StateError(f"the state file {self.path} cannot be {what}: {error.strerror}") from error
 
-    def _others(self, address: str) -> str | None:
+    def _others(self, address: str) -> str:
         addresses = self.addresses()
         bare = re.sub(r"\[[^\]]*\]$", "", address)
         near = [each for each in addresses if each.startswith(f"{bare}[") or each == bare]
         near = near or difflib.get_close_matches(address, addresses, SHOWN_ADDRESSES)
-        return f"It has {', '.join(near[:SHOWN_ADDRESSES])}." if near else None
+        if not addresses:
+            return "It has no resources."
+        rest = len(addresses) - SHOWN_ADDRESSES
+        more = f" and {rest} more" if rest > 0 and not near else ""
+        return f"It has {', '.join((near or addresses)[:SHOWN_ADDRESSES])}{more}."
 
 
 def provider_of(resource: Resource, instance: Instance) -> str:
