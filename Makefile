@@ -236,8 +236,10 @@ fuzz: FUZZ_SECONDS = 600
 fuzz: build build/fuzz/.stamp  ## libFuzzer on whatever reads foreign bytes, 10 minutes and the build; see docs/fuzzing.md
 	.ci/fuzz $(FUZZ_SECONDS)
 
-sanitize:  ## The core's tests under Valgrind's Memcheck: minutes
+sanitize: env go-peers  ## Tests of the core under Memcheck and Miri, Python tests under Memcheck: half an hour; see docs/fuzzing.md
 	.ci/sanitize
+	.ci/miri
+	.ci/sanitize-python
 
 fuzz-properties: build go-peers  ## The property tests of parsers and of values with many cases
 	PROPTEST_CASES=200000 cargo test --release --package ferrule-core --locked -- handshake line_finder output_lines frame_decoder \
