@@ -137,14 +137,18 @@ def test_program_is_found_as_a_shell_would(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("program", "words"),
-    [("some-plugin", "was not found in PATH (/nowhere)"), ("./some-plugin", "/there/some-plugin does not exist")],
+    ("program", "directory", "words", "code"),
+    [
+        ("some-plugin", "/there", "was not found in PATH (/nowhere)", "launch.not-found"),
+        ("./some-plugin", "/etc", "the plugin /etc/some-plugin does not exist", "launch.not-found"),
+        ("./some-plugin", "/there", "the working directory /there (setting cwd) cannot be entered", "launch.failed"),
+    ],
 )
-def test_program_that_is_missing(program: str, words: str) -> None:
+def test_program_that_is_missing(program: str, directory: str, words: str, code: str) -> None:
     with pytest.raises(LaunchError) as caught:
-        find_program(program, "/there", "/nowhere")
+        find_program(program, directory, "/nowhere")
     assert words in caught.value.message
-    assert caught.value.code == "launch.not-found"
+    assert caught.value.code == code
 
 
 def test_examples_in_the_docstrings_are_true() -> None:
