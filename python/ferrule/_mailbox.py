@@ -115,11 +115,14 @@ async def outcome(begin: Callable[[Mailbox, asyncio.Future[Any]], object]) -> An
     Args:
         begin: Takes the running loop's mailbox and the future that the core resolves through it.
     """
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
     try:
         begin(mailbox(), future)
         return await future
     except BaseException:
-        # The core may still resolve the future, and asyncio would report an error that is never awaited.
-        future.cancel()
+        # The core may still resolve the future, and asyncio would report an error that is never awaited. A loop that
+        # was closed meanwhile resolves nothing, and refuses to tell the coroutine, which is being collected.
+        if not loop.is_closed():
+            future.cancel()
         raise

@@ -12,6 +12,9 @@ import pytest
 from faults import execution, runner
 from faults.row import Row
 from faults.rows import ROWS
+from ferrule.sync import RPCPluginClient
+from ferrule.testing import KV_CONFIG, KVStub, plugin_command
+from ferrule.testing.kv_pb2 import EchoRequest
 
 STEP = 1 if os.environ.get("FERRULE_FAULTS") == "whole" else 6
 """One row in so many runs: all by `make faults`, else the short form."""
@@ -31,6 +34,10 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What the library keeps for the life of the process is there before the first row."""
     for face in ("asyncio", "uvloop", "blocking"):
         assert runner.job(Row(area="none", step="none", fault="none", outcome="works", face=face)).outcome == "works"
+    # A thread that blocks has descriptors of its own from its second lone call on.
+    with RPCPluginClient(plugin_command(), KV_CONFIG) as client:
+        for _ in range(4):
+            KVStub(client.grpc_channel).Echo(EchoRequest())
 
 
 def test_names_are_unique() -> None:

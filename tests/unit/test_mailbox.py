@@ -14,7 +14,7 @@ import pytest
 
 from ferrule import _mailbox as registry
 from ferrule._core import Arrival
-from ferrule._mailbox import mailbox, resume
+from ferrule._mailbox import mailbox, outcome, resume
 
 THREADS = 8
 LOOPS = 60
@@ -76,3 +76,17 @@ def test_tasks_go_on_while_one_before_them_runs_their_loop(depth: int) -> None:
     begun, ended = [f"{number} goes on" for number in range(depth)], [f"{number} ends" for number in range(depth)]
     rest = [f"{number} {what}" for number in range(depth, 5) for what in ("goes on", "ends")]
     assert order == begun + rest + ended[::-1]
+
+
+def test_wait_that_outlives_its_loop_ends_without_a_word() -> None:
+    """A coroutine that is collected after its loop was closed: nobody awaits it, so that its errors are printed."""
+    futures: list[asyncio.Future[None]] = []
+    waiting = outcome(lambda _mailbox, future: futures.append(future))
+
+    async def begin() -> None:
+        waiting.send(None)
+        # As a task would: the loop is to tell it of the end.
+        futures[0].add_done_callback(print)
+
+    asyncio.run(begin())
+    waiting.close()
