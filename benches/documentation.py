@@ -84,9 +84,9 @@ QUOTES = {
     "lease, us": _pool("A plugin that is ready", "a warm lease", "CPU us"),
     "counted call, us": _pool("A lease for each call", "1 call at a time", "difference us"),
     "counted call of 16, us": _pool("A lease for each call", "16 calls at once", "difference us"),
-    "plugin in a pool, KiB": _pool("Memory of many plugins", "150 plugins", "host each KiB"),
+    "plugin in a pool, KiB": _pool("Memory of many plugins", "200 plugins", "host each KiB"),
     "plugin in a pool, memory": _beside(
-        "pool", "Memory of many plugins", "150 plugins", "ferrule.pool", "dict and locks, grpcio", "host each KiB"
+        "pool", "Memory of many plugins", "200 plugins", "ferrule.pool", "dict and locks, grpcio", "host each KiB"
     ),
     "first schema, ms": _schema("first schema", "wall ms"),
     "cached schema, ms": _schema("cached schema", "wall ms"),

@@ -24,9 +24,9 @@ Figures = Mapping[str, Mapping[str, float]]
 FULL: Mapping[str, tuple[Sequence[str], Sequence[int]]] = {
     "lease": (("pool", "locks", "stack"), (10,)),
     "counting": (("pool",), (1,)),
-    "calls": (("pool", "stack", "grpcio"), (200,)),
+    "calls": (("pool", "stack", "grpcio"), (500,)),
     "starts": (("pool", "locks"), (40,)),
-    "memory": (("pool", "grpcio"), (1, 10, 50, 150)),
+    "memory": (("pool", "grpcio"), (1, 10, 50, 200)),
 }
 QUICK_SIZES = {"lease": (2,), "calls": (3,), "starts": (2,), "memory": (3,)}
 
