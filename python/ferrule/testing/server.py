@@ -58,21 +58,10 @@ def serve(modes: Modes, environment: Mapping[str, str]) -> int:
     # The stdio stream never ends by itself and would use up the whole grace period.
     output.close()
     server.stop(STOP_GRACE_SECONDS).wait()
-    _remove_socket(address)
-    return 0
-
-
-def _end_by_sigterm(address: Address) -> None:
-    """Ends the process by the signal, without its socket; hosts see the status of a plugin that handles no signals."""
-    _remove_socket(address)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _remove_socket(address: Address) -> None:
     if address.network == "unix":
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address.location)
+    return 0
 
 
 def _build(modes: Modes, output: SyncedOutput, shutdown: threading.Event) -> grpc.Server:
@@ -98,8 +87,6 @@ def _start(server: grpc.Server, modes: Modes, environment: Mapping[str, str]) ->
 
     def announce(address: Address) -> None:
         log("debug", "plugin address", network=address.network, address=address.location)
-        if not modes.ignore_sigterm:
-            signal.signal(signal.SIGTERM, lambda *_: _end_by_sigterm(address))
         # os.write, because sys.stdout already leads to the host over gRPC.
         os.write(1, handshake.line(version, address, certificate, multiplexing_asked).encode() + b"\n")
 
