@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections import Counter
 from dataclasses import dataclass
@@ -53,7 +54,10 @@ def left_since(before: Holdings, directory: Path) -> list[str]:
     """What is left once all that ends by itself has ended."""
 
     def nothing_left() -> bool:
-        return not Holdings.now(directory).more_than(before)
+        # A directory may go while it is listed.
+        with contextlib.suppress(FileNotFoundError):
+            return not Holdings.now(directory).more_than(before)
+        return False
 
     try:
         wait_until(nothing_left, "leftovers", SETTLING_SECONDS)
