@@ -5,7 +5,6 @@ import datetime
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -301,28 +300,6 @@ def test_levels_in_any_case(level: str) -> None:
         assert parsed == ("debug" if "d" in level.lower() else "warning")
 
 
-INTERRUPTED = """
-import signal, sys
-
-class Interrupt:
-    def find_spec(self, name, path, target=None):
-        if name == sys.argv[1]:
-            # As in the making of a dataclass.
-            exec("signal.raise_signal(signal.SIGINT)", {"signal": signal})
-
-sys.meta_path.insert(0, Interrupt())
-from ferrule.cli import main
-sys.exit(main(["inspect", "plugin"]))
-"""
-
-
-@pytest.mark.parametrize("module", ["ferrule.cli.program", "ferrule._console", "argparse", "ferrule._core"])
-def test_ctrl_c_while_the_program_is_loaded(module: str) -> None:
-    command = [sys.executable, "-c", INTERRUPTED, module]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_SECONDS)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
-
-
 def test_json_of_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--json", "./no-such-plugin"]) == 1
     failure = json.loads(capsys.readouterr().out)["error"]
@@ -398,23 +375,3 @@ def test_plugin_log() -> None:
     assert "DEBUG   ferrule.plugin." in errors
     assert "plugin address" in errors
     assert "plugin address" not in output
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
-def test_interrupt() -> None:
-    script = "import sys, threading; print('here I am', file=sys.stderr, flush=True); threading.Event().wait()"
-    process = inspect_process("--log-level", "debug", "--", sys.executable, "-c", script, stdout=subprocess.PIPE)
-    assert process.stderr is not None
-    first = process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=LIMIT_SECONDS)
-    assert "here I am" in first
-    assert (process.returncode, output, errors) == (130, "", "")
-
-
-def test_interrupt_while_a_verb_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("ferrule.cli.program.command_line", interrupted)
-    assert main([]) == 130

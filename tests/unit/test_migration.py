@@ -160,6 +160,13 @@ def has(config: Any, setting: str) -> bool:
     return has(getattr(home, found[1] or found[3]), rest)
 
 
+def refusal(config: Any, setting: str) -> str:
+    """The message for an unknown setting beside the cookie."""
+    with pytest.raises(ConfigError) as caught:
+        config.of({**dict.fromkeys(("magic_cookie_key", "magic_cookie_value"), "x"), setting: 1})
+    return caught.value.message
+
+
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("setting", COUNTERPARTS)
 def test_a_setting_of_the_other_host_leads_to_ours(setting: str, config: Any) -> None:
@@ -168,9 +175,7 @@ def test_a_setting_of_the_other_host_leads_to_ours(setting: str, config: Any) ->
     for name in spellings(setting):
         if has(config, name):
             continue
-        with pytest.raises(ConfigError) as caught:
-            config.of({**dict.fromkeys(("magic_cookie_key", "magic_cookie_value"), "x"), name: 1})
-        message = caught.value.message
+        message = refusal(config, name)
         assert message.startswith(f"unknown setting {name!r} (")
         assert message.endswith(f"{known.remark})")
         if own:
@@ -202,9 +207,7 @@ def test_a_field_of_go_plugin_leads_to_ours(field: str, config: Any) -> None:
     for name in {field, snake, field.lower()}:
         if has(config, name):
             continue
-        with pytest.raises(ConfigError) as caught:
-            config.of({**dict.fromkeys(("magic_cookie_key", "magic_cookie_value"), "x"), name: 1})
-        message = caught.value.message
+        message = refusal(config, name)
         assert message.endswith(f"{known.remark})")
         assert (f"(nearest: {own}" if own else "(none here") in message
         assert all(has(config, each) for each in own.split(", ") if own)
