@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -67,3 +69,8 @@ def link(path: Path, target: str) -> list[str]:
     if not path.is_symlink():
         path.symlink_to(target)
     return [str(path)]
+
+
+def check_copies(error: RPCPluginError) -> None:
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))

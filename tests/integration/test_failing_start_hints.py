@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ferrule.errors import HandshakeError, LaunchError
-from integration.failing_start_rows import TABLE
 from integration.kv import kv_client
+from integration.test_failing_starts import TABLE
 from peers import python_kv
 
 pytestmark = pytest.mark.timeout(60)
