@@ -60,6 +60,8 @@ struct InboxState {
     woken: bool,
     /// The task that wakes the consumer for lines below the wanted level.
     later: Option<AbortHandle>,
+    /// Whether somebody is about to tell the consumer of the plugin's end, and of its last lines with that.
+    is_ending: bool,
 }
 
 /// A bounded queue, filled on the I/O thread and emptied by the consumer.
@@ -83,6 +85,7 @@ impl Inbox {
             output_bytes: 0,
             woken: false,
             later: None,
+            is_ending: false,
         };
         Self { state: Mutex::new(state), room: Notify::new(), wake }
     }
@@ -125,15 +128,22 @@ impl Inbox {
         }
     }
 
-    /// Ends the lines: those that wait wake the consumer now.
+    /// Ends the lines: those that wait wake the consumer now, or at the end of [`Inbox::ending`].
     pub fn end_lines(&self) {
         let mut state = self.lock();
         if let Some(later) = state.later.take() {
             later.abort();
         }
-        if !state.lines.is_empty() {
+        if !state.lines.is_empty() && !state.is_ending {
             self.announce(state);
         }
+    }
+
+    /// Until the guard is dropped, the last lines wake the consumer only if it wants them: it is about to be woken by the
+    /// news of the end anyway.
+    pub fn ending(&self) -> Ending<'_> {
+        self.lock().is_ending = true;
+        Ending(self)
     }
 
     /// Adds synchronised output; waits while too much is unread.
@@ -194,6 +204,20 @@ impl Inbox {
         drop(state);
         if first {
             self.wake.wake();
+        }
+    }
+}
+
+/// The time in which a host ends its plugin.
+pub struct Ending<'a>(&'a Inbox);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_ending = false;
+        // Lines of a plugin that lives on have their timer.
+        if !state.lines.is_empty() && state.later.is_none() {
+            self.0.announce(state);
         }
     }
 }
@@ -262,6 +286,23 @@ mod tests {
         inbox.end_lines();
         assert_eq!(wakes.load(Ordering::Relaxed), 4);
         assert!(inbox.lock().later.is_none(), "the I/O thread is not to wake for a plugin that has ended");
+    }
+
+    #[tokio::test]
+    async fn last_lines_of_a_plugin_that_is_ended_wait_for_the_news_of_its_end() {
+        let (inbox, wakes) = inbox_for(Some(Level::Warn));
+        inbox.push_line(b"[DEBUG] bye".to_vec());
+        let ending = inbox.ending();
+        inbox.end_lines();
+        assert_eq!(wakes.load(Ordering::Relaxed), 0);
+        drop(ending);
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        assert_eq!(inbox.take(Some(Level::Debug), usize::MAX).lines.len(), 1);
+        let ending = inbox.ending();
+        inbox.push_line(b"[ERROR] told at once".to_vec());
+        assert_eq!(wakes.load(Ordering::Relaxed), 2);
+        drop(ending);
+        assert_eq!(wakes.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test]

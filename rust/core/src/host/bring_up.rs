@@ -50,7 +50,7 @@ impl Host {
         tokio::spawn(keep_carrying(broker.clone(), endpoint.clone(), session.ending.clone()));
         (session.broker, session.endpoint) = (Some(broker), Some(endpoint));
         if self.0.settings.bridge {
-            let path = session.backends().join("grpc");
+            let path = session.directories.backends().join("grpc");
             session.bridge = Some(Bridge::listen(path, dialer, explain_for_bridge(session.process.clone()), limit)?);
         }
         Ok(PluginFacts {

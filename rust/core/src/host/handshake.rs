@@ -126,7 +126,7 @@ impl Host {
     /// A hint for a plugin that another user runs, who may not enter the socket directory.
     fn hint_of_user(&self, session: &Session) -> Option<String> {
         let user = session.process.foreign_user();
-        if user.is_none() && !was_kept_out(&session.process, session.directory.path()) {
+        if user.is_none() && !was_kept_out(&session.process, session.directories.plugin()) {
             return None;
         }
         let who = user.map_or_else(|| "another user".to_owned(), |user| format!("user {user}"));

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::directories::Directories;
 use super::session::Session;
 use super::{Host, given_up};
 use crate::certificate::Identity;
@@ -21,11 +22,10 @@ use crate::environment::child_environment;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::Handshake;
 use crate::limit::within;
-use crate::process::watcher::{self, Registration};
+use crate::process::watcher;
 use crate::process::{Child, FirstLine, Launch, Process, SpawnError, diagnose, spawner};
 use crate::runner::{Order, Runner};
 use crate::settings::{Reattach, Security};
-use crate::transport::PrivateDirectory;
 
 /// How the address of the plugin becomes known.
 pub(super) enum Announced {
@@ -37,12 +37,9 @@ pub(super) enum Announced {
 
 type Launched = (Process, Announced);
 
-/// The resources of a launch that are made before its process, in the order in which they are freed.
+/// The resources of a launch that are made before its process.
 struct LaunchResources {
-    directory: PrivateDirectory,
-    backends: Option<PrivateDirectory>,
-    /// Of the directories, with the watcher.
-    registrations: Vec<Registration>,
+    directories: Directories,
     /// Why there is no watcher; given once.
     warning: Option<String>,
 }
@@ -56,36 +53,24 @@ impl Host {
         } else if let Some(runner) = &settings.runner {
             let (environment, resources, _) = self.prepare(|host, resources| Ok(host.environment(resources))).await?;
             let launched = tokio::select! {
-                launched = self.launch_by(runner, environment, resources.directory.path()) => launched?,
+                launched = self.launch_by(runner, environment, resources.directories.plugin()) => launched?,
                 () = self.0.given_up.cancelled() => return Err(given_up()),
             };
             (launched, resources)
         } else {
             let (child, resources, left) = self.prepare(Self::launch_child).await?;
             let (process, first_line) =
-                Process::of_child(child, self.0.inbox.clone(), resources.directory.path().into());
+                Process::of_child(child, self.0.inbox.clone(), resources.directories.plugin().into());
             ((process, Announced::Line(first_line, left)), resources)
         };
         let process = Arc::new(process);
         let _ = self.0.process.set(process.clone());
-        let LaunchResources { directory, backends, registrations, .. } = resources;
+        let directories = resources.directories;
         // A process that was attached to is ours to end only after it has answered: until then its id may be wrong.
         let owned = settings.reattach.is_none();
         let (endpoint, stdio, bridge, address, broker) = (None, None, None, None, None);
         let ending = CancellationToken::new();
-        let session = Session {
-            process,
-            endpoint,
-            stdio,
-            bridge,
-            address,
-            broker,
-            directory,
-            backends,
-            registrations,
-            owned,
-            ending,
-        };
+        let session = Session { process, endpoint, stdio, bridge, address, broker, directories, owned, ending };
         Ok((session, announced))
     }
 
@@ -132,23 +117,13 @@ impl Host {
         // The watcher must not remove the directory of a plugin that may outlive the host.
         let is_watched = settings.reattach.is_some() || (settings.die_with_host && settings.runner.is_none());
         let warning = if is_watched { watcher::start().err().and_then(|failure| unwatched(&failure)) } else { None };
-        let mut registrations = Vec::new();
-        let mut make = || {
-            let directory = PrivateDirectory::create(&settings.socket_base)?;
-            registrations.extend(is_watched.then(|| Registration::of_directory(directory.path())).flatten());
-            Ok(directory)
-        };
-        let directory = make()?;
-        let backends = settings.socket_group.is_some().then(make).transpose()?;
-        if let (Some(group), None) = (&settings.socket_group, &settings.reattach) {
-            directory.share(group)?;
-        }
-        Ok(LaunchResources { directory, backends, registrations, warning })
+        let directories = Directories::create(settings, is_watched)?;
+        Ok(LaunchResources { directories, warning })
     }
 
     fn environment(&self, resources: &LaunchResources) -> BTreeMap<OsString, OsString> {
         let certificate = self.0.identity.get().map(Identity::certificate_pem);
-        child_environment(&self.0.settings, certificate, resources.directory.path())
+        child_environment(&self.0.settings, certificate, resources.directories.plugin())
     }
 
     fn held_up(&self) -> Error {

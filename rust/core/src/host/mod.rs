@@ -5,6 +5,7 @@
 
 mod bring_up;
 mod broker;
+mod directories;
 mod endpoint;
 mod handshake;
 mod launch;
@@ -127,6 +128,7 @@ impl Host {
             let exit_status = self.exit_status().unwrap_or(ExitStatus::Unknown);
             return StopReport { rung: Rung::Exited, exit_status, steps: Vec::new() };
         };
+        let _ending = self.0.inbox.ending();
         if !session.owned {
             session.disconnect();
             return StopReport { rung: Rung::Detached, exit_status: ExitStatus::Unknown, steps: Vec::new() };

@@ -1,4 +1,4 @@
-//! The threads that start processes, so that a slow file system blocks none but its own starts.
+//! The threads that start processes and remove their directories, so that a slow file system blocks no other plugin.
 //!
 //! The threads live as long as the process: on Linux the parent-death signal that ends an orphaned plugin follows the
 //! *thread* that started it.
@@ -63,6 +63,11 @@ pub async fn run<T: Send + 'static>(
     // The receiver would drop an outcome that was sent just now, on this thread.
     outcome.close();
     Ok(outcome.try_recv().ok().map(|outcome| (outcome, left)))
+}
+
+/// Has work done that may block, and waits for nothing. Where there can be no thread, the work is dropped undone.
+pub fn begin(work: impl FnOnce() + Send + 'static) {
+    let _ = SPAWNER.submit(Box::new(work));
 }
 
 fn panicked() -> io::Error {

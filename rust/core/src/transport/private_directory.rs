@@ -71,9 +71,15 @@ impl PrivateDirectory {
 
     /// Removes the directory now, if it is empty.
     pub fn remove_if_empty(&self) {
-        if !self.is_removed.load(Ordering::Relaxed) && std::fs::remove_dir(self.path()).is_ok() {
-            self.is_removed.store(true, Ordering::Relaxed);
+        if !self.is_removed() && std::fs::remove_dir(self.path()).is_ok() {
+            self.is_removed.store(true, Ordering::Release);
         }
+    }
+
+    /// Whether [`Self::remove_if_empty`] has removed it.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.is_removed.load(Ordering::Acquire)
     }
 }
 
