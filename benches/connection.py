@@ -7,6 +7,7 @@ README.md beside it says how to read the output.
 
 import argparse
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -160,10 +161,12 @@ class Point:
     size: int
     count: int
     tls: bool = False
+    one_core: bool = False
 
 
 POINTS = (
     Point("ping-pong, 64 B", ping_pong, 64, 4000),
+    Point("ping-pong, 64 B, both sides on one core", ping_pong, 64, 4000, one_core=True),
     Point("pipelined, 64 B", pipeline, 64, 10_000),
     Point("pipelined, 4 KiB", pipeline, 4 * KIB, 4000),
     Point("ping-pong, 1 MiB", ping_pong_both_ways, MIB, 60),
@@ -241,8 +244,8 @@ def serve(path: str, certificate: str | None, authority: str | None) -> None:
 
 
 @contextmanager
-def serving(path: Path, certificates: Certificates | None) -> Iterator[None]:
-    """Runs the echo server in another process."""
+def serving(path: Path, certificates: Certificates | None) -> Iterator[int]:
+    """Runs the echo server in another process, and gives that process's id."""
     command = [sys.executable, __file__, "--serve", str(path)]
     command += [] if certificates is None else [str(certificates.server), str(certificates.client)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -250,9 +253,20 @@ def serving(path: Path, certificates: Certificates | None) -> Iterator[None]:
             assert process.stdout is not None
             if process.stdout.readline() != b"ready\n":
                 sys.exit("benchmark stopped: the echo server did not start")
-            yield
+            yield process.pid
         finally:
             process.kill()
+
+
+@contextmanager
+def sharing_a_core(server: int) -> Iterator[None]:
+    """Has this thread, and the threads that the server starts, run on one core: no sleeping one has to be woken."""
+    cores = os.sched_getaffinity(0)
+    for process in (0, server):
+        os.sched_setaffinity(process, {min(cores)})
+    yield
+    for process in (0, server):
+        os.sched_setaffinity(process, cores)
 
 
 def make_certificates(directory: Path) -> Certificates:
@@ -321,7 +335,7 @@ def measure(arguments: argparse.Namespace, run: Run) -> None:
         directory = Path(name)
         protected = make_certificates(directory)
         plain_path, tls_path = directory / "plain.sock", directory / "tls.sock"
-        with serving(plain_path, None), serving(tls_path, protected):
+        with serving(plain_path, None) as plain_server, serving(tls_path, protected):
             for loop in arguments.loops:
                 for point in POINTS:
                     if not any(word in point.name for word in arguments.only):
@@ -329,7 +343,9 @@ def measure(arguments: argparse.Namespace, run: Run) -> None:
                     print(f"{loop}: {point.name}", file=sys.stderr)
                     path, certificates = (tls_path, protected) if point.tls else (plain_path, None)
                     work = measure_point(point, path, certificates, arguments.repetitions, scale)
-                    for spent in run_on(loop, work):
+                    with sharing_a_core(plain_server) if point.one_core else nullcontext():
+                        repetitions = run_on(loop, work)
+                    for spent in repetitions:
                         for side, each in spent.items():
                             run.add(GROUPS[loop], point.name, side, {"CPU us": each.cpu_us, "wall us": each.wall_us})
 

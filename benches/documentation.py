@@ -68,6 +68,7 @@ QUOTES = {
     "frame, CPU": _frames("asyncio", "CPU us"),
     "frame, time": _frames("asyncio", "wall us"),
     "frame on uvloop, CPU": _frames("uvloop", "CPU us"),
+    "frame on uvloop on one core, CPU": _frames("uvloop", "CPU us", "ping-pong, 64 B, both sides on one core"),
     "frame over TLS, CPU": _frames("asyncio", "CPU us", "ping-pong, 64 B, mutual TLS"),
     "pipelined frame, CPU": _frames("asyncio", "CPU us", "pipelined, 64 B"),
     "large frame, CPU": _frames("asyncio", "CPU us", "ping-pong, 1 MiB"),
