@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from ferrule.terraform.core import coerce, compatibility_problems, plan_problems, replacement_paths
+from ferrule.terraform.core import coerce, compatibility_problems, plan_problems, proposed_new, replacement_paths
 from ferrule.terraform.cty import DYNAMIC, NUMBER, STRING, UNKNOWN, Object
 from ferrule.terraform.cty import Attribute as Name
 from ferrule.terraform.errors import ConfigurationError
@@ -92,6 +93,16 @@ def test_blocks_by_key_with_parts_of_any_type_are_named() -> None:
     ]
 
 
+def test_numbers_are_the_same_by_all_their_digits() -> None:
+    def found(given: str, planned: str) -> list[str]:
+        return of_plan(*(server(main={"port": Decimal(each)}) for each in (given, planned)))
+
+    assert found("0.1", "0.10") == found("1e3", "1000") == []
+    assert found("0.1", "0.2") == ["main.port: planned number 0.2, but the configuration has number 0.1"]
+    assert len(found("0.12345678901234567890", "0.12345678901234567891")) == 1
+    assert len(found("0.5", "0")) == 1
+
+
 KNOWN = [{"key": "a", "size": 1}, {"key": "b", "size": 2}]
 PARTLY = [{"key": UNKNOWN, "size": 1}, {"key": UNKNOWN, "size": 2}]
 
@@ -137,4 +148,64 @@ def test_what_may_be_left_out_is_not_required_beside_what_is_wrong() -> None:
         "cards: expected set of object, got an object of 1",
         'disks[0].size: expected number, got "large"',
         'disks[1]: the attribute "size" is required',
+    ]
+
+
+FIREWALL = Block(
+    {},
+    {
+        "group": NestedBlock(
+            "group",
+            Block(
+                {"name": Attribute("name", STRING, required=True)},
+                {
+                    "rule": NestedBlock(
+                        "rule",
+                        Block(
+                            {
+                                "port": Attribute("port", NUMBER, required=True),
+                                "id": Attribute("id", STRING, computed=True),
+                            }
+                        ),
+                        Nesting.LIST,
+                        min_items=1,
+                    )
+                },
+            ),
+            Nesting.SET,
+            min_items=2,
+        )
+    },
+)
+
+
+def firewall(*groups: tuple[str, list[dict[str, Any]]]) -> Any:
+    return coerce(FIREWALL, {"group": [{"name": name, "rule": rules} for name, rules in groups]})
+
+
+def test_elements_of_sets_are_known_again_by_lists_inside() -> None:
+    """As in OpenTofu's objchange.go, `validPriorFromConfig`: what only the provider sets makes no other element."""
+    prior = firewall(("a", [{"port": 1, "id": "x"}]), ("b", [{"port": 2, "id": "y"}, {"port": 3, "id": "z"}]))
+    assert proposed_new(FIREWALL, prior, firewall(("a", [{"port": 1}]), ("b", [{"port": 2}, {"port": 3}]))) == prior
+    changed = firewall(("a", [{"port": 9}]), ("b", [{"port": 2}, {"port": 3}]))
+    assert proposed_new(FIREWALL, prior, changed) == firewall(
+        ("a", [{"port": 9}]), ("b", [{"port": 2, "id": "y"}, {"port": 3, "id": "z"}])
+    )
+
+
+def test_fewer_blocks_than_there_must_be() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        firewall(("a", []))
+    assert sorted(map(str, caught.value.problems)) == [
+        "group: at least 2 blocks are required, got 1",
+        "group[0].rule: at least 1 block is required, got 0",
+    ]
+
+
+def test_wrong_elements_of_a_set_are_all_said() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        firewall(("a", [{"port": "x"}]), ("b", [{"port": 1}, {"id": "y"}]))
+    assert sorted(map(str, caught.value.problems)) == [
+        'group[0].rule[0].port: expected number, got "x"',
+        'group[1].rule[1]: the attribute "port" is required',
     ]

@@ -11,6 +11,7 @@ import pytest
 
 from ferrule.terraform import cty
 from ferrule.terraform.cty import BOOL, DYNAMIC, NUMBER, STRING, UNKNOWN, List, Map, Object, Set, Tuple, Typed, Unknown
+from ferrule.terraform.cty.numbers import number_text, parse_number
 from terraform.cty_peer import Ask
 
 pytestmark = pytest.mark.go
@@ -26,7 +27,7 @@ def by_type(part: Any) -> str:
 
 
 VALUES: list[tuple[cty.Type, list[Any]]] = [
-    (STRING, ["x", "1", "true", None, UNKNOWN]),
+    (STRING, ["x", "1", "0", "true", "false", "True", None, UNKNOWN]),
     (NUMBER, [1, 0.5]),
     (BOOL, [True, False]),
     (List(STRING), [["a", "b"], ["1", "1"], [], [UNKNOWN, "a"], UNKNOWN]),
@@ -162,6 +163,47 @@ def test_each_form_of_msgpack_is_read(ask: Ask, form: str, of: cty.Type, before:
         assert answer.get("data") == found
 
 
+TEXTS: list[tuple[cty.Type, str]] = [
+    *((STRING, text) for text in ('"x"', "1", "1.50", "true", "null", "[]", "{}", '"\\ud800"', " 1 ", "")),
+    *((NUMBER, text) for text in ("1", '"1"', "1e3", '"x"', "true", "null", '"0x10"', "-0", "1E-2")),
+    *((BOOL, text) for text in ("true", '"true"', '"1"', "1", "0", '"yes"', "null")),
+    *((List(STRING), text) for text in ('["a", 1]', "[null]", "[[]]", "{}", '["a"', '["a",]', "null", "[]")),
+    *((Set(STRING), text) for text in ('["b", "a", "b"]', "[true, 1]", '"a"')),
+    *((Map(NUMBER), text) for text in ('{"b": 1, "a": "2"}', '{"a": "x"}', '{"a": 1, "a": 2}', "[]", '{"a": null}')),
+    *((Tuple([STRING, NUMBER]), text) for text in ('["a", 1]', '["a"]', '["a", 1, 2]', '["a", "x"]', "{}", "null")),
+    *((Object({"a": STRING}), text) for text in ('{"a": 1}', "{}", '{"a": "x", "b": 1}', '{"b": 1}', "[]", "null")),
+    *((DYNAMIC, text) for text in ('{"value": "a", "type": "string"}', '{"type": "number", "value": "1"}', '"a"')),
+    *((DYNAMIC, text) for text in ('{"value": 1}', '{"value": [1], "type": ["list", "string"]}', "null", "{}")),
+    (List(DYNAMIC), '[{"value": "a", "type": "string"}, {"value": "b", "type": "string"}]'),
+    (List(DYNAMIC), '[{"value": "a", "type": "string"}, {"value": 1, "type": "number"}]'),
+    (Set(DYNAMIC), '[{"value": "b", "type": "string"}, {"value": "a", "type": "string"}]'),
+    (Map(DYNAMIC), '{"x": {"value": "a", "type": "string"}}'),
+    (Tuple([DYNAMIC]), '[{"value": "a", "type": "string"}]'),
+]
+
+
+@pytest.mark.parametrize(("of", "text"), TEXTS, ids=str)
+def test_each_form_of_json_is_read(ask: Ask, of: cty.Type, text: str) -> None:
+    answer = ask("decode_json", type=of.json, text=text)
+    try:
+        found = cty.encode(cty.decode_json(text, of), of).hex()
+    except cty.CtyError:
+        assert "data" not in answer
+    else:
+        assert answer.get("data") == found
+
+
+@pytest.mark.parametrize("power", [513, 514, 515, 600])
+@pytest.mark.parametrize("scale", ["", "e7", "e-3", "e-200", "e300"])
+def test_numbers_of_more_bits_than_are_kept(ask: Ask, power: int, scale: str) -> None:
+    """512 bits are kept: what is between two numbers of so many is rounded, a tie to the even one."""
+    for digits in (2**power + step * 2 ** (power - 513) for step in range(-6, 7)):
+        for text in (f"{digits}{scale}", f"-{digits}{scale}", f"{digits}5{scale}"):
+            answer = ask("number", text=text)
+            assert answer["text"] == number_text(parse_number(text)), text
+            assert answer["data"] == cty.encode(parse_number(text), NUMBER).hex(), text
+
+
 def test_powers_of_two_have_the_digits_that_go_writes(ask: Ask) -> None:
     """The bounds of a power of two are not equally far; below 2**-1022 a float64 has fewer bits."""
     for power in range(-1074, 1024):
@@ -215,13 +257,16 @@ SAID: list[tuple[cty.Type, list[tuple[int, Any]]]] = [
     (STRING, [(2, "ab"), (2, "a")]),
     (STRING, [(2, "ab"), (2, "b")]),
     (STRING, [(1, False), (1, True)]),
+    (STRING, [(2, "\udcff")]),
     (STRING, [(1, True), (2, "a")]),
 ]
 
 
 @pytest.mark.parametrize(("of", "said"), SAID, ids=str)
 def test_what_is_said_of_unknown_values(ask: Ask, of: cty.Type, said: list[tuple[int, Any]]) -> None:
-    body = bytes([0x80 + len(said)]) + b"".join(msgpack.packb(key) + msgpack.packb(value) for key, value in said)
+    body = bytes([0x80 + len(said)]) + b"".join(
+        msgpack.packb(key) + msgpack.packb(value, unicode_errors="surrogateescape") for key, value in said
+    )
     data = msgpack.packb(msgpack.ExtType(12, body))
     answer = ask("decode", type=of.json, data=data.hex())
     try:
@@ -255,6 +300,9 @@ WITHOUT_TYPE: list[tuple[Any, Any]] = [
     (Typed([UNKNOWN], List(STRING)), Typed([1], List(NUMBER))),
     ({"a": Typed(None, DYNAMIC)}, {"a": "x"}),
     ({"a": None}, {"a": "x"}),
+    ({"a": Typed(None, List(DYNAMIC)), "b": UNKNOWN}, {"a": Typed(None, List(DYNAMIC)), "b": 1}),
+    ({"a": Typed(["x"], List(STRING))}, {"a": Typed([UNKNOWN], Set(DYNAMIC))}),
+    ({"a": Typed(["x"], Set(STRING))}, {"a": Typed([UNKNOWN], List(DYNAMIC))}),
     ({"a": None, "b": 1}, {"a": None, "b": 1}),
 ]
 
