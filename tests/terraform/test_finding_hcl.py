@@ -135,6 +135,13 @@ def test_texts_of_many_lines(source: str, text: str) -> None:
     assert read(source) == [["a", text]]
 
 
+def test_a_colon_is_as_good_as_an_equals_sign() -> None:
+    """In objects: HCL's specification, "Collection Values"."""
+    (item,) = read_hcl('a = { b: "c", d = "e" }', "file").items
+    assert isinstance(item.value.content, Body)
+    assert [(each.name, each.value.text("d")) for each in item.value.content.items] == [("b", "c"), ("d", "e")]
+
+
 def test_what_begins_no_text_of_many_lines_is_passed_over() -> None:
     assert read("a = 1 << 2\nb = 'c'\nd = \"e\"\n")[-1] == ["d", "e"]
 

@@ -285,6 +285,7 @@ def test_broken_instance_is_refused(member: str, problem: str, tmp_path: Path) -
             Address('module.x.module.y["k.[\\"]"]', "managed", "a", "b-c", "é\n${x}"),
         ),
         ('a.b["\\u00e9\\U0001f600$%%{"]', Address("", "managed", "a", "b", "é😀$%{")),
+        ('a.b["\\u0007\\U000e0001"]', Address("", "managed", "a", "b", "\x07\U000e0001")),
     ],
 )  # fmt: skip
 def test_addresses(text: str, address: Address) -> None:
