@@ -1,4 +1,4 @@
-"""What the tests share: providers with moods, one of each protocol version for all; a state file; a cached program."""
+"""What the tests share: providers with moods, one of each version for all; go-cty; a state file; a cached program."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from ferrule.terraform.schema import cache as cache_module
 from ferrule.terraform.tfstate import StateFile
 from terraform.cached_programs import make_program
+from terraform.cty_peer import Ask, asking
 from terraform.moody import VERSIONS, Moody, running
 from terraform.state_files import STATES, copied
 
@@ -30,6 +31,13 @@ def moody_of_each_version(
     else:
         with running(tmp_path_factory.mktemp("moody"), request.param) as provider:
             yield provider
+
+
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Ask]:
+    """Asks go-cty, in a program of its own."""
+    with asking() as asked:
+        yield asked
 
 
 @pytest.fixture

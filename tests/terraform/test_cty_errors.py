@@ -104,6 +104,8 @@ OTHERS: list[tuple[Callable[[], object], str]] = [
     (lambda: cty.encode([1], Tuple([NUMBER, NUMBER])), "expected a tuple of 2, got a list of 1"),
     (lambda: cty.encode([1, "x"], Tuple([NUMBER, NUMBER])), '[1]: expected number, got "x"'),
     (lambda: cty.encode(["x"], Set(NUMBER)), '[0]: expected number, got "x"'),
+    (lambda: cty.decode_json('["a", "x"]', Tuple([STRING, NUMBER])), '[1]: expected number, got "x"'),
+    (lambda: cty.encode(Unknown(max_length=2**63), List(STRING)), "a bound of a length has more than 63 bits"),
     (lambda: cty.encode(Unknown(lower=5, upper=1), NUMBER), "no number is between the bounds 5 and 1"),
     (
         lambda: cty.encode(Unknown(lower=1, upper=1, upper_inclusive=False), NUMBER),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
-import subprocess
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgpack
@@ -17,30 +14,10 @@ from hypothesis import strategies as st
 from ferrule.terraform import cty
 from ferrule.terraform.cty import NUMBER, STRING
 from ferrule.terraform.cty.numbers import number_text, parse_number
-from peers import go_peer
+from terraform.cty_peer import Ask
 from terraform.cty_strategies import ASKED, NUMBERS, STATIC, TYPED, TYPES, values
 
 pytestmark = pytest.mark.go
-
-Ask = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def ask() -> Iterator[Ask]:
-    """Asks the program in Go."""
-    with subprocess.Popen([go_peer("cty")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdin is not None
-        assert program.stdout is not None
-        questions, answers = program.stdin, program.stdout
-
-        def asked(op: str, **question: Any) -> dict[str, Any]:
-            questions.write(json.dumps({"op": op, **question}) + "\n")
-            questions.flush()
-            answer: dict[str, Any] = json.loads(answers.readline())
-            return answer
-
-        yield asked
-        questions.close()
 
 
 def encoded(value: Any, of: cty.Type) -> bytes | None:

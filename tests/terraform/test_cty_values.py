@@ -86,6 +86,12 @@ def test_any_mapping_is_an_object(mapping: Callable[[Any], Any]) -> None:
     assert sent(mapping([("ports", [1]), ("name", "x")]), SERVER) == {"name": "x", "ports": [1]}
 
 
+def test_names_of_attributes_are_normalized() -> None:
+    of = Object({"é": STRING})
+    for given in ({"é": "x"}, {"e\N{COMBINING ACUTE ACCENT}": "x"}):
+        assert cty.convert(given, of) == sent(given, of) == {"é": "x"}
+
+
 def test_maps_come_out_sorted_by_their_bytes() -> None:
     assert list(sent({"\uffff": "", "\U00010000": "", "b": "", "A": ""}, Map(STRING))) == [
         "A",
@@ -119,6 +125,12 @@ DYNAMIC_VALUES = [
     ("map", Typed({"a": 1}, Map(NUMBER)), Typed({"a": 1}, Map(NUMBER))),
     ("typed null", Typed(None, STRING), Typed(None, STRING)),
     ("typed unknown", Typed(Unknown(not_null=True), STRING), Typed(Unknown(not_null=True), STRING)),
+    ("null of an open type", Typed(None, List(DYNAMIC)), Typed(None, List(DYNAMIC))),
+    *(
+        (f"{name} inside", {"a": Typed(value, of)}, Typed({"a": value}, Object({"a": of})))
+        for of in (List(DYNAMIC), Set(DYNAMIC), Map(DYNAMIC), Tuple([DYNAMIC]), Object({"b": DYNAMIC}))
+        for name, value in ((f"null of {of}", None), (f"unknown {of}", Unknown(not_null=True)))
+    ),
     ("list inside", {"a": Typed(["x"], List(STRING))}, Typed({"a": ["x"]}, Object({"a": List(STRING)}))),
     ("set of Python", {"b", "a"}, Typed(["a", "b"], Set(STRING))),
 ]
@@ -132,6 +144,15 @@ def test_a_dynamic_value_is_plain_where_that_tells_its_type(given: Any, expected
     assert cty.convert(given, DYNAMIC) == expected
     assert sent({"d": given}, Object({"d": DYNAMIC})) == {"d": expected}
     assert sent([given], Tuple([DYNAMIC])) == [expected]
+
+
+@pytest.mark.parametrize("value", [None, UNKNOWN, Unknown(not_null=True)])
+@pytest.mark.parametrize("of", [List(DYNAMIC), Set(DYNAMIC), Map(DYNAMIC), Tuple([DYNAMIC]), Object({"b": DYNAMIC})])
+def test_what_is_said_of_a_type_that_is_known_changes_nothing(value: Any, of: cty.Type) -> None:
+    given = Typed(value, of)
+    assert sent(given, of) == cty.convert(given, of) == value
+    assert sent({"a": given}, Object({"a": of})) == {"a": value}
+    assert sent([given], List(of)) == [value]
 
 
 def test_elements_of_a_list_of_dynamic_have_one_type() -> None:
@@ -208,6 +229,7 @@ def test_an_unknown_value_keeps_what_is_known() -> None:
         (Unknown(not_null=True, min_length=2, max_length=2), List(STRING), [UNKNOWN, UNKNOWN]),
         (Unknown(not_null=True, min_length=1, max_length=1), Set(STRING), [UNKNOWN]),
         (Unknown(lower=-math.inf, upper=math.inf), NUMBER, UNKNOWN),
+        (Unknown(lower=-math.inf, lower_inclusive=False, upper=math.inf, upper_inclusive=False), NUMBER, UNKNOWN),
     ],
 )
 def test_refinements_may_leave_one_value(unknown: Unknown, of: cty.Type, known: Any) -> None:
@@ -227,7 +249,16 @@ def test_refinements_may_leave_one_value(unknown: Unknown, of: cty.Type, known: 
         ("a/\nb/", "a/"),
         ("x🇩🇪", "x"),
         ("x/👩\N{ZERO WIDTH JOINER}👨", "x/"),
+        ("x\N{COPYRIGHT SIGN}\N{ZERO WIDTH JOINER}\N{COPYRIGHT SIGN}", "x"),
         ("한국", "한"),
+        # Marks with a space of their own join what is before them, but for some; controls join nothing.
+        ("a\N{COMBINING ACUTE ACCENT}\N{DEVANAGARI SIGN VISARGA}", ""),
+        ("x\N{THAI CHARACTER KO KAI}\N{THAI CHARACTER SARA AM}", "x"),
+        ("x\N{MYANMAR SIGN VISARGA}", "x"),
+        ("x\N{COMBINING ENCLOSING CIRCLE}", ""),
+        ("ab\N{SOFT HYPHEN}c", "ab\N{SOFT HYPHEN}"),
+        ("ab\N{BEL}", "ab"),
+        ("x\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}", "x\N{LINE SEPARATOR}"),
     ],
 )
 def test_a_safe_prefix_has_no_end_that_could_change(text: str, prefix: str) -> None:

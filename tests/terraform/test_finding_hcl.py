@@ -88,6 +88,7 @@ def test_bodies_attributes_and_labels() -> None:
         ("a = [\n'", "file:1:5: the list has no end, expected ]"),
         ("a = (1,\n\n2", "file:1:5: '(' has no end"),
         ("a = (1]\n", "file:1:7: ']' closes nothing"),
+        ("a = )\n", "file:1:5: ')' closes nothing"),
         ("a =\n", "file:1:4: the end of the line stands there, expected a value"),
         ("ä\t= /* no end", "file:1:5: the comment has no end, expected */"),
         ("a = <<END\nx\n", "file:1:5: the text has no end, expected a line with END"),
@@ -109,6 +110,7 @@ def test_errors_have_line_and_column(source: str, why: str) -> None:
 def test_what_would_have_to_be_computed_is_passed_over() -> None:
     source = 'a = f(g["x"], {\n b = c }) + 1\nb = "c"\nd = 5\n'
     assert read(source) == [["a", None], ["b", "c"], ["d", None]]
+    assert read('a = "b" + "c"\nd = ["e"][0]\nf = "g"\n') == [["a", None], ["d", None], ["f", "g"]]
     (a, b, d) = read_hcl(source, "file").items
     with pytest.raises(ConfigError, match=r"^\[ConfigError\] file:1:5: this is no text, expected it in quotes"):
         a.value.text("this")
@@ -116,6 +118,32 @@ def test_what_would_have_to_be_computed_is_passed_over() -> None:
         b.value.texts("this")
     with pytest.raises(ConfigError, match="file:4:5: this is no text"):
         d.value.text("this")
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("a = <<END\n  x\n y\nEND\n", "  x\n y\n"),
+        ("a = <<END\n  x\n  END\n", "  x\n"),
+        ("a = <<-END\n    x\n  y\n   z\n  END\n", "  x\ny\n z\n"),
+        ("a = <<-END\n  x\n\n  y\nEND\n", "x\n\ny\n"),
+        ("a = <<-END\nEND\n", ""),
+    ],
+)
+def test_texts_of_many_lines(source: str, text: str) -> None:
+    """With `<<-` all lines are without the smallest indentation (HCL's specification, "Template Expressions")."""
+    assert read(source) == [["a", text]]
+
+
+def test_a_colon_is_as_good_as_an_equals_sign() -> None:
+    """In objects: HCL's specification, "Collection Values"."""
+    (item,) = read_hcl('a = { b: "c", d = "e" }', "file").items
+    assert isinstance(item.value.content, Body)
+    assert [(each.name, each.value.text("d")) for each in item.value.content.items] == [("b", "c"), ("d", "e")]
+
+
+def test_what_begins_no_text_of_many_lines_is_passed_over() -> None:
+    assert read("a = 1 << 2\nb = 'c'\nd = \"e\"\n")[-1] == ["d", "e"]
 
 
 def test_json_gives_equal_items() -> None:
@@ -144,6 +172,9 @@ def test_files(tmp_path: Path) -> None:
     assert [item.name for item in read_hcl_file(str(path)).items] == ["a", "c"]
     path.write_bytes(b'a = "b"\nc = "\xff"\n')
     with pytest.raises(ConfigError, match=r"file:2:6: the file is no UTF-8"):
+        read_hcl_file(str(path))
+    path.write_bytes(b'\n"\xff"\n')
+    with pytest.raises(ConfigError, match=r"file:2:2: the file is no UTF-8"):
         read_hcl_file(str(path))
     path.write_bytes(b"#" * 2_000_000)
     with pytest.raises(ConfigError, match="the file has more than 1048576 bytes"):

@@ -233,6 +233,16 @@ def test_what_is_said_of_others_is_passed_over(machine: Machine) -> None:
     assert machine.find().lock is LockVerdict.UNLOCKED
 
 
+def test_an_entry_may_stand_behind_those_of_others(machine: Machine) -> None:
+    machine.package(machine.installed, "3.6.0")
+    (machine.module / ".terraform.lock.hcl").write_text(
+        'provider "registry.terraform.io/hashicorp/null" { version = "3.2.0" }\n'
+        'provider "not/an/address/at/all" { version = "1" }\n'
+        f'provider "{RANDOM}" {{ version = "3.6.0" }}\n'
+    )
+    assert machine.find().lock is LockVerdict.UNVERIFIABLE
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary() | st.text().map(lambda text: f'provider "{RANDOM}" {{ version = {text}'.encode(errors="ignore")))
 def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes) -> None:

@@ -175,6 +175,7 @@ def test_only_addresses_have_versions(machine: Machine, name: str) -> None:
         ("HASHICORP/Random", RANDOM),
         ("registry.terraform.io/hashicorp/random", RANDOM),
         ("Registry.Terraform.IO:443/hashicorp/random", RANDOM),
+        ("hashicorp/a-type-with-quite-a-long-name", "registry.terraform.io/hashicorp/a-type-with-quite-a-long-name"),
         ("localhost:08080/a-b/c1", "localhost:8080/a-b/c1"),
         ("bücher.example/ä/ö", "bücher.example/ä/ö"),
         ("example.com/\uff54\uff45am/thing", "example.com/team/thing"),
@@ -254,6 +255,8 @@ def test_any_name_is_found_or_refused(tmp_path: Path, name: str, version: str | 
 def test_prefix_is_explained() -> None:
     with pytest.raises(ConfigError, match="without terraform-provider-: hashicorp/random"):
         Address.candidates("hashicorp/terraform-provider-random")
+    with pytest.raises(ConfigError, match=r"without opentofu-provider-: example\.com/team/thing"):
+        Address.candidates("example.com/team/opentofu-provider-thing")
 
 
 def test_core_is_one_of_two(machine: Machine) -> None:

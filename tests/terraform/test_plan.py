@@ -14,8 +14,9 @@ from ferrule.terraform.cty import UNKNOWN
 from ferrule.terraform.cty import Attribute as Step
 from ferrule.terraform.diagnostics import Diagnostic, Severity
 from ferrule.terraform.errors import PlanError
-from ferrule.terraform.plan import Plan
-from terraform.plans import NOTHING, planned
+from ferrule.terraform.plan import Action, Plan
+from ferrule.terraform.schema.model import Attribute, Block, NestedBlock, NestedType, Nesting
+from terraform.plans import NOTHING, planned, rule
 
 
 def secretive(**more: Any) -> Plan:
@@ -43,6 +44,34 @@ def test_nothing_shows_sensitive_values_unless_asked() -> None:
     assert [f"hunter{digit}" in asked for digit in range(1, 10)] == [True] * 8 + [False]
     (password,) = (each for each in plan.changes if each.path == (Step("password"),))
     assert (password.before, password.after) == ("hunter1", "hunter5")
+
+
+@pytest.mark.parametrize("nesting", Nesting)
+def test_secrets_inside_are_hidden_whatever_they_are_in(nesting: Nesting) -> None:
+    members = {"key": Attribute("key", cty.STRING, sensitive=True), "size": Attribute("size", cty.NUMBER)}
+    block = Block(
+        {"disks": Attribute("disks", None, NestedType(members, nesting))} if nesting is not Nesting.GROUP else {},
+        {"rules": NestedBlock("rules", Block(members), nesting)},
+    )
+
+    def state(key: str, size: int) -> dict[str, Any]:
+        inner = {"key": key, "size": size}
+        several: Any = {"k": inner} if nesting is Nesting.MAP else [inner]
+        value = inner if nesting in {Nesting.SINGLE, Nesting.GROUP} else several
+        return {name: value for name in ("disks", "rules") if name in {**block.attributes, **block.block_types}}
+
+    before, after = state("hunter1", 71), state("hunter2", 72)
+    for sides in ((before, after), (None, after), (before, None)):
+        action = Action.UPDATE if None not in sides else Action.CREATE if sides[0] is None else Action.DELETE
+        plan = Plan(type="server", action=action, before=sides[0], after=sides[1], block=block)
+        for text in (repr(plan), str(plan), plan.to_json(), repr(plan.changes)):
+            assert "hunter" not in text
+        assert "72" in str(plan) or "71" in str(plan)
+
+
+def test_an_unchanged_block_is_counted_once() -> None:
+    lines = str(planned({"id": "a", "single": rule(1)}, {"id": "b", "single": rule(1)})).split("\n")
+    assert lines[1:] == ["  ~ id = 'a' -> 'b'", "    # 1 unchanged block hidden"]
 
 
 def test_json() -> None:

@@ -6,12 +6,14 @@ import copy
 import dataclasses
 import json
 import pickle
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
 
 from ferrule.terraform import cty
 from ferrule.terraform.errors import StateError
+from ferrule.terraform.json_text import JSONTextError, elements, members
 from ferrule.terraform.state import ResourceState
 
 SERVER = cty.Object({"name": cty.STRING, "size": cty.NUMBER, "tags": cty.Map(cty.STRING)})
@@ -74,12 +76,20 @@ def test_repr_hides_secrets() -> None:
         {"name": "hunter2", "size": 4, "tags": {"key": "hunter3"}},
         SERVER,
         private=b"hunter4",
-        sensitive=((cty.Attribute("name"),), (cty.Attribute("tags"), "key"), (cty.Attribute("gone"),)),
+        sensitive=(
+            (cty.Attribute("name"),),
+            (cty.Attribute("tags"), "key"),
+            (cty.Attribute("gone"),),
+            (cty.Attribute("tags"), 0),
+        ),
     )
     assert repr(state) == (
         "ResourceState(type='server', schema_version=0, attributes={'name': (sensitive value), 'size': 4, "
         "'tags': {'key': (sensitive value)}}, private=(7 bytes))"
     )
+    assert repr(dataclasses.replace(state, tainted=True)).endswith(", private=(7 bytes), tainted=True)")
+    old = dataclasses.replace(state, json=None, flatmap={"name": "hunter2", "size": "4"})
+    assert "attributes=(2 of before Terraform 0.12), " in repr(old)
     # What nobody knows to be harmless is not shown.
     assert "hunter" not in repr(dataclasses.replace(state, sensitive=None))
     assert len(repr(ResourceState(type="server", json=f'{{"name": "{"x" * 100_000}"}}', sensitive=()))) < 100
@@ -126,6 +136,24 @@ def test_what_is_no_state_is_refused(text: str | bytes, problem: str) -> None:
     with pytest.raises(StateError) as caught:
         ResourceState.from_json(text)
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "at", "problem"),
+    [
+        (members, '{"a": 1 "b": 2}', 8, "expected a comma or }"),
+        (members, '{"a": 1, 2: 3}', 9, "expected a name in quotes"),
+        (members, '{"a" 1}', 5, "expected a colon"),
+        (members, '{"a": 1, "a": 2}', 9, 'the member "a" comes twice'),
+        (members, "[1]", 0, "expected an object"),
+        (elements, "[1 2]", 3, "expected a comma or ]"),
+        (elements, "{}", 0, "expected an array"),
+    ],
+)
+def test_json_is_read_member_by_member(read: Callable[[str], object], text: str, at: int, problem: str) -> None:
+    with pytest.raises(JSONTextError) as caught:
+        read(text)
+    assert (caught.value.at, str(caught.value)) == (at, problem)
 
 
 @pytest.mark.parametrize("text", ['{"version": 4, "serial": 1}', '{"id": "cat"}'])

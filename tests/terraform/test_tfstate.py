@@ -175,6 +175,27 @@ def test_flat_attributes_of_old_states(tmp_path: Path) -> None:
     assert file.read("random_pet.a").attributes == {"id": "cat", "length": 2}
 
 
+@pytest.mark.parametrize(
+    ("members", "version"),
+    [
+        ('"identity": {"id": "a"}, "identity_schema_version": 2, "private": "eA=="', 0),
+        ('"identity_schema_version": 2, "identity": {"id": "a"}', 0),
+        ('"private": "eA==", "identity": {"id": "a"}, "identity_schema_version": 2', None),
+        ('"private": "eA==", "identity": {"id": "a"}', None),
+    ],
+)
+def test_an_identity_that_goes(members: str, version: int | None, tmp_path: Path) -> None:
+    """Terraform writes the number of the identity's schema always, OpenTofu beside an identity alone."""
+    path = tmp_path / "terraform.tfstate"
+    head = '"mode": "managed", "type": "random_pet", "name": "a"'
+    instance = f'{{"schema_version": 0, "attributes": {{"id": "cat", "length": 2}}, {members}}}'
+    path.write_text(f'{{"version": 4, "serial": 1, "resources": [{{{head}, "instances": [{instance}]}}]}}')
+    StateFile(path).write("random_pet.a", STATE)
+    (after,) = json.loads(path.read_text())["resources"][0]["instances"]
+    assert "identity" not in after
+    assert after.get("identity_schema_version") == version
+
+
 def test_what_is_not_there(file: StateFile) -> None:
     with pytest.raises(StateError, match=r"has no rec_replace\.many") as caught:
         file.read("rec_replace.many")
@@ -216,7 +237,9 @@ def test_state_of_another_provider_or_type_is_refused(file: StateFile) -> None:
         ('{"version": "4"}', 'is of format "4"'),
         ('{"meta": {}, "encrypted_data": "x", "encryption_version": "v0"}', "is encrypted, by OpenTofu"),
         ('{"version": 4}', "has no list of resources"),
+        ('{"version": 4, "resources": {}}', "has no list of resources"),
         ('{"version": 4, "resources": [1]}', "resources[0] is no object"),
+        ('{"version": 4, "resources": [{"instances": [1]}]}', "resources[0] has no list of instances"),
         ('{"version": 4, "resources": [{"type": "a", "name": "b", "mode": "managed"}]}', "resources[0] has no list of"),
         ('{"version": 4, "resources": [{"type": 1, "instances": []}]}', "resources[0].type is no text"),
     ],
@@ -262,6 +285,7 @@ def test_broken_instance_is_refused(member: str, problem: str, tmp_path: Path) -
             Address('module.x.module.y["k.[\\"]"]', "managed", "a", "b-c", "é\n${x}"),
         ),
         ('a.b["\\u00e9\\U0001f600$%%{"]', Address("", "managed", "a", "b", "é😀$%{")),
+        ('a.b["\\u0007\\U000e0001"]', Address("", "managed", "a", "b", "\x07\U000e0001")),
     ],
 )  # fmt: skip
 def test_addresses(text: str, address: Address) -> None:

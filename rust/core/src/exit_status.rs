@@ -58,3 +58,39 @@ fn signal_name(signal: i32) -> &'static str {
 fn signal_name(_signal: i32) -> &'static str {
     ""
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn return_codes_are_those_of_subprocess() {
+        let statuses = [ExitStatus::Code(0), ExitStatus::Code(3), ExitStatus::Signal(9), ExitStatus::Unknown];
+        assert_eq!(statuses.map(ExitStatus::return_code), [Some(0), Some(3), Some(-9), None]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn signals_have_the_names_of_signal_7() {
+        let named = [
+            (1, "SIGHUP"),
+            (2, "SIGINT"),
+            (3, "SIGQUIT"),
+            (6, "SIGABRT"),
+            (9, "SIGKILL"),
+            (11, "SIGSEGV"),
+            (13, "SIGPIPE"),
+            (15, "SIGTERM"),
+            (19, "SIGSTOP"),
+            (20, "SIGTSTP"),
+            (21, "SIGTTIN"),
+            (22, "SIGTTOU"),
+        ];
+        for (number, name) in named {
+            assert_eq!(ExitStatus::Signal(number).to_string(), format!("signal {number} ({name})"));
+        }
+        assert_eq!(ExitStatus::Signal(64).to_string(), "signal 64");
+        assert_eq!(ExitStatus::Code(2).to_string(), "exit status 2");
+        assert_eq!(ExitStatus::Unknown.to_string(), "an unknown exit status");
+    }
+}

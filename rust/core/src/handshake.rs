@@ -211,9 +211,7 @@ fn parse_multiplex(field: Option<&str>) -> Result<bool, Error> {
 
 /// Parses an integer as Go's `strconv.Atoi`: an optional sign and decimal digits, leading zeros allowed, nothing else.
 pub(crate) fn parse_integer(field: &str) -> Option<i64> {
-    let digits = field.strip_prefix(['+', '-']).unwrap_or(field);
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { field.parse().ok() } else { None }
+    field.parse().ok()
 }
 
 #[cfg(test)]

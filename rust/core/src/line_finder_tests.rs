@@ -86,6 +86,9 @@ fn log_lines_with_bars_are_stray() {
         "1|INFO|main|starting up",
         "INFO|1|worker|unix|x",
         "1|4|done",
+        "1|done",
+        "2|4",
+        "4|unix",
         "3|4|copying|files",
         "||unix||",
     ] {

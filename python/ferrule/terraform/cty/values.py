@@ -105,10 +105,11 @@ def _resolved(value: Any, constraint: Type, level: int) -> tuple[Any, Type]:
         raise CtyError(f"the value has more than {MAX_DEPTH} levels")
     if constraint is DYNAMIC:
         return _resolved_dynamic(value, level)
+    # Checks the kind of value, its length and names, and brings it in order; the parts are left as they are. What a
+    # `Typed` has inside may be null or unknown.
+    value = parts_form(constraint)(value)
     if value is None or isinstance(value, Unknown):
         return normal_form(constraint)(value), constraint.plain
-    # Checks the kind of value, its length and names, and brings it in order; the parts are left as they are.
-    value = parts_form(constraint)(value)
     match constraint:
         case List(element=element) | Set(element=element):
             parts = _parts(list(enumerate(value)), [element] * len(value), level)

@@ -9,7 +9,7 @@ import functools
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ferrule import _validation as rules
@@ -154,9 +154,6 @@ def _condition(text: str, condition: str) -> _Constraint:
         version = _version(*numbers)
     except ValueError as error:
         raise _refused(text, f"constraints that can be met; {error}") from None
-    if sign not in {"", "=", "!="}:
-        # Ranges have no regard for metadata.
-        version = replace(version, metadata="")
     end = Version(version.major + 1) if numbers[2] is None else Version(version.major, version.minor + 1)
     return _Constraint(sign or "=", version, end)
 

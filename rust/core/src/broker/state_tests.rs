@@ -43,6 +43,20 @@ fn one_announcement_serves_one_dialler_that_still_waits() {
 }
 
 #[test]
+fn diallers_that_gave_up_are_forgotten_and_others_wait_on() {
+    let (mut state, now) = (BrokerState::<()>::default(), Instant::now());
+    drop(state.await_address(1, now).unwrap());
+    let mut waiting = state.await_address(1, now).unwrap();
+    state.forget_diallers(1);
+    assert_eq!(state.diallers[&1].len(), 1);
+    state.announce(1, socket("a"), now);
+    assert_eq!(waiting.try_recv().unwrap().unwrap(), socket("a"));
+    drop(state.await_address(2, now).unwrap());
+    state.forget_diallers(2);
+    assert!(!state.diallers.contains_key(&2));
+}
+
+#[test]
 fn what_nobody_takes_within_the_patience_is_forgotten() {
     let (mut state, now) = (BrokerState::<()>::default(), Instant::now());
     state.announce(1, socket("a"), now);

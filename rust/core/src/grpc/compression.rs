@@ -136,6 +136,30 @@ mod tests {
     }
 
     #[test]
+    fn encodings_have_names_and_numbers() {
+        // The names of the specification of gRPC, and the numbers of grpcio's `Compression`.
+        let named = [("identity", Encoding::Identity), ("deflate", Encoding::Deflate), ("gzip", Encoding::Gzip)];
+        for (number, (name, encoding)) in (0..).zip(named) {
+            assert_eq!(encoding.name(), name);
+            assert_eq!(Encoding::from_name(name.as_bytes()), Some(encoding));
+            assert_eq!(Encoding::from_number(number), Some(encoding));
+        }
+        assert_eq!(Encoding::from_name(b"snappy"), None);
+        assert_eq!(Encoding::from_name(b"GZIP"), None);
+        assert_eq!(Encoding::from_number(3), None);
+    }
+
+    #[test]
+    fn what_is_sent_compressed_is_smaller() {
+        for message in (0..100).map(|length| b"a".repeat(length)) {
+            for encoding in [Encoding::Deflate, Encoding::Gzip] {
+                let size = encoding.compress(&message).map_or(0, |compressed| compressed.len());
+                assert!(size < message.len().max(1), "{size} bytes of {}", message.len());
+            }
+        }
+    }
+
+    #[test]
     fn steps_give_the_same_wherever_they_end() {
         let message = b"pong".repeat(1000);
         let compressed = Bytes::from(Encoding::Gzip.compress(&message).unwrap());

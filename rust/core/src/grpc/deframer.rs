@@ -303,6 +303,9 @@ mod tests {
                 while let Some(message) = deframer.next_message().unwrap() {
                     let joined: Vec<u8> = message.pieces().concat();
                     prop_assert_eq!(joined.len(), message.len());
+                    prop_assert_eq!(joined.is_empty(), message.is_empty());
+                    prop_assert!(!message.is_compressed());
+                    prop_assert_eq!(&joined, &message.contiguous());
                     out.push(joined);
                 }
             }

@@ -129,6 +129,17 @@ mod tests {
     }
 
     #[test]
+    fn prefix_alone_tells_the_length() {
+        assert_eq!(prefix(0x0102_0304, usize::MAX).unwrap(), [0, 1, 2, 3, 4]);
+        assert_eq!(prefix(3, 3).unwrap(), [0, 0, 0, 0, 3]);
+        assert_eq!(prefix(4, 3).unwrap_err().kind(), ErrorKind::MessageTooLarge);
+        assert_eq!(message_length(&[0, 0, 0, 1], 1000).unwrap(), None);
+        assert_eq!(message_length(&[0, 0, 0, 1, 2, 7], 258).unwrap(), Some(258));
+        assert_eq!(message_length(&[0, 0, 0, 1, 2], 257).unwrap_err().kind(), ErrorKind::MessageTooLarge);
+        assert_eq!(message_length(&[1, 0, 0, 0, 0], 1000).unwrap_err().kind(), ErrorKind::FrameInvalid);
+    }
+
+    #[test]
     fn oversize_is_refused_from_the_prefix_and_stays_refused() {
         let mut decoder = FrameDecoder::new(10);
         decoder.feed([0, 0, 0, 0, 11]);

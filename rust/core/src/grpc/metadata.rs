@@ -166,6 +166,29 @@ mod tests {
         assert_eq!(metadata[3], ("text".to_owned(), Value::Text("caf\u{e9}".to_owned())));
     }
 
+    #[test]
+    fn what_belongs_to_the_transport_is_not_handed_out() {
+        let mut headers = HeaderMap::new();
+        for key in ["content-type", "grpc-status", "grpc-message", "grpc-encoding", "grpc-accept-encoding", "x"] {
+            headers.append(key, HeaderValue::from_static("v"));
+        }
+        headers.append("grpc-status-details-bin", HeaderValue::from_static("AQ=="));
+        let keys: Vec<String> = decode(&headers).0.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["x", "grpc-status-details-bin"]);
+    }
+
+    #[test]
+    fn size_is_that_of_http_2() {
+        // RFC 9113, section 6.5.2: the lengths of names and values, and 32 bytes for each.
+        let mut headers = HeaderMap::new();
+        assert_eq!(size(&headers), 0);
+        headers.append("a", HeaderValue::from_static("bc"));
+        assert_eq!(size(&headers), 35);
+        headers.append("a", HeaderValue::from_static(""));
+        headers.append("name", HeaderValue::from_static("value"));
+        assert_eq!(size(&headers), 35 + 33 + 41);
+    }
+
     proptest! {
         #[test]
         fn binary_values_survive(bytes in prop::collection::vec(any::<u8>(), 0..100)) {

@@ -251,6 +251,53 @@ mod tests {
     }
 
     #[test]
+    fn statuses_of_http_mean_what_grpc_s_table_says() {
+        // doc/http-grpc-status-mapping.md
+        let meanings = [
+            (400, Code::Internal),
+            (401, Code::Unauthenticated),
+            (403, Code::PermissionDenied),
+            (404, Code::Unimplemented),
+            (429, Code::Unavailable),
+            (502, Code::Unavailable),
+            (503, Code::Unavailable),
+            (504, Code::Unavailable),
+            (402, Code::Unknown),
+            (500, Code::Unknown),
+            (302, Code::Unknown),
+        ];
+        for (number, code) in meanings {
+            let http = StatusCode::from_u16(number).unwrap_or_default();
+            assert_eq!(Status::from_http(http).code, code, "{number}");
+        }
+    }
+
+    #[test]
+    fn resets_mean_what_grpc_s_table_says() {
+        // doc/PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping".
+        let meanings = [
+            (Reason::NO_ERROR, Code::Internal),
+            (Reason::PROTOCOL_ERROR, Code::Internal),
+            (Reason::INTERNAL_ERROR, Code::Internal),
+            (Reason::FLOW_CONTROL_ERROR, Code::Internal),
+            (Reason::FRAME_SIZE_ERROR, Code::Internal),
+            (Reason::REFUSED_STREAM, Code::Unavailable),
+            (Reason::CANCEL, Code::Cancelled),
+            (Reason::COMPRESSION_ERROR, Code::Internal),
+            (Reason::CONNECT_ERROR, Code::Internal),
+            (Reason::ENHANCE_YOUR_CALM, Code::ResourceExhausted),
+            (Reason::INADEQUATE_SECURITY, Code::PermissionDenied),
+        ];
+        for (reason, code) in meanings {
+            for received in [true, false] {
+                let status = Status::from_reset(reason, received);
+                assert_eq!((status.code, status.disconnected), (code, false), "{reason}");
+                assert_eq!(status.message.contains("Received RST_STREAM"), received);
+            }
+        }
+    }
+
+    #[test]
     fn numbers_are_read_strictly_and_unknown_ones_are_unknown() {
         let status = |text: &'static str| {
             let mut headers = HeaderMap::new();
