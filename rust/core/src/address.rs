@@ -76,11 +76,12 @@ pub(crate) fn bracketed(host: &str) -> String {
 }
 
 fn parse_tcp(location: &str) -> Option<Address> {
-    if let Ok(address) = location.parse() {
+    let (host, port) = location.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    // Written anew: Go admits a sign before a port.
+    if let Ok(address) = format!("{host}:{port}").parse() {
         return Some(Address::Tcp(address));
     }
-    let (host, port) = location.rsplit_once(':')?;
-    let port = port.parse().ok()?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_name = match bare {
         // An IPv6 address whose zone is the name of an interface.
@@ -110,6 +111,7 @@ mod tests {
         for (location, address) in [
             ("127.0.0.1:1", Address::Tcp(([127, 0, 0, 1], 1).into())),
             ("[::1]:65535", Address::Tcp((Ipv6Addr::LOCALHOST, 65535).into())),
+            ("127.0.0.1:+80", Address::Tcp(([127, 0, 0, 1], 80).into())),
             ("localhost:1234", name("localhost", 1234)),
             ("LocalHost:1234", name("LocalHost", 1234)),
             (":1234", name("localhost", 1234)),
