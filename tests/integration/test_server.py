@@ -311,7 +311,7 @@ async def test_sigterm_ends_a_plugin_whose_registration_hangs(
     process = launch(word)
     await process.logs("hangs", "info")
     process.popen.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(process.popen.wait, SHUTDOWN_SECONDS) == 0
+    assert await asyncio.to_thread(process.popen.wait, LIMIT) == 0
     assert list(temporary_directory.iterdir()) == []
 
 
@@ -327,7 +327,7 @@ async def test_sigterm_ends_a_plugin_whose_loop_is_occupied(launch: Launch, temp
         await until(lambda: "occupied" in process.stderr.read_text())
         for _ in range(2):
             process.popen.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.popen.wait, SHUTDOWN_SECONDS) == 0
+        assert await asyncio.to_thread(process.popen.wait, LIMIT) == 0
         with pytest.raises(grpc.aio.AioRpcError):
             await occupied
     assert list(temporary_directory.iterdir()) == []

@@ -5,6 +5,7 @@
 //! modules free of cycles. Everything else runs on one current-thread tokio runtime.
 
 pub mod address;
+mod blocking;
 pub mod broker;
 pub mod certificate;
 #[cfg(any(test, fuzzing))]

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::address::Address;
+use crate::blocking;
 use crate::broker::{Broker, BrokerContext, Peer};
 use crate::certificate::{Identity, SERVER_NAME, parse_pem_certificates};
 use crate::error::{Error, ErrorKind};
@@ -82,7 +83,7 @@ struct PluginServerShared {
 /// The resources of a plugin that listens.
 struct Serving {
     accepting: Option<JoinHandle<()>>,
-    _directory: PrivateDirectory,
+    directory: PrivateDirectory,
 }
 
 /// TLS of both directions, and the plugin's own certificate.
@@ -122,7 +123,7 @@ impl PluginServer {
         let (session, accepting) = self.serve(listener, &protection, &backend);
         let broker = Broker::new(self.broker_context(protection, session, directory.path()), Some(backend));
         let _ = self.0.broker.set(broker);
-        *place = Some(Serving { accepting, _directory: directory });
+        *place = Some(Serving { accepting, directory });
         Ok(facts)
     }
 
@@ -145,11 +146,14 @@ impl PluginServer {
             broker.shut_down("the plugin is stopping");
             broker.session_ended().await;
         }
-        if let Some(accepting) = serving.and_then(|mut serving| serving.accepting.take()) {
+        let Some(Serving { accepting, directory }) = serving else { return };
+        if let Some(accepting) = accepting {
             accepting.abort();
             // An error only says that the task was aborted.
             let _ = accepting.await;
         }
+        // After the sockets' files, on the same thread.
+        let _ = blocking::run(blocking::REMOVAL_LIMIT, move || drop(directory)).await;
     }
 
     fn serve(

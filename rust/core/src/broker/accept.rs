@@ -12,6 +12,7 @@ use super::Broker;
 use super::state::Outcome;
 use super::{conn_info, translated};
 use crate::address::Address;
+use crate::blocking;
 use crate::error::Error;
 use crate::transport::InboundStream;
 use crate::transport::listener::Listener;
@@ -127,6 +128,9 @@ impl BrokerListener {
             // An error only says that the task was aborted.
             let _ = serving.await;
         }
+        let backend = std::mem::take(&mut self.backend);
+        // The listener's own file goes before, on the same thread.
+        let _ = blocking::run(blocking::REMOVAL_LIMIT, move || remove(&backend)).await;
     }
 }
 
@@ -135,7 +139,14 @@ impl Drop for BrokerListener {
         self.broker.state().stop_listening(self.id);
         // The socket's file goes with the task that owns its listener.
         self.serving.iter().for_each(JoinHandle::abort);
-        // The server may leave the file of its socket, or have removed it already.
-        let _ = std::fs::remove_file(&self.backend);
+        let backend = std::mem::take(&mut self.backend);
+        if !backend.as_os_str().is_empty() {
+            blocking::begin(move || remove(&backend));
+        }
     }
+}
+
+/// Removes the file of a server's socket. The server may have done that itself.
+fn remove(backend: &Path) {
+    let _ = std::fs::remove_file(backend);
 }

@@ -51,7 +51,8 @@ impl Host {
         (session.broker, session.endpoint) = (Some(broker), Some(endpoint));
         if self.0.settings.bridge {
             let path = session.directories.backends().join("grpc");
-            session.bridge = Some(Bridge::listen(path, dialer, explain_for_bridge(session.process.clone()), limit)?);
+            session.bridge =
+                Some(Bridge::listen(path, dialer, explain_for_bridge(session.process.clone()), limit).await?);
         }
         Ok(PluginFacts {
             pid: session.process.pid(),

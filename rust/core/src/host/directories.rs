@@ -3,16 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::blocking;
 use crate::error::Error;
-use crate::process::spawner;
 use crate::process::watcher::Registration;
 use crate::settings::Settings;
 use crate::transport::PrivateDirectory;
-
-/// How long a removal is waited for. One that takes longer goes on alone.
-const REMOVAL_LIMIT: Duration = Duration::from_secs(1);
 
 /// The directories of one plugin's sockets, removed when dropped, in the order of the fields.
 pub(super) struct Directories {
@@ -55,7 +51,7 @@ impl Directories {
     /// Has the plugin's directory removed if it is empty; waits for nothing.
     pub(super) fn begin_to_remove(&self) {
         let plugin = self.plugin.clone();
-        spawner::begin(move || plugin.remove_if_empty());
+        blocking::begin(move || plugin.remove_if_empty());
     }
 
     /// Removes the directories, and the plugin's socket outside of them.
@@ -71,7 +67,7 @@ impl Directories {
             drop(self);
         };
         // Where no thread is to be had, the directories are dropped here.
-        let _ = spawner::run(REMOVAL_LIMIT, removing).await;
+        let _ = blocking::run(blocking::REMOVAL_LIMIT, removing).await;
     }
 }
 

@@ -17,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 use super::directories::Directories;
 use super::session::Session;
 use super::{Host, given_up};
+use crate::blocking;
 use crate::certificate::Identity;
 use crate::environment::child_environment;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::Handshake;
 use crate::limit::within;
 use crate::process::watcher;
-use crate::process::{Child, FirstLine, Launch, Process, SpawnError, diagnose, spawner};
+use crate::process::{Child, FirstLine, Launch, Process, SpawnError, diagnose};
 use crate::runner::{Order, Runner};
 use crate::settings::{Reattach, Security};
 
@@ -89,14 +90,14 @@ impl Host {
             // A child is ended on this thread, which may wait for its end.
             if host.0.given_up.is_cancelled() { Err(given_up()) } else { Ok((outcome, resources)) }
         };
-        let mut working = pin!(spawner::run(limit, work));
+        let mut working = pin!(blocking::run(limit, work));
         let worked = tokio::select! {
             worked = &mut working => worked,
             () = self.0.given_up.cancelled() => {
                 // The work is usually done in a moment, and then nothing is left behind.
                 // An outcome from before the close is dropped on such a thread too.
                 if let Some(late) = within(UNDO_LIMIT, working).await {
-                    let _ = spawner::run(UNDO_LIMIT, move || drop(late)).await;
+                    let _ = blocking::run(UNDO_LIMIT, move || drop(late)).await;
                 }
                 return Err(given_up());
             }

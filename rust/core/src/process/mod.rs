@@ -18,7 +18,6 @@ mod spawn;
 #[cfg(not(target_os = "linux"))]
 #[path = "spawn_portable.rs"]
 mod spawn;
-pub mod spawner;
 mod strays;
 #[cfg(target_os = "linux")]
 pub mod watcher;

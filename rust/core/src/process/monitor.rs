@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 use super::attached::Attached;
 use super::diagnose::effective_user;
 use super::pipe_reader::{Rest, read_to_end};
-use super::{Child, spawner, strays};
+use super::{Child, strays};
+use crate::blocking;
 use crate::error::Error;
 use crate::exit_status::ExitStatus;
 use crate::inbox::Inbox;
@@ -91,7 +92,7 @@ impl Process {
             if [stdout, stderr].into_iter().any(|rest| matches!(rest, Ok(Rest::Held))) {
                 // A process has left the group. If no thread is free to look for it in time, the end is reported
                 // without that.
-                let _ = spawner::run(SEARCH_LIMIT, move || strays::kill(&directory)).await;
+                let _ = blocking::run(SEARCH_LIMIT, move || strays::kill(&directory)).await;
             }
             let status = child.reap();
             // The child's descriptor is closed before its end is reported.

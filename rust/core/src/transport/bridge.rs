@@ -8,6 +8,8 @@
 //! that cannot be carried is answered in HTTP/2, each call with the reason as its status; and a connection that breaks is
 //! ended by a GOAWAY frame whose debug text is the reason.
 
+use std::io;
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use tokio::time::timeout;
 use super::permissions::open_to_owner;
 use super::socket::Socket;
 use super::{Dialer, Stream};
+use crate::blocking;
 use crate::error::{Error, ErrorKind};
 use crate::future::BoxFuture;
 
@@ -46,14 +49,13 @@ pub struct Bridge {
 
 impl Bridge {
     /// Listens on `path`, which must lie in a private directory.
-    pub fn listen(
+    pub async fn listen(
         path: PathBuf,
         dialer: Arc<Dialer>,
         explain: ExitExplanation,
         dial_limit: Duration,
     ) -> Result<Self, Error> {
-        let listener = UnixListener::bind(&path).and_then(|listener| open_to_owner(&path).map(|()| listener));
-        let listener = listener.map_err(|error| {
+        let listener = bind(path.clone(), dial_limit).await.map_err(|error| {
             Error::new(
                 ErrorKind::LaunchFailed,
                 format!("the local socket {} cannot be opened: {error}", path.display()),
@@ -73,6 +75,16 @@ impl Drop for Bridge {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+async fn bind(path: PathBuf, limit: Duration) -> io::Result<UnixListener> {
+    let make = move || {
+        let listener = StdUnixListener::bind(&path)?;
+        open_to_owner(&path)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    UnixListener::from_std(blocking::run_in_time(limit, make).await?)
 }
 
 async fn accept(listener: UnixListener, dialer: Arc<Dialer>, explain: ExitExplanation, dial_limit: Duration) {

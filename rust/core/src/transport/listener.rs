@@ -1,6 +1,7 @@
 //! A listening socket as go-plugin has it, and who may connect.
 
 use std::io;
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,12 +12,16 @@ use super::permissions::{open_to_owner, share};
 use super::private_directory::announceable;
 use super::socket::Socket;
 use crate::address::Address;
+use crate::blocking;
 use crate::error::{Error, ErrorKind};
 use crate::settings::{Peers, SocketGroup};
 
 /// Pause after a failed attempt to accept, for want of descriptors for example. The connection stays in the queue, and
 /// another attempt at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the file system may take to make a socket.
+const BIND_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -41,6 +46,19 @@ pub struct Listener {
     address: Address,
     /// Whether other users may connect, because a group was given; the file's mode decides.
     shared: bool,
+    #[expect(dead_code, reason = "held for its end")]
+    file: Option<SocketFile>,
+}
+
+/// The file of a socket, removed when this is dropped, on a thread that a slow file system may block.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
+        // An error means that the file, or its directory, is gone already.
+        blocking::begin(move || drop(std::fs::remove_file(path)));
+    }
 }
 
 enum Bound {
@@ -58,7 +76,8 @@ impl Listener {
             Error::new(ErrorKind::ListenFailed, format!("no socket could be opened {what}: {cause}"))
         };
         match place {
-            Place::Unix(directory, group) => bind_unix(directory, group.as_ref())
+            Place::Unix(directory, group) => bind_unix(directory.clone(), group.clone())
+                .await
                 .map_err(|cause| failed(format!("in {}", directory.display()), &cause)),
             Place::Tcp(first, last) => bind_tcp(*first, *last)
                 .await
@@ -107,29 +126,27 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Address::Unix(path) = &self.address {
-            // An error means that the file, or its directory, is gone already.
-            let _ = std::fs::remove_file(path);
-        }
-    }
+async fn bind_unix(directory: PathBuf, group: Option<SocketGroup>) -> io::Result<Listener> {
+    let shared = group.is_some();
+    let make = move || make_socket(&directory, group.as_ref());
+    let (socket, file) = blocking::run_in_time(BIND_LIMIT, make).await?;
+    let (socket, address) = (Bound::Unix(UnixListener::from_std(socket)?), Address::Unix(file.0.clone()));
+    Ok(Listener { socket, address, shared, file: Some(file) })
 }
 
-fn bind_unix(directory: &Path, group: Option<&SocketGroup>) -> io::Result<Listener> {
+fn make_socket(directory: &Path, group: Option<&SocketGroup>) -> io::Result<(StdUnixListener, SocketFile)> {
     let mut number = [0; 8];
     getrandom::fill(&mut number).map_err(|error| io::Error::other(error.to_string()))?;
     // go-plugin's name, which some tools look for.
     let path = announceable(directory).join(format!("plugin{}", u64::from_ne_bytes(number)));
-    let listener = UnixListener::bind(&path)?;
-    // Dropping it removes the file if a later step fails.
-    let address = Address::Unix(path.clone());
-    let bound = Listener { socket: Bound::Unix(listener), address, shared: group.is_some() };
+    let listener = StdUnixListener::bind(&path)?;
+    let file = SocketFile(path);
+    listener.set_nonblocking(true)?;
     match group {
-        Some(group) => share(&path, group, 0o660)?,
-        None => open_to_owner(&path)?,
+        Some(group) => share(&file.0, group, 0o660)?,
+        None => open_to_owner(&file.0)?,
     }
-    Ok(bound)
+    Ok((listener, file))
 }
 
 async fn bind_tcp(first: u16, last: u16) -> io::Result<Listener> {
@@ -138,7 +155,7 @@ async fn bind_tcp(first: u16, last: u16) -> io::Result<Listener> {
         match TcpListener::bind(("127.0.0.1", port)).await {
             Ok(listener) => {
                 let address = Address::Tcp(listener.local_addr()?);
-                return Ok(Listener { socket: Bound::Tcp(listener), address, shared: true });
+                return Ok(Listener { socket: Bound::Tcp(listener), address, shared: true, file: None });
             }
             Err(error) => failure = error,
         }

@@ -1,4 +1,5 @@
-//! The threads that start processes and remove their directories, so that a slow file system blocks no other plugin.
+//! The threads that start processes, and make and remove files, so that a slow file system blocks none but its own users:
+//! the I/O thread serves all plugins.
 //!
 //! The threads live as long as the process: on Linux the parent-death signal that ends an orphaned plugin follows the
 //! *thread* that started it.
@@ -20,9 +21,12 @@ const MAX_THREADS: usize = 8;
 /// How long work waits, while none is taken up, before another thread is added.
 const STUCK_AFTER: Duration = Duration::from_millis(200);
 
+/// How long the removal of files is waited for. One that takes longer goes on alone.
+pub(crate) const REMOVAL_LIMIT: Duration = Duration::from_secs(1);
+
 type Work = Box<dyn FnOnce() + Send>;
 
-struct Spawner {
+struct Threads {
     pool: Mutex<Pool>,
     filled: Condvar,
 }
@@ -34,20 +38,20 @@ struct Pool {
     taken: u64,
 }
 
-static SPAWNER: Spawner =
-    Spawner { pool: Mutex::new(Pool { waiting: VecDeque::new(), threads: 0, taken: 0 }), filled: Condvar::new() };
+static THREADS: Threads =
+    Threads { pool: Mutex::new(Pool { waiting: VecDeque::new(), threads: 0, taken: 0 }), filled: Condvar::new() };
 
 /// Runs work that may block. Returns the outcome and what is left of the limit, which begins anew after a time in which
 /// this process stood still; `None` without an outcome in time. After the limit, or after the future is dropped, the
 /// thread that did the work drops the outcome.
 ///
 /// One timer serves the limit and the search for stuck threads: each timer that is set makes the I/O thread wake itself.
-pub async fn run<T: Send + 'static>(
+pub(crate) async fn run<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Option<(T, Duration)>> {
     let (sender, mut outcome) = oneshot::channel();
-    let mut taken = SPAWNER.submit(Box::new(move || drop(sender.send(work()))))?;
+    let mut taken = THREADS.submit(Box::new(move || drop(sender.send(work())))).map_err(|(_, error)| error)?;
     let mut left = limit;
     loop {
         let begun = Instant::now();
@@ -57,7 +61,7 @@ pub async fn run<T: Send + 'static>(
         match done {
             Ok(done) => return done.map(|outcome| Some((outcome, left))).map_err(|_| panicked()),
             Err(_) if left.is_zero() => break,
-            Err(_) => taken = SPAWNER.add_thread_if_stuck(taken),
+            Err(_) => taken = THREADS.add_thread_if_stuck(taken),
         }
     }
     // The receiver would drop an outcome that was sent just now, on this thread.
@@ -65,20 +69,35 @@ pub async fn run<T: Send + 'static>(
     Ok(outcome.try_recv().ok().map(|outcome| (outcome, left)))
 }
 
-/// Has work done that may block, and waits for nothing. Where there can be no thread, the work is dropped undone.
-pub fn begin(work: impl FnOnce() + Send + 'static) {
-    let _ = SPAWNER.submit(Box::new(work));
+/// Runs work that may block; its own error, or that of being late.
+pub(crate) async fn run_in_time<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let too_slow = || io::Error::new(io::ErrorKind::TimedOut, format!("not done within {:.1} s", limit.as_secs_f64()));
+    run(limit, work).await?.ok_or_else(too_slow)?.0
+}
+
+/// Has work done that may block, and waits for nothing. It is done before any later work, unless it takes long. Where there
+/// can be no thread, it is done here.
+pub(crate) fn begin(work: impl FnOnce() + Send + 'static) {
+    if let Err((work, _)) = THREADS.submit(Box::new(work)) {
+        work();
+    }
 }
 
 fn panicked() -> io::Error {
     io::Error::other("the thread that starts plugins panicked")
 }
 
-impl Spawner {
-    fn submit(&'static self, work: Work) -> io::Result<u64> {
+impl Threads {
+    /// Returns the work if there can be no thread.
+    fn submit(&'static self, work: Work) -> Result<u64, (Work, io::Error)> {
         let mut pool = self.pool();
-        if pool.threads == 0 {
-            self.add_thread(&mut pool)?;
+        if pool.threads == 0
+            && let Err(error) = self.add_thread(&mut pool)
+        {
+            return Err((work, error));
         }
         pool.waiting.push_back(work);
         let taken = pool.taken;
