@@ -8,6 +8,7 @@ import functools
 import inspect
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Self, TypeVar
@@ -70,6 +71,8 @@ class PluginPool(BlockingContext):
         refuse_greenlets("the blocking pool")
         self._pool = LoopPool(limits, name=name, metrics_socket=metrics_socket, **private)
         self._backstage: Backstage | None = None
+        # Reentrant: the handler of a signal may open the pool that it interrupts.
+        self._opening = threading.RLock()
 
     @property
     def limits(self) -> Limits:
@@ -105,10 +108,11 @@ class PluginPool(BlockingContext):
 
     def open(self) -> None:
         """Starts the pool's thread. Does nothing if it is open."""
-        if self._backstage is None:
-            self._backstage = Backstage(self._pool)
-            _close_at_exit()
-            _open.add(self)
+        with self._opening:
+            if self._backstage is None:
+                self._backstage = Backstage(self._pool)
+                _close_at_exit()
+                _open.add(self)
 
     def lease(self, spec: PluginSpec, *, priority: int = 0, timeout: float | None = None) -> Lease:
         """A lease of the spec's plugin, for `with`.
@@ -219,14 +223,13 @@ class PluginPool(BlockingContext):
 
     def _on_loop(self, work: Callable[[], Any]) -> Any:
         backstage = self._opened
-        backstage.check()
 
         async def settled() -> Any:
             backstage.settle()
             result = work()
             return await result if inspect.isawaitable(result) else result
 
-        return backstage.thread.run(settled)
+        return backstage.run(settled)
 
 
 _open: WeakSet[PluginPool] = WeakSet()
