@@ -12,10 +12,11 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Self, TypeVar
-from weakref import WeakSet
 
 from ferrule._contexts import BlockingContext
+from ferrule._finalizers import finalizer
 from ferrule._gevent import refuse_greenlets
+from ferrule._weak_set import WeakSet
 from ferrule.pool import Limits, PluginSpec, PoolError, PoolEvent
 from ferrule.pool import PluginPool as LoopPool
 from ferrule.pool.aio.pool import CLOSE_SECONDS
@@ -99,6 +100,7 @@ class PluginPool(BlockingContext):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    @finalizer
     def __del__(self) -> None:
         backstage: Backstage | None = getattr(self, "_backstage", None)
         if backstage is not None and not backstage.is_closing and not backstage.belongs_to_parent:
@@ -242,7 +244,7 @@ def _close_at_exit() -> None:
 
 
 def _close_all() -> None:
-    for pool in list(_open):
+    for pool in _open:
         backstage = pool._backstage
         if backstage is not None and not backstage.belongs_to_parent:
             with contextlib.suppress(Exception):
