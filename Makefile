@@ -22,7 +22,7 @@ FLOOR_TESTS := tests/unit/test_imports.py tests/unit/test_testing_plugin_service
 	tests/unit/test_requirements.py tests/unit/server tests/unit/channel_aio/test_unary_unary.py \
 	tests/unit/channel_sync/test_unary.py tests/unit/channel_sync/test_streams.py tests/integration/test_server.py \
 	tests/integration/test_sync_broker.py tests/integration/test_minimal_provider.py tests/terraform/test_messages.py \
-	tests/terraform/test_schema.py
+	tests/terraform/test_schema.py tests/pool/aio/test_lost_calls.py
 
 # What depends on who reads the sockets of channels; see set_reader in the stub of the core.
 READER_TESTS := tests/conformance tests/stress tests/integration/test_leaks.py tests/integration/test_host_forks.py \

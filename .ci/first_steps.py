@@ -34,9 +34,13 @@ def find_steps(quickstart: str, plugins: list[list[str]]) -> list[list[str]]:
 def main() -> None:
     quickstart, *programs = (str(Path(name).absolute()) for name in sys.argv[1:])
     plugins = [[sys.executable, "-m", "ferrule.testing"], *([program] for program in programs)]
-    print(
-        f"{sys.version.split()[0]} for {sysconfig.get_platform()}, {platform.libc_ver()[0] or 'no glibc'}", flush=True
+    has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
+    where = (
+        sysconfig.get_platform(),
+        platform.libc_ver()[0] or "no glibc",
+        *([] if has_lock else ["without the lock"]),
     )
+    print(f"{sys.version.split()[0]} for {', '.join(where)}", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         environment = {"PATH": "/usr/bin:/bin", "HOME": directory, "TMPDIR": directory}
         environment |= {name: os.environ[name] for name in ("PYTHONPATH", "PYTHON_GIL") if name in os.environ}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from ferrule import _core
+from ferrule._finalizers import finalizer
 from ferrule.errors import LaunchError, SecurityError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class CheckedProgram:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    @finalizer
     def __del__(self) -> None:
         self.close()
 

@@ -8,7 +8,6 @@ connections are protected as the main one is, with the same certificates.
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from ferrule import _core
 from ferrule._broker_common import SERVER_OPTIONS, ListenerInfo, checked_id, listen, start_server
 from ferrule._mailbox import outcome
 from ferrule._threaded_servicers import ThreadedServicers
+from ferrule._weak_set import WeakSet
 from ferrule.channel import Channel
 from ferrule.channel.status import BROKER_CLOSED
 
@@ -46,7 +46,7 @@ class GRPCBroker:
         self._core = core
         self._settings = settings
         self._secure = secure
-        self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._channels: WeakSet[Channel] = WeakSet()
         self._listeners: set[BrokerListener] = set()
         self._servers: set[BrokerServer] = set()
 
@@ -168,7 +168,7 @@ class GRPCBroker:
         """
         if _core.is_forked():
             return
-        await asyncio.gather(*(channel.close() for channel in list(self._channels)))
+        await asyncio.gather(*(channel.close() for channel in self._channels))
         await asyncio.gather(*(server.stop() for server in list(self._servers)))
         await asyncio.gather(*(listener.close() for listener in list(self._listeners)))
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ferrule.errors import ConfigError
 from ferrule.pool import (
     PluginSpec,
     PoolError,
 )
 from ferrule.sync import PluginPool
+from ferrule.sync.pool import loop_thread
+from ferrule.sync.pool import pool as pool_module
+from ferrule.sync.pool.backstage import Backstage
 from ferrule.testing import KV_CONFIG, plugin_command
 from peers import ROOT, go_peer
 from pool.kv import get, kv, put
@@ -48,6 +55,101 @@ def test_a_close_by_another_thread_ends_waits_and_is_waited_for_by_all() -> None
         for thread in closing:
             thread.join(LIMIT)
     assert "closed" in str(outcomes[0])
+
+
+def test_a_close_in_the_middle_of_another_is_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of another thread, or of a signal's handler."""
+    pool = PluginPool()
+    pool.open()
+    backstage = pool._backstage
+    assert backstage is not None
+    closings = iter([pool.close])
+
+    def close() -> None:
+        for close_all in closings:
+            close_all()
+
+    monkeypatch.setattr(backstage._kept, "close", close)
+    pool.close()
+    assert not backstage.thread._thread.is_alive()
+
+
+def test_who_asks_at_the_very_end_is_told_that_the_pool_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool was open a moment ago, and its loop has ended meanwhile."""
+    pool = PluginPool()
+    pool.open()
+    backstage = pool._backstage
+    assert backstage is not None
+    pool.close()
+    monkeypatch.setattr(backstage, "check", lambda: None)
+    for ask in (lambda: pool.lease(kv()).__enter__(), lambda: pool.warm([kv()])):
+        with pytest.raises(PoolError, match="closed"):
+            ask()
+
+
+@pytest.mark.parametrize("work", [asyncio.sleep, asyncio.Future], ids=["short", "without end"])
+def test_what_a_loop_never_came_to_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, work: Any) -> None:
+    """It was asked for between the loop's last turn and its close."""
+    stopped, asked = threading.Event(), threading.Event()
+
+    class Slow(asyncio.Runner):  # type: ignore[misc]
+        def close(self) -> None:
+            stopped.set()
+            assert asked.wait(LIMIT)
+            super().close()
+
+    async def wait() -> None:
+        await (work(0) if work is asyncio.sleep else work())
+
+    monkeypatch.setattr(asyncio, "Runner", Slow)
+    thread = loop_thread.LoopThread()
+    thread.call(thread.stop_loop)
+    assert stopped.wait(LIMIT)
+    begun = thread.begin(wait)
+    asked.set()
+    outcomes: list[object] = []
+
+    def outcome() -> None:
+        try:
+            outcomes.append(thread.outcome(begun))
+        except RuntimeError as error:
+            outcomes.append(str(error))
+
+    waiting = threading.Thread(target=outcome, daemon=True)
+    waiting.start()
+    waiting.join(LIMIT)
+    # The short one may have been done.
+    assert outcomes in (
+        [["the pool's thread has ended"], [None]] if work is asyncio.sleep else [["the pool's thread has ended"]]
+    )
+
+
+def test_a_pool_that_two_threads_open_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = PluginPool()
+    errors: list[BaseException] = []
+
+    def open_too() -> None:
+        try:
+            pool.open()
+        except BaseException as error:  # noqa: BLE001 - told by the test's thread.
+            errors.append(error)
+
+    second = threading.Thread(target=open_too)
+
+    def make(inner: Any) -> Backstage:
+        monkeypatch.undo()
+        second.start()
+        return Backstage(inner)
+
+    monkeypatch.setattr(pool_module, "Backstage", make)
+    with pool:
+        second.join(LIMIT)
+        assert errors == []
+
+
+def test_a_pool_that_does_not_open_leaves_no_thread(temporary_directory: Path) -> None:
+    with pytest.raises(ConfigError):
+        PluginPool(metrics_socket=temporary_directory / "missing" / "socket").open()
 
 
 def interrupt_soon(seconds: float = 0.1) -> threading.Timer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,6 +66,15 @@ class Leases:
         self.loop.advance()
         assert self.ended == []
         return lease
+
+
+class Changing(deque[KeptLease]):
+    """A deque into which another thread puts something while it is read."""
+
+    def __iter__(self) -> Iterator[KeptLease]:
+        for kept in super().__iter__():
+            self.append(kept)
+            yield kept
 
 
 @pytest.fixture
@@ -168,3 +178,19 @@ def test_a_lease_that_is_dropped_goes_back_soon(loop: Loop, leases: Leases) -> N
     gc.collect()
     loop.advance(WATCH_SECONDS)
     assert leases.ended == [hold]
+
+
+def test_leases_that_nobody_uses_are_counted_while_others_take_and_put(leases: Leases) -> None:
+    spec = PluginSpec(["x"])
+    kept = leases.used(spec)
+    leases.kept._idle[spec] = Changing([kept])
+    assert leases.kept.idle_of(kept.plugin) == 1
+    assert leases.kept.take(spec, None) is kept
+    assert leases.kept.idle_of(kept.plugin) == 0
+    leases.kept.put(spec, kept)
+    assert leases.kept.idle_of(kept.plugin) == 1
+    kept.end()
+    # Until the loop has given it back, the plugin has it, and nobody uses it.
+    assert leases.kept.idle_of(kept.plugin) == 1
+    leases.loop.advance()
+    assert leases.kept.idle_of(kept.plugin) == 0

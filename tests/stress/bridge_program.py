@@ -12,6 +12,7 @@ import os
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -69,8 +70,9 @@ async def thousands(channel: Channel) -> Iterable[Any]:
 class Slow:
     """Prolongs the interpreter's end beyond the time for which a blocked thread goes without looking up."""
 
-    def __del__(self) -> None:
-        threading.Event().wait(0.3)
+    def __del__(self, sleep: Callable[[float], None] = time.sleep) -> None:
+        # By a default: modules may have lost their names by then.
+        sleep(0.3)
 
 
 MOMENTS: dict[str, Callable[[Channel], Coroutine[Any, Any, Iterable[Any]]]] = {

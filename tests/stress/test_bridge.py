@@ -49,6 +49,7 @@ def test_cancelled_awaiter_cancels_the_call_and_the_other_awaiter(run: Run, watc
                 await call
 
             first, second = asyncio.create_task(awaits()), asyncio.create_task(awaits())
+            await asyncio.sleep(0)
             await in_thread(server.requested.wait)
             first.cancel()
             await cancelled(first)
@@ -99,6 +100,8 @@ def test_cancel_in_flight_reaches_the_server(run: Run, watched: Callable[..., Wa
     async def main() -> None:
         async with insecure_channel(server.target) as channel:
             task = asyncio.ensure_future(unary(channel))
+            # The task begins to wait: without the lock, what a thread has done by then may come first.
+            await asyncio.sleep(0)
             await in_thread(server.requested.wait)
             assert not server.reset.is_set()
             task.cancel()

@@ -48,7 +48,7 @@ def _end_at_exit() -> None:
 
 def _end_all() -> None:
     """Ends the plugins of all managed clients by the ladder, at once. The event loops of the clients run no more."""
-    clients = [client for client in _loop_by_client if not belongs_to_parent(client._process_id)]
+    clients = [client for client in list(_loop_by_client) if not belongs_to_parent(client._process_id)]
     limits = [client.config.shutdown_timeout + client.config.kill_timeout for client in clients]
     deadline = time.monotonic() + min(max(limits, default=0.0) + _CLOSE_MARGIN, _EXIT_LIMIT)
     stops = [Operation(host.stop) for client in clients if (host := client._host) is not None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,7 +12,9 @@ import grpc
 from grpc import aio
 
 from ferrule import _core
+from ferrule._finalizers import finalizer
 from ferrule._mailbox import mailbox
+from ferrule._weak_set import WeakSet
 from ferrule.channel.errors import note_begun
 from ferrule.channel.status import CLOSED, LOCALLY_CANCELLED, CloseStatus
 
@@ -73,7 +74,7 @@ class ChannelState:
         self.call_credentials = call_credentials
         self.live_calls: set[Any] = set()
         # The user alone holds a stream: a stream that is dropped is cancelled.
-        self.live_streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.live_streams: WeakSet[Any] = WeakSet()
         self.open_on: asyncio.AbstractEventLoop | None = None
         """The loop on which calls may start; None before the first one and from the beginning of `close`."""
         self.is_closing = self.is_closed = False
@@ -81,6 +82,7 @@ class ChannelState:
         with contextlib.suppress(RuntimeError):
             self._loop = asyncio.get_running_loop()
 
+    @finalizer
     def __del__(self) -> None:
         self.core.close(LOCALLY_CANCELLED)
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 import grpc
 from grpc import aio
 
+from ferrule._finalizers import finalizer
 from ferrule.channel.calls import BaseCall
 from ferrule.channel.core_call import HEADERS, MESSAGE, EndedCall
 from ferrule.channel.status import CANCELLED, CODES, COLLECTED, INTERNAL, MIXED_STYLES, NOT_DESERIALIZED, OK
@@ -52,6 +53,7 @@ class StreamResponse(BaseCall):
         """The core's last messages, taken after its end to see whether there are any."""
         super().__init__(*args)
 
+    @finalizer
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without a call of the core.
         if self._code is not None or not hasattr(self, "_core"):

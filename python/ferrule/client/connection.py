@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from ferrule._core import FrameDecoder, Stream, encode_frame, is_forked
+from ferrule._finalizers import finalizer
 from ferrule.client.stream_transport import RustTransport, open_streams
 from ferrule.client.types import ReceiveFuncType, SendFuncType
 from ferrule.config import MAX_INT32
@@ -150,6 +151,7 @@ class ClientConnection:
     def __hash__(self) -> int:
         return hash((id(self), self.remote_addr))
 
+    @finalizer
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute. In a forked child the parent has it to close.
         if not getattr(self, "_closed", True) and not (self._transport is not None and is_forked()):

@@ -12,6 +12,7 @@ import grpc.aio
 
 from ferrule import _core
 from ferrule._contexts import AsyncContext
+from ferrule._finalizers import finalizer
 from ferrule._host.channels import native_settings, open_channel, open_sync_channel
 from ferrule._host.launch import core_settings
 from ferrule._host.lifecycle import (
@@ -123,6 +124,7 @@ class RPCPluginClient(PluginInfo, AsyncContext):
         finally:
             await self.close()
 
+    @finalizer
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
         session: Session | None = getattr(self, "_session", None)

@@ -184,7 +184,7 @@ def _end_at_exit() -> None:
 def _end_all() -> None:
     """Kills the plugins of loops that run no more."""
     # In a fork, the plugins belong to the parent.
-    drivers = [driver for driver in _open_drivers if driver._process_id == os.getpid()]
+    drivers = [driver for driver in list(_open_drivers) if driver._process_id == os.getpid()]
 
     async def kill() -> None:
         killing = (driver._kill_if_running() for driver in drivers)

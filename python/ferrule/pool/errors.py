@@ -69,7 +69,14 @@ class _Code(str):
         return grpc.StatusCode.UNAVAILABLE
 
 
-class _CallError(PoolError, aio.AioRpcError):  # type: ignore[misc]
+class _Unavailable(aio.AioRpcError):
+    """gRPC's error, whose next class in line is told the text alone: older releases of grpcio want the metadata too."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), message)
+
+
+class _CallError(PoolError, _Unavailable):  # type: ignore[misc]
     """A call that a plugin's end has ended; UNAVAILABLE for those who know gRPC's errors alone.
 
     Attributes:
@@ -89,7 +96,6 @@ class _CallError(PoolError, aio.AioRpcError):  # type: ignore[misc]
         stderr_tail: Iterable[str] = (),
     ) -> None:
         PoolError.__init__(self, message, hint, code, exit_status=exit_status, stderr_tail=stderr_tail)
-        aio.AioRpcError.__init__(self, grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), message)
         self.code = _Code(self.code or "")
         self.method = method
         self.pid = pid

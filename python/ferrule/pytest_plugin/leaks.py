@@ -7,7 +7,6 @@ import os
 import tempfile
 import threading
 import time
-import weakref
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from ferrule import _core
+from ferrule._weak_set import WeakSet
 from ferrule.pytest_plugin.owners import count_of_plugins, has_owners, is_owned
 
 __all__ = ["LeakCheck", "PluginLeakWarning"]
@@ -97,7 +97,7 @@ class LeakCheck:
         item.warn(PluginLeakWarning(message))
 
 
-_named: weakref.WeakSet[Any] = weakref.WeakSet()
+_named: WeakSet[Any] = WeakSet()
 """Clients that a message has named: a later one is about others."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -17,14 +16,22 @@ __all__ = ["add_section", "kept_lines"]
 MAX_LINES: Final = 1_000
 """Lines of one test; the oldest go."""
 
-_LINES: Final = pytest.StashKey[deque[str]]()
+_LINES: Final = pytest.StashKey[list[str]]()
 
 
 @contextmanager
 def kept_lines(item: pytest.Item) -> Iterator[None]:
     """Keeps what plugins log, at all levels, until the test has ended; loggers and their levels stay as they are."""
-    lines = item.stash[_LINES] = deque(maxlen=MAX_LINES)
-    with tapped(lambda record: lines.append(_line(record))):
+    # No deque, which cannot be read while other threads add to it.
+    lines: list[str] = []
+    item.stash[_LINES] = lines
+
+    def keep(record: logging.LogRecord) -> None:
+        lines.append(_line(record))
+        if len(lines) >= 2 * MAX_LINES:
+            del lines[:-MAX_LINES]
+
+    with tapped(keep):
         yield
 
 
@@ -39,4 +46,4 @@ def add_section(item: pytest.Item, report: pytest.TestReport) -> None:
     """Adds the lines so far to a report."""
     lines = item.stash.get(_LINES, None)
     if lines:
-        report.sections.append((f"Captured plugin log {report.when}", "\n".join(lines)))
+        report.sections.append((f"Captured plugin log {report.when}", "\n".join(lines[-MAX_LINES:])))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
-import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
@@ -14,6 +12,7 @@ import grpc
 from ferrule import _core
 from ferrule._broker_common import SERVER_OPTIONS, ListenerInfo, checked_id, listen
 from ferrule._host.operation import Operation
+from ferrule._weak_set import WeakSet
 from ferrule.channel.status import BROKER_CLOSED
 from ferrule.channel.sync import SyncChannel
 
@@ -45,9 +44,7 @@ class GRPCBroker:
         self._core = core
         self._settings = settings
         self._secure = secure
-        # Reentrant: the handler of a signal may close the broker that it interrupts.
-        self._lock = threading.RLock()
-        self._channels: weakref.WeakSet[SyncChannel] = weakref.WeakSet()
+        self._channels: WeakSet[SyncChannel] = WeakSet()
         self._listeners: set[BrokerListener] = set()
         self._servers: set[BrokerServer] = set()
 
@@ -165,9 +162,7 @@ class GRPCBroker:
         """
         if _core.is_forked():
             return
-        with self._lock:
-            channels = list(self._channels)
-        for channel in channels:
+        for channel in self._channels:
             channel.close()
         for server in list(self._servers):
             server.stop()
@@ -176,9 +171,7 @@ class GRPCBroker:
 
     def _opened(self, begin: Callable[[_core.Mailbox, Any], object]) -> SyncChannel:
         channel = SyncChannel(Operation(begin).result(), secure=self._secure, close_status=BROKER_CLOSED)
-        # A weak set does not bear two threads; the other sets do.
-        with self._lock:
-            self._channels.add(channel)
+        self._channels.add(channel)
         return channel
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 from ferrule import _core
 from ferrule._broker_common import service_not_reached, split_address
 from ferrule._contexts import BlockingContext
+from ferrule._finalizers import finalizer
 from ferrule._gevent import refuse_greenlets
 from ferrule._host.channels import native_settings, open_sync_channel
 from ferrule._host.launch import check_program, core_settings
@@ -122,6 +123,7 @@ class RPCPluginClient(PluginInfo, BlockingContext):
         finally:
             self.close()
 
+    @finalizer
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute; in a forked child the plugin is the parent's.
         session: Session | None = getattr(self, "_session", None)

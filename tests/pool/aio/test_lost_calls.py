@@ -11,7 +11,7 @@ import pytest
 from grpc import aio
 
 from ferrule.channel.status import UNAVAILABLE
-from ferrule.pool import OutcomeUnknown, PluginDied, PoolError
+from ferrule.pool import LeaseRevoked, OutcomeUnknown, PluginDied, PoolError
 from pool.aio.fakes import turns
 from pool.aio.setting import METHOD, Leased
 
@@ -285,3 +285,23 @@ async def test_failed_replacement_is_the_cause(leased: Leased) -> None:
         with pytest.raises(PluginDied) as caught:
             await call
         assert "no start" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("kind", [PluginDied, OutcomeUnknown, LeaseRevoked])
+def test_errors_are_made_where_grpcio_wants_all_of_it(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
+    """Up to 1.71 at least, AioRpcError had no defaults for its metadata."""
+    init = aio.AioRpcError.__init__
+
+    def older(
+        self: Any, code: Any, initial_metadata: Any, trailing_metadata: Any, details: Any = None, debug: Any = None
+    ) -> None:
+        init(self, code, initial_metadata, trailing_metadata, details, debug)
+
+    monkeypatch.setattr(aio.AioRpcError, "__init__", older)
+    error = kind("lost", "a hint", "pool.lost", method="/a/b", pid=7)
+    assert (error.message, error.hint, error.code, error.code()) == (
+        *("lost", "a hint", "pool.lost"),
+        grpc.StatusCode.UNAVAILABLE,
+    )
+    assert (error.details(), error.method, error.pid) == ("lost", "/a/b", 7)
+    assert (list(error.initial_metadata()), list(error.trailing_metadata())) == ([], [])

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from ferrule import _core
+from ferrule._finalizers import finalizer
 from ferrule.channel.core_call import CoreCall, EndedCall, Pairs
 from ferrule.channel.credentials import CallMetadataError, blocking_call_metadata, service_url
 from ferrule.channel.errors import note_begun
@@ -59,6 +60,7 @@ class CallFactory:
         # The thread may outlive the channel's hold on it.
         self._started_worker: Callable[[], Worker | None] = lambda: None
 
+    @finalizer
     def __del__(self) -> None:
         # An __init__ that raised leaves no such attribute. In a forked child the worker's lock and pipe are those of
         # the parent.

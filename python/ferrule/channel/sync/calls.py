@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import grpc
 from grpc import _channel
 
+from ferrule._finalizers import finalizer
 from ferrule.channel.core_call import END, HEADERS, CoreCall, EndedCall
 from ferrule.channel.errors import note_begun
 from ferrule.channel.status import CANCELLED, CODES, COLLECTED, INTERNAL, LOCALLY_CANCELLED, NOT_DESERIALIZED, OK
@@ -127,6 +128,7 @@ class BaseCall(Failure):
         if isinstance(core, EndedCall):
             self._callbacks = None
 
+    @finalizer
     def __del__(self) -> None:
         # A call whose start raised has no call of the core.
         core = getattr(self, "_core", None)

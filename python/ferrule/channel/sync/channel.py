@@ -8,6 +8,7 @@ from typing import Any, Self
 import grpc
 
 from ferrule import _core
+from ferrule._finalizers import finalizer
 from ferrule.channel.credentials import tls_settings
 from ferrule.channel.options import Options, channel_settings
 from ferrule.channel.status import CANCELLED, CloseStatus
@@ -68,6 +69,7 @@ class SyncChannel(grpc.Channel):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    @finalizer
     def __del__(self) -> None:
         # Stubs hold the call factory and need no subscribers.
         connectivity = getattr(self, "_connectivity", None)

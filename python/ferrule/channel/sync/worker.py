@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ferrule._core import Mailbox
+from ferrule._finalizers import finalizer
 from ferrule.errors import refused_by_system
 
 __all__ = ["Worker"]
@@ -51,6 +52,7 @@ class Worker:
         for end in (self._reader, self._writer):
             os.set_blocking(end, False)
 
+    @finalizer
     def __del__(self) -> None:
         # The thread holds the worker, so it has ended. An __init__ that raised may leave no pipe.
         for end in (getattr(self, "_reader", None), getattr(self, "_writer", None)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import grpc.aio
 
 from ferrule._contexts import AsyncContext
+from ferrule._finalizers import finalizer
 from ferrule.client import RPCPluginClient
 from ferrule.pool.aio.driver import Driver, Place
 from ferrule.pool.arguments import checked_priority, checked_seconds, checked_spec
@@ -106,6 +107,7 @@ class Lease(AsyncContext):
             tracer, span = self._trace
             tell(tracer.lease_ended, span, error)
 
+    @finalizer
     def __del__(self) -> None:
         # An __init__ that raised leaves an object without this attribute.
         hold: Hold | None = getattr(self, "_hold", None)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import weakref
 from asyncio import _get_running_loop
 
+from ferrule._weak_set import WeakSet
 from ferrule.pool.errors import PoolError
 from ferrule.pool.policy.refusals import closed
 
 __all__ = ["Owner"]
 
-_owners: weakref.WeakSet[Owner] = weakref.WeakSet()
+_owners: WeakSet[Owner] = WeakSet()
 
 
 class Owner:
@@ -63,7 +63,7 @@ class Owner:
 
 
 def _after_fork() -> None:
-    for owner in list(_owners):
+    for owner in _owners:
         owner.is_forked = True
         owner.loop = None
 

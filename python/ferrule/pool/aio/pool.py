@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from ferrule._contexts import AsyncContext
+from ferrule._finalizers import finalizer
 from ferrule._mailbox import cannot_await
 from ferrule.pool import arguments
 from ferrule.pool.aio.driver import Driver
@@ -141,6 +142,7 @@ class PluginPool(AsyncContext):
             return
         await self.close()
 
+    @finalizer
     def __del__(self) -> None:
         # A refused argument leaves an object without a driver.
         driver: Driver | None = getattr(self, "_driver", None)

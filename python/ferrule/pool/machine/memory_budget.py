@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Final
 
+from ferrule._weak_set import WeakSet
 from ferrule.pool.machine.processes import Memory
 
 __all__ = ["UNKNOWN_PROGRAM_BYTES", "MemoryBudget", "MemoryShare"]
@@ -27,7 +27,7 @@ class MemoryBudget:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._shares: weakref.WeakSet[MemoryShare] = weakref.WeakSet()
+        self._shares: WeakSet[MemoryShare] = WeakSet()
         self._largest: dict[str, int] = {}
 
     def join(self, freed: Callable[[], object]) -> MemoryShare:
@@ -84,7 +84,7 @@ class MemoryBudget:
     def _after_fork(self) -> None:
         """Forgets all uses, in a forked child: the parent's plugins are not the child's, and its lock may be taken."""
         self._lock = threading.Lock()
-        for share in list(self._shares):
+        for share in self._shares:
             share.own, share.waiting = 0, False
         self._shares.clear()
 

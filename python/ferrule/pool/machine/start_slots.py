@@ -7,6 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
+from ferrule._weak_set import WeakSet
 from ferrule.pool.machine.cpus import usable_cpus
 
 __all__ = ["SlotShare", "StartSlots"]
@@ -26,7 +27,7 @@ class StartSlots:
     def __init__(self, default: int | None = None) -> None:
         self._default = default or usable_cpus()
         self._lock = threading.Lock()
-        self._shares: weakref.WeakSet[SlotShare] = weakref.WeakSet()
+        self._shares: WeakSet[SlotShare] = WeakSet()
         self._waiting: deque[weakref.ref[SlotShare]] = deque()
 
     def join(self, granted: Callable[[], object], limit: int | None = None) -> SlotShare:
@@ -133,7 +134,7 @@ class StartSlots:
     def _after_fork(self) -> None:
         """Forgets all, in a forked child: the parent's starts are not the child's, and its lock may be taken."""
         self._lock = threading.Lock()
-        for share in list(self._shares):
+        for share in self._shares:
             share.held, share.handed, share.waiting = 0, 0, False
         self._shares.clear()
         self._waiting.clear()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from types import CodeType
-from typing import Final
+from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from ferrule.pool import Lease as LoopLease
@@ -17,10 +20,12 @@ from ferrule.sync.pool.channel import LeasedChannel
 from ferrule.sync.pool.counts import CallCounts
 from ferrule.sync.pool.kept import KeptLease, KeptLeases
 from ferrule.sync.pool.lease import Lease
-from ferrule.sync.pool.loop_thread import LoopThread, outcome
+from ferrule.sync.pool.loop_thread import LoopThread, ThreadEnded
 from ferrule.sync.pool.plugin import PooledClient
 
 __all__ = ["Backstage"]
+
+Result = TypeVar("Result")
 
 
 class Backstage:
@@ -37,8 +42,14 @@ class Backstage:
         self._kept = KeptLeases(self.thread, self._counts.settle)
         self._channels: WeakKeyDictionary[PooledClient, LeasedChannel] = WeakKeyDictionary()
         self._closing: Future[None] | None = None
+        # Held for moments, never for a wait. Reentrant: a signal's handler may close the pool.
+        self._lock = threading.RLock()
         self._owner = pool._driver.owner
-        self.thread.run(pool.__aenter__)
+        try:
+            self.thread.run(pool.__aenter__)
+        except BaseException:
+            self.thread.stop()
+            raise
 
     @property
     def belongs_to_parent(self) -> bool:
@@ -65,8 +76,7 @@ class Backstage:
         self, spec: PluginSpec, priority: int, timeout: float | None, place: tuple[CodeType, int] | None
     ) -> KeptLease:
         """A lease from the policy, when one is to be had."""
-        self.check()
-        return self.thread.run(lambda: self._lease(LoopLease(self.pool._driver, spec, priority, timeout, place)))
+        return self.run(lambda: self._lease(LoopLease(self.pool._driver, spec, priority, timeout, place)))
 
     def give_back(self, spec: PluginSpec, kept: KeptLease) -> None:
         """Ends a lease."""
@@ -74,7 +84,7 @@ class Backstage:
             self._kept.put(spec, kept)
 
     def idle_of(self, plugin: Plugin) -> int:
-        """How many leases of a plugin are kept, and used by nobody."""
+        """How many leases of a plugin are used by nobody, and not given back yet."""
         return self._kept.idle_of(plugin)
 
     def age_of(self, plugin: Plugin) -> float:
@@ -95,14 +105,14 @@ class Backstage:
         """Waits until a client's plugin has ended, at most some seconds; whether it has."""
         try:
             exited = self.thread.begin(client.wait_exited)
-        except RuntimeError:
-            # The loop has ended, and all plugins before it.
+            try:
+                self.thread.outcome(exited, limit)
+            except TimeoutError:
+                exited.cancel()
+                return False
+        except ThreadEnded:
+            # And all plugins before it.
             return True
-        try:
-            outcome(exited, limit)
-        except TimeoutError:
-            exited.cancel()
-            return False
         return True
 
     async def _lease(self, lease: LoopLease) -> KeptLease:
@@ -144,6 +154,18 @@ class Backstage:
         if self._closing is not None:
             raise closed()
 
+    def run(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Does something on the loop, and waits for its end; an interrupt cancels it.
+
+        Raises:
+            PoolError: As `check`, also where the pool is closed meanwhile; or this is the loop's own thread.
+        """
+        self.check()
+        try:
+            return self.thread.run(work)
+        except ThreadEnded:
+            raise closed() from None
+
     def settle(self) -> None:
         """Gives all leases back that nobody uses, and counts the calls so far; on the loop's thread."""
         self._kept.end_all()
@@ -157,10 +179,20 @@ class Backstage:
             force: Whether they are revoked now, also those of a closing that is under way.
             limit: Seconds to wait; default None, without limit.
         """
-        if self._closing is None or (force and not self._closing.done()):
-            self._kept.close()
-            self._closing = self.thread.begin(lambda: self.pool.close(timeout, force=force))
-        outcome(self._closing, limit)
+        # The handler of a signal that was here in between may have closed it all.
+        with contextlib.suppress(ThreadEnded):
+            with self._lock:
+                if self._closing is None or (force and not self._closing.done()):
+                    self._kept.close()
+                    self._closing = self.thread.begin(lambda: self.pool.close(timeout, force=force))
+                closing = self._closing
+            while True:
+                self.thread.outcome(closing, limit)
+                with self._lock:
+                    if closing is self._closing:
+                        break
+                    # Another thread has forced it meanwhile, and needs the loop to hear of the end.
+                    closing = self._closing
         self.thread.stop()
 
     def abandon(self) -> None:

@@ -62,6 +62,7 @@ class KeptLease:
 
     def use(self, place: tuple[CodeType, int] | None) -> bool:
         """Begins one more use; whether there may be one."""
+        self.ending.is_idle = False
         self.uses += 1
         # Who holds a lease for too long is told by these.
         hold = self.ending.hold
@@ -70,11 +71,13 @@ class KeptLease:
 
     def rest(self) -> bool:
         """Notes the end of a use; whether there may be another one."""
+        self.ending.is_idle = True
         now = self.idle_since = monotonic()
         return self.uses < self._max_uses and now - self._since < MAX_SECONDS and self.plugin.state is State.LEASED
 
     def end(self) -> None:
         """Gives the lease back to the policy, by the loop's thread."""
+        self.ending.is_idle = True
         self._thread.call(self.ending, self.uses)
 
 
@@ -84,12 +87,16 @@ class Ending:
     Args:
         lease: The lease.
         endings: Those that are to come, of which this one takes itself out.
+
+    Attributes:
+        is_idle: Whether nobody uses the lease.
     """
 
-    __slots__ = ("_endings", "_lease", "hold", "watch")
+    __slots__ = ("_endings", "_lease", "hold", "is_idle", "watch")
 
     def __init__(self, lease: Lease, endings: set[Ending]) -> None:
         self.hold = lease._held
+        self.is_idle = False
         self._lease = lease
         self._endings = endings
         # The callback of a weak reference is called only while the reference is there.
@@ -171,8 +178,9 @@ class KeptLeases:
             self._thread.call(self._sweep_later)
 
     def idle_of(self, plugin: Plugin) -> int:
-        """How many leases of a plugin are kept, and used by nobody."""
-        return sum(kept.plugin is plugin for idle in list(self._idle.values()) for kept in list(idle))
+        """How many leases of a plugin are used by nobody, and not given back yet."""
+        # Not by the deques: while others take and put, one cannot be read or copied. A set is copied in one step.
+        return sum(ending.is_idle and ending.hold.plugin is plugin for ending in list(self._endings))
 
     def close(self) -> None:
         """Keeps no lease from now on."""

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
 from ferrule.pool import PoolError
 
-__all__ = ["LoopThread", "outcome"]
+__all__ = ["LoopThread", "ThreadEnded"]
 
 Result = TypeVar("Result")
 
@@ -19,6 +19,13 @@ _logger = logging.getLogger("ferrule.pool")
 
 _WAIT_SLICE: Final = 0.5
 """Seconds. A signal that arrives just before a wait begins does not end the wait: its handler runs after the slice."""
+
+
+class ThreadEnded(RuntimeError):  # noqa: N818 - what has happened, not a fault.
+    """The loop has ended, before or while it was asked for something."""
+
+    def __init__(self) -> None:
+        super().__init__("the pool's thread has ended")
 
 
 class LoopThread:
@@ -40,23 +47,63 @@ class LoopThread:
             return
 
     def begin(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Future[Result]:
-        """Begins something on the loop. Its outcome has a thread waiting for it by `outcome`.
+        """Begins something on the loop, for whoever waits for it by `outcome`.
 
         Raises:
             PoolError: This is the loop's own thread, which would wait for itself.
+            ThreadEnded: There is no loop any more.
         """
         if self.is_current:
             hint = "Functions that the pool calls, such as those of subscribe(), must not wait for the pool."
             raise PoolError("the pool's own thread cannot wait for the pool", hint, "pool.own-thread")
-        if self.loop.is_closed():
-            raise RuntimeError("the pool's thread has ended")
-        return asyncio.run_coroutine_threadsafe(work(), self.loop)
+        coroutine = work()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:
+            coroutine.close()
+            raise ThreadEnded from None
+
+    def outcome(self, future: Future[Result], timeout: float | None = None) -> Result:
+        """Waits for the outcome of what was begun; Ctrl-C ends the wait, and leaves the future as it is.
+
+        Args:
+            future: The future.
+            timeout: Seconds to wait; default None, without limit.
+
+        Raises:
+            TimeoutError: There is none in time.
+            ThreadEnded: There will be none: the loop has ended below it, or never come to it.
+        """
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        if timeout is not None:
+            if not done.wait(timeout):
+                raise TimeoutError(f"not done after {timeout} s")
+        else:
+            while not done.wait(_WAIT_SLICE):
+                # In this order: the thread's last deed may be the outcome.
+                if not self._thread.is_alive() and not done.is_set():
+                    raise ThreadEnded
+        try:
+            return future.result()
+        except CancelledError:
+            if self._is_stopping:
+                raise ThreadEnded from None
+            raise
+        finally:
+            # The future keeps an error, whose traceback would keep this frame, and the frame the future.
+            del future
 
     def run(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        """Does something on the loop, and waits for its end; an interrupt cancels it."""
+        """Does something on the loop, and waits for its end; an interrupt cancels it.
+
+        Raises:
+            PoolError: As of `begin`.
+            ThreadEnded: As of `outcome`.
+        """
         future = self.begin(work)
         try:
-            return outcome(future)
+            return self.outcome(future)
         except BaseException:
             future.cancel()
             raise
@@ -78,31 +125,6 @@ class LoopThread:
         if not self._is_stopping:
             self._is_stopping = True
             self.loop.stop()
-
-
-def outcome(future: Future[Result], timeout: float | None = None) -> Result:
-    """Waits for the outcome of a future; Ctrl-C ends the wait, and leaves the future as it is.
-
-    Args:
-        future: The future.
-        timeout: Seconds to wait; default None, without limit.
-
-    Raises:
-        TimeoutError: There is none in time.
-    """
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    if timeout is not None:
-        if not done.wait(timeout):
-            raise TimeoutError(f"not done after {timeout} s")
-        return future.result()
-    while not done.wait(_WAIT_SLICE):
-        pass
-    try:
-        return future.result()
-    finally:
-        # The future keeps an error, whose traceback would keep this frame, and the frame the future.
-        del future
 
 
 def _run(started: Future[asyncio.AbstractEventLoop]) -> None:

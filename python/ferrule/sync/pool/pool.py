@@ -8,13 +8,15 @@ import functools
 import inspect
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Self, TypeVar
-from weakref import WeakSet
 
 from ferrule._contexts import BlockingContext
+from ferrule._finalizers import finalizer
 from ferrule._gevent import refuse_greenlets
+from ferrule._weak_set import WeakSet
 from ferrule.pool import Limits, PluginSpec, PoolError, PoolEvent
 from ferrule.pool import PluginPool as LoopPool
 from ferrule.pool.aio.pool import CLOSE_SECONDS
@@ -70,6 +72,8 @@ class PluginPool(BlockingContext):
         refuse_greenlets("the blocking pool")
         self._pool = LoopPool(limits, name=name, metrics_socket=metrics_socket, **private)
         self._backstage: Backstage | None = None
+        # Reentrant: the handler of a signal may open the pool that it interrupts.
+        self._opening = threading.RLock()
 
     @property
     def limits(self) -> Limits:
@@ -96,6 +100,7 @@ class PluginPool(BlockingContext):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    @finalizer
     def __del__(self) -> None:
         backstage: Backstage | None = getattr(self, "_backstage", None)
         if backstage is not None and not backstage.is_closing and not backstage.belongs_to_parent:
@@ -105,10 +110,11 @@ class PluginPool(BlockingContext):
 
     def open(self) -> None:
         """Starts the pool's thread. Does nothing if it is open."""
-        if self._backstage is None:
-            self._backstage = Backstage(self._pool)
-            _close_at_exit()
-            _open.add(self)
+        with self._opening:
+            if self._backstage is None:
+                self._backstage = Backstage(self._pool)
+                _close_at_exit()
+                _open.add(self)
 
     def lease(self, spec: PluginSpec, *, priority: int = 0, timeout: float | None = None) -> Lease:
         """A lease of the spec's plugin, for `with`.
@@ -219,14 +225,13 @@ class PluginPool(BlockingContext):
 
     def _on_loop(self, work: Callable[[], Any]) -> Any:
         backstage = self._opened
-        backstage.check()
 
         async def settled() -> Any:
             backstage.settle()
             result = work()
             return await result if inspect.isawaitable(result) else result
 
-        return backstage.thread.run(settled)
+        return backstage.run(settled)
 
 
 _open: WeakSet[PluginPool] = WeakSet()
@@ -239,7 +244,7 @@ def _close_at_exit() -> None:
 
 
 def _close_all() -> None:
-    for pool in list(_open):
+    for pool in _open:
         backstage = pool._backstage
         if backstage is not None and not backstage.belongs_to_parent:
             with contextlib.suppress(Exception):
