@@ -15,20 +15,31 @@ from ferrule import _core
 GRPC_THREADS = frozenset({"event_engine", "grpc_global_tim", "lifeguard"})
 
 
-def thread_names() -> list[str]:
-    """Names of all threads, native ones included."""
-    names = []
+def named_threads() -> dict[str, str]:
+    """Names of all threads by their ids, native ones included."""
+    names = {}
     for task in Path("/proc/self/task").iterdir():
         try:
-            names.append((task / "comm").read_text().strip())
+            names[task.name] = (task / "comm").read_text().strip()
         except (FileNotFoundError, ProcessLookupError):
             continue  # It ended meanwhile.
     return names
 
 
-def own_threads() -> int:
+def thread_names() -> list[str]:
+    """Names of all threads, native ones included."""
+    return list(named_threads().values())
+
+
+def own_named_threads() -> dict[str, str]:
     """Threads that are neither of grpcio's pool nor of the kernel, for a loop of libuv's: ours, and Python's."""
-    return sum(name not in GRPC_THREADS and not name.startswith("iou-") for name in thread_names())
+    threads = named_threads().items()
+    return {key: name for key, name in threads if name not in GRPC_THREADS and not name.startswith("iou-")}
+
+
+def own_threads() -> int:
+    """How many `own_named_threads` there are."""
+    return len(own_named_threads())
 
 
 class Usage(NamedTuple):

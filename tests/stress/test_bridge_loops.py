@@ -14,7 +14,7 @@ import pytest
 from ferrule._mailbox import mailbox
 from ferrule.channel import Channel, insecure_channel
 from integration.bridge_program import LOOPS
-from integration.usage import own_threads
+from integration.usage import own_named_threads
 from stress.calls import STREAM, Run, in_thread, stream_of, unary
 from stress.memory import MIB
 from stress.watched_server import Watched, sends_without_end
@@ -34,8 +34,8 @@ def test_thousands_of_calls_at_once_do_not_starve_the_loop(run: Run, echo: str) 
                 finished_per_turn.append(sum(call.done() for call in calls))
                 await asyncio.sleep(0)
             assert [await call for call in calls] == [b"%d" % number for number in range(10_000)]
-            # Other callbacks had their turn in between.
-            assert len(set(finished_per_turn)) > 10
+            # Other callbacks had their turn in between: a turn of the loop has 1,024 of them at most.
+            assert len(set(finished_per_turn)) >= 10
             assert channel.stats()["connections_opened"] == 1
 
     run(main())
@@ -146,14 +146,16 @@ def test_any_number_of_calls_and_channels_takes_one_thread(run: Run, echo: str) 
     async def main() -> None:
         channels = [insecure_channel(echo) for _ in range(20)]
         assert await unary(channels[0]) == b"x"
-        before = own_threads()
+        before = own_named_threads().items()
         calls = [unary(channel, bytes(1000)) for channel in channels for _ in range(100)]
         streams = [stream_of(channel, 10, 100_000) for channel in channels]
-        during = own_threads()
+        during = own_named_threads().items()
         await asyncio.gather(*calls)
         for stream in streams:
             assert [len(response) async for response in stream] == [100_000] * 10
-        assert before == during == own_threads()
+        # One of a test before this one may end meanwhile.
+        assert during <= before
+        assert own_named_threads().items() <= before
         for channel in channels:
             await channel.close()
 
