@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 from ferrule.pool import PluginSpec
 from ferrule.sync import PluginPool
@@ -21,27 +20,33 @@ from waiting import wait_until
 SECONDS = 2.0
 
 
-def to_the_end(step: Callable[[], object]) -> None:
-    """Does something again until no interrupt, of those that are still under way, has ended it."""
-    while True:
-        try:
-            step()
-        except KeyboardInterrupt:
-            continue
-        return
+class Interrupts:
+    """SIGINT raises KeyboardInterrupt once each time that this is armed: never where nothing catches it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.is_armed = False
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, *_: object) -> None:
+        if self.is_armed:
+            self.is_armed = False
+            self.count += 1
+            raise KeyboardInterrupt
 
 
-def interrupted(pool: PluginPool, spec: PluginSpec) -> int:
-    """Takes one lease after the other for some time; returns the number of interrupts."""
-    interrupts, deadline = 0, time.monotonic() + SECONDS
+def use(pool: PluginPool, spec: PluginSpec, interrupts: Interrupts) -> None:
+    """Takes one lease after the other for some time, and is interrupted in all of it."""
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         try:
+            interrupts.is_armed = True
             while time.monotonic() < deadline:
                 with pool.lease(spec):
                     pass
+            interrupts.is_armed = False
         except KeyboardInterrupt:
-            interrupts += 1
-    return interrupts
+            continue
 
 
 def main() -> None:
@@ -52,20 +57,18 @@ def main() -> None:
         while not stop.wait(0.002):
             os.kill(os.getpid(), signal.SIGINT)
 
-    def quiet() -> None:
-        stop.set()
-        thread.join()
-
+    interrupts = Interrupts()
     with PluginPool() as pool:
         with pool.lease(spec) as lease:
             plugin = lease._held.plugin
         thread = threading.Thread(target=interrupt)
         thread.start()
-        interrupts = interrupted(pool, spec)
-        to_the_end(quiet)
+        use(pool, spec, interrupts)
+        stop.set()
+        thread.join()
         del lease
-        to_the_end(lambda: wait_until(lambda: not plugin.holds, "no lease is held"))
-        print(interrupts > 50, len(plugin.holds), plugin.entry.leases)  # noqa: T201
+        wait_until(lambda: not plugin.holds, "no lease is held")
+        print(interrupts.count > 50, len(plugin.holds), plugin.entry.leases)  # noqa: T201
 
 
 if __name__ == "__main__":
