@@ -124,6 +124,14 @@ def test_what_is_ignored(before: Any, given: Any, path: cty.Path, expected: Any)
     assert ignore_changes(TAGGED, values[0], values[1], [path]) == values[2]
 
 
+def test_what_is_ignored_inside_of_nothing_stays_nothing() -> None:
+    """As OpenTofu's `processIgnoreChanges`, which goes through the places of the configuration."""
+    block = Block({}, {"main": NestedBlock("main", TAGGED, Nesting.SINGLE)})
+    before, given = coerce(block, {"main": {"any": 1, "tags": {"a": "1"}}}), coerce(block, {})
+    for path in ((Name("main"), Name("any")), (Name("main"), Name("tags"), "a")):
+        assert ignore_changes(block, before, given, [path]) == given
+
+
 def test_nothing_is_ignored_in_a_creation() -> None:
     config = coerce(TAGGED, {"any": "x"})
     assert ignore_changes(TAGGED, None, config, "all") is config
@@ -226,6 +234,24 @@ def test_where_secrets_are() -> None:
         "password",
         "set",
     ]
+
+
+def test_what_is_inside_of_a_secret_is_no_secret_of_its_own() -> None:
+    parts = NestedType({"key": Attribute("key", STRING, optional=True, sensitive=True)}, Nesting.LIST)
+    block = Block({"keys": Attribute("keys", None, parts, optional=True, sensitive=True)})
+    assert sensitive_paths(block, coerce(block, {"keys": [{"key": "a"}]})) == ((Name("keys"),),)
+
+
+def test_null_in_place_of_blocks_stays_null() -> None:
+    """A provider may answer so, and gets to know of it: blocks that are not there are empty."""
+    attributes = {
+        "any": Attribute("any", DYNAMIC, optional=True),
+        "key": Attribute("key", STRING, optional=True, write_only=True),
+    }
+    block = Block({}, {"rule": NestedBlock("rule", Block(attributes), Nesting.LIST)})
+    assert without_write_only(block, {"rule": None}) == {"rule": None}
+    given = coerce(block, {"rule": [{"any": 1, "key": "k"}, {"any": "x", "key": "k"}]})
+    assert without_write_only(block, given) == coerce(block, {"rule": [{"any": 1}, {"any": "x"}]})
 
 
 def test_what_is_recorded_as_sensitive() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ferrule.terraform.core import coerce, compatibility_problems, plan_problems, proposed_new, replacement_paths
-from ferrule.terraform.cty import DYNAMIC, NUMBER, STRING, UNKNOWN, Object
+from ferrule.terraform.cty import DYNAMIC, NUMBER, STRING, UNKNOWN, List, Object, Typed, Unknown
 from ferrule.terraform.cty import Attribute as Name
 from ferrule.terraform.errors import ConfigurationError
 from ferrule.terraform.schema.model import Attribute, Block, NestedBlock, NestedType, Nesting
@@ -131,6 +131,27 @@ def test_a_set_may_have_as_many_elements_as_its_unknown_ones_allow(config: Any, 
     )
 
 
+def test_what_is_not_known_is_the_same_whatever_is_said_of_it() -> None:
+    """A provider that takes a value apart and puts it together again loses what was known about its parts."""
+    for of, said, unsaid in (
+        (List(STRING), [Unknown(prefix="a-")], [UNKNOWN]),
+        (NUMBER, Unknown(lower=1), UNKNOWN),
+        (STRING, Unknown(prefix="a-"), UNKNOWN),
+        (NUMBER, 0.1, Decimal("0.1")),
+    ):
+        block = Block({"a": Attribute("a", of, optional=True)})
+        config, plan = (coerce(block, {"a": each}) for each in (said, unsaid))
+        assert plan_problems(block, None, config, plan) == []
+        assert plan_problems(block, None, plan, config) == []
+
+
+def test_of_an_unknown_configuration_nothing_is_proposed() -> None:
+    """As in OpenTofu's objchange.go, `ProposedNew`: the prior object, or one in which all is null."""
+    assert proposed_new(SERVER, None, UNKNOWN) == server()
+    prior = server(main={"port": 1})
+    assert proposed_new(SERVER, prior, UNKNOWN) == prior
+
+
 def test_parts_of_an_object_have_places() -> None:
     before, after = (server(place={"city": "Rome", "floor": floor}) for floor in (1, 2))
     assert list(map(str, compatibility_problems(SERVER, before, after))) == [
@@ -209,3 +230,20 @@ def test_wrong_elements_of_a_set_are_all_said() -> None:
         'group[0].rule[0].port: expected number, got "x"',
         'group[1].rule[1]: the attribute "port" is required',
     ]
+
+
+def test_wrong_elements_of_a_set_are_not_put_in_order() -> None:
+    wrong: list[Any] = [{"b": 1}, ["a"], "x"]
+    with pytest.raises(ConfigurationError) as caught:
+        coerce(FIREWALL, {"group": [{"name": each, "rule": [{"port": {"c": 2}}]} for each in wrong]})
+    assert len(caught.value.problems) == 5
+    with pytest.raises(ConfigurationError) as caught:
+        coerce(SERVER, {"open": {"a": {"any": b"x"}, "b": {"any": object()}, "c": 3}})
+    assert len(caught.value.problems) == 3
+
+
+def test_blocks_keep_the_types_that_they_bring() -> None:
+    brought = Typed({"a": {"any": ["x"]}}, Object({"a": Object({"any": List(STRING)})}))
+    assert server(open=brought) == server(open={"a": {"any": Typed(["x"], List(STRING))}})
+    assert server(open=brought) != server(open={"a": {"any": ["x"]}})
+    assert server(list=Typed([{"port": 1}], List(Object({"port": NUMBER})))) == server(list=[{"port": 1}])

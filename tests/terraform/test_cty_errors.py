@@ -137,6 +137,7 @@ OTHERS: list[tuple[Callable[[], object], str]] = [
         lambda: cty.convert(ingress({"from_port": 1, "tags": {"a": "True"}}), INGRESS),
         'ingress[0].tags["a"]: expected bool, got "True" (write "true")',
     ),
+    (lambda: cty.convert("FALSE", BOOL), 'expected bool, got "FALSE" (write "false")'),
     (
         lambda: cty.convert(ingress({"from_port": "1e99999", "tags": {}}), INGRESS),
         'ingress[0].from_port: expected number, got "1e99999" (the number has more than 4000 digits)',

@@ -179,6 +179,62 @@ def test_the_deepest_values_work_far_down_the_stack(frames: int) -> None:
     down(frames)
 
 
+INNER: list[tuple[Callable[[Any], Any], Callable[[cty.Type], cty.Type]]] = [
+    (lambda value: [value], List),
+    (lambda value: {"k": value}, Map),
+    (lambda value: [value], lambda of: Tuple([of])),
+    (lambda value: {"k": value}, lambda of: Object({"k": of})),
+]
+
+
+@pytest.mark.parametrize(("value_around", "type_around"), INNER, ids=["list", "map", "tuple", "object"])
+def test_each_level_counts_once(
+    value_around: Callable[[Any], Any], type_around: Callable[[cty.Type], cty.Type]
+) -> None:
+    value: Any = "x"
+    of: cty.Type = DYNAMIC
+    for _ in range(99):
+        value, of = value_around(value), type_around(of)
+    assert cty.decode(cty.encode(value, of), of) == value
+    assert cty.decode_json(cty.encode_json(value, of), of) == value
+    # The value itself has a type of as many levels as a type may have.
+    value = value_around(value)
+    assert cty.implied_type(value).depth == 100
+    assert cty.implied_type_of_json(json.dumps(value)).depth == 100
+    with pytest.raises(cty.CtyError, match="the value has more than 100 levels"):
+        cty.implied_type(value_around(value))
+    with pytest.raises(cty.CtyError, match="the value has more than 100 levels"):
+        cty.implied_type_of_json(json.dumps(value_around(value)))
+
+
+def is_taken(call: Callable[..., object], *given: object) -> bool:
+    try:
+        call(*given)
+    except cty.CtyError as error:
+        assert "the value has more than 100 levels" in str(error)  # noqa: PT017
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("of", "notation"), [(List(DYNAMIC), '["list","dynamic"]'), (Tuple([DYNAMIC]), '["tuple",["dynamic"]]')], ids=str
+)
+def test_a_dynamic_value_is_a_level_in_every_form(of: cty.Type, notation: str) -> None:
+    """Fifty of them, with a list in each, are a hundred levels."""
+    typed: Any = None
+    data, text = b"\xc0", "null"
+    for levels in range(1, 110):
+        typed = Typed([typed], of)
+        data = b"\x92\xc4" + bytes([len(notation)]) + notation.encode() + b"\x91" + data
+        text = f'{{"type":{notation},"value":[{text}]}}'
+        taken = [
+            is_taken(cty.encode, typed, DYNAMIC),
+            is_taken(cty.decode, data, DYNAMIC),
+            is_taken(cty.decode_json, text, DYNAMIC),
+        ]
+        assert taken == [levels <= 50] * 3, levels
+
+
 def test_no_recursion_error_leaves_the_package() -> None:
     value, of = deep(100)
     calls: list[Callable[[], object]] = [

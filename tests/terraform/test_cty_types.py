@@ -20,6 +20,12 @@ def test_types_show_how_they_are_made() -> None:
     assert eval(repr(NESTED), vars(cty)) == NESTED
 
 
+def test_all_optional_attributes_are_shown() -> None:
+    of = Object({"a": STRING, "b": STRING, "c": STRING}, optional={"c", "a"})
+    assert repr(of).endswith("}, optional={'a', 'c'})")
+    assert eval(repr(of), vars(cty)) == of
+
+
 def test_types_are_equal_by_structure() -> None:
     same = Type.from_json('["object",{"b":["list",["set","number"]],"a":["tuple",["bool",["map","dynamic"]]]},["b"]]')
     assert same == NESTED
@@ -92,6 +98,11 @@ def test_depth_is_bounded() -> None:
     for levels in (101, 500, 100_000):
         with pytest.raises(cty.CtyError):
             Type.from_json(nested_lists(levels))
+    notation: Any = "string"
+    for _ in range(100_000):
+        notation = ["list", notation]
+    with pytest.raises(cty.CtyError, match="more than 100 levels"):
+        Type.from_notation(notation)
     of: Any = STRING
     for _ in range(100):
         of = List(of)

@@ -259,10 +259,34 @@ def test_refinements_may_leave_one_value(unknown: Unknown, of: cty.Type, known: 
         ("ab\N{SOFT HYPHEN}c", "ab\N{SOFT HYPHEN}"),
         ("ab\N{BEL}", "ab"),
         ("x\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}", "x\N{LINE SEPARATOR}"),
+        ("ab\N{BEL}\N{VARIATION SELECTOR-16}", "ab\N{BEL}"),
+        ("x\N{PARAGRAPH SEPARATOR}\N{VARIATION SELECTOR-16}", "x\N{PARAGRAPH SEPARATOR}"),
     ],
 )
 def test_a_safe_prefix_has_no_end_that_could_change(text: str, prefix: str) -> None:
     assert cty.safe_prefix(text) == prefix
+
+
+def test_a_bound_beyond_all_numbers_leaves_nothing_said() -> None:
+    for beyond in (Unknown(upper=math.inf, upper_inclusive=False), Unknown(lower=-math.inf, lower_inclusive=False)):
+        assert cty.convert(beyond, NUMBER, NUMBER) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "target"),
+    [
+        ([None, ["a"]], List(List(STRING)), List(List(DYNAMIC))),
+        ([["a"], None], Set(List(STRING)), Set(List(DYNAMIC))),
+        ({"x": None, "y": ["a"]}, Map(List(STRING)), Map(List(DYNAMIC))),
+        ([{"a": None}, {"a": ["x"]}], List(Object({"a": List(STRING)})), List(Object({"a": List(DYNAMIC)}))),
+    ],
+    ids=str,
+)
+def test_null_has_the_type_of_the_other_elements(value: Any, source: cty.Type, target: cty.Type) -> None:
+    """go-cty converts such values, and writes them so that it cannot read them again; here they are not written."""
+    assert cty.convert(value, target, source) == value
+    with pytest.raises(cty.CtyError, match="they must have one type"):
+        cty.encode(value, target)
 
 
 def test_values_are_small_constants() -> None:

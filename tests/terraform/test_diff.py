@@ -165,6 +165,24 @@ def printed(before: Any, after: Any, **more: Any) -> list[str]:
             id="text whose end becomes that of a line",
         ),
         pytest.param(
+            {"text": "a\nbXX"},
+            {"text": "a\ncXX"},
+            ["  ~ text = (", "        # 1 unchanged line hidden", "      - 'bXX'", "      + 'cXX'", "    )"],
+            id="text whose last line does not end",
+        ),
+        pytest.param(
+            {"names": [None]},
+            {"names": ["a\nb"]},
+            ["  ~ names = [", "      - None", "      + (", "          + 'a'", "          + 'b'", "        )", "    ]"],
+            id="null does not become text of several lines",
+        ),
+        pytest.param(
+            {"text": '{"a": "x\\ny"}'},
+            {"text": '{"a": "x\\nz"}'},
+            ["  ~ text = json.dumps({", "      ~ 'a': 'x\\ny' -> 'x\\nz'", "    })"],
+            id="text in JSON is not taken apart once more",
+        ),
+        pytest.param(
             {"id": "\x1b[1m"},
             {"id": "\udc80"},
             [r"  ~ id = '\x1b[1m' -> '\udc80'"],
@@ -329,6 +347,17 @@ def test_common_subsequence_is_the_longest(most_edits: int, monkeypatch: pytest.
         assert len(pairs) == longest(a, b), (a, b)
         assert all(a[i] == b[j] for i, j in pairs)
         assert all(i < k and j < m for (i, j), (k, m) in itertools.pairwise(pairs))
+
+
+def test_few_changes_among_many_equal_lines_are_found() -> None:
+    """The pairs of equal lines are a million, and the longest subsequence is known by Myers' algorithm alone."""
+    before, after = (["a", *["same"] * 500, "b", *["same"] * 500, "c"] for _ in range(2))
+    after[0], after[501:502], after[-1] = "A", [], "C"
+    assert sequences.MAX_PAIRS < 1000 * 1000
+    pairs = sequences.common_pairs(before, after)
+    assert len(pairs) == 1000
+    assert all(before[i] == after[j] for i, j in pairs)
+    assert all(i < k and j < m for (i, j), (k, m) in itertools.pairwise(pairs))
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,13 @@ def test_constraints_allow_what_go_versions_allows() -> None:
     assert {text: allowed(text) for text in CASES} == CASES | dict.fromkeys(UNFINISHED)
 
 
+def test_no_version_is_zero() -> None:
+    """Go-versions has `Unspecified`, which is 0.0.0, for none."""
+    for text in ("", "0.0.0", "= 0.0.0", ">= 0"):
+        assert Constraints.of(text).allows(Version(0)) is False
+        assert Constraints.of(text).allows(Version(0, prerelease="a")) is False
+
+
 def test_versions_are_ordered() -> None:
     pre_releases = ("1", "2", "10", "alpha", "alpha.1", "alpha.beta", "beta", "beta.2", "beta.11", "rc.1")
     ordered = ["0.9.9", *(f"1.0.0-{name}" for name in pre_releases), "1.0.0", "1.0.1", "1.2.0", "1.10.0", "10.0.0"]

@@ -119,6 +119,10 @@ def test_repr_hides_secrets() -> None:
             stored()[:-1] + ', "identity_schema_version": 1e999999999}',
             "identity_schema_version: expected a whole number",
         ),
+        (
+            stored()[:-1] + f', "identity_schema_version": {"9" * 5000}}}',
+            "identity_schema_version: expected a whole number",
+        ),
         (stored(schema_version=2**63), "schema_version: expected a whole number from 0"),
         (stored(private="not base64"), "private: expected bytes in base64, got other text"),
         (stored(private=[]), "private: expected bytes in base64"),

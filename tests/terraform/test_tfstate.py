@@ -111,6 +111,41 @@ def test_unknown_members_and_their_order_are_kept(file: StateFile) -> None:
     assert [line for line in lines if "private" not in line] == []
 
 
+def test_bytes_that_are_no_utf8_stay(file: StateFile) -> None:
+    before = file.path.read_bytes().replace(b'"lineage": "', b'"lineage": "\xff', 1)
+    assert b"\xff" in before
+    file.path.write_bytes(before)
+    state = file.read("rec_secret.a")
+    file.write("rec_secret.a", dataclasses.replace(state, tainted=True))
+    assert file.path.read_bytes() != before
+    file.write("rec_secret.a", state)
+    after = re.sub(rb'("serial":\s*)\d+', b"", file.path.read_bytes())
+    assert after == re.sub(rb'("serial":\s*)\d+', b"", before)
+
+
+def test_an_empty_status_is_none(file: StateFile) -> None:
+    document = json.loads(file.path.read_text())
+    for address, instance in instances(document):
+        if address == "rec_secret.a":
+            instance["status"] = ""
+    file.path.write_text(json.dumps(document, indent=2) + "\n")
+    before = file.path.read_bytes()
+    state = file.read("rec_secret.a")
+    assert not state.tainted
+    file.write("rec_secret.a", state)
+    assert file.path.read_bytes() == before
+
+
+def test_an_instance_without_a_key_comes_first(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "terraform.tfstate")
+    for address in ('random_pet.a["k"]', "random_pet.a[0]", "random_pet.a"):
+        file.write(address, STATE)
+    file.write("random_pet.a", STATE, deposed="00000001")
+    (resource,) = json.loads(file.path.read_text())["resources"]
+    assert [each.get("index_key", each.get("deposed")) for each in resource["instances"]] == [None, "00000001", 0, "k"]
+    assert file.addresses() == ["random_pet.a", "random_pet.a[0]", 'random_pet.a["k"]']
+
+
 def test_a_file_on_one_line_stays_so(file: StateFile) -> None:
     document = json.loads(file.path.read_text())
     file.path.write_text(json.dumps(document, separators=(",", ":")))
@@ -203,11 +238,25 @@ def test_what_is_not_there(file: StateFile) -> None:
     with pytest.raises(StateError, match=r"has no rec_replace\.mani") as caught:
         file.read("rec_replace.mani")
     assert "rec_replace.many" in str(caught.value)
+    named = 'rec_replace.by_key["a key of which the other has no letter"]'
+    file.write(named, dataclasses.replace(file.read("rec_replace.many[0]"), tainted=True))
+    for number in range(20):
+        file.write(f"random_pet.many[{number}]", STATE)
+    with pytest.raises(StateError) as caught:
+        file.read('rec_replace.by_key["z"]')
+    assert caught.value.hint == f"It has {named}."
     with pytest.raises(StateError, match=r"there is no state file .*absent"):
         ResourceState.from_tfstate(file.path.with_name("absent"), "a.b")
     assert ResourceState.from_tfstate(file.path, "rec_secret.a") == file.read("rec_secret.a")
     with pytest.raises(StateError, match="its state names no provider"):
         file.write("random_pet.a", dataclasses.replace(STATE, provider=""))
+
+
+def test_an_encrypted_file_has_the_code_of_state_files(tmp_path: Path) -> None:
+    (tmp_path / "terraform.tfstate").write_text('{"meta": {}, "encrypted_data": "x"}')
+    with pytest.raises(StateError) as caught:
+        StateFile(tmp_path / "terraform.tfstate").addresses()
+    assert caught.value.code == "terraform.state"
 
 
 def test_state_of_another_provider_or_type_is_refused(file: StateFile) -> None:

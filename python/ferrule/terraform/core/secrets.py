@@ -23,7 +23,10 @@ def is_secret(attribute: Attribute) -> bool:
 
 
 def sensitive_paths(block: Block, value: Any) -> tuple[Path, ...]:
-    """Where sensitive attributes are in a value, null ones too; what is in a set makes the set sensitive."""
+    """Where sensitive attributes are in a value, null ones too; what is in a set makes the set sensitive.
+
+    What is inside of a sensitive attribute is not named once more.
+    """
     if not _has(block, "sensitive"):
         return ()
     found: dict[Path, None] = {}

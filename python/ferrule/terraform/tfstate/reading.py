@@ -142,7 +142,8 @@ def _fields(raw: Mapping[str, str]) -> dict[str, Any]:
     """
     fields: dict[str, Any] = {}
     for name, (field_name, read) in _MEMBERS.items():
-        if name not in raw or raw[name] == "null":
+        # The tools take an empty status for none.
+        if name not in raw or raw[name] == "null" or (name == "status" and raw[name] == '""'):
             continue
         parsed = value(raw[name])
         try:
