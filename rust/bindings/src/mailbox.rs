@@ -192,19 +192,20 @@ impl Mailbox {
         result
     }
 
-    /// Runs an operation on the I/O thread, and resolves `future` with its result.
+    /// Runs an operation on the I/O thread, and resolves `future` with its result. After an error here, never.
     pub(crate) fn run<T: for<'py> IntoPyObject<'py> + Send + 'static>(
         &self,
         future: Py<PyAny>,
         operation: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> PyResult<()> {
-        let completion = self.completion(future);
-        io_thread::spawn(async move { completion.post(operation.await) })
-    }
-
-    /// Keeps `future` until its result is posted.
-    pub(crate) fn completion(&self, future: Py<PyAny>) -> Completion {
-        Completion { queue: self.queue.clone(), id: self.register(future), posted: false }
+        let id = self.register(future);
+        let completion = Completion { queue: self.queue.clone(), id, posted: false };
+        let begun = io_thread::spawn(async move { completion.post(operation.await) });
+        if begun.is_err() {
+            // The caller hears of it: the future, which nobody awaits then, has nothing to say.
+            self.remove_listener(id);
+        }
+        begun
     }
 
     /// Keeps `listener`, called without arguments at each wake, until it is removed by the returned id.
