@@ -22,6 +22,7 @@ from ferrule.testing import KVStub
 from ferrule.testing.kv_pb2 import EchoRequest, NoiseRequest, PutRequest
 from integration.aging_program import SERVICE
 from integration.kv import started
+from integration.processes import stop
 from integration.server_program import add_echo
 from integration.stream_peers import serving
 from peers import ROOT, go_kv, kv_config
@@ -279,7 +280,7 @@ KEEPALIVE = [("grpc.keepalive_time_ms", 200), ("grpc.keepalive_timeout_ms", 200)
 
 
 async def stopped_plugin_is_noticed(client: RPCPluginClient, kv: Any) -> None:
-    os.kill(client.pid or 0, signal.SIGSTOP)
+    stop(client.pid or 0)
     try:
         with pytest.raises(grpc.aio.AioRpcError, match="ping timeout"):
             await kv.Put(PUT, timeout=LIMIT)

@@ -16,7 +16,7 @@ from ferrule import ClientConnection
 from ferrule.errors import HandshakeError, LaunchError, RPCPluginError, SecurityError
 from ferrule.testing.kv_pb2 import PutRequest
 from integration.kv import kv_client, kv_stub, started
-from integration.processes import ended
+from integration.processes import ended, stop
 from peers import go_kv, python_kv
 from waiting import until
 
@@ -97,7 +97,7 @@ async def test_channel_survives_a_moment_without_descriptors() -> None:
 @pytest.mark.go
 async def test_hanging_plugin_does_not_collect_connections() -> None:
     async with started(go_kv(), connect_timeout=0.5, channel="grpcio") as (client, _):
-        os.kill(client.pid or 0, signal.SIGSTOP)
+        stop(client.pid or 0)
         bridge = client._facts and client._facts.bridge
         before = len(list(Path("/proc/self/fd").iterdir()))
         async with asyncio.timeout(PROMPTLY):
