@@ -289,6 +289,14 @@ def test_state_of_another_provider_or_type_is_refused(file: StateFile) -> None:
         ('{"version": 4, "resources": {}}', "has no list of resources"),
         ('{"version": 4, "resources": [1]}', "resources[0] is no object"),
         ('{"version": 4, "resources": [{"instances": [1]}]}', "resources[0] has no list of instances"),
+        (
+            '{"version": 4, "resources": [{"instances": [{"index_key": {"id": "x"}}]}]}',
+            "resources[0].instances[0].index_key is neither a number nor text",
+        ),
+        (
+            '{"version": 4, "resources": [{"instances": [{}, {"index_key": true}]}]}',
+            "resources[0].instances[1].index_key is neither a number nor text",
+        ),
         ('{"version": 4, "resources": [{"type": "a", "name": "b", "mode": "managed"}]}', "resources[0] has no list of"),
         ('{"version": 4, "resources": [{"type": 1, "instances": []}]}', "resources[0].type is no text"),
     ],

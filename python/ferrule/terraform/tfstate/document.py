@@ -66,6 +66,10 @@ class Resource:
         listed = self.value.get("instances")
         if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
             raise StateError(f"{where} has no list of instances")
+        for index, each in enumerate(listed):
+            # As the tools: a number is one for them, too, if it is not whole.
+            if not isinstance(each.get("index_key"), str | None):
+                raise StateError(f"{where}.instances[{index}].index_key is neither a number nor text")
         self.module, self.mode, self.type, self.name = (self._text(name) for name in RESOURCE_KEYS)
 
     def _text(self, name: str) -> str:

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::Status;
 use super::driver::Driver;
 use super::frame_watch::{ConnectionPhase, FrameWatch};
+use super::metadata::MAX_HEADER_LIST_BYTES;
 use super::raw_path::{RawPathStream, RawPaths};
 use super::status::bounded;
 use crate::error::{Error, ErrorKind};
@@ -28,9 +29,6 @@ const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 /// Largest frame accepted. Larger ones save little and hold up the others.
 const MAX_FRAME_BYTES: u32 = 128 << 10;
-/// Largest header list that `h2` admits before it breaks the stream off. The limit that users set is checked
-/// afterwards, where an excess becomes a proper status.
-const MAX_HEADER_LIST_BYTES: u32 = 256 << 10;
 /// How many streams reset by this side have their late frames recognised, and for how long.
 const MAX_RESET_STREAMS: usize = 1024;
 const RESET_STREAM_MEMORY: Duration = Duration::from_secs(10);

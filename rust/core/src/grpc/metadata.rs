@@ -16,6 +16,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
+/// Largest header list, as [`size`] counts it, that `h2` admits before it breaks the stream off; and most of what is made
+/// of its joined values. The limit that users set is checked afterwards, where an excess becomes a proper status.
+pub(super) const MAX_HEADER_LIST_BYTES: u32 = 256 << 10;
+
+/// Bytes that HTTP/2 counts for each pair, beside its name and value.
+const PAIR_BYTES: usize = 32;
+
 /// The suffix of keys whose values are bytes.
 pub const BINARY_SUFFIX: &str = "-bin";
 
@@ -78,10 +85,12 @@ pub(super) fn too_many() -> String {
     "Illegal header: the metadata has too many different keys, expected at most 24000".to_owned()
 }
 
-/// Takes received headers or trailers apart. A binary value that does not decode is empty, and the error names its key.
+/// Takes received headers or trailers apart. A binary value that does not decode is empty, and the error names its key;
+/// so it does if the values that were joined in one are too many.
 pub(super) fn decode(headers: &HeaderMap) -> (Metadata, Option<String>) {
     let mut metadata = Metadata::new();
     let mut broken = None;
+    let mut room = MAX_HEADER_LIST_BYTES as usize;
     for (name, value) in headers {
         let key = name.as_str();
         if is_reserved(key) {
@@ -93,6 +102,13 @@ pub(super) fn decode(headers: &HeaderMap) -> (Metadata, Option<String>) {
         }
         // Several values may have been joined by a comma on the way: part of gRPC's specification.
         for piece in value.as_bytes().split(|&byte| byte == b',') {
+            // Each has the key again: of a few kilobytes there could be gigabytes.
+            let Some(left) = room.checked_sub(key.len() + piece.len() + PAIR_BYTES) else {
+                broken = Some(format!("Error parsing '{key}' metadata: too many values"));
+                metadata.push((key.to_owned(), Value::Binary(Vec::new())));
+                break;
+            };
+            room = left;
             let bytes = BASE64.decode(piece.trim_ascii()).unwrap_or_else(|_| {
                 broken = Some(format!("Error parsing '{key}' metadata: illegal base64 encoding"));
                 Vec::new()
@@ -118,7 +134,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Size of headers as HTTP/2 counts it for `SETTINGS_MAX_HEADER_LIST_SIZE`: 32 bytes beside each name and value.
 pub(super) fn size(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + PAIR_BYTES).sum()
 }
 
 #[cfg(test)]
@@ -175,6 +191,16 @@ mod tests {
         headers.append("grpc-status-details-bin", HeaderValue::from_static("AQ=="));
         let keys: Vec<String> = decode(&headers).0.into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["x", "grpc-status-details-bin"]);
+    }
+
+    #[test]
+    fn a_key_is_not_repeated_for_any_number_of_joined_values() {
+        let name = format!("{}-bin", "k".repeat(8000));
+        let mut headers = HeaderMap::new();
+        headers.append(HeaderName::try_from(&name).unwrap(), HeaderValue::try_from(",".repeat(8000)).unwrap());
+        let (metadata, broken) = decode(&headers);
+        assert!(metadata.len() <= MAX_HEADER_LIST_BYTES as usize / 8000 + 1, "{}", metadata.len());
+        assert!(broken.unwrap().ends_with("metadata: too many values"));
     }
 
     #[test]
