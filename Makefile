@@ -14,7 +14,10 @@ PROTOC := $(CURDIR)/build/proto/bin/python -W ignore -m grpc_tools.protoc --prot
 # Of a source file a panic shows the place in its crate, not on the machine that built the library.
 CARGO_HOME ?= $(HOME)/.cargo
 ifeq (,$(findstring --remap-path-prefix,$(RUSTFLAGS)))
-export RUSTFLAGS += --remap-path-prefix=$(CARGO_HOME)/registry/src=crates --remap-path-prefix=$(CURDIR)=.
+# A path with a space would make two flags of one.
+one_word = $(filter 1,$(words $(1)))
+export RUSTFLAGS += $(if $(call one_word,$(CARGO_HOME)),--remap-path-prefix=$(CARGO_HOME)/registry/src=crates) \
+	$(if $(call one_word,$(CURDIR)),--remap-path-prefix=$(CURDIR)=.)
 endif
 
 # What an older grpcio or protobuf can break, in about a minute: every module, and calls of all kinds on both sides.
