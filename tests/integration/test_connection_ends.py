@@ -25,6 +25,7 @@ from waiting import LIMIT
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 KIB = 1 << 10
+ATTEMPTS = 5
 
 
 def test_reset_in_the_middle_of_a_frame_is_a_connection_error(run: Run, plaintext: Security) -> None:
@@ -161,10 +162,13 @@ def test_end_of_tls_reaches_a_peer_whose_kernel_was_full(run: Run, end: str, tem
         await connection.writer.wait_closed()
         return count
 
-    with security.served(read_late, path) as address:
-        count = run(fill(address, 1 << 20))
-    with security.served(read_late, path) as address:
-        assert run(fill(address, count)) == count
+    def filled(limit: int) -> Any:
+        with security.served(read_late, path) as address:
+            return run(fill(address, limit))
+
+    # What the loop joins, on a busy machine, is not taken by the kernel at once either.
+    counts = ((count, filled(count)) for count in (filled(1 << 20) for _ in range(ATTEMPTS)))
+    assert any(first == second for first, second in counts)
 
 
 @pytest.mark.parametrize(("receive", "end"), [("receive_frame", None), ("receive_data", b"")])

@@ -32,6 +32,7 @@ BLOCKED = 2.0
 
 LONE_CALLS = 50
 """Enough for the loop to read, whoever decides that."""
+ATTEMPTS = 5
 
 
 async def lone_calls(channel: Channel, count: int = LONE_CALLS) -> None:
@@ -71,9 +72,13 @@ def test_acknowledgement_of_a_ping_travels_with_the_next_request(run: Run, pingi
         async with insecure_channel(pinging.target) as channel:
             await lone_calls(channel)
 
-    run(main())
-    # Not those before the loop had the socket, nor any between which the machine was busy.
-    assert pinging.joined > LONE_CALLS / 2
+    # Not those before the loop had the socket, nor any between which the machine was busy: so more than one attempt.
+    for _ in range(ATTEMPTS):
+        pinging.joined = 0
+        run(main())
+        if pinging.joined > LONE_CALLS / 2:
+            return
+    pytest.fail(f"{pinging.joined} of {LONE_CALLS} requests came with an acknowledgement")
 
 
 @pytest.mark.usefixtures("reader")
