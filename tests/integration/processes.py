@@ -66,6 +66,11 @@ def environment_of(pid: int) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in entries if entry)
 
 
+def sleeps(pid: int) -> bool:
+    """Whether the main thread of a child waits in a system call."""
+    return Path(f"/proc/{pid}/syscall").read_text().split()[0] not in {"running", "-1"}
+
+
 def stop(pid: int) -> None:
     """Stops a process by SIGSTOP, and returns when each of its threads is stopped."""
 

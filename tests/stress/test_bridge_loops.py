@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
@@ -141,6 +141,11 @@ def test_rapid_cancels_leave_a_connection_that_works(run: Run, echo: str) -> Non
     run(main())
 
 
+def cores_own(threads: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the core, of which none comes and none goes."""
+    return {(key, name) for key, name in threads if name.startswith("ferrule-")}
+
+
 @pytest.mark.go
 def test_any_number_of_calls_and_channels_takes_one_thread(run: Run, echo: str) -> None:
     async def main() -> None:
@@ -154,8 +159,10 @@ def test_any_number_of_calls_and_channels_takes_one_thread(run: Run, echo: str) 
         for stream in streams:
             assert [len(response) async for response in stream] == [100_000] * 10
         # One of a test before this one may end meanwhile.
+        after = own_named_threads().items()
         assert during <= before
-        assert own_named_threads().items() <= before
+        assert after <= before
+        assert cores_own(before) == cores_own(during) == cores_own(after)
         for channel in channels:
             await channel.close()
 

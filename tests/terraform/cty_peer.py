@@ -8,10 +8,22 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ferrule.terraform import cty
 from peers import go_peer
 
 Ask = Callable[..., dict[str, Any]]
 """Asks a question: its name, and its parts by name."""
+
+
+def check_decoded(ask: Ask, data: bytes, of: cty.Type) -> None:
+    """Both decode some bytes and encode what they have read alike, or both refuse them."""
+    answer = ask("decode", type=of.json, data=data.hex())
+    try:
+        found = cty.encode(cty.decode(data, of), of).hex()
+    except cty.CtyError:
+        assert "data" not in answer
+    else:
+        assert answer.get("data") == found
 
 
 @contextlib.contextmanager
